@@ -1,0 +1,96 @@
+"""Settings: read once at the entry point, then passed down. The only reader of the environment."""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from mien.errors import InvalidParameterError
+
+__all__ = ["Settings"]
+
+PREFIX = "MIEN_"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be set from outside, with its default.
+
+    Each field can be given as an environment variable: ``max_upload_bytes`` as
+    ``MIEN_MAX_UPLOAD_BYTES`` and so on.
+
+    detector: a registered name; detector_model: its file where it brings none;
+    model: an ONNX file with its ``card.toml`` beside it, None for the one in the wheel;
+    min_face_size: pixels; max_pixels: larger pictures are refused before decoding;
+    threads: pictures worked on at once, None for the cores that the process may use;
+    max_batch_images: parts of one ``/emotion/batch`` request.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 9000
+    workers: int = 1
+    detector: str = "mtcnn"
+    detector_model: Path | None = None
+    model: Path | None = None
+    min_face_size: int = 20
+    max_pixels: int = 50_000_000
+    max_upload_bytes: int = 20_000_000
+    max_batch_images: int = 16
+    upload_timeout_s: float = 30.0
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in (
+            "workers",
+            "min_face_size",
+            "max_pixels",
+            "max_upload_bytes",
+            "max_batch_images",
+            "upload_timeout_s",
+        ):
+            if getattr(self, name) <= 0:
+                raise InvalidParameterError(f"{name} must be greater than 0")
+        if not 0 <= self.port <= 65535:
+            raise InvalidParameterError("port must be 0 to 65535")
+        if self.threads is not None and self.threads < 1:
+            raise InvalidParameterError("threads must be at least 1")
+
+    @classmethod
+    def from_environment(
+        cls, environment: Mapping[str, str] | None = None, **overrides: Any
+    ) -> "Settings":
+        """Return the settings of the environment; ``overrides`` that are not None win.
+
+        Raises InvalidParameterError naming the variable that does not parse.
+        """
+        source = os.environ if environment is None else environment
+        values: dict[str, Any] = {}
+        for field in fields(cls):
+            text = source.get(PREFIX + field.name.upper(), "")
+            if text:
+                values[field.name] = _parse(field.name, str(field.type), text)
+        values.update({name: value for name, value in overrides.items() if value is not None})
+        return cls(**values)
+
+
+def _parse(name: str, kind: str, text: str) -> Any:
+    try:
+        if "int" in kind:
+            return int(text)
+        if "float" in kind:
+            return float(text)
+    except ValueError as error:
+        raise InvalidParameterError(f"{PREFIX}{name.upper()}: {text!r} is not a number") from error
+    return Path(text) if "Path" in kind else text
+
+
+def available_cores() -> int:
+    """Return the cores that this process may use, the container's quota included."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = allowed or 1
+    try:
+        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+    except (OSError, ValueError):
+        return cores
+    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))

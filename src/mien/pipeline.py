@@ -1,0 +1,97 @@
+"""Detector and classifier put together: an image in, faces with emotions out. No I/O."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.classify import EmotionClassifier
+from mien.classify.crop import crops_of, region_of_face, region_of_picture
+from mien.classify.labels import LabelSet, narrow
+from mien.detect import FaceDetector
+from mien.types import Box, Emotion, Face, FaceEmotion, ImageResult, RgbImage, Timings
+
+__all__ = ["Options", "Pipeline"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What a caller may ask for with one picture.
+
+    max_faces: keep only the largest ones; min_face_size: pixels, None for the default;
+    crop: the picture is one cropped face, so detection is skipped.
+    """
+
+    labels: LabelSet = LabelSet.SIX
+    max_faces: int | None = None
+    min_face_size: int | None = None
+    crop: bool = False
+
+
+class Pipeline:
+    """Built once, shared by all threads."""
+
+    def __init__(
+        self,
+        detector: FaceDetector,
+        classifier: EmotionClassifier,
+        *,
+        min_face_size: int | None = None,
+    ) -> None:
+        self.detector = detector
+        self.classifier = classifier
+        self.min_face_size = min_face_size
+
+    def analyze(self, image: RgbImage, options: Options | None = None) -> ImageResult:
+        """Return the faces of a picture, largest first, each with its emotion."""
+        options = options or Options()
+        started = time.perf_counter()
+        faces = self._faces(image, options)
+        detected = time.perf_counter()
+        probabilities = self._probabilities(image, faces, options)
+        return ImageResult(
+            width=image.width,
+            height=image.height,
+            faces=tuple(
+                _emotion(face, row, options) for face, row in zip(faces, probabilities, strict=True)
+            ),
+            seconds=Timings(
+                detect=0.0 if options.crop else detected - started,
+                classify=time.perf_counter() - detected,
+            ),
+        )
+
+    def _faces(self, image: RgbImage, options: Options) -> tuple[Face, ...]:
+        if options.crop:
+            whole = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
+            return (Face(box=whole, score=1.0),)
+        smallest = options.min_face_size or self.min_face_size
+        return self.detector.detect(image, min_face_size=smallest)[: options.max_faces]
+
+    def _probabilities(
+        self, image: RgbImage, faces: tuple[Face, ...], options: Options
+    ) -> NDArray[np.float32]:
+        """Return (N, L) probabilities of the wanted labels, all faces in one batch."""
+        regions = (
+            [region_of_picture(image.width, image.height)]
+            if options.crop
+            else [region_of_face(face) for face in faces]
+        )
+        crops = crops_of(image, regions, self.classifier.crop_size_px)
+        return narrow(
+            self.classifier.predict(crops), self.classifier.labels, options.labels.emotions
+        )
+
+
+def _emotion(face: Face, row: NDArray[np.float32], options: Options) -> FaceEmotion:
+    scores: dict[Emotion, float] = dict(zip(options.labels.emotions, row.tolist(), strict=True))
+    emotion = max(scores, key=scores.__getitem__)
+    return FaceEmotion(
+        box=face.box,
+        emotion=emotion,
+        confidence=scores[emotion],
+        scores=scores,
+        detection=None if options.crop else face.score,
+        landmarks=face.landmarks,
+    )

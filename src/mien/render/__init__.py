@@ -1,0 +1,1 @@
+"""Showing results: JSON records, CSV rows, annotated pictures."""

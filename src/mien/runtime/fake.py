@@ -1,0 +1,28 @@
+"""A session without weights, for tests that are not about the model."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from numpy.typing import NDArray
+
+from mien.runtime import TensorSpec
+
+__all__ = ["FakeSession"]
+
+
+class FakeSession:
+    """Answers every run with what ``respond`` returns for its feeds."""
+
+    def __init__(
+        self,
+        respond: Callable[[Mapping[str, NDArray[Any]]], list[NDArray[Any]]],
+        *,
+        inputs: Sequence[TensorSpec] = (TensorSpec("input", (None,)),),
+        outputs: Sequence[TensorSpec] = (TensorSpec("output", (None,)),),
+    ) -> None:
+        self._respond = respond
+        self.inputs = tuple(inputs)
+        self.outputs = tuple(outputs)
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        return self._respond(feeds)

@@ -1,0 +1,152 @@
+"""The values that flow through the pipeline; frozen, and valid once they exist."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.errors import MienError
+
+
+class Emotion(StrEnum):
+    """What a face shows. The six of the contract first, then the two that wider sets add."""
+
+    HAPPY = "happy"
+    SAD = "sad"
+    ANGRY = "angry"
+    FEAR = "fear"
+    SURPRISE = "surprise"
+    NEUTRAL = "neutral"
+    DISGUST = "disgust"
+    CONTEMPT = "contempt"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RgbImage:
+    """An upright picture: (H, W, 3) uint8 RGB, C-contiguous, H and W at least 1."""
+
+    pixels: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        shape = self.pixels.shape
+        if self.pixels.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+            raise ValueError(f"expected (H, W, 3) uint8, got {shape} {self.pixels.dtype}")
+        if not self.pixels.flags.c_contiguous:
+            raise ValueError("pixels must be C-contiguous")
+
+    @property
+    def width(self) -> int:
+        return int(self.pixels.shape[1])
+
+    @property
+    def height(self) -> int:
+        return int(self.pixels.shape[0])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Box:
+    """A rectangle in source-image pixels; origin top-left, right and bottom exclusive."""
+
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+    def __post_init__(self) -> None:
+        edges = (self.left, self.top, self.right, self.bottom)
+        if not all(map(math.isfinite, edges)):
+            raise ValueError(f"box edges must be finite: {edges}")
+        if self.right <= self.left or self.bottom <= self.top:
+            raise ValueError(f"box must have an area: {edges}")
+
+    @property
+    def width(self) -> float:
+        return self.right - self.left
+
+    @property
+    def height(self) -> float:
+        return self.bottom - self.top
+
+    @property
+    def area(self) -> float:
+        return self.width * self.height
+
+    def to_pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
+        """Return ``(x, y, width, height)`` in whole pixels inside a picture of the given size.
+
+        Edges are rounded to the nearest pixel; width and height are at least 1.
+        """
+        x = min(max(round(self.left), 0), width - 1)
+        y = min(max(round(self.top), 0), height - 1)
+        right = min(max(round(self.right), x + 1), width)
+        bottom = min(max(round(self.bottom), y + 1), height)
+        return x, y, right - x, bottom - y
+
+
+@dataclass(frozen=True, slots=True)
+class Landmarks:
+    """Five points ``(x, y)`` in source-image pixels; left and right as seen in the picture."""
+
+    left_eye: tuple[float, float]
+    right_eye: tuple[float, float]
+    nose: tuple[float, float]
+    mouth_left: tuple[float, float]
+    mouth_right: tuple[float, float]
+
+    def to_array(self) -> NDArray[np.float64]:
+        """Return (5, 2) points in the order of the fields."""
+        return np.array(
+            [self.left_eye, self.right_eye, self.nose, self.mouth_left, self.mouth_right]
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Face:
+    """A detected face. ``score``: the detector's own, 0 to 1; not calibrated."""
+
+    box: Box
+    score: float
+    landmarks: Landmarks | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaceEmotion:
+    """A face and what it shows.
+
+    confidence: calibrated probability of ``emotion`` among the labels of ``scores``, 0 to 1.
+    scores: every label of the chosen set with its probability, sum 1.
+    detection: the detector's score, None where detection was skipped.
+    """
+
+    box: Box
+    emotion: Emotion
+    confidence: float
+    scores: Mapping[Emotion, float]
+    detection: float | None = None
+    landmarks: Landmarks | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timings:
+    """Seconds spent per stage; ``detect`` is 0 where detection was skipped."""
+
+    decode: float = 0.0
+    detect: float = 0.0
+    classify: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageResult:
+    """What one picture gave: faces, largest first, or the error that it failed with.
+
+    width, height: pixels of the upright picture; 0 where it could not be decoded.
+    """
+
+    width: int = 0
+    height: int = 0
+    faces: tuple[FaceEmotion, ...] = ()
+    seconds: Timings = field(default_factory=Timings)
+    error: MienError | None = None

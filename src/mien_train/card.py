@@ -1,0 +1,60 @@
+"""Write the card that travels with a model file."""
+
+import hashlib
+import json
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from mien.artifacts import CARD_NAME
+
+
+def new_card(model_file: Path, *, name: str, model: dict[str, Any], about: dict[str, str]) -> None:
+    """Write ``card.toml`` beside a model file, with its SHA-256.
+
+    about: ``description``, ``licence``, ``source`` and ``data``, for people.
+    """
+    digest = hashlib.sha256(model_file.read_bytes()).hexdigest()
+    card = {
+        "name": name,
+        "task": "emotion",
+        **about,
+        "files": {model_file.name: digest},
+        "model": model,
+    }
+    _write(model_file.parent / CARD_NAME, card)
+
+
+def update_card(folder: Path, table: str, values: dict[str, Any]) -> None:
+    """Set keys of one table of a card that is there."""
+    path = folder / CARD_NAME
+    card = tomllib.loads(path.read_text(encoding="utf-8"))
+    card[table] = {**card.get(table, {}), **values}
+    _write(path, card)
+
+
+def _write(path: Path, card: dict[str, Any]) -> None:
+    path.write_text("\n".join(_lines(card, ())) + "\n", encoding="utf-8")
+
+
+def _lines(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
+    """Return TOML lines: a table's own values first, then its sub-tables."""
+    lines = [
+        f"{_key(key)} = {_value(value)}"
+        for key, value in table.items()
+        if not isinstance(value, dict)
+    ]
+    for key, value in table.items():
+        if isinstance(value, dict):
+            inner = (*path, key)
+            lines += ["", f"[{'.'.join(map(_key, inner))}]", *_lines(value, inner)]
+    return lines
+
+
+def _key(key: str) -> str:
+    return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
+
+
+def _value(value: Any) -> str:
+    # JSON's strings, numbers, booleans and lists of them are TOML's too.
+    return json.dumps(value, ensure_ascii=False)

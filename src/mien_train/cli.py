@@ -1,0 +1,133 @@
+"""The command ``mien-train``."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+
+from mien.classify.onnx import load_classifier
+from mien.errors import MienError
+from mien_train.calibrate import fit_temperature
+from mien_train.card import update_card
+from mien_train.data.fer2013 import USAGES, load_fer2013, without_duplicates_of
+from mien_train.errors import TrainingError
+from mien_train.evaluate import Scores, score
+from mien_train.export import export
+from mien_train.recipe import load_recipe, recipe_names
+from mien_train.train import InterruptedRunError, Trainer
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; return 0 when done, 1 on an error, 130 after Ctrl-C."""
+    arguments = _parser().parse_args(argv)
+    try:
+        arguments.run(arguments)
+    except (TrainingError, MienError) as error:
+        print(f"mien-train: {error}", file=sys.stderr)
+        return 130 if isinstance(error, InterruptedRunError) else 1
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="mien-train", description=__doc__)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="holds fer2013.csv or fer2013.csv.gz and, if there, fer2013new.csv",
+    )
+
+    train = commands.add_parser("train", parents=[data], help="train a recipe")
+    train.add_argument("recipe", help=f"{', '.join(recipe_names())}, or a TOML file")
+    train.add_argument("--out", type=Path, help="folder of the run (default: runs/RECIPE)")
+    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    train.set_defaults(run=_train)
+
+    exporter = commands.add_parser("export", help="checkpoint to ONNX with its card")
+    exporter.add_argument("checkpoint", type=Path)
+    exporter.add_argument("--out", type=Path, required=True, metavar="DIR")
+    exporter.set_defaults(run=_export)
+
+    calibrate = commands.add_parser("calibrate", parents=[data], help="fit the temperature")
+    calibrate.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    calibrate.set_defaults(run=_calibrate)
+
+    evaluate = commands.add_parser("evaluate", parents=[data], help="score an ONNX file")
+    evaluate.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    evaluate.add_argument("--usage", choices=USAGES, default="PublicTest")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
+    evaluate.add_argument("--flip", action="store_true", help="average with the mirror image")
+    evaluate.add_argument("--record", action="store_true", help="write the figures on the card")
+    evaluate.set_defaults(run=_evaluate)
+    return parser
+
+
+def _train(arguments: argparse.Namespace) -> None:
+    recipe = load_recipe(arguments.recipe)
+    data = load_fer2013(arguments.data)
+    check = data.split("PublicTest")
+    train = without_duplicates_of(data.split("Training"), check)
+    folder = arguments.out or Path("runs") / recipe.name
+    trainer = Trainer(recipe, train, check, folder)
+    if arguments.resume:
+        trainer.resume()
+    elif trainer.checkpoint_path.exists():
+        raise TrainingError(f"{folder} holds a run already: --resume it or choose another --out")
+    trainer.run()
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    print(export(arguments.checkpoint, arguments.out))
+
+
+def _calibrate(arguments: argparse.Namespace) -> None:
+    data = load_fer2013(arguments.data).split("PublicTest")
+    temperature = fit_temperature(load_classifier(arguments.model), data)
+    update_card(arguments.model.parent, "model", {"temperature": temperature})
+    print(f"temperature {temperature}")
+
+
+def _evaluate(arguments: argparse.Namespace) -> None:
+    data = load_fer2013(arguments.data).split(arguments.usage)
+    scores = score(load_classifier(arguments.model), data, arguments.usage, flip=arguments.flip)
+    if arguments.record:
+        _record(arguments.model.parent, scores)
+    print(json.dumps(scores.to_dict()) if arguments.json else _text(scores))
+
+
+def _record(folder: Path, scores: Scores) -> None:
+    key = scores.usage.lower() + ("_flip" if scores.view != "single" else "")
+    measured = {
+        "date": datetime.now(UTC).date().isoformat(),
+        "command": f"mien-train evaluate {folder.name}/model.onnx --data DIR --usage {scores.usage}"
+        + (" --flip" if scores.view != "single" else ""),
+        **scores.to_dict(),
+    }
+    update_card(folder, "measured", {key: {k: v for k, v in measured.items() if v is not None}})
+
+
+def _text(scores: Scores) -> str:
+    lines = [f"{scores.usage}, {scores.view} view"]
+    for name, metrics in (
+        ("FER+ majority, 8 classes", scores.ferplus),
+        ("six labels", scores.six),
+        ("FER2013, 7 classes", scores.fer2013),
+    ):
+        if metrics is None:
+            continue
+        low, high = metrics.interval
+        lines.append(
+            f"{name}: accuracy {metrics.accuracy:.4f} ({low:.4f} to {high:.4f}), "
+            f"macro-F1 {metrics.macro_f1:.4f}, calibration error {metrics.calibration_error:.4f}, "
+            f"{metrics.faces} faces"
+        )
+        lines += [
+            f"  {label:9} recall {metrics.recall[i]:.3f}  precision {metrics.precision[i]:.3f}"
+            for i, label in enumerate(metrics.labels)
+        ]
+    return "\n".join(lines)

@@ -1,0 +1,95 @@
+"""From a checkpoint to one self-contained ONNX file with its card."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mien.runtime.ort import OrtSession
+from mien_train.card import new_card
+from mien_train.data.fer2013 import FERPLUS_LABELS, SIDE
+from mien_train.errors import TrainingError
+from mien_train.models import Classifier
+
+PARITY = 1e-4
+MODEL_FILE = "model.onnx"
+
+
+class Served(nn.Module):
+    """What is exported: 48-pixel crops, enlarged inside the graph to the training size."""
+
+    def __init__(self, classifier: Classifier, size_px: int) -> None:
+        super().__init__()
+        self.classifier = classifier
+        self.size_px = size_px
+
+    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+        size = (self.size_px, self.size_px)
+        enlarged = functional.interpolate(crops, size=size, mode="bilinear", align_corners=False)
+        ferplus, fer2013 = self.classifier(enlarged)
+        return ferplus, fer2013
+
+
+def export(checkpoint: Path, folder: Path) -> Path:
+    """Write ``model.onnx`` and ``card.toml`` into ``folder``; return the model's path.
+
+    Raises TrainingError if ONNX Runtime and torch disagree by more than 1e-4.
+    """
+    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    recipe = state["recipe"]
+    classifier = Classifier(recipe["backbone"])
+    classifier.load_state_dict(state["average"])
+    served = Served(classifier, recipe["phases"][-1]["size_px"]).eval()
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / MODEL_FILE
+    _write(served, path)
+    _check_parity(served, path)
+    new_card(
+        path,
+        name=folder.name,
+        model={
+            "input_size_px": SIDE,
+            "labels": list(FERPLUS_LABELS),
+            "temperature": 1.0,
+        },
+        about={
+            "description": f"{recipe['backbone']}, recipe {recipe['name']}, {state['step']} steps",
+            "licence": "Apache-2.0 (weights of the backbone: Apache-2.0)",
+            "source": f"mien-train train {recipe['name']}",
+            "data": "FER2013 Training with FER+ votes; research use, see the data's own terms",
+        },
+    )
+    return path
+
+
+def _write(served: Served, path: Path) -> None:
+    sample = torch.rand(2, 1, SIDE, SIDE)
+    with warnings.catch_warnings():
+        # The exporter warns about its own deprecations.
+        warnings.simplefilter("ignore")
+        torch.onnx.export(
+            served,
+            (sample,),
+            str(path),
+            input_names=["crops"],
+            output_names=["ferplus", "fer2013"],
+            dynamic_shapes={"crops": {0: torch.export.Dim("faces", min=1)}},
+            external_data=False,
+            dynamo=True,
+            verbose=False,
+        )
+
+
+def _check_parity(served: Served, path: Path) -> None:
+    session = OrtSession(path.read_bytes())
+    for faces in (1, 5):
+        crops = torch.rand(faces, 1, SIDE, SIDE)
+        with torch.no_grad():
+            expected = served(crops)
+        for ours, theirs in zip(session.run({"crops": crops.numpy()}), expected, strict=True):
+            gap = float(np.abs(ours - theirs.numpy()).max())
+            if gap > PARITY:
+                raise TrainingError(f"{path.name} differs from torch by {gap:.2e}")

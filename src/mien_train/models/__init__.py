@@ -1,0 +1,5 @@
+"""Networks for training: a backbone with one head per label set."""
+
+from mien_train.models.classifier import Classifier, build_classifier
+
+__all__ = ["Classifier", "build_classifier"]

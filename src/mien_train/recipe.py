@@ -1,0 +1,96 @@
+"""A recipe: everything that decides a training run, as a small TOML file."""
+
+import tomllib
+from dataclasses import dataclass, field, fields
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mien_train.data.augment import Augmentation
+from mien_train.errors import RecipeError
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A stretch of training at one input size, with its own cosine from ``rate`` to nearly zero.
+
+    size_px: side of the input; epochs: passes over the data; rate: peak learning rate;
+    warmup_epochs: linear rise at the start.
+    """
+
+    size_px: int
+    epochs: int
+    rate: float
+    warmup_epochs: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recipe:
+    """What to train and how; see recipes/*.toml for the ones that ship."""
+
+    name: str
+    backbone: str
+    phases: tuple[Phase, ...]
+    batch: int = 64
+    weight_decay: float = 0.05
+    dropout: float = 0.2
+    drop_path: float = 0.1
+    label_smoothing: float = 0.1
+    fer2013_weight: float = 0.5
+    ema: float = 0.999
+    seed: int = 42
+    augmentation: Augmentation = field(default_factory=Augmentation)
+
+    @property
+    def epochs(self) -> int:
+        """Passes over the data in all phases together."""
+        return sum(phase.epochs for phase in self.phases)
+
+
+def load_recipe(name_or_path: str) -> Recipe:
+    """Read a recipe that ships by its name, or any recipe by its path.
+
+    Raises RecipeError for an unknown name or key.
+    """
+    path = Path(name_or_path)
+    if path.suffix != ".toml":
+        shipped = resources.files("mien_train") / "recipes" / f"{name_or_path}.toml"
+        if not shipped.is_file():
+            raise RecipeError(f"no recipe {name_or_path!r}; there are {', '.join(recipe_names())}")
+        return _parse(shipped.read_text(), name_or_path)
+    if not path.is_file():
+        raise RecipeError(f"{path}: no such recipe file")
+    return _parse(path.read_text(), path.stem)
+
+
+def recipe_names() -> list[str]:
+    """Return the names of the recipes that ship."""
+    folder = resources.files("mien_train") / "recipes"
+    return sorted(
+        f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")
+    )
+
+
+def _parse(text: str, name: str) -> Recipe:
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise RecipeError(f"{name}: not valid TOML: {error}") from error
+    phases = tuple(_build(Phase, phase, name) for phase in table.pop("phases", []))
+    augmentation = _build(Augmentation, table.pop("augmentation", {}), name)
+    if not phases:
+        raise RecipeError(f"{name}: no [[phases]]")
+    rest = {"name": name, "phases": phases, "augmentation": augmentation, **table}
+    return _build(Recipe, rest, name)
+
+
+def _build(kind: type[T], table: dict[str, Any], name: str) -> T:
+    unknown = set(table) - {item.name for item in fields(kind)}  # type: ignore[arg-type]
+    if unknown:
+        raise RecipeError(f"{name}: unknown keys {sorted(unknown)} for {kind.__name__.lower()}")
+    try:
+        return kind(**table)
+    except TypeError as error:
+        raise RecipeError(f"{name}: {error}") from error

@@ -1,0 +1,167 @@
+"""The whole way, on made-up faces: train, stop, resume, export, calibrate, evaluate, serve."""
+
+import json
+import os
+import signal
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from mien.artifacts import card_beside
+from mien.classify.onnx import load_classifier
+from mien_train import cli, export
+from mien_train.data.fer2013 import load_fer2013
+from mien_train.errors import TrainingError
+from mien_train.recipe import load_recipe
+from mien_train.train import InterruptedRunError, Trainer
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
+
+
+@pytest.fixture(scope="module")
+def run_folder(
+    fer_folder: Path, recipe_file: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Path]:
+    threads = torch.get_num_threads()
+    folder = tmp_path_factory.mktemp("run")
+    assert (
+        cli.main(["train", str(recipe_file), "--data", str(fer_folder), "--out", str(folder)]) == 0
+    )
+    yield folder
+    torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="module")
+def model(run_folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("models") / "made-up"
+    assert cli.main(["export", str(run_folder / "checkpoint.pt"), "--out", str(out)]) == 0
+    return out / "model.onnx"
+
+
+def trainer(fer_folder: Path, recipe_file: Path, folder: Path) -> Trainer:
+    data = load_fer2013(fer_folder)
+    return Trainer(
+        load_recipe(str(recipe_file)), data.split("Training"), data.split("PublicTest"), folder
+    )
+
+
+def test_the_log_has_a_row_per_epoch(run_folder: Path) -> None:
+    rows = (run_folder / "log.csv").read_text().splitlines()
+    assert rows[0].startswith("epoch,size_px,loss,ferplus_accuracy")
+    sizes = ["48"] * 24 + ["64"] * 6
+    assert [row.split(",")[:2] for row in rows[1:]] == [
+        [str(i + 1), s] for i, s in enumerate(sizes)
+    ]
+
+
+def test_interrupt_and_resume_give_the_same_weights(
+    run_folder: Path,
+    fer_folder: Path,
+    recipe_file: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    first = trainer(fer_folder, recipe_file, tmp_path)
+    advance = first._advance
+
+    def stop_in_the_second_epoch() -> None:
+        advance()
+        if first.step == 8:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(first, "_advance", stop_in_the_second_epoch)
+    with pytest.raises(InterruptedRunError):
+        first.run()
+    second = trainer(fer_folder, recipe_file, tmp_path)
+    second.resume()
+    assert second.step == 8
+    second.run()
+    straight = torch.load(run_folder / "checkpoint.pt", weights_only=True)
+    for name, value in second.average.state_dict().items():
+        torch.testing.assert_close(value, straight["average"][name], rtol=0, atol=0)
+
+
+def test_a_second_run_does_not_overwrite_the_first(
+    run_folder: Path, fer_folder: Path, recipe_file: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", str(recipe_file), "--data", str(fer_folder), "--out", str(run_folder)]
+    assert cli.main(arguments) == 1
+    assert "--resume" in capsys.readouterr().err
+    assert cli.main([*arguments, "--resume"]) == 0
+
+
+def test_resume_without_a_checkpoint_is_an_error(
+    fer_folder: Path, recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", str(recipe_file), "--data", str(fer_folder), "--out", str(tmp_path)]
+    assert cli.main([*arguments, "--resume"]) == 1
+    assert "no checkpoint" in capsys.readouterr().err
+
+
+def test_the_exported_model_is_one_file_with_its_card(model: Path) -> None:
+    card = card_beside(model)
+    card.verify()
+    assert card.model["input_size_px"] == 48
+    assert sorted(p.name for p in model.parent.iterdir()) == ["card.toml", "model.onnx"]
+
+
+def test_calibrate_evaluate_and_record(
+    model: Path, fer_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = ["--data", str(fer_folder)]
+    assert cli.main(["calibrate", str(model), *data]) == 0
+    table = tomllib.loads((model.parent / "card.toml").read_text())
+    assert table["model"]["temperature"] != 1.0
+    capsys.readouterr()
+    assert cli.main(["evaluate", str(model), *data, "--json", "--record"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    assert scores["view"] == "single"
+    assert scores["ferplus"]["faces"] == 16
+    assert scores["six"]["accuracy"] >= 0.9, "made-up faces are easy"
+    assert card_beside(model).measured["publictest"]["six"] == scores["six"]
+    assert cli.main(["evaluate", str(model), *data, "--flip", "--usage", "PrivateTest"]) == 0
+    text = capsys.readouterr().out
+    assert "PrivateTest, flip-averaged view" in text
+    assert "8 faces" in text
+
+
+def test_what_is_exported_is_what_was_trained(model: Path, run_folder: Path) -> None:
+    classifier = load_classifier(model)
+    crops = np.random.default_rng(0).random((4, 1, 48, 48), dtype=np.float32)
+    network = export.Classifier("efficientnet-lite0")
+    network.load_state_dict(torch.load(run_folder / "checkpoint.pt", weights_only=True)["average"])
+    served = export.Served(network, 64).eval()
+    with torch.no_grad():
+        expected = served(torch.from_numpy(crops))
+    for ours, theirs in zip(classifier.outputs(crops), expected, strict=True):
+        np.testing.assert_allclose(ours, theirs.numpy(), atol=1e-4)
+
+
+def test_export_refuses_a_graph_that_differs(
+    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "PARITY", -1.0)
+    with pytest.raises(TrainingError, match="differs from torch"):
+        export.export(run_folder / "checkpoint.pt", tmp_path)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["train"], ["evaluate", "m.onnx", "--data", "d", "--usage", "Test"], ["no-such-command"]],
+)
+def test_wrong_usage_is_exit_two(arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        cli.main(arguments)
+    assert caught.value.code == 2
+
+
+def test_a_missing_model_is_an_error_for_people(
+    fer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missing = tmp_path / "model.onnx"
+    assert cli.main(["evaluate", str(missing), "--data", str(fer_folder)]) == 1
+    assert "card.toml" in capsys.readouterr().err

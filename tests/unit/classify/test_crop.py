@@ -1,0 +1,82 @@
+import math
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mien.classify.crop import (
+    Region,
+    crop_region,
+    crops_of,
+    region_of_face,
+    region_of_picture,
+)
+from mien.types import Box, Face, RgbImage
+
+
+def gradient(width: int, height: int) -> RgbImage:
+    """A grey ramp from left to right."""
+    ramp = np.linspace(0, 255, width, dtype=np.float32).astype(np.uint8)
+    return RgbImage(np.ascontiguousarray(np.broadcast_to(ramp[None, :, None], (height, width, 3))))
+
+
+def disc(side: int, center: tuple[float, float], radius: float) -> RgbImage:
+    y, x = np.mgrid[:side, :side] + 0.5
+    inside = np.hypot(x - center[0], y - center[1]) < radius
+    return RgbImage(np.repeat((inside * 255).astype(np.uint8)[:, :, None], 3, axis=2))
+
+
+def test_no_regions_give_no_crops() -> None:
+    assert crops_of(gradient(8, 8), [], 48).shape == (0, 1, 48, 48)
+
+
+def test_a_picture_of_the_crop_size_is_taken_as_it_is(astronaut: NDArray[np.uint8]) -> None:
+    image = RgbImage(np.ascontiguousarray(astronaut[:48, :48]))
+    crop = crop_region(image, region_of_picture(48, 48), 48)
+    grey = image.pixels @ np.array([0.299, 0.587, 0.114])
+    np.testing.assert_allclose(crop * 255, grey, atol=1.01)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5), (48, 48), (1200, 900)])
+def test_any_picture_gives_a_full_crop(size: tuple[int, int]) -> None:
+    crop = crop_region(gradient(*size), region_of_picture(*size), 48)
+    assert crop.shape == (48, 48)
+    assert crop.dtype == np.float32
+    assert crop.min() >= 0
+    assert crop.max() <= 1
+
+
+@pytest.mark.parametrize("side", [60, 480, 3000])
+def test_scale_keeps_the_content(side: int) -> None:
+    image = disc(side, (side / 2, side / 2), side / 4)
+    crop = crop_region(image, region_of_picture(side, side), 48)
+    assert crop.mean() == pytest.approx(math.pi / 16, abs=0.01)
+    np.testing.assert_allclose(crop, crop[::-1], atol=0.1)
+    np.testing.assert_allclose(crop, crop[:, ::-1], atol=0.1)
+
+
+def test_turning_the_region_turns_the_crop() -> None:
+    image = gradient(200, 200)
+    upright = Region(center_x=100, center_y=100, side=80)
+    turned = Region(center_x=100, center_y=100, side=80, angle=math.pi / 2)
+    # The region turned clockwise sees the picture turned anticlockwise.
+    np.testing.assert_allclose(
+        crop_region(image, turned, 32),
+        np.rot90(crop_region(image, upright, 32), 1).T[::-1].T,
+        atol=0.02,
+    )
+
+
+def test_outside_the_picture_the_edge_goes_on() -> None:
+    image = gradient(50, 50)
+    crop = crop_region(image, Region(center_x=50, center_y=25, side=40), 20)
+    assert crop[:, 11:].min() > 0.97
+    far = crop_region(image, Region(center_x=-500, center_y=-500, side=40), 20)
+    np.testing.assert_allclose(far, 0.0, atol=1e-6)
+
+
+def test_a_face_region_is_square_and_centred() -> None:
+    face = Face(box=Box(left=10, top=20, right=86, bottom=120), score=0.99)
+    region = region_of_face(face)
+    assert (region.center_x, region.center_y) == (48, 70)
+    assert 70 < region.side < 110

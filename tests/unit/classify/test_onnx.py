@@ -1,0 +1,118 @@
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.artifacts import Card, load_card
+from mien.classify.onnx import DEFAULT_MODEL, MAX_BATCH, OnnxClassifier, load_classifier
+from mien.errors import ArtifactError, ModelContractError
+from mien.runtime import TensorSpec
+from mien.runtime.fake import FakeSession
+
+LABELS = ["happy", "sad", "neutral"]
+
+
+def card(**model: Any) -> Card:
+    table = {"input_size_px": 48, "labels": LABELS, "temperature": 2.0, **model}
+    return Card(
+        name="made-up",
+        task="emotion",
+        description="",
+        licence="",
+        source="",
+        files={},
+        model=table,
+        measured={},
+        folder=Path(),
+    )
+
+
+def session(columns: int = 3, shape: tuple[int | None, ...] = (None, 1, 48, 48)) -> FakeSession:
+    def respond(feeds: Any) -> list[Any]:
+        crops = feeds["crops"]
+        logits = np.zeros((len(crops), columns), dtype=np.float32)
+        logits[:, 0] = crops.mean(axis=(1, 2, 3)) * 10
+        return [logits]
+
+    return FakeSession(respond, inputs=[TensorSpec("crops", shape)])
+
+
+def test_no_crops_give_no_rows() -> None:
+    classifier = OnnxClassifier(session(), card())
+    assert classifier.predict(np.empty((0, 1, 48, 48), dtype=np.float32)).shape == (0, 3)
+
+
+def test_temperature_softens() -> None:
+    crops = np.full((1, 1, 48, 48), 0.5, dtype=np.float32)
+    cold = OnnxClassifier(session(), card(temperature=1.0)).predict(crops)
+    warm = OnnxClassifier(session(), card(temperature=5.0)).predict(crops)
+    assert cold[0, 0] == pytest.approx(np.exp(5) / (np.exp(5) + 2), rel=1e-5)
+    assert warm[0, 0] == pytest.approx(np.exp(1) / (np.exp(1) + 2), rel=1e-5)
+
+
+def test_a_crowd_is_cut_into_pieces_and_keeps_its_order() -> None:
+    faces = 2 * MAX_BATCH + 3
+    crops = np.linspace(0, 1, faces, dtype=np.float32).reshape(-1, 1, 1, 1)
+    rows = OnnxClassifier(session(), card()).predict(
+        np.broadcast_to(crops, (faces, 1, 48, 48)).copy()
+    )
+    assert rows.shape == (faces, 3)
+    assert (np.diff(rows[:, 0]) > 0).all()
+    np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("model", "words"),
+    [
+        ({"labels": []}, "distinct labels"),
+        ({"labels": ["happy", "happy"]}, "distinct labels"),
+        ({"labels": ["happy", "smug"]}, "unknown label"),
+        ({"temperature": 0}, "temperature"),
+        ({"temperature": "hot"}, "temperature"),
+        ({"input_size_px": -1}, "input_size_px"),
+    ],
+)
+def test_a_wrong_card_is_refused(model: dict[str, Any], words: str) -> None:
+    with pytest.raises(ArtifactError, match=words):
+        OnnxClassifier(session(), card(**model))
+
+
+@pytest.mark.parametrize(
+    ("columns", "shape"),
+    [(7, (None, 1, 48, 48)), (3, (None, 3, 48, 48)), (3, (1, 1, 48, 48)), (3, (None, 1, 64, 64))],
+)
+def test_a_foreign_graph_is_refused_at_start(columns: int, shape: tuple[int | None, ...]) -> None:
+    with pytest.raises(ModelContractError):
+        OnnxClassifier(session(columns, shape), card())
+
+
+def test_the_shipped_model_answers_as_its_card_says() -> None:
+    classifier = load_classifier()
+    rows = classifier.predict(np.full((3, 1, 48, 48), 0.5, dtype=np.float32))
+    assert rows.shape == (3, 8)
+    assert set(load_card(DEFAULT_MODEL).model["labels"]) == {
+        label.value for label in classifier.labels
+    }
+    np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
+
+
+def test_the_shipped_models_card_has_its_figures() -> None:
+    measured = load_card(DEFAULT_MODEL).measured["publictest"]
+    assert measured["date"]
+    assert "mien-train evaluate" in measured["command"]
+    assert measured["ferplus"]["accuracy"] >= 0.80
+    assert measured["fer2013"]["accuracy"] >= 0.62
+
+
+def test_a_file_of_ones_own_needs_its_card(tmp_path: Path) -> None:
+    shipped = load_card(DEFAULT_MODEL)
+    model = tmp_path / "model.onnx"
+    model.write_bytes(shipped.read("model.onnx"))
+    with pytest.raises(ArtifactError, match=r"card\.toml"):
+        load_classifier(model)
+    (tmp_path / "card.toml").write_bytes((shipped.folder / "card.toml").read_bytes())
+    assert load_classifier(model).labels == load_classifier().labels
+    model.write_bytes(b"not a graph")
+    with pytest.raises(ArtifactError, match="SHA-256"):
+        load_classifier(model)

@@ -1,0 +1,80 @@
+import hashlib
+from pathlib import Path
+
+import pytest
+
+from mien.artifacts import CARD_NAME, card_beside, card_names, load_card
+from mien.errors import ArtifactError
+
+CARD = """
+name = "one"
+task = "emotion"
+description = "made up"
+licence = "none"
+source = "a test"
+[files]
+"model.onnx" = "{digest}"
+"""
+
+
+def write_card(folder: Path, text: str = CARD, data: bytes = b"weights") -> Path:
+    model = folder / "model.onnx"
+    model.write_bytes(data)
+    digest = hashlib.sha256(data).hexdigest()
+    (folder / CARD_NAME).write_text(text.format(digest=digest))
+    return model
+
+
+@pytest.mark.parametrize("name", card_names())
+def test_every_shipped_model_is_whole_and_licensed(name: str) -> None:
+    card = load_card(name)
+    card.verify()
+    assert card.name == name
+    assert card.licence
+    assert (card.folder / "LICENSE").read_text()
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ArtifactError, match="mtcnn"):
+        load_card("no-such-model")
+
+
+def test_a_card_beside_a_file_is_found(tmp_path: Path) -> None:
+    model = write_card(tmp_path)
+    assert card_beside(model).read("model.onnx") == b"weights"
+
+
+def test_an_altered_file_is_refused(tmp_path: Path) -> None:
+    model = write_card(tmp_path)
+    model.write_bytes(b"Weights")
+    with pytest.raises(ArtifactError, match="SHA-256"):
+        card_beside(model).verify()
+
+
+def test_a_missing_file_is_refused(tmp_path: Path) -> None:
+    model = write_card(tmp_path)
+    card = card_beside(model)
+    model.unlink()
+    with pytest.raises(ArtifactError, match="missing"):
+        card.read("model.onnx")
+    with pytest.raises(ArtifactError, match="not on the card"):
+        card.read("other.onnx")
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("name = ", "not valid TOML"),
+        ('name = "one"', "lacks task"),
+        (CARD.replace("model.onnx", "other.onnx"), "not on the card beside it"),
+    ],
+)
+def test_a_broken_card_is_refused(tmp_path: Path, text: str, words: str) -> None:
+    model = write_card(tmp_path, text)
+    with pytest.raises(ArtifactError, match=words):
+        card_beside(model)
+
+
+def test_no_card_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match=r"no card\.toml"):
+        card_beside(tmp_path / "model.onnx")
