@@ -8,9 +8,11 @@ from typing import Any
 
 from mien.errors import InvalidParameterError
 
-__all__ = ["Settings"]
+__all__ = ["Settings", "available_cores"]
 
 PREFIX = "MIEN_"
+# cgroup v2: "quota period" in microseconds, or "max period".
+CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,7 +92,7 @@ def available_cores() -> int:
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     cores = allowed or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = CPU_QUOTA.read_text().split()
     except (OSError, ValueError):
         return cores
     return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))

@@ -5,13 +5,15 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.classify.crop import (
+    FRAME,
     Region,
+    align,
     crop_region,
     crops_of,
     region_of_face,
     region_of_picture,
 )
-from mien.types import Box, Face, RgbImage
+from mien.types import Box, Face, Landmarks, RgbImage
 
 
 def gradient(width: int, height: int) -> RgbImage:
@@ -75,8 +77,56 @@ def test_outside_the_picture_the_edge_goes_on() -> None:
     np.testing.assert_allclose(far, 0.0, atol=1e-6)
 
 
-def test_a_face_region_is_square_and_centred() -> None:
-    face = Face(box=Box(left=10, top=20, right=86, bottom=120), score=0.99)
-    region = region_of_face(face)
-    assert (region.center_x, region.center_y) == (48, 70)
-    assert 70 < region.side < 110
+BOX = Box(left=10, top=20, right=86, bottom=120)
+
+
+def landmarks(center: complex, side: float, angle: float) -> Landmarks:
+    """FER2013's own landmarks in a frame at this place, size and angle."""
+    frame = FRAME @ (1, 1j) - (0.5 + 0.5j)
+    points = center + side * np.exp(1j * angle) * frame
+    return Landmarks(*((float(p.real), float(p.imag)) for p in points))
+
+
+def test_a_face_without_landmarks_is_cropped_by_its_box() -> None:
+    region = region_of_face(Face(box=BOX, score=0.99))
+    assert (region.center_x, region.center_y, region.angle) == (48, 70, 0)
+    assert region.side == pytest.approx(94)
+
+
+@pytest.mark.parametrize("angle", [0.0, 0.5, -0.5])
+@pytest.mark.parametrize("side", [70.0, 94.0, 120.0])
+def test_landmarks_place_scale_and_turn_the_crop(side: float, angle: float) -> None:
+    points = landmarks(50 + 72j, side, angle)
+    region, residual = align(points.to_array())
+    assert residual == pytest.approx(0, abs=1e-9)
+    assert region_of_face(Face(box=BOX, score=0.99, landmarks=points)) == region
+    assert (region.center_x, region.center_y) == pytest.approx((50, 72))
+    assert (region.side, region.angle) == pytest.approx((side, angle))
+
+
+def test_an_aligned_crop_puts_the_eyes_where_the_frame_has_them() -> None:
+    points = landmarks(150 + 140j, 96, 0.4)
+    pixels = np.zeros((300, 300, 3), dtype=np.uint8)
+    for x, y in points.to_array()[:2]:
+        pixels[round(y) - 3 : round(y) + 3, round(x) - 3 : round(x) + 3] = 255
+    region, _ = align(points.to_array())
+    crop = crop_region(RgbImage(pixels), region, 48)
+    for x, y in FRAME[:2] * 48:
+        assert crop[int(y), int(x)] > 0.95
+    assert crop[30:].max() == 0
+
+
+@pytest.mark.parametrize(
+    "points",
+    [
+        landmarks(48 + 70j, 20, 0.0),
+        landmarks(48 + 70j, 300, 0.0),
+        landmarks(148 + 70j, 94, 0.0),
+        Landmarks((48, 70), (48, 70), (48, 70), (48, 70), (48, 70)),
+        Landmarks((20, 100), (80, 40), (48, 70), (90, 40), (20, 30)),
+    ],
+    ids=["too small", "too large", "elsewhere", "one point", "scattered"],
+)
+def test_poor_landmarks_fall_back_to_the_box(points: Landmarks) -> None:
+    face = Face(box=BOX, score=0.99, landmarks=points)
+    assert region_of_face(face) == region_of_face(Face(box=BOX, score=0.99))

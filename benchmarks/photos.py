@@ -1,0 +1,38 @@
+"""Photos of known size and number of faces, built from one public-domain portrait."""
+
+import io
+from pathlib import Path
+
+from PIL import Image
+
+PORTRAIT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
+# The face of the portrait with some background: x, y, right, bottom in its 512 x 512 pixels.
+FACE_AREA = (150, 0, 300, 200)
+
+
+def one_face(width: int, height: int) -> bytes:
+    """A JPEG with the portrait at full height and its mirrored edge to the left and right."""
+    side = min(width, height)
+    portrait = Image.open(PORTRAIT).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
+    canvas = portrait.resize((1, 1), Image.Resampling.BOX).resize((width, height))
+    canvas.paste(portrait, ((width - side) // 2, (height - side) // 2))
+    return _jpeg(canvas)
+
+
+def many_faces(width: int, height: int, columns: int, rows: int) -> bytes:
+    """A JPEG with the same face ``columns * rows`` times."""
+    face = Image.open(PORTRAIT).convert("RGB").crop(FACE_AREA)
+    tile = (width // columns, height // rows)
+    canvas = face.resize((1, 1), Image.Resampling.BOX).resize((width, height))
+    scaled = face.copy()
+    scaled.thumbnail(tile, Image.Resampling.LANCZOS)
+    for index in range(columns * rows):
+        x, y = index % columns * tile[0], index // columns * tile[1]
+        canvas.paste(scaled, (x + (tile[0] - scaled.width) // 2, y))
+    return _jpeg(canvas)
+
+
+def _jpeg(image: Image.Image) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, "JPEG", quality=92)
+    return buffer.getvalue()

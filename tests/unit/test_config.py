@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+
+from mien import config
+from mien.config import Settings
+from mien.errors import InvalidParameterError
+
+
+def test_defaults_need_no_environment() -> None:
+    assert Settings.from_environment({}) == Settings()
+
+
+def test_the_environment_sets_and_arguments_win() -> None:
+    environment = {"MIEN_PORT": "8000", "MIEN_HOST": "0.0.0.0", "MIEN_MODEL": "a/b.onnx"}
+    settings = Settings.from_environment(environment, port=7000, host=None)
+    assert (settings.port, settings.host, settings.model) == (7000, "0.0.0.0", Path("a/b.onnx"))
+
+
+def test_an_empty_variable_is_no_variable() -> None:
+    assert Settings.from_environment({"MIEN_PORT": ""}).port == 9000
+
+
+@pytest.mark.parametrize(
+    ("environment", "words"),
+    [
+        ({"MIEN_PORT": "http"}, "MIEN_PORT"),
+        ({"MIEN_PORT": "99999"}, "port"),
+        ({"MIEN_WORKERS": "0"}, "workers"),
+        ({"MIEN_THREADS": "0"}, "threads"),
+        ({"MIEN_MAX_UPLOAD_BYTES": "-1"}, "max_upload_bytes"),
+        ({"MIEN_UPLOAD_TIMEOUT_S": "soon"}, "MIEN_UPLOAD_TIMEOUT_S"),
+    ],
+)
+def test_a_wrong_value_is_named(environment: dict[str, str], words: str) -> None:
+    with pytest.raises(InvalidParameterError, match=words):
+        Settings.from_environment(environment)
+
+
+@pytest.mark.parametrize(
+    ("quota", "cores"), [("max 100000", 8), ("200000 100000", 2), ("50000 100000", 1), ("?", 8)]
+)
+def test_a_containers_quota_counts(
+    quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    file = tmp_path / "cpu.max"
+    file.write_text(quota)
+    monkeypatch.setattr(config, "CPU_QUOTA", file)
+    assert config.available_cores() == cores
