@@ -1,0 +1,152 @@
+"""The three stages of MTCNN on arrays; each narrows and corrects the boxes of the one before.
+
+Boxes stay 1-based with inclusive ends, as in the networks' training, until they leave the cascade.
+Source: Zhang et al. 2016, arXiv 1604.02878; behaviour as facenet-pytorch 2.6.0.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.detect.mtcnn.pyramid import WINDOW_PX, AreaTable, pyramid_scales
+from mien.geometry import squared, suppress
+from mien.runtime import InferenceSession
+
+__all__ = ["Cascade", "Detections"]
+
+Floats = NDArray[np.float32]
+
+# P-Net halves the resolution once.
+STRIDE_PX = 2
+OVERLAP_IN_SCALE = 0.5
+OVERLAP_ACROSS = 0.7
+RNET_PX = 24
+ONET_PX = 48
+# Crops are cut and run in pieces of this many, which bounds memory in a crowd.
+MAX_BATCH = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Detections:
+    """boxes (N, 4), scores (N,) 0 to 1, landmarks (N, 5, 2); pixels, unclipped, best first."""
+
+    boxes: Floats
+    scores: Floats
+    landmarks: Floats
+
+
+class Cascade:
+    """P-, R- and O-Net with their thresholds on the score."""
+
+    def __init__(
+        self,
+        pnet: InferenceSession,
+        rnet: InferenceSession,
+        onet: InferenceSession,
+        *,
+        thresholds: tuple[float, float, float],
+        factor: float,
+    ) -> None:
+        self._pnet, self._rnet, self._onet = pnet, rnet, onet
+        self._thresholds = thresholds
+        self._factor = factor
+
+    def detect(self, pixels: NDArray[np.uint8], min_face_size: float) -> Detections:
+        """Return what the cascade finds in a picture (H, W, 3)."""
+        height, width = pixels.shape[:2]
+        scales = pyramid_scales(height, width, min_face_size, self._factor)
+        if not scales:
+            return _nothing()
+        table = AreaTable(pixels)
+        boxes = self.propose(table, scales)
+        boxes = self.refine(table, boxes)
+        return self.output(table, boxes)
+
+    def propose(self, table: AreaTable, scales: list[float]) -> Floats:
+        """Return P-Net's candidates (N, 4) of all scales, corrected and squared."""
+        found = [
+            _candidates(self._run(self._pnet, level)[0], scale, self._thresholds[0])
+            for scale, level in table.levels(scales)
+        ]
+        rows = np.concatenate(found)
+        rows = rows[suppress(rows[:, :4], rows[:, 4], OVERLAP_ACROSS)]
+        sides = np.tile(rows[:, 2:4] - rows[:, :2], 2)
+        return squared(rows[:, :4] + rows[:, 5:] * sides)
+
+    def refine(self, table: AreaTable, boxes: Floats) -> Floats:
+        """Return the candidates that R-Net keeps, corrected and squared."""
+        boxes, rows = self._classify(self._rnet, table, boxes, RNET_PX, self._thresholds[1])
+        kept = suppress(boxes, rows[:, 0], OVERLAP_ACROSS)
+        return squared(_corrected(boxes[kept], rows[kept, 1:5]))
+
+    def output(self, table: AreaTable, boxes: Floats) -> Detections:
+        """Return the faces that O-Net keeps, with landmarks."""
+        boxes, rows = self._classify(self._onet, table, boxes, ONET_PX, self._thresholds[2])
+        corner, sides = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2] + 1
+        points = np.stack([rows[:, 5:10], rows[:, 10:15]], axis=2)
+        landmarks = points * sides + corner - 1
+        boxes = _corrected(boxes, rows[:, 1:5])
+        kept = suppress(boxes, rows[:, 0], OVERLAP_ACROSS, pixel=1.0, of_smaller=True)
+        return Detections(boxes[kept], rows[kept, 0], landmarks[kept])
+
+    def _classify(
+        self,
+        session: InferenceSession,
+        table: AreaTable,
+        boxes: Floats,
+        size_px: int,
+        threshold: float,
+    ) -> tuple[Floats, Floats]:
+        """Return the boxes above the threshold with their rows: score, then the rest."""
+        edges = _inside(boxes, table.width, table.height)
+        seen = (edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1])
+        boxes, edges = boxes[seen], edges[seen]
+        pieces = [
+            self._run(session, table.crops(edges[at : at + MAX_BATCH], size_px))
+            for at in range(0, len(edges), MAX_BATCH)
+        ]
+        columns = session.outputs[0].shape[1] or 0
+        rows = np.concatenate(pieces) if pieces else np.empty((0, columns), dtype=np.float32)
+        passed = rows[:, 0] > np.float32(threshold)
+        return boxes[passed], rows[passed]
+
+    @staticmethod
+    def _run(session: InferenceSession, pixels: Floats) -> Floats:
+        rows: Floats = session.run({session.inputs[0].name: pixels})[0]
+        # Scores, not logits, decide the order in suppression: in single precision many are
+        # equal near 1, and the reference breaks such ties by position.
+        rows[:, 0] = 1 / (1 + np.exp(-rows[:, 0]))
+        return rows
+
+
+def _candidates(maps: Floats, scale: float, threshold: float) -> Floats:
+    """Return (N, 9) rows of one scale: box, score, box correction; suppressed.
+
+    maps: (5, h, w), the score and the correction of every window.
+    """
+    y, x = np.nonzero(maps[0] >= np.float32(threshold))
+    place = np.stack([x, y], axis=1).astype(np.float32) * STRIDE_PX
+    # 1-based: the window's first pixel is 1, its last one WINDOW_PX.
+    first = np.floor((place + 1) / np.float32(scale))
+    last = np.floor((place + WINDOW_PX) / np.float32(scale))
+    rows = np.concatenate([first, last, maps[:, y, x].T], axis=1)
+    return rows[suppress(rows[:, :4], rows[:, 4], OVERLAP_IN_SCALE)]
+
+
+def _corrected(boxes: Floats, correction: Floats) -> Floats:
+    sides = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
+    return boxes + correction * sides
+
+
+def _inside(boxes: Floats, width: int, height: int) -> NDArray[np.intp]:
+    """Return whole-pixel edges, 0-based, right and bottom exclusive, cut at the picture."""
+    edges = np.trunc(boxes).astype(np.intp)
+    edges[:, :2] = np.maximum(edges[:, :2], 1) - 1
+    edges[:, 2:] = np.minimum(edges[:, 2:], (width, height))
+    return edges
+
+
+def _nothing() -> Detections:
+    empty = np.empty((0, 4), dtype=np.float32)
+    return Detections(empty, empty[:, 0], np.empty((0, 5, 2), dtype=np.float32))

@@ -1,0 +1,101 @@
+"""Area resampling with the reference's integer windows, for the pyramid and for crops.
+
+Each output pixel is the plain mean of the source pixels from ``floor(i * in / out)`` up to
+``ceil((i + 1) * in / out)``, so neighbouring windows share a pixel. Sums come from a summed-area
+table: four look-ups a pixel whatever the scale. Source: Crow 1984, "Summed-area tables for texture
+mapping"; the windows are those of adaptive average pooling.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["AreaTable", "pyramid_scales"]
+
+Pixels = NDArray[np.float32]
+# Side of the window that P-Net looks at.
+WINDOW_PX = 12
+
+
+def pyramid_scales(height: int, width: int, min_face_size: float, factor: float) -> list[float]:
+    """Return the scales of the pyramid, largest first; empty if the picture is smaller than that.
+
+    At the first scale a face of ``min_face_size`` pixels fills P-Net's window.
+    """
+    scale = WINDOW_PX / min_face_size
+    shorter = min(height, width) * scale
+    scales = []
+    while shorter >= WINDOW_PX:
+        scales.append(scale)
+        scale *= factor
+        shorter *= factor
+    return scales
+
+
+class AreaTable:
+    """Summed-area table of a picture (H, W, 3) uint8.
+
+    Sums are kept modulo 2**32: differences are exact as long as a window's sum is below that,
+    which holds up to 16 million pixels a window.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.height, self.width = pixels.shape[:2]
+        # Stored column by column, (W + 1, H + 1, 3), so that both running sums add whole rows.
+        down = np.zeros((self.height + 1, self.width, 3), dtype=np.uint32)
+        for y in range(self.height):
+            np.add(down[y], pixels[y], out=down[y + 1])
+        self._sums = np.zeros((self.width + 1, self.height + 1, 3), dtype=np.uint32)
+        columns = down.transpose(1, 0, 2)
+        for x in range(self.width):
+            np.add(self._sums[x], columns[x], out=self._sums[x + 1])
+
+    def resized(self, height: int, width: int) -> Pixels:
+        """Return the whole picture as (1, 3, height, width), 0 to 255."""
+        left, right = _windows(0, self.width, width)
+        top, bottom = _windows(0, self.height, height)
+        across = self._sums[right] - self._sums[left]
+        sums = np.take(across, bottom, axis=1) - np.take(across, top, axis=1)
+        share = 1 / ((right - left)[:, None] * (bottom - top)[None, :])
+        return _planes(sums[None], share[None]).transpose(0, 1, 3, 2).copy()
+
+    def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
+        """Return (N, 3, size_px, size_px), 0 to 255, of whole-pixel boxes (N, 4).
+
+        edges: left, top, right, bottom; inside the picture, right and bottom exclusive.
+        """
+        left, right = _windows(edges[:, 0:1], edges[:, 2:3], size_px)
+        top, bottom = _windows(edges[:, 1:2], edges[:, 3:4], size_px)
+        table = self._sums.reshape(-1, 3)
+        stride = self.height + 1
+        left_at, right_at = left[:, None, :] * stride, right[:, None, :] * stride
+        sums = table[right_at + bottom[:, :, None]]
+        sums -= table[right_at + top[:, :, None]]
+        sums -= table[left_at + bottom[:, :, None]]
+        sums += table[left_at + top[:, :, None]]
+        share = 1 / ((right - left)[:, None, :] * (bottom - top)[:, :, None])
+        return _planes(sums, share)
+
+    def levels(self, scales: list[float]) -> Iterator[tuple[float, Pixels]]:
+        """Yield each scale with the picture at that scale."""
+        for scale in scales:
+            yield scale, self.resized(int(self.height * scale + 1), int(self.width * scale + 1))
+
+
+def _planes(sums: NDArray[np.uint32], share: NDArray[np.float64]) -> Pixels:
+    """Return means (N, 3, a, b) of sums (N, a, b, 3) and one over the pixels of each (N, a, b)."""
+    planes = np.empty((len(sums), 3, *sums.shape[1:3]), dtype=np.float32)
+    np.multiply(
+        sums.transpose(0, 3, 1, 2), share[:, None].astype(np.float32), out=planes, casting="unsafe"
+    )
+    return planes
+
+
+def _windows(
+    start: NDArray[np.intp] | int, end: NDArray[np.intp] | int, count: int
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return where each of ``count`` windows between ``start`` and ``end`` begins and ends."""
+    steps = np.arange(count, dtype=np.intp)
+    length = np.asarray(end, dtype=np.intp) - start
+    return start + steps * length // count, start - (-(steps + 1) * length // count)

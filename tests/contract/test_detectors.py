@@ -1,0 +1,113 @@
+"""What every registered detector must do."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.detect import FaceDetector
+from mien.detect.registry import DETECTORS, build_detector
+from mien.types import Face, RgbImage
+
+# The face of the portrait, by eye: left, top, right, bottom.
+FACE = (170, 60, 275, 200)
+
+
+@pytest.fixture(scope="module", params=list(DETECTORS))
+def detector(request: pytest.FixtureRequest) -> FaceDetector:
+    return build_detector(request.param)
+
+
+def image(pixels: NDArray[np.uint8]) -> RgbImage:
+    return RgbImage(np.ascontiguousarray(pixels))
+
+
+def assert_sound(faces: tuple[Face, ...], width: int, height: int) -> None:
+    areas = [face.box.area for face in faces]
+    assert areas == sorted(areas, reverse=True)
+    for face in faces:
+        assert 0 <= face.box.left < face.box.right <= width
+        assert 0 <= face.box.top < face.box.bottom <= height
+        assert 0 <= face.score <= 1
+
+
+def overlap(face: Face, left: float, top: float, right: float, bottom: float) -> float:
+    box = face.box
+    width = min(box.right, right) - max(box.left, left)
+    height = min(box.bottom, bottom) - max(box.top, top)
+    common = max(0.0, width) * max(0.0, height)
+    return common / (box.area + (right - left) * (bottom - top) - common)
+
+
+@pytest.mark.parametrize("value", [0, 128, 255])
+def test_no_face(detector: FaceDetector, value: int) -> None:
+    assert detector.detect(image(np.full((240, 320, 3), value, dtype=np.uint8))) == ()
+
+
+def test_one_face_in_its_place(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+    (face,) = detector.detect(image(astronaut))
+    assert_sound((face,), 512, 512)
+    assert overlap(face, *FACE) > 0.6
+    assert face.landmarks is not None
+    points = face.landmarks.to_array()
+    assert (points[:, 0] > face.box.left).all()
+    assert (points[:, 0] < face.box.right).all()
+    assert points[0, 0] < points[1, 0], "the left eye is the left one in the picture"
+    assert points[:2, 1].max() < points[2, 1] < points[3:, 1].min(), "eyes, nose, mouth"
+
+
+def test_fifty_faces(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+    tile = astronaut[20:240, 130:320]
+    crowd = np.tile(tile, (5, 10, 1))
+    faces = detector.detect(image(crowd))
+    assert_sound(faces, crowd.shape[1], crowd.shape[0])
+    assert len(faces) == 50
+
+
+@pytest.mark.parametrize("cut", ["left", "top", "right", "bottom"])
+def test_a_face_cut_by_the_edge_stays_inside(
+    detector: FaceDetector, astronaut: NDArray[np.uint8], cut: str
+) -> None:
+    left, top, right, bottom = FACE
+    window = {
+        "left": astronaut[:, left + 20 :],
+        "top": astronaut[top + 25 :],
+        "right": astronaut[:, : right - 20],
+        "bottom": astronaut[: bottom - 25],
+    }[cut]
+    faces = detector.detect(image(window))
+    assert len(faces) >= 1
+    assert_sound(faces, window.shape[1], window.shape[0])
+
+
+@pytest.mark.parametrize(
+    "shape", [(1, 1), (1, 500), (500, 1), (12, 12), (19, 19), (20, 20), (5, 2000), (33, 21)]
+)
+def test_odd_sizes_are_no_trouble(detector: FaceDetector, shape: tuple[int, int]) -> None:
+    noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    assert_sound(detector.detect(image(noise)), shape[1], shape[0])
+
+
+def test_a_large_picture(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+    large = np.asarray(Image.fromarray(astronaut).resize((2400, 2400), Image.Resampling.BICUBIC))
+    faces = detector.detect(image(large), min_face_size=200)
+    assert_sound(faces, 2400, 2400)
+    scale = 2400 / 512
+    assert overlap(faces[0], *(edge * scale for edge in FACE)) > 0.6
+
+
+def test_the_smallest_face_is_respected(
+    detector: FaceDetector, astronaut: NDArray[np.uint8]
+) -> None:
+    assert detector.detect(image(astronaut), min_face_size=300) == ()
+    assert len(detector.detect(image(astronaut), min_face_size=60)) == 1
+
+
+def test_the_same_from_eight_threads(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+    pictures = [image(astronaut[: 512 - 8 * i]) for i in range(4)] * 4
+    alone = [detector.detect(picture) for picture in pictures]
+    with ThreadPoolExecutor(8) as pool:
+        together = list(pool.map(detector.detect, pictures))
+    assert together == alone

@@ -1,0 +1,267 @@
+import csv
+import io
+import json
+import os
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mien.cli import annotations, main
+from mien.cli.annotations import AnnotationFolder
+from mien.config import Settings
+from samples import StubPipeline
+
+BOXES = [[50, 40, 30, 40], [10, 20, 20, 25]]
+
+
+def test_text_for_people(mien, photo: Path, small: Path) -> None:
+    done = mien("analyze", photo, small)
+    assert done.status == 0
+    assert done.err == ""
+    assert done.out.splitlines() == [
+        f"{photo} (512 x 512): 2 faces",
+        "  happy     94 %  at 50, 40, size 30 x 40",
+        "  sad       94 %  at 10, 20, size 20 x 25",
+        f"{small} (20 x 10): no face",
+    ]
+
+
+def test_text_with_everything(mien, photo: Path) -> None:
+    done = mien("analyze", photo, "--include", "scores, landmarks,detection", "--max-faces", "1")
+    assert "    happy 93.8%, sad 1.2%, angry 1.2%" in done.out
+    assert "    left eye 59, 56, right eye 71, 56, nose 65, 64" in done.out
+    assert "    detection 0.990" in done.out
+
+
+def test_json_is_a_list_of_what_jsonl_has_in_lines(mien, photo: Path, text: Path) -> None:
+    lines = mien("analyze", "--jsonl", photo, text, photo)
+    whole = mien("analyze", "--json", photo, text, photo)
+    assert lines.status == whole.status == 1
+    records = [json.loads(line) for line in lines.out.splitlines()]
+    for record in (*records, *json.loads(whole.out)):
+        record.get("seconds", {}).pop("decode", None)
+    for record, twin in zip(records, json.loads(whole.out), strict=True):
+        twin.get("seconds", {}).pop("decode", None)
+        assert record == twin
+    assert records[0]["path"] == str(photo)
+    assert records[0]["size"] == [512, 512]
+    assert [face["bounding_box"] for face in records[0]["faces"]] == BOXES
+    assert set(records[0]["faces"][0]) == {"bounding_box", "emotion", "confidence"}
+    assert set(records[0]["seconds"]) == {"detect", "classify"}
+    assert records[1] == {
+        "path": str(text),
+        "error": {
+            "code": "not_an_image",
+            "message": "this is not a picture; send JPEG, PNG or WebP",
+        },
+    }
+    assert f"mien: {text}: this is not a picture" in lines.err
+
+
+def test_json_with_everything(mien, photo: Path) -> None:
+    done = mien("analyze", "--json", photo, "--include", "scores,landmarks,detection")
+    ((record,),) = (json.loads(done.out),)
+    face = record["faces"][0]
+    assert sum(face["scores"].values()) == pytest.approx(1, abs=1e-3)
+    assert len(face["landmarks"]) == 5
+    assert face["detection"] == 0.99
+
+
+def test_csv(mien, photo: Path, small: Path, text: Path) -> None:
+    done = mien("analyze", "--csv", photo, small, text, "--include", "scores")
+    rows = list(csv.DictReader(io.StringIO(done.out)))
+    assert [(row["path"], row["face"], row["error_code"]) for row in rows] == [
+        (str(photo), "0", ""),
+        (str(photo), "1", ""),
+        (str(small), "", ""),
+        (str(text), "", "not_an_image"),
+    ]
+    assert rows[0]["score_happy"] == "0.9375"
+    assert done.status == 1
+
+
+def test_options_reach_the_pipeline(
+    mien, photo: Path, pipeline: StubPipeline, settings_seen: list[Settings]
+) -> None:
+    mien(
+        "analyze", photo, "--labels", "eight", "--min-face-size", "33", "--max-faces", "2",
+        "--crop", "--model", "m.onnx", "--detector", "yunet", "--detector-model", "y.onnx",
+    )  # fmt: skip
+    (options,) = pipeline.asked
+    assert (options.labels, options.min_face_size, options.max_faces) == ("eight", 33, 2)
+    assert options.crop
+    (settings,) = settings_seen
+    assert (settings.model, settings.detector) == (Path("m.onnx"), "yunet")
+    assert settings.detector_model == Path("y.onnx")
+
+
+WRONG = {
+    "no photo": [],
+    "unknown option": ["a.jpg", "--fast"],
+    "two formats": ["a.jpg", "--json", "--csv"],
+    "unknown include": ["a.jpg", "--include", "scores,age"],
+    "empty include": ["a.jpg", "--include", ""],
+    "unknown labels": ["a.jpg", "--labels", "nine"],
+    "no face at all": ["a.jpg", "--max-faces", "0"],
+    "negative size": ["a.jpg", "--min-face-size", "-4"],
+    "size that is no number": ["a.jpg", "--min-face-size", "big"],
+    "size that is no whole number": ["a.jpg", "--min-face-size", "4.5"],
+}
+
+
+@pytest.mark.parametrize("arguments", WRONG.values(), ids=WRONG)
+def test_wrong_usage(mien, arguments: list[str]) -> None:
+    done = mien("analyze", *arguments)
+    assert done.status == 2
+    assert done.out == ""
+    assert "usage: mien analyze" in done.err
+
+
+def test_bad_environment(mien, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_MAX_PIXELS", "many")
+    done = mien("analyze", photo)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("mien: MIEN_MAX_PIXELS")
+
+
+def test_each_bad_input_is_told_and_the_others_go_on(mien, photo: Path, tmp_path: Path) -> None:
+    done = mien("analyze", tmp_path / "none.jpg", tmp_path, photo)
+    assert done.status == 1
+    assert done.err.splitlines() == [
+        f"mien: {tmp_path / 'none.jpg'}: there is no such file",
+        f"mien: {tmp_path}: this is a folder; name the photos in it",
+    ]
+    assert done.out.startswith(f"{photo} (512 x 512)")
+
+
+def test_order_is_kept(mien, tmp_path: Path) -> None:
+    paths = []
+    for width in range(1, 30):
+        paths.append(tmp_path / f"{width}.png")
+        Image.new("RGB", (width, 1)).save(paths[-1])
+    done = mien("analyze", "--jsonl", *paths)
+    sizes = [json.loads(line)["size"][0] for line in done.out.splitlines()]
+    assert sizes == list(range(1, 30))
+
+
+def test_stdin(mien, face_photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(face_photo)))
+    done = mien("analyze", "--jsonl", "-")
+    assert json.loads(done.out)["path"] == "-"
+    assert json.loads(done.out)["size"] == [512, 512]
+
+
+def test_file_names_that_are_not_text_survive(mien, face_photo: bytes, tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/caf\xe9 \xf0\x9f\x98\x80.jpg"
+    try:
+        Path(os.fsdecode(name)).write_bytes(face_photo)
+    except OSError:
+        pytest.skip("this file system takes only names that are UTF-8")
+    given = os.fsdecode(name)
+    assert os.fsencode(json.loads(mien("analyze", "--jsonl", given).out)["path"]) == name
+    assert mien("analyze", given).out.startswith(f"{tmp_path}/caf\\udce9 😀.jpg (512 x 512)")
+    table = mien("analyze", "--csv", given).out
+    assert "caf" in table
+
+
+def test_control_characters_in_a_name_do_not_reach_the_terminal(mien, tmp_path: Path) -> None:
+    done = mien("analyze", tmp_path / "a\x1b[2Jb\n.jpg")
+    assert "\x1b" not in done.err
+    assert "a\\x1b[2Jb\\n.jpg: there is no such file" in done.err
+
+
+def test_annotated_copies(mien, photo: Path, text: Path, tmp_path: Path) -> None:
+    twin = tmp_path / "other" / "Party.JPG"
+    twin.parent.mkdir()
+    twin.write_bytes(photo.read_bytes())
+    out = tmp_path / "new" / "out"
+    done = mien("analyze", photo, text, twin, "--annotate", out)
+    assert done.status == 1
+    assert sorted(path.name for path in out.iterdir()) == ["Party-2.JPG", "party.jpg"]
+    assert f"{twin}: its copy is named {out / 'Party-2.JPG'}" in done.err
+    with Image.open(out / "party.jpg") as copy, Image.open(photo) as original:
+        assert (copy.format, copy.size) == ("JPEG", original.size)
+        assert np.abs(np.asarray(copy).astype(int) - np.asarray(original)).max() > 50
+
+
+def test_annotating_never_overwrites(mien, photo: Path) -> None:
+    before = photo.read_bytes()
+    for _ in range(2):
+        assert mien("analyze", photo, "--annotate", photo.parent).status == 0
+    assert photo.read_bytes() == before
+    names = {path.name for path in photo.parent.iterdir()}
+    assert names == {"party.jpg", "party-2.jpg", "party-3.jpg"}
+
+
+@pytest.mark.parametrize(
+    ("photo", "name", "kind"),
+    [
+        ("-", "stdin.jpg", "JPEG"),
+        ("a/b.PNG", "b.PNG", "PNG"),
+        ("b.webp", "b.webp", "WEBP"),
+        ("b.jpeg", "b.jpeg", "JPEG"),
+        ("b", "b.jpg", "JPEG"),
+        (".jpg", ".jpg.jpg", "JPEG"),
+        ("b.photo", "b.jpg", "JPEG"),
+    ],
+)
+def test_names_of_copies(tmp_path: Path, photo: str, name: str, kind: str) -> None:
+    folder = AnnotationFolder(tmp_path)
+    target = folder.reserve(photo)
+    assert target == tmp_path / name
+    folder.save(Image.new("RGB", (4, 4)), target)
+    with Image.open(target) as written:
+        assert written.format == kind
+
+
+def test_annotation_folder_that_can_not_be(
+    mien, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    done = mien("analyze", photo, "--annotate", photo)
+    assert done.status == 2
+    assert "can't make the folder" in done.err
+    monkeypatch.setattr(annotations.os, "access", lambda *_: False)
+    done = mien("analyze", photo, "--annotate", tmp_path)
+    assert (done.status, done.out) == (2, "")
+    assert "no permission to write" in done.err
+
+
+def test_a_copy_that_can_not_be_written_fails_the_photo_but_keeps_its_result(
+    mien, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(AnnotationFolder, "save", full)
+    done = mien("analyze", "--jsonl", photo, "--annotate", tmp_path / "out")
+    assert done.status == 1
+    assert len(json.loads(done.out)["faces"]) == 2
+    assert f"can't write {tmp_path / 'out' / 'party.jpg'}" in done.err
+
+
+def test_half_a_copy_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Full(io.BytesIO):
+        def write(self, _: object) -> int:
+            raise OSError(28, "No space left on device")
+
+    target = tmp_path / "copy.png"
+
+    def open_full(self: Path, _: str) -> Full:
+        self.touch()
+        return Full()
+
+    monkeypatch.setattr(Path, "open", open_full)
+    with pytest.raises(OSError, match="No space"):
+        AnnotationFolder.save(Image.new("RGB", (4, 4)), target)
+    assert not target.exists()
+
+
+def test_interrupted(photo: Path, monkeypatch: pytest.MonkeyPatch, settings_seen: list) -> None:
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(StubPipeline, "analyze", interrupt)
+    assert main(["analyze", str(photo)]) == 130

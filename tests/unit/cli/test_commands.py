@@ -1,0 +1,171 @@
+import os
+import re
+import runpy
+import sys
+import types
+from pathlib import Path
+
+import pytest
+
+from mien import __version__, artifacts, cli
+from mien.cli import main
+from mien.config import Settings
+
+CARD = """
+name = "small"
+task = "emotion"
+description = "a made-up model"
+licence = "Apache-2.0"
+source = "a test"
+[files]
+"model.onnx" = "{sha256}"
+[model]
+labels = ["happy", "sad"]
+[measured.test]
+accuracy = 0.5
+confusion = [[1, 2], [3, 4]]
+[measured.test.six.deeper]
+hidden = 1
+"""
+SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    folder = tmp_path / "small"
+    folder.mkdir()
+    (folder / "card.toml").write_text(CARD.format(sha256=SHA256_OF_ABC))
+    (folder / "model.onnx").write_bytes(b"abc")
+    monkeypatch.setattr(artifacts, "_root", lambda: tmp_path)
+    return folder
+
+
+def test_without_a_command(mien) -> None:
+    done = mien()
+    assert (done.status, done.out) == (2, "")
+    assert "a command is missing" in done.err
+
+
+def test_unknown_command(mien) -> None:
+    done = mien("analyse")
+    assert done.status == 2
+    assert "'analyze', 'models', 'serve'" in done.err
+
+
+def test_version(mien) -> None:
+    assert mien("--version").out == f"mien {__version__}\n"
+
+
+def test_help_names_every_command(mien) -> None:
+    done = mien("--help")
+    assert done.status == 0
+    assert re.findall(r"^  (\w+) +\w", done.out, re.MULTILINE) == ["analyze", "models", "serve"]
+
+
+@pytest.mark.parametrize("command", ["analyze", "models"])
+def test_help_of_a_command(mien, command: str) -> None:
+    done = mien(command, "--help")
+    assert done.status == 0
+    assert done.out.startswith(f"usage: mien {command}")
+
+
+@pytest.mark.parametrize("arguments", [[], ["list"]])
+def test_list(mien, models: Path, arguments: list[str]) -> None:
+    done = mien("models", *arguments)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.split() == ["small", "emotion", "a", "made-up", "model"]
+
+
+def test_no_models_at_all(mien, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(artifacts, "_root", lambda: tmp_path)
+    assert mien("models").out == ""
+    assert mien("models", "verify").status == 0
+
+
+def test_show(mien, models: Path) -> None:
+    lines = mien("models", "show", "small").out.splitlines()
+    assert "licence: Apache-2.0" in lines
+    assert f"  model.onnx: {SHA256_OF_ABC}" in lines
+    assert "  labels: happy, sad" in lines
+    assert "    accuracy: 0.5" in lines
+    assert not any("confusion" in line or "hidden" in line for line in lines)
+
+
+def test_show_unknown(mien, models: Path) -> None:
+    done = mien("models", "show", "large")
+    assert (done.status, done.out) == (2, "")
+    assert "there are small" in done.err
+
+
+def test_verify(mien, models: Path) -> None:
+    done = mien("models", "verify")
+    assert (done.status, done.out, done.err) == (0, "small: intact\n", "")
+    (models / "model.onnx").write_bytes(b"abd")
+    done = mien("models", "verify")
+    assert (done.status, done.out) == (1, "")
+    assert "does not match the SHA-256" in done.err
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
+    """No server: the settings that it would have run with."""
+    seen: list[Settings] = []
+    server = types.ModuleType("mien.http.server")
+    server.serve = lambda settings: seen.append(settings) or 0
+    monkeypatch.setitem(sys.modules, "mien.http.server", server)
+    monkeypatch.delitem(sys.modules, "mien.cli.serve", raising=False)
+    monkeypatch.delattr(cli, "serve", raising=False)
+    return seen
+
+
+def test_serve(mien, served: list[Settings], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MIEN_PORT", "8000")
+    monkeypatch.setenv("MIEN_WORKERS", "3")
+    done = mien("serve", "--host", "0.0.0.0", "--port", "9100", "--model", "m.onnx")
+    assert done.status == 0
+    (settings,) = served
+    assert (settings.host, settings.port, settings.workers) == ("0.0.0.0", 9100, 3)
+    assert settings.model == Path("m.onnx")
+
+
+@pytest.mark.parametrize("arguments", [["--port", "99999"], ["--workers", "0"], ["--port", "x"]])
+def test_serve_with_wrong_numbers(mien, served: list[Settings], arguments: list[str]) -> None:
+    assert mien("serve", *arguments).status == 2
+    assert served == []
+
+
+def test_odd_exit_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+    def leave() -> None:
+        raise SystemExit("words")
+
+    monkeypatch.setattr(cli, "_parser", leave)
+    assert main([]) == 2
+
+
+def test_reader_that_has_gone(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as nobody:
+        monkeypatch.setattr(sys, "stdout", nobody)
+        assert main(["models"]) == 141
+    assert capfd.readouterr().err == ""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs a device that is always full")
+def test_results_that_can_not_be_written(
+    models: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        assert main(["models"]) == 1
+    assert capfd.readouterr().err == "mien: No space left on device\n"
+
+
+def test_as_a_module(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(sys, "argv", ["mien", "--version"])
+    with pytest.raises(SystemExit) as left:
+        runpy.run_module("mien", run_name="__main__")
+    assert left.value.code == 0
+    assert capfd.readouterr().out == f"mien {__version__}\n"

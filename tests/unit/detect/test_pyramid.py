@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+import torch
+
+from mien.detect.mtcnn.pyramid import AreaTable, pyramid_scales
+
+
+@pytest.fixture(scope="module")
+def pixels() -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, (61, 83, 3), dtype=np.uint8)
+
+
+def area(pixels: np.ndarray, size_hw: tuple[int, int]) -> np.ndarray:
+    """The reference's own resampling."""
+    planes = torch.from_numpy(pixels.astype(np.float32)).permute(2, 0, 1)[None]
+    return torch.nn.functional.interpolate(planes, size=size_hw, mode="area").numpy()
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "min_face_size", "count"),
+    [
+        ((11, 400), 20, 0),
+        ((19, 19), 20, 0),
+        ((20, 20), 20, 1),
+        ((480, 640), 20, 10),
+        ((480, 640), 40, 8),
+    ],
+)
+def test_scales_stop_at_the_window(
+    size_hw: tuple[int, int], min_face_size: int, count: int
+) -> None:
+    scales = pyramid_scales(*size_hw, min_face_size, 0.709)
+    assert len(scales) == count
+    assert all(min(size_hw) * scale >= 12 for scale in scales)
+
+
+@pytest.mark.parametrize("size_hw", [(61, 83), (37, 50), (12, 16), (1, 1), (90, 120), (61, 3)])
+def test_resampling_is_the_references(pixels: np.ndarray, size_hw: tuple[int, int]) -> None:
+    ours = AreaTable(pixels).resized(*size_hw)
+    assert ours.dtype == np.float32
+    np.testing.assert_allclose(ours, area(pixels, size_hw), rtol=1e-5, atol=1e-3)
+
+
+@pytest.mark.parametrize("size_px", [24, 48])
+def test_crops_are_the_references(pixels: np.ndarray, size_px: int) -> None:
+    edges = np.array([[0, 0, 83, 61], [5, 7, 6, 8], [10, 3, 43, 36], [60, 40, 83, 61]])
+    ours = AreaTable(pixels).crops(edges, size_px)
+    for crop, (left, top, right, bottom) in zip(ours, edges, strict=True):
+        expected = area(pixels[top:bottom, left:right], (size_px, size_px))[0]
+        np.testing.assert_allclose(crop, expected, rtol=1e-5, atol=1e-3)
+
+
+def test_sums_beyond_32_bits_stay_exact() -> None:
+    white = np.full((4200, 4200, 3), 255, dtype=np.uint8)
+    np.testing.assert_allclose(AreaTable(white).resized(50, 50), 255, rtol=1e-6)
+
+
+def test_levels_follow_the_scales(pixels: np.ndarray) -> None:
+    levels = dict(AreaTable(pixels).levels([0.6, 0.3]))
+    assert levels[0.6].shape == (1, 3, 37, 50)
+    assert levels[0.3].shape == (1, 3, 19, 25)

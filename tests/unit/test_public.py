@@ -1,0 +1,46 @@
+"""The public surface: what users may import, and what an import costs."""
+
+import subprocess
+import sys
+
+import pytest
+
+import mien
+from mien import errors, types
+
+
+def test_all_is_sorted_and_there() -> None:
+    assert mien.__all__ == sorted(mien.__all__)
+    for name in mien.__all__:
+        assert getattr(mien, name) is not None
+    assert set(mien.__all__) <= set(dir(mien))
+
+
+def test_every_error_is_public() -> None:
+    classes = {name for name, kind in vars(errors).items() if isinstance(kind, type)}
+    assert classes - {"ClassVar"} <= set(mien.__all__)
+
+
+def test_result_types_are_the_same_objects() -> None:
+    assert mien.ImageResult is types.ImageResult
+    assert mien.Emotion.HAPPY == "happy"
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+        _ = mien.Nothing
+
+
+@pytest.mark.parametrize(
+    ("statement", "absent"),
+    [
+        ("import mien", ["numpy", "PIL", "onnxruntime"]),
+        ("from mien.cli import main; main(['--version'])", ["numpy", "PIL", "onnxruntime"]),
+        ("import mien.cli.analyze", ["fastapi", "starlette", "uvicorn", "torch", "mien_train"]),
+        ("import mien; mien.Recognizer", ["fastapi", "starlette", "torch", "cv2", "tensorflow"]),
+    ],
+)
+def test_imports_bring_no_more_than_needed(statement: str, absent: list[str]) -> None:
+    check = f"{statement}\nimport sys\nprint(sorted(set(sys.modules) & set({absent!r})))"
+    done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"
