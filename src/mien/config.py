@@ -26,7 +26,9 @@ class Settings:
     model: an ONNX file with its ``card.toml`` beside it, None for the one in the wheel;
     min_face_size: pixels; max_pixels: larger pictures are refused before decoding;
     threads: pictures worked on at once, None for the cores that the process may use;
-    max_batch_images: parts of one ``/emotion/batch`` request.
+    max_batch_images: parts of one ``/emotion/batch`` request; upload_timeout_s: for a whole body;
+    max_waiting: pictures that may wait for a thread; deadline_s: from the last byte of a request
+    to the start of each of its pictures; drain_s: for requests in flight at shutdown.
     """
 
     host: str = "127.0.0.1"
@@ -40,6 +42,9 @@ class Settings:
     max_upload_bytes: int = 20_000_000
     max_batch_images: int = 16
     upload_timeout_s: float = 30.0
+    max_waiting: int = 64
+    deadline_s: float = 30.0
+    drain_s: float = 30.0
     threads: int | None = None
 
     def __post_init__(self) -> None:
@@ -50,6 +55,9 @@ class Settings:
             "max_upload_bytes",
             "max_batch_images",
             "upload_timeout_s",
+            "max_waiting",
+            "deadline_s",
+            "drain_s",
         ):
             if getattr(self, name) <= 0:
                 raise InvalidParameterError(f"{name} must be greater than 0")

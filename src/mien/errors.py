@@ -75,3 +75,55 @@ class ArtifactError(MienError):
 
 class ModelContractError(ArtifactError):
     """The graph's inputs or outputs do not have the shape that its card promises."""
+
+
+class RequestError(MienError):
+    """A request to the service that cannot be answered."""
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body is neither a form nor a picture."""
+
+    code = "unsupported_media_type"
+
+
+class MissingImageError(RequestError):
+    """The form has no file in the field ``image``."""
+
+    code = "missing_image"
+
+
+class TooManyImagesError(RequestError):
+    """More files than the route takes."""
+
+    code = "too_many_images"
+
+
+class UploadTooLargeError(RequestError):
+    """More bytes than the limit."""
+
+    code = "upload_too_large"
+
+
+class UploadTimeoutError(RequestError):
+    """The body did not arrive in time."""
+
+    code = "upload_timeout"
+
+
+class QueueFullError(RequestError):
+    """More requests wait than the service takes on."""
+
+    code = "queue_full"
+
+
+class NotReadyError(RequestError):
+    """The service is warming up or shutting down."""
+
+    code = "not_ready"
+
+
+class DeadlineExceededError(RequestError):
+    """The answer would come later than the caller may wait."""
+
+    code = "deadline_exceeded"

@@ -2,7 +2,7 @@
 
 import functools
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from time import perf_counter
@@ -115,7 +115,7 @@ def analyze(
 
 def in_order(
     work: Callable[[_Item], _Answer], items: Iterable[_Item], *, threads: int
-) -> Iterator[_Answer]:
+) -> Generator[_Answer, None, None]:
     """Yield ``work(item)`` for each item, in order, from a pool of threads.
 
     Never more than ``2 * threads`` items are under way or waiting to be yielded.

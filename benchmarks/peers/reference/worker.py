@@ -11,6 +11,7 @@ import json
 import resource
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -56,8 +57,7 @@ def analyze(data: bytes) -> int:
 
 
 for line in sys.stdin:
-    with open(line.strip(), "rb") as file:
-        data = file.read()
+    data = Path(line.strip()).read_bytes()
     started = time.perf_counter()
     count = analyze(data)
     seconds = time.perf_counter() - started

@@ -5,6 +5,7 @@ import struct
 import threading
 import zlib
 from pathlib import Path
+from time import perf_counter
 
 import numpy as np
 import pytest
@@ -325,6 +326,21 @@ def test_too_many_scans() -> None:
     assert decode(data[:-2] + scan * 2 + b"\xff\xd9").shape == (64, 64, 3)
     with pytest.raises(errors.TruncatedImageError, match="scans"):
         decode(data[:-2] + scan * 100 + b"\xff\xd9")
+
+
+@pytest.mark.parametrize("filler", [b"\xff\xe1\0\x02", b"\xff", b"\xff\x01"])
+def test_endless_segments_take_no_time(filler: bytes) -> None:
+    started = perf_counter()
+    with pytest.raises(errors.TruncatedImageError):
+        decode(b"\xff\xd8\xff" + filler * (20_000_000 // len(filler)))
+    # Hundredths of a second on a quiet machine; seconds, if each one were looked at.
+    assert perf_counter() - started < 1
+
+
+def test_endless_segments_between_scans(face_photo: bytes) -> None:
+    scan = face_photo.index(b"\xff\xda") + 14
+    with pytest.raises(errors.TruncatedImageError, match="scans"):
+        decode(face_photo[:scan] + b"\xff\xe1\0\x02" * 20_000)
 
 
 def test_limit_is_inclusive_and_also_for_pictures_in_memory(astronaut: np.ndarray) -> None:

@@ -1,0 +1,81 @@
+"""mien reads emotions off the faces in a photo.
+
+    import mien
+    for face in mien.analyze("party.jpg").faces:
+        print(face.box, face.emotion, face.confidence)
+
+Names are loaded when they are first used, so that ``import mien`` costs nothing and a command
+such as ``mien --version`` does not wait for the inference runtime.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from mien._version import __version__
+
+if TYPE_CHECKING:
+    from mien.classify.labels import LabelSet
+    from mien.config import Settings
+    from mien.errors import (
+        ArtifactError,
+        EmptyUploadError,
+        ImageError,
+        ImageTooLargeError,
+        InvalidParameterError,
+        MienError,
+        ModelContractError,
+        NotAnImageError,
+        TruncatedImageError,
+        UnreadableFileError,
+        UnsupportedFormatError,
+    )
+    from mien.recognizer import Recognizer, analyze
+    from mien.types import (
+        Box,
+        Emotion,
+        FaceEmotion,
+        ImageResult,
+        Landmarks,
+        RgbImage,
+        Timings,
+    )
+
+__all__ = [
+    "ArtifactError",
+    "Box",
+    "Emotion",
+    "EmptyUploadError",
+    "FaceEmotion",
+    "ImageError",
+    "ImageResult",
+    "ImageTooLargeError",
+    "InvalidParameterError",
+    "LabelSet",
+    "Landmarks",
+    "MienError",
+    "ModelContractError",
+    "NotAnImageError",
+    "Recognizer",
+    "RgbImage",
+    "Settings",
+    "Timings",
+    "TruncatedImageError",
+    "UnreadableFileError",
+    "UnsupportedFormatError",
+    "__version__",
+    "analyze",
+]
+
+_HOMES = ("errors", "types", "classify.labels", "config", "recognizer")
+
+
+def __getattr__(name: str) -> object:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    modules = (import_module(f"{__name__}.{home}") for home in _HOMES)
+    globals()[name] = next(getattr(module, name) for module in modules if hasattr(module, name))
+    return globals()[name]
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,36 @@
+"""Words for people, and the options that several commands take."""
+
+import argparse
+import sys
+from pathlib import Path
+
+__all__ = ["add_model_options", "positive", "printable", "say"]
+
+
+def say(words: str) -> None:
+    """Print to stderr, so that results stay clean."""
+    print(f"mien: {printable(words)}", file=sys.stderr, flush=True)
+
+
+def printable(text: str) -> str:
+    """Return text that can't move a terminal's cursor: file names may hold anything."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def positive(text: str) -> int:
+    """Return a whole number of at least 1, for argparse."""
+    if text.isascii() and text.isdigit() and int(text) > 0:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+
+
+def add_model_options(parser: argparse.ArgumentParser) -> None:
+    """Add ``--model``, ``--detector`` and ``--detector-model``; without them the settings win."""
+    models = parser.add_argument_group("models")
+    models.add_argument(
+        "--model", type=Path, metavar="FILE", help="ONNX file with its card.toml beside it"
+    )
+    models.add_argument("--detector", metavar="NAME", help="what finds the faces")
+    models.add_argument(
+        "--detector-model", type=Path, metavar="FILE", help="its file, where it brings none"
+    )

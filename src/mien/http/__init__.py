@@ -1,0 +1,1 @@
+"""The service: requests in, answers of the contract out."""

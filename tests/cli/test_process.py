@@ -1,0 +1,94 @@
+"""The command as users run it: a process of its own, with the models that come along."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+MIEN = [sys.executable, "-m", "mien"]
+EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+    command = [*MIEN, *map(str, arguments)]
+    return subprocess.run(command, check=False, capture_output=True, timeout=120, **options)
+
+
+def test_example_photo_shows_one_happy_face() -> None:
+    done = run("analyze", "--jsonl", EXAMPLE, "--include", "scores,landmarks,detection")
+    assert (done.returncode, done.stderr) == (0, b"")
+    record = json.loads(done.stdout)
+    assert record["size"] == [512, 512]
+    (face,) = record["faces"]
+    assert face["emotion"] == "happy"
+    assert face["confidence"] > 0.8
+    x, y, width, height = face["bounding_box"]
+    # The middle of her face, and about its size.
+    assert abs(x + width / 2 - 222) < 15
+    assert abs(y + height / 2 - 120) < 20
+    assert 60 < height < 160
+    assert record["seconds"]["decode"] > 0
+
+
+def test_several_photos_one_of_them_bad(tmp_path: Path) -> None:
+    bad = tmp_path / "bad.jpg"
+    bad.write_bytes(EXAMPLE.read_bytes()[:5000])
+    done = run("analyze", "--jsonl", EXAMPLE, bad, EXAMPLE, "--annotate", tmp_path / "out")
+    assert done.returncode == 1
+    records = [json.loads(line) for line in done.stdout.splitlines()]
+    assert records[1] == {
+        "path": str(bad),
+        "error": {"code": "truncated_image", "message": "this JPEG picture is cut off or corrupt"},
+    }
+    assert records[0]["faces"] == records[2]["faces"]
+    assert b"Traceback" not in done.stderr
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == ["astronaut-2.jpg", "astronaut.jpg"]
+
+
+def test_stdin_and_crop() -> None:
+    done = run("analyze", "--json", "--crop", "-", input=EXAMPLE.read_bytes())
+    ((record,), status) = json.loads(done.stdout), done.returncode
+    assert status == 0
+    assert record["faces"][0]["bounding_box"] == [0, 0, 512, 512]
+
+
+def test_missing_model_is_wrong_usage(tmp_path: Path) -> None:
+    done = run("analyze", EXAMPLE, "--model", tmp_path / "none.onnx")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"mien: ")
+    assert b"Traceback" not in done.stderr
+
+
+def test_models_are_intact() -> None:
+    done = run("models", "verify")
+    assert done.returncode == 0
+    assert b"mtcnn: intact" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell with pipes")
+def test_reader_that_leaves_early() -> None:
+    photos = " ".join([str(EXAMPLE)] * 12)
+    line = f"{sys.executable} -m mien analyze --jsonl {photos} | head -n 1"
+    done = subprocess.run(line, shell=True, capture_output=True, timeout=120, check=False)
+    assert json.loads(done.stdout)["size"] == [512, 512]
+    assert done.stderr == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="signals are others there")
+def test_ctrl_c() -> None:
+    command = [*MIEN, "analyze", "--jsonl", *[str(EXAMPLE)] * 2000]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        started = time.monotonic()
+        _, words = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert words == b""
+    assert time.monotonic() - started < 30

@@ -1,0 +1,37 @@
+"""What many tests start from: a photo with one face, a pipeline without weights."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from skimage import data
+
+from samples import StubPipeline, encode
+
+SHARED = Path(__file__).parents[2] / "shared"
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """Photos and odd files that developers keep beside the checkout; nobody else has them."""
+    if not SHARED.is_dir():
+        pytest.skip("needs the developers' folder ../shared, which is not part of the project")
+    return SHARED
+
+
+@pytest.fixture(scope="session")
+def astronaut() -> NDArray[np.uint8]:
+    """(512, 512, 3) RGB: Eileen Collins by NASA, in the public domain; one smiling face."""
+    return data.astronaut()
+
+
+@pytest.fixture(scope="session")
+def face_photo(astronaut: NDArray[np.uint8]) -> bytes:
+    return encode(Image.fromarray(astronaut), "JPEG", quality=92)
+
+
+@pytest.fixture
+def pipeline() -> StubPipeline:
+    return StubPipeline()

@@ -1,0 +1,54 @@
+"""Odd and malformed files that others collected: each is a result or a clear error, soon."""
+
+from pathlib import Path
+from time import perf_counter
+
+import numpy as np
+import pytest
+
+from mien.errors import ImageError
+from mien.image import load_image
+from mien.types import RgbImage
+
+LIMIT = 50_000_000
+# Generous, for a busy machine: the slowest of them takes a tenth of a second on a quiet one.
+TIME_LIMIT_S = 5.0
+
+
+def test_every_file_is_a_picture_or_a_clear_error(shared: Path) -> None:
+    files = [path for path in (shared / "badimages").rglob("*") if path.is_file()]
+    assert len(files) > 400
+    for path in files:
+        started = perf_counter()
+        outcome = attempt(path)
+        assert perf_counter() - started < TIME_LIMIT_S, path
+        if isinstance(outcome, ImageError):
+            assert outcome.code != "internal_error", path
+            assert outcome.message, path
+
+
+def attempt(path: Path) -> RgbImage | ImageError:
+    try:
+        return load_image(path, max_pixels=LIMIT)
+    except ImageError as error:
+        return error
+
+
+def test_sound_pictures_of_the_png_suite_are_read(shared: Path) -> None:
+    for path in sorted((shared / "badimages" / "pngsuite").glob("*.png")):
+        # xcsn0g01 has a wrong checksum over data that is whole: it is read.
+        broken = path.name.startswith("x") and path.stem != "xcsn0g01"
+        assert isinstance(attempt(path), ImageError if broken else RgbImage), path
+
+
+@pytest.mark.parametrize("shape", ["Landscape", "Portrait"])
+def test_all_orientations_are_the_same_picture(shared: Path, shape: str) -> None:
+    folder = shared / "badimages" / "exif_orientation"
+    pictures = [
+        load_image(folder / f"{shape}_{value}.jpg", max_pixels=LIMIT).pixels.astype(int)
+        for value in range(9)
+    ]
+    for value, picture in enumerate(pictures):
+        assert picture.shape == pictures[1].shape, value
+        # They were compressed one by one, so they agree only about.
+        assert np.abs(picture - pictures[1]).mean() < 5, value
