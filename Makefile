@@ -10,6 +10,11 @@ RUN_ENV := .venv
 DEV_ENV := .venv-dev
 RUN_READY := $(RUN_ENV)/.ready
 DEV_READY := $(DEV_ENV)/.ready
+DOCS_ENV := .venv-docs
+DOCS_READY := $(DOCS_ENV)/.ready
+REFERENCE_ENV := .venv-reference
+REFERENCE_READY := $(REFERENCE_ENV)/.ready
+REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
 
 .PHONY: help serve test lint bench docs clean
 
@@ -17,7 +22,7 @@ help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
 	@echo "make test    install what the tests need; lint, then run all tests with coverage"
 	@echo "make lint    style, types and the import rules only"
-	@echo "make bench   measure this machine: speed and memory"
+	@echo "make bench   speed and memory against the reference pipeline (installs several GB)"
 	@echo "make docs    build the documentation"
 	@echo "make clean   remove environments and build outputs"
 
@@ -33,11 +38,15 @@ lint: $(DEV_READY)
 	$(DEV_ENV)/bin/mypy
 	$(DEV_ENV)/bin/lint-imports
 
-bench: $(DEV_READY)
-	$(DEV_ENV)/bin/python -m benchmarks
+bench: $(REFERENCE_READY) $(DEV_READY)
+	$(DEV_ENV)/bin/python -m benchmarks.versus_reference --reference $(REFERENCE_ENV)/bin/python
+
+docs: $(DOCS_READY)
+	$(DOCS_ENV)/bin/mkdocs build --quiet
+	@echo "site/index.html"
 
 clean:
-	rm -rf $(RUN_ENV) $(DEV_ENV) build dist site .coverage* .*_cache
+	rm -rf $(RUN_ENV) $(DEV_ENV) $(DOCS_ENV) $(REFERENCE_ENV) build dist site .coverage* .*_cache
 
 $(RUN_READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make serve PYTHON=python3.11")'
@@ -49,4 +58,15 @@ $(DEV_READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make test PYTHON=python3.11")'
 	$(PYTHON) -m venv $(DEV_ENV)
 	$(DEV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test,lint,train]" "$(TORCH)"
+	@touch $@
+
+$(DOCS_READY): pyproject.toml
+	$(PYTHON) -m venv $(DOCS_ENV)
+	$(DOCS_ENV)/bin/python -m pip install --quiet --disable-pip-version-check "mkdocs-material>=9.6"
+	@touch $@
+
+# The reference needs old torch and NumPy, so Python 3.11 or 3.12.
+$(REFERENCE_READY): $(REFERENCE_NEEDS)
+	$(PYTHON) -m venv $(REFERENCE_ENV)
+	$(REFERENCE_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REFERENCE_NEEDS)
 	@touch $@

@@ -1,6 +1,6 @@
 """``mien`` against the reference pipeline: same photos, in turn, in one run.
 
-    make bench-reference
+    make bench
 
 The reference runs in an environment of its own (.venv-reference, several gigabytes). Each photo
 goes to the one and then the other, so both see the same noise; medians and the ratio of each pair

@@ -8,6 +8,7 @@ the original networks in ways that leave the function as it is:
 
 - pixels go in as 0 to 255: the standardisation (x - 127.5) / 128 is folded into the first
   convolution, exactly, because no layer pads;
+- the first pooling comes before its activation;
 - the two-class softmax becomes the difference of its logits; the sigmoid of that is the score;
 - all outputs of a network are rows of one tensor, computed by one layer.
 
@@ -85,6 +86,28 @@ class Graph:
         slope = self.weights[f"{name}.weight"]
         self.add("PRelu", slope.reshape(-1, 1, 1) if spatial else slope)
 
+    def first_layer(self, pool: int) -> None:
+        """Convolution, pooling, PReLU: in the original PReLU comes before the pooling."""
+        self.weights, rising, falling = _pooled_first(self.weights)
+        self.conv("conv1", first=True)
+        self.pool(pool)
+        self.activate_pooled(rising, falling)
+
+    def activate_pooled(self, rising: int, falling: int) -> None:
+        """PReLU of pooled channels: ``rising`` as they are, ``falling`` as the larger of two."""
+        parts = []
+        pooled = self.last
+        for start, count in ((0, rising), (rising, falling), (rising + falling, falling)):
+            self.last = pooled
+            bounds = (np.array([edge]) for edge in (start, start + count, 1))
+            self.add("Slice", *bounds)
+            parts.append(self.last)
+        self.last = parts[0]
+        self.prelu("prelu1")
+        self.nodes.append(helper.make_node("Max", parts[1:], ["larger"]))
+        self.nodes.append(helper.make_node("Concat", [self.last, "larger"], ["activated"], axis=1))
+        self.last = "activated"
+
     def pool(self, size: int) -> None:
         self.add("MaxPool", kernel_shape=[size, size], strides=[2, 2], ceil_mode=1)
 
@@ -102,6 +125,27 @@ class Graph:
         return model.SerializeToString()
 
 
+def _pooled_first(weights: Weights) -> tuple[Weights, int, int]:
+    """Return weights with which the first pooling comes before PReLU, at a quarter of the work.
+
+    Where the slope is not negative PReLU rises, so the maximum may be taken first. Where it is
+    negative, PReLU is the larger of x and slope * x, and so is its maximum over a window: the
+    convolution gives both. Channels with rising activation come first; returns how many there are
+    of each kind.
+    """
+    slope = weights["prelu1.weight"]
+    rising, falling = np.flatnonzero(slope >= 0), np.flatnonzero(slope < 0)
+    order = np.concatenate([rising, falling])
+    changed = dict(weights)
+    for name in ("conv1.weight", "conv1.bias"):
+        value = weights[name]
+        factor = slope[falling].reshape(-1, *[1] * (value.ndim - 1))
+        changed[name] = np.concatenate([value[order], value[falling] * factor])
+    changed["prelu1.weight"] = slope[rising]
+    changed["conv2.weight"] = weights["conv2.weight"][:, order]
+    return changed, len(rising), len(falling)
+
+
 def _stack(
     weights: Weights, names: tuple[str, ...], softmax_first: bool
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -116,9 +160,7 @@ def _stack(
 
 def pnet(weights: Weights) -> bytes:
     graph = Graph(weights, [1, 3, "height", "width"])
-    graph.conv("conv1", first=True)
-    graph.prelu("prelu1")
-    graph.pool(2)
+    graph.first_layer(2)
     graph.conv("conv2")
     graph.prelu("prelu2")
     graph.conv("conv3")
@@ -130,9 +172,7 @@ def pnet(weights: Weights) -> bytes:
 
 def rnet(weights: Weights) -> bytes:
     graph = Graph(weights, ["faces", 3, 24, 24])
-    graph.conv("conv1", first=True)
-    graph.prelu("prelu1")
-    graph.pool(3)
+    graph.first_layer(3)
     graph.conv("conv2")
     graph.prelu("prelu2")
     graph.pool(3)
@@ -144,9 +184,7 @@ def rnet(weights: Weights) -> bytes:
 
 def onet(weights: Weights) -> bytes:
     graph = Graph(weights, ["faces", 3, 48, 48])
-    graph.conv("conv1", first=True)
-    graph.prelu("prelu1")
-    graph.pool(3)
+    graph.first_layer(3)
     graph.conv("conv2")
     graph.prelu("prelu2")
     graph.pool(3)

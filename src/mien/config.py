@@ -24,11 +24,13 @@ class Settings:
 
     detector: a registered name; detector_model: its file where it brings none;
     model: an ONNX file with its ``card.toml`` beside it, None for the one in the wheel;
-    min_face_size: pixels; max_pixels: larger pictures are refused before decoding;
+    min_face_size: pixels, None for the detector's own rule;
+    max_pixels: larger pictures are refused before decoding;
     threads: pictures worked on at once, None for the cores that the process may use;
-    max_batch_images: parts of one ``/emotion/batch`` request; upload_timeout_s: for a whole body;
-    max_waiting: pictures that may wait for a thread; deadline_s: from the last byte of a request
-    to the start of each of its pictures; drain_s: for requests in flight at shutdown.
+    max_upload_bytes: one request's body, however many pictures it holds;
+    max_batch_images: parts of one ``/emotion/batch`` request;
+    upload_timeout_s: for a whole body to arrive; deadline_s: from then to the answer;
+    max_queue: pictures that may wait for a thread, at least ``max_batch_images``.
     """
 
     host: str = "127.0.0.1"
@@ -37,34 +39,35 @@ class Settings:
     detector: str = "mtcnn"
     detector_model: Path | None = None
     model: Path | None = None
-    min_face_size: int = 20
+    min_face_size: int | None = None
     max_pixels: int = 50_000_000
     max_upload_bytes: int = 20_000_000
     max_batch_images: int = 16
+    max_queue: int = 64
     upload_timeout_s: float = 30.0
-    max_waiting: int = 64
     deadline_s: float = 30.0
-    drain_s: float = 30.0
     threads: int | None = None
 
     def __post_init__(self) -> None:
         for name in (
             "workers",
-            "min_face_size",
             "max_pixels",
             "max_upload_bytes",
             "max_batch_images",
             "upload_timeout_s",
-            "max_waiting",
             "deadline_s",
-            "drain_s",
         ):
-            if getattr(self, name) <= 0:
+            # Written so that NaN is refused too.
+            if not getattr(self, name) > 0:
                 raise InvalidParameterError(f"{name} must be greater than 0")
+        if self.max_queue < self.max_batch_images:
+            raise InvalidParameterError("max_queue must be at least max_batch_images")
         if not 0 <= self.port <= 65535:
             raise InvalidParameterError("port must be 0 to 65535")
-        if self.threads is not None and self.threads < 1:
-            raise InvalidParameterError("threads must be at least 1")
+        for name in ("threads", "min_face_size"):
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                raise InvalidParameterError(f"{name} must be at least 1")
 
     @classmethod
     def from_environment(

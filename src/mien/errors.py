@@ -78,52 +78,76 @@ class ModelContractError(ArtifactError):
 
 
 class RequestError(MienError):
-    """A request to the service that cannot be answered."""
+    """The request, not the picture, is why the service gives no answer."""
+
+
+class UnauthorizedError(RequestError):
+    """No key, or one that is not accepted."""
+
+    code = "unauthorized"
+
+
+class NotFoundError(RequestError):
+    """There is nothing at this path."""
+
+    code = "not_found"
+
+
+class MethodNotAllowedError(RequestError):
+    """The path is right, the method is not."""
+
+    code = "method_not_allowed"
+
+
+class UploadTimeoutError(RequestError):
+    """The body took longer to arrive than it may."""
+
+    code = "upload_timeout"
+
+
+class UploadTooLargeError(RequestError):
+    """More bytes than the limit; refused as soon as that is known."""
+
+    code = "upload_too_large"
 
 
 class UnsupportedMediaTypeError(RequestError):
-    """The body is neither a form nor a picture."""
+    """The body's content type is not one that is read."""
 
     code = "unsupported_media_type"
 
 
 class MissingImageError(RequestError):
-    """The form has no file in the field ``image``."""
+    """The form has no file in its field ``image``."""
 
     code = "missing_image"
 
 
 class TooManyImagesError(RequestError):
-    """More files than the route takes."""
+    """More pictures than one request may hold."""
 
     code = "too_many_images"
 
 
-class UploadTooLargeError(RequestError):
-    """More bytes than the limit."""
-
-    code = "upload_too_large"
-
-
-class UploadTimeoutError(RequestError):
-    """The body did not arrive in time."""
-
-    code = "upload_timeout"
-
-
 class QueueFullError(RequestError):
-    """More requests wait than the service takes on."""
+    """As many pictures are waiting as may wait; try again soon."""
 
     code = "queue_full"
 
 
+class RateLimitedError(RequestError):
+    """The caller has used up its share for now."""
+
+    code = "rate_limited"
+
+
 class NotReadyError(RequestError):
-    """The service is warming up or shutting down."""
+    """The service is still warming up, or shutting down."""
 
     code = "not_ready"
 
 
 class DeadlineExceededError(RequestError):
-    """The answer would come later than the caller may wait."""
+    """The answer was not there in time."""
 
     code = "deadline_exceeded"

@@ -6,6 +6,9 @@ from numpy.typing import NDArray
 __all__ = ["intersection_over_union", "squared", "suppress"]
 
 Boxes = NDArray[np.float32]
+# Overlaps are computed for this many boxes at once: few calls for hundreds of boxes, and no
+# square of thousands.
+BLOCK = 256
 
 
 def suppress(
@@ -24,25 +27,34 @@ def suppress(
     Equal scores keep their order.
     """
     order = np.argsort(-scores, kind="stable")
-    left, top, right, bottom = boxes[order].T
-    area = (right - left + pixel) * (bottom - top + pixel)
+    ranked = boxes[order]
     alive = np.ones(len(order), dtype=bool)
     kept = []
-    for best in range(len(order)):
-        if not alive[best]:
-            continue
-        kept.append(best)
-        rest = slice(best + 1, None)
-        width = np.minimum(right[best], right[rest]) - np.maximum(left[best], left[rest]) + pixel
-        height = np.minimum(bottom[best], bottom[rest]) - np.maximum(top[best], top[rest]) + pixel
-        common = np.maximum(width, 0) * np.maximum(height, 0)
-        if of_smaller:
-            whole = np.minimum(area[best], area[rest])
-        else:
-            whole = area[best] + area[rest] - common
-        # Compared as a product: a box without area has no overlap to divide.
-        alive[rest] &= common <= np.float32(threshold) * whole
+    for start in range(0, len(order), BLOCK):
+        block = slice(start, start + BLOCK)
+        clashes = _clashes(ranked[block], ranked[start:], threshold, pixel, of_smaller)
+        for row, clash in enumerate(clashes, start):
+            if alive[row]:
+                kept.append(row)
+                alive[start:] &= ~clash
     return order[kept]
+
+
+def _clashes(
+    first: Boxes, second: Boxes, threshold: float, pixel: float, of_smaller: bool
+) -> NDArray[np.bool_]:
+    """Return (N, M), whether boxes overlap by more than the threshold."""
+    left, top, right, bottom = first.T[:, :, None]
+    lefts, tops, rights, bottoms = second.T[:, None, :]
+    width = np.minimum(right, rights) - np.maximum(left, lefts) + pixel
+    height = np.minimum(bottom, bottoms) - np.maximum(top, tops) + pixel
+    common = np.maximum(width, 0) * np.maximum(height, 0)
+    area = (right - left + pixel) * (bottom - top + pixel)
+    areas = (rights - lefts + pixel) * (bottoms - tops + pixel)
+    whole = np.minimum(area, areas) if of_smaller else area + areas - common
+    # Compared as a product: a box without area has no overlap to divide.
+    clashes: NDArray[np.bool_] = common > np.float32(threshold) * whole
+    return clashes
 
 
 def squared(boxes: Boxes) -> Boxes:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mien.classify.onnx import load_classifier
 from mien.errors import MienError
-from mien_train.calibrate import fit_temperature
+from mien_train.calibrate import fit
 from mien_train.card import update_card
 from mien_train.data.fer2013 import USAGES, load_fer2013, without_duplicates_of
 from mien_train.errors import TrainingError
@@ -53,7 +53,9 @@ def _parser() -> argparse.ArgumentParser:
     exporter.add_argument("--out", type=Path, required=True, metavar="DIR")
     exporter.set_defaults(run=_export)
 
-    calibrate = commands.add_parser("calibrate", parents=[data], help="fit the temperature")
+    calibrate = commands.add_parser(
+        "calibrate", parents=[data], help="fit share and temperature on PublicTest"
+    )
     calibrate.add_argument("model", type=Path, help="ONNX file with its card beside it")
     calibrate.set_defaults(run=_calibrate)
 
@@ -87,9 +89,9 @@ def _export(arguments: argparse.Namespace) -> None:
 
 def _calibrate(arguments: argparse.Namespace) -> None:
     data = load_fer2013(arguments.data).split("PublicTest")
-    temperature = fit_temperature(load_classifier(arguments.model), data)
-    update_card(arguments.model.parent, "model", {"temperature": temperature})
-    print(f"temperature {temperature}")
+    calibration = fit(load_classifier(arguments.model), data)
+    update_card(arguments.model.parent, "model", calibration.to_card())
+    print(f"second share {calibration.second_share}, temperature {calibration.temperature}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
@@ -114,9 +116,9 @@ def _record(folder: Path, scores: Scores) -> None:
 def _text(scores: Scores) -> str:
     lines = [f"{scores.usage}, {scores.view} view"]
     for name, metrics in (
-        ("FER+ majority, 8 classes", scores.ferplus),
-        ("six labels", scores.six),
-        ("FER2013, 7 classes", scores.fer2013),
+        ("the answer, six labels", scores.six),
+        ("FER+ output, majority of 8", scores.ferplus),
+        ("FER2013 output, 7 classes", scores.fer2013),
     ):
         if metrics is None:
             continue

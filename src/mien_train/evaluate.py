@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from mien.classify.crop import crops_of, region_of_picture
 from mien.classify.labels import LabelSet, narrow
-from mien.classify.onnx import OnnxClassifier
+from mien.classify.onnx import OnnxClassifier, log_softmax
 from mien.types import RgbImage
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset
 from mien_train.metrics import Metrics, measure
@@ -27,15 +27,30 @@ class Outputs:
     ferplus: NDArray[np.float32]
     fer2013: NDArray[np.float32] | None
 
+    def rows(self, chosen: NDArray[np.bool_]) -> "Outputs":
+        """Return the outputs of the chosen faces."""
+        second = None if self.fer2013 is None else self.fer2013[chosen]
+        return Outputs(ferplus=self.ferplus[chosen], fer2013=second)
+
+    def product(self, classifier: OnnxClassifier) -> NDArray[np.float32]:
+        """Return the calibrated probabilities (N, K) that ``mien`` answers with."""
+        second = [] if self.fer2013 is None else [self.fer2013]
+        return classifier.probabilities([self.ferplus, *second])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """The figures of one model on one usage and one view."""
+    """The figures of one model on one usage and one view.
+
+    six: the product's answer, against the FER+ majority where that is one of the six;
+    ferplus: the FER+ output alone, 8 classes, against the FER+ majority;
+    fer2013: the FER2013 output alone, 7 classes, against the original labels.
+    """
 
     usage: str
     view: str
-    ferplus: Metrics
     six: Metrics
+    ferplus: Metrics
     fer2013: Metrics | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -43,8 +58,8 @@ class Scores:
         return {
             "usage": self.usage,
             "view": self.view,
-            "ferplus": self.ferplus.to_dict(),
             "six": self.six.to_dict(),
+            "ferplus": self.ferplus.to_dict(),
             "fer2013": None if self.fer2013 is None else self.fer2013.to_dict(),
         }
 
@@ -66,18 +81,17 @@ def run_model(classifier: OnnxClassifier, data: FerDataset, *, flip: bool = Fals
 def score(
     classifier: OnnxClassifier, data: FerDataset, usage: str, *, flip: bool = False
 ) -> Scores:
-    """Return the figures on ``data``: FER+ majority (8), the six of the product, FER2013 (7)."""
+    """Return the figures on ``data``."""
     outputs = run_model(classifier, data, flip=flip)
-    probabilities = classifier.probabilities(outputs.ferplus)
     majority = data.ferplus_majority()
     return Scores(
         usage=usage,
         view="flip-averaged" if flip else "single",
-        ferplus=_against(probabilities, classifier, LabelSet.EIGHT, majority),
-        six=_against(probabilities, classifier, LabelSet.SIX, majority),
+        six=_against(outputs.product(classifier), classifier, LabelSet.SIX, majority),
+        ferplus=_against(_shares(outputs.ferplus), classifier, LabelSet.EIGHT, majority),
         fer2013=None
         if outputs.fer2013 is None
-        else measure(_softmax(outputs.fer2013), data.fer2013, FER2013_LABELS),
+        else measure(_shares(outputs.fer2013).astype(np.float64), data.fer2013, FER2013_LABELS),
     )
 
 
@@ -103,7 +117,5 @@ def _crops(faces: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
     )
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
-    powers = np.exp(logits.astype(np.float64) - logits.max(axis=1, keepdims=True))
-    shares: NDArray[np.float64] = powers / powers.sum(axis=1, keepdims=True)
-    return shares
+def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    return np.exp(log_softmax(logits))

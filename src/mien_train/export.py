@@ -42,7 +42,7 @@ def export(checkpoint: Path, folder: Path) -> Path:
     recipe = state["recipe"]
     classifier = Classifier(recipe["backbone"])
     classifier.load_state_dict(state["average"])
-    served = Served(classifier, recipe["phases"][-1]["size_px"]).eval()
+    served = Served(classifier, state["size_px"]).eval()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MODEL_FILE
     _write(served, path)

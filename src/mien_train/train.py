@@ -175,6 +175,7 @@ class Trainer:
         """Write the checkpoint in one move, so that a kill never leaves half a file."""
         state = {
             "recipe": asdict(self.recipe),
+            "size_px": self._phase_of(max(0, self.step - 1)).size_px,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),

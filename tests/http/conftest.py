@@ -1,51 +1,30 @@
-"""The service with a pipeline that needs no weights."""
-
-from collections.abc import Callable, Iterator
+import logging
+from collections.abc import Iterator
 
 import pytest
-from fastapi.testclient import TestClient
-from PIL import Image
-from service import stub_pipeline
-
-from mien.config import Settings
-from mien.http.app import create_app
-from mien.pipeline import Pipeline
-from samples import encode
-
-Start = Callable[..., TestClient]
+from http_fakes import FakeDetector, fake_app, picture
+from starlette.testclient import TestClient
 
 
 @pytest.fixture
-def start() -> Iterator[Start]:
-    """Start a service: ``start(build=..., **settings)``."""
-    opened: list[TestClient] = []
-
-    def begin(
-        build: Callable[[Settings], Pipeline] = stub_pipeline, **settings: object
-    ) -> TestClient:
-        app = create_app(Settings(**settings), build=build)
-        client = TestClient(app, raise_server_exceptions=False, follow_redirects=False)
-        client.__enter__()
-        opened.append(client)
-        return client
-
-    yield begin
-    for client in opened:
-        client.__exit__(None, None, None)
-
-
-@pytest.fixture(scope="module")
-def client() -> Iterator[TestClient]:
-    app = create_app(Settings(), build=stub_pipeline)
-    with TestClient(app, raise_server_exceptions=False, follow_redirects=False) as opened:
-        yield opened
-
-
-@pytest.fixture(scope="session")
 def photo() -> bytes:
-    return encode(Image.new("RGB", (120, 90), (120, 130, 140)), "JPEG")
+    return picture()
 
 
-@pytest.fixture(scope="session")
-def narrow_photo() -> bytes:
-    return encode(Image.new("RGB", (20, 30), (120, 130, 140)), "PNG")
+@pytest.fixture
+def detector() -> FakeDetector:
+    return FakeDetector()
+
+
+@pytest.fixture
+def client(detector: FakeDetector) -> Iterator[TestClient]:
+    app, _ = fake_app(detector, max_upload_bytes=200_000, max_batch_images=3, max_pixels=1_000_000)
+    with TestClient(app) as client:
+        yield client
+
+
+@pytest.fixture(autouse=True)
+def _log_levels(caplog: pytest.LogCaptureFixture) -> None:
+    # A server started by another test may have told its logger not to pass lines on.
+    logging.getLogger("mien").propagate = True
+    caplog.set_level(logging.INFO, logger="mien")

@@ -1,183 +1,290 @@
-"""A real server: sockets, slow and vanishing clients, signals, several processes."""
+"""A real server on a real socket."""
 
-import json
+import asyncio
 import os
+import pickle
+import re
 import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
+from unittest.mock import AsyncMock
 
-import httpx2
+import httpx
 import pytest
-from service import form
+import uvicorn
+from http_fakes import FakeClassifier, FakeDetector, fake_app, part, picture, running, wait_until
+from starlette.types import Receive, Scope, Send
 
-START_S = 60
+from mien.config import Settings
+from mien.errors import InvalidParameterError
+from mien.http import server
+from mien.http.exchange import ExchangeMiddleware
+from mien.http.signals import noticing_shutdown
+from mien.pipeline import Pipeline
 
-
-class Server:
-    """``mien serve`` in a process of its own."""
-
-    def __init__(self, log: Path, *arguments: str, **environment: str) -> None:
-        with closing(socket.socket()) as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
-        self.url = f"http://127.0.0.1:{self.port}"
-        self.log = log
-        command = [sys.executable, "-m", "mien", "serve", "--port", str(self.port), *arguments]
-        with log.open("w") as file:
-            self.process = subprocess.Popen(
-                command, stderr=file, stdout=file, env={**os.environ, **environment}
-            )
-
-    def wait(self) -> "Server":
-        for _ in range(START_S * 20):
-            assert self.process.poll() is None, self.log.read_text()
-            try:
-                if httpx2.get(f"{self.url}/readyz").status_code == 200:
-                    return self
-            except httpx2.TransportError:
-                pass
-            time.sleep(0.05)
-        raise AssertionError(self.log.read_text())
-
-    def post(self, photo: bytes) -> httpx2.Response:
-        return httpx2.post(f"{self.url}/emotion", files=form(photo), timeout=30)
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(30)
-
-
-Begin = Callable[..., Server]
+SERVED = Path(__file__).with_name("served.py")
+HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 
 
 @pytest.fixture
-def begin(tmp_path: Path) -> Iterator[Begin]:
-    servers: list[Server] = []
-
-    def make(*arguments: str, **environment: str) -> Server:
-        server = Server(tmp_path / f"{len(servers)}.log", *arguments, **environment)
-        servers.append(server)
-        return server
-
-    yield make
-    for server in servers:
-        server.process.kill()
-        server.process.wait()
+def port(detector: FakeDetector) -> Iterator[int]:
+    app, _ = fake_app(detector, upload_timeout_s=0.4, max_upload_bytes=100_000, max_queue=200)
+    with running(app) as port:
+        yield port
 
 
-def test_the_contracts_curl_line(begin: Begin, face_photo: bytes, tmp_path: Path) -> None:
-    server = begin().wait()
-    photo = tmp_path / "face.jpg"
-    photo.write_bytes(face_photo)
-    command = ["curl", "-sS", "-F", f"image=@{photo}", f"{server.url}/emotion"]
-    (face,) = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
-    assert list(face) == ["bounding_box", "emotion", "confidence"]
-    assert face["emotion"] == "happy"
-    assert server.stop() == 0
-    log = server.log.read_text()
-    assert "POST /emotion 200" in log
-    assert "Traceback" not in log
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
 
 
-def test_a_hundred_at_once_all_get_their_own_answer(begin: Begin, face_photo: bytes) -> None:
-    server = begin(MIEN_MAX_WAITING="200").wait()
-    with ThreadPoolExecutor(20) as pool:
-        bodies = [face_photo if i % 3 else b"text" for i in range(100)]
-        answers = list(pool.map(server.post, bodies))
-    assert [a.status_code for a in answers] == [200 if i % 3 else 400 for i in range(100)]
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def test_a_slow_upload_is_given_up(port: int) -> None:
+    began = time.monotonic()
+    with connect(port) as connection:
+        connection.sendall(HEAD + b"Content-Length: 5000\r\n\r\n")
+        stop = threading.Event()
+
+        def drip() -> None:
+            while not stop.wait(0.05):
+                try:
+                    connection.sendall(b"x")
+                except OSError:
+                    return
+
+        dripping = threading.Thread(target=drip)
+        dripping.start()
+        answer = read_all(connection)
+        stop.set()
+        dripping.join()
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b'"code":"upload_timeout"' in answer
+    assert b"connection: close" in answer.lower()
+    # The wait for the body, then the wait for the caller to stop.
+    assert 0.4 <= time.monotonic() - began < 5
+
+
+def test_too_large_without_a_length(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
+        # Far more than the limit, all sent before the answer is read.
+        for _ in range(100):
+            connection.sendall(b"%x\r\n" % 65536 + bytes(65536) + b"\r\n")
+        connection.sendall(b"0\r\n\r\n")
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 413")
+    assert b'"code":"upload_too_large"' in answer
+
+
+def test_too_large_by_its_length_is_refused_before_the_body(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(HEAD + b"Content-Length: 100001\r\nExpect: 100-continue\r\n\r\n")
+        answer = connection.recv(65536)
+    assert answer.startswith(b"HTTP/1.1 413")
+
+
+def test_a_caller_that_leaves_is_no_error(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    with connect(port) as connection:
+        connection.sendall(HEAD + b"Content-Length: 5000\r\n\r\nabc")
+        time.sleep(0.1)
+    wait_until(lambda: "POST /emotion 499" in caplog.text)
+    assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
+    assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+
+
+def test_a_caller_that_leaves_before_the_answer(
+    port: int, photo: bytes, detector: FakeDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    detector.wait_s = 0.2
+    with connect(port) as connection:
+        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(photo) + photo)
+        time.sleep(0.1)
+    wait_until(lambda: "POST /emotion" in caplog.text)
+    assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
+
+
+def test_a_hundred_at_once(port: int, photo: bytes) -> None:
+    async def main() -> list[httpx.Response]:
+        limits = httpx.Limits(max_connections=100)
+        async with httpx.AsyncClient(limits=limits, timeout=30) as client:
+            address = f"http://127.0.0.1:{port}/emotion"
+            return await asyncio.gather(
+                *(client.post(address, files=[part(photo)]) for _ in range(100))
+            )
+
+    answers = asyncio.run(main())
+    assert {(answer.status_code, len(answer.json())) for answer in answers} == {(200, 2)}
     assert len({answer.headers["x-request-id"] for answer in answers}) == 100
 
 
-def test_a_slow_upload_is_ended(begin: Begin) -> None:
-    server = begin(MIEN_UPLOAD_TIMEOUT_S="0.5").wait()
-    with socket.create_connection(("127.0.0.1", server.port)) as connection:
-        connection.sendall(
-            b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
-            b"Content-Length: 1000\r\n\r\nstart"
-        )
-        connection.settimeout(10)
-        answer = b""
-        while received := connection.recv(4000):
-            answer += received
-    assert answer.startswith(b"HTTP/1.1 408")
-    assert b"upload_timeout" in answer
+def start(workers: int, wait: str) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(SERVED.parent)])}
+    command = [sys.executable, str(SERVED), str(workers), wait]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
 
 
-def test_a_client_that_leaves_is_no_error(begin: Begin, face_photo: bytes) -> None:
-    server = begin().wait()
-    for _ in range(3):
-        with socket.create_connection(("127.0.0.1", server.port)) as connection:
-            connection.sendall(
-                b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
-                b"Content-Length: 100000\r\n\r\nstart"
-            )
-    assert server.post(face_photo).status_code == 200
-    assert server.stop() == 0
-    assert "Traceback" not in server.log.read_text()
-
-
-def test_an_endless_upload_is_cut_off(begin: Begin) -> None:
-    server = begin(MIEN_MAX_UPLOAD_BYTES="100000").wait()
-    sent = 0
-
-    def endless() -> Iterator[bytes]:
-        nonlocal sent
-        while sent < 50_000_000:
-            sent += 10_000
-            yield bytes(10_000)
-
+@contextmanager
+def served(workers: int, wait_s: float) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run ``serve`` as a process of its own; gives it and its address."""
+    process = start(workers, str(wait_s))
     try:
-        headers = {"Content-Type": "image/png"}
-        answer = httpx2.post(f"{server.url}/emotion", content=endless(), headers=headers)
-        assert answer.status_code == 413
-    except httpx2.TransportError:
-        pass  # the server may hang up before the client reads
-    assert sent < 50_000_000
+        found = re.search(r"http://\S+", process.stderr.readline())
+        assert found
+        address = found.group()
+        wait_until(lambda: httpx.get(f"{address}/readyz", timeout=20).status_code == 200)
+        yield process, address
+    finally:
+        # Not killed: its workers would live on.
+        process.terminate()
+        process.communicate(timeout=20)
 
 
-def test_sigterm_answers_what_is_in_flight(begin: Begin, face_photo: bytes) -> None:
-    server = begin().wait()
-    with ThreadPoolExecutor(6) as pool:
-        answers = [pool.submit(server.post, face_photo) for _ in range(6)]
-        while "POST /emotion 200" not in server.log.read_text():
-            time.sleep(0.005)
-        assert server.stop() == 0
-        statuses = []
-        for answer in answers:
-            try:
-                statuses.append(answer.result().status_code)
-            except httpx2.ConnectError:
-                statuses.append(0)  # had not been accepted yet
-    assert set(statuses) <= {200, 503, 0}
-    assert statuses.count(200) >= 1
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> None:
+    with served(workers, 1.0) as (process, address):
+        answers: list[httpx.Response] = []
+
+        def send() -> None:
+            files = [part(picture())]
+            answers.append(httpx.post(f"{address}/emotion", files=files, timeout=20))
+
+        senders = [threading.Thread(target=send) for _ in range(2)]
+        for sender in senders:
+            sender.start()
+        time.sleep(0.4)
+        process.send_signal(number)
+        for sender in senders:
+            sender.join()
+        assert [answer.status_code for answer in answers] == [200, 200]
+        assert process.wait(20) == 0
+        assert "Traceback" not in process.stderr.read()
 
 
-def test_two_workers_share_the_port(begin: Begin, face_photo: bytes) -> None:
-    server = begin("--workers", "2").wait()
-    assert {server.post(face_photo).status_code for _ in range(6)} == {200}
-    server.stop()
+@pytest.mark.parametrize(
+    ("workers", "reason"), [(1, "the service did not start"), (2, "a worker did not start")]
+)
+def test_models_that_fail_when_run(workers: int, reason: str) -> None:
+    process = start(workers, "broken")
+    _, words = process.communicate(timeout=30)
+    assert process.returncode == 1
+    assert words.endswith(f"mien: {reason}\n")
 
 
-def test_a_taken_port_is_said_in_one_line(begin: Begin) -> None:
-    server = begin().wait()
-    command = [sys.executable, "-m", "mien", "serve", "--port", str(server.port)]
-    second = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert second.returncode == 1
-    assert "cannot listen" in second.stderr
-    assert "Traceback" not in second.stderr
+def test_serving_in_this_process(
+    monkeypatch: pytest.MonkeyPatch, detector: FakeDetector, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pipeline = Pipeline(detector, FakeClassifier())
+    monkeypatch.setattr(server, "build_pipeline", lambda settings: pipeline)
+    before = signal.getsignal(signal.SIGTERM)
+
+    def stop_when_warm() -> None:
+        wait_until(lambda: len(detector.asked) == 1)
+        time.sleep(0.3)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    stopper = threading.Thread(target=stop_when_warm)
+    stopper.start()
+    assert server.serve(Settings(port=0)) == 0
+    stopper.join()
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert "serving on http://127.0.0.1:" in capsys.readouterr().err
+
+    detector.error = RuntimeError("broken")
+    assert server.serve(Settings(port=0, host="::1")) == 1
+    words = capsys.readouterr().err
+    assert "serving on http://[::1]:" in words
+    assert "the service did not start" in words
 
 
-def test_a_wrong_model_is_said_in_one_line(tmp_path: Path) -> None:
-    model = tmp_path / "model.onnx"
-    model.write_bytes(b"nonsense")
-    command = [sys.executable, "-m", "mien", "serve", "--model", str(model)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    assert done.returncode == 2
-    assert "card.toml" in done.stderr
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(("exitcode", "status"), [(-15, 0), (3, 1)])
+def test_workers(
+    monkeypatch: pytest.MonkeyPatch, detector: FakeDetector, exitcode: int, status: int
+) -> None:
+    class Supervisor:
+        def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+            # What each worker is sent, and makes its application of.
+            factory = pickle.loads(pickle.dumps(config.app))
+            assert factory().state.service.settings.workers == 2
+            self.processes = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=exitcode)]
+
+        def run(self) -> None:
+            pass
+
+    monkeypatch.setattr(server, "build_pipeline", lambda settings: None)
+    monkeypatch.setattr(server, "Multiprocess", Supervisor)
+    assert server.serve(Settings(port=0, workers=2)) == status
+
+
+def test_shutdown_is_noticed_first() -> None:
+    order = []
+    before = signal.signal(signal.SIGTERM, lambda *_: order.append("server"))
+    try:
+        with noticing_shutdown(lambda: order.append("service")):
+            signal.raise_signal(signal.SIGTERM)
+        signal.raise_signal(signal.SIGTERM)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert order == ["service", "server", "server"]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_answers_are_not_held_back(workers: int) -> None:
+    with served(workers, 0.0) as (_, address), httpx.Client(base_url=address) as client:
+        took_s = []
+        for _ in range(20):
+            began = time.perf_counter()
+            assert client.get("/livez").status_code == 200
+            took_s.append(time.perf_counter() - began)
+    # Nagle's algorithm together with delayed acknowledgements would make it 40 ms.
+    assert sorted(took_s)[10] < 0.02
+
+
+def test_a_failure_amid_an_answer_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+    async def broken(scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        raise RuntimeError("broken")
+
+    async def run() -> None:
+        scope = {"type": "http", "method": "GET", "path": "/é\n", "headers": []}
+        await ExchangeMiddleware(broken)(scope, None, AsyncMock())
+
+    with pytest.raises(RuntimeError):
+        asyncio.run(run())
+    assert "GET /%C3%A9%0A 200" in caplog.text
+
+
+def test_a_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert server.serve(Settings(port=port)) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"mien: can't listen on 127.0.0.1 port {port}: ")
+    assert message.count("\n") == 1
+
+
+def test_an_address_that_is_not_here(capsys: pytest.CaptureFixture[str]) -> None:
+    assert server.serve(Settings(host="192.0.2.1", port=0)) == 1
+    assert "can't listen on 192.0.2.1" in capsys.readouterr().err
+
+
+def test_a_bad_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert server.serve(Settings(port=0, model=tmp_path / "none.onnx")) == 1
+    assert capsys.readouterr().err.startswith("mien: no card.toml beside the model")
+
+
+def test_an_unknown_detector_is_wrong_usage() -> None:
+    with pytest.raises(InvalidParameterError):
+        server.serve(Settings(port=0, detector="none"))

@@ -1,136 +1,231 @@
+"""What holds for every answer, and the endpoints around the main one."""
+
 import json
-import threading
+import logging
+import os
+import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from fastapi.testclient import TestClient
-from service import Classifier, Detector, assert_problem, form, stub_pipeline
+from http_fakes import FakeDetector, fake_app, part, picture
+from starlette.testclient import TestClient
 
-from mien.config import Settings
-from mien.errors import ArtifactError
-from mien.http.app import create_app
-from mien.pipeline import Pipeline
+from mien._version import __version__
+from mien.artifacts import load_card
+from mien.errors import ArtifactError, UnreadableFileError
+from mien.http.problems import PROBLEMS, problem_response
+
+PATHS = ["/livez", "/readyz", "/version", "/openapi.json", "/docs", "/"]
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nowhere"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS"])
+def test_every_answer_has_the_headers(client: TestClient, method: str, path: str) -> None:
+    answer = client.request(method, path, follow_redirects=False)
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    timing = answer.headers["server-timing"]
+    assert re.fullmatch(
+        r"decode;dur=[\d.]+, detect;dur=[\d.]+, classify;dur=[\d.]+, queue;dur=[\d.]+", timing
+    )
+    if method == "HEAD":
+        assert answer.content == b""
+    if answer.status_code >= 400 and method != "HEAD":
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert set(answer.json()) == {"type", "title", "status", "detail", "code", "instance"}
+        assert answer.json()["instance"].endswith(answer.headers["x-request-id"])
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("a", True),
+        ("A-z_0.9" + "x" * 57, True),
+        ("x" * 65, False),
+        ("", False),
+        ("a b", False),
+        ("é", False),
+        ('a"', False),
+    ],
+)
+def test_request_ids(client: TestClient, given: str, kept: bool) -> None:
+    answer = client.get("/livez", headers={"X-Request-ID": given.encode()})
+    assert (answer.headers["x-request-id"] == given) is kept
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_head_is_get_without_a_body(client: TestClient, path: str) -> None:
+    head, get = (client.request(m, path, follow_redirects=False) for m in ("HEAD", "GET"))
+    assert head.status_code == get.status_code < 400
+    assert head.headers.get("content-length") == get.headers.get("content-length")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [("GET", "/emotion", "POST"), ("HEAD", "/emotion/batch", "POST"), ("POST", "/livez", "GET")],
+)
+def test_wrong_method(client: TestClient, method: str, path: str, allow: str) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    if method != "HEAD":
+        assert answer.json()["code"] == "method_not_allowed"
+        assert allow in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/emotion/", "/livez/", "/%2e%2e/etc/passwd", "/%00%ff%0a", "/docs/x"]
+)
+def test_nothing_there(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_no_parameters_where_there_are_none(client: TestClient, path: str) -> None:
+    answer = client.get(f"{path}?what=1", follow_redirects=False)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert "'what'" in answer.json()["detail"]
+
+
+def test_timings_are_told(client: TestClient, photo: bytes, detector: FakeDetector) -> None:
+    detector.wait_s = 0.02
+    timing = client.post("/emotion", files=[part(photo)]).headers["server-timing"]
+    assert float(re.findall(r"detect;dur=([\d.]+)", timing)[0]) >= 20
+    timing = client.post("/emotion/batch", files=[part(photo)] * 3).headers["server-timing"]
+    assert float(re.findall(r"detect;dur=([\d.]+)", timing)[0]) >= 60
+
+
+def test_version(client: TestClient) -> None:
+    assert client.get("/version").json() == {
+        "name": "mien",
+        "version": __version__,
+        "detector": "mtcnn",
+        "model": "custom",
+    }
+
+
+def test_version_names_the_model_of_the_card() -> None:
+    app, _ = fake_app()
+    with TestClient(app) as client:
+        classifier = app.state.service.pipeline.classifier
+        classifier.card = replace(load_card("emotion-lite0"), name="mine")
+        assert client.get("/version").json()["model"] == "mine"
+
+
+def test_root_leads_to_the_docs(client: TestClient) -> None:
+    answer = client.get("/", follow_redirects=False)
+    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+
+
+def test_not_ready_before_the_start_and_while_draining(photo: bytes) -> None:
+    app, _ = fake_app()
+    cold = TestClient(app)
+    assert cold.get("/livez").status_code == 200
+    for method, path in (("GET", "/readyz"), ("POST", "/emotion"), ("GET", "/version")):
+        answer = cold.request(method, path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert answer.headers["retry-after"] == "1"
+    with TestClient(app) as client:
+        assert client.get("/readyz").json() == {"status": "ready"}
+        app.state.service.drain()
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/livez").status_code == 200
+        assert client.post("/emotion", files=[part(photo)]).status_code == 200
+
+
+def test_warm_up_runs_the_models(detector: FakeDetector, client: TestClient) -> None:
+    assert detector.asked == [None]
+
+
+def test_a_model_that_fails_ends_the_start() -> None:
+    app, detector = fake_app()
+    detector.error = ArtifactError("altered")
+    with pytest.raises(ArtifactError), TestClient(app):
+        pass
+
+
+def test_unexpected_errors_say_nothing(
+    client: TestClient,
+    photo: bytes,
+    detector: FakeDetector,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for error in (RuntimeError("secret"), UnreadableFileError("secret"), ArtifactError("secret")):
+        detector.error = error
+        caplog.clear()
+        answer = client.post("/emotion", files=[part(photo)], headers={"X-Request-ID": "r-1"})
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+        assert "secret" not in answer.text
+        assert "secret" in caplog.text
+        assert "r-1" in caplog.text
+        assert answer.headers["x-request-id"] == "r-1"
+
+
+def test_one_line_per_request(
+    client: TestClient, photo: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    client.post("/emotion?labels=six", files=[part(photo)], headers={"X-Request-ID": "r-2"})
+    client.get("/%0aforged%20line")
+    lines = [r.getMessage() for r in caplog.records if r.name == "mien.access"]
+    assert re.fullmatch(r"POST /emotion 200 [\d.]+ms id=r-2", lines[0])
+    assert re.fullmatch(r"GET /%0aforged%20line 404 [\d.]+ms id=\w+", lines[1], re.IGNORECASE)
+
+
+def test_the_parser_logs_no_content(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    client.post(
+        "/emotion",
+        content=b"--x\r\nsecret\x00: 1\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert not [r for r in caplog.records if "character" in r.getMessage()]
+
+
+@pytest.mark.parametrize("code", sorted(PROBLEMS))
+def test_every_problem_is_explained(client: TestClient, code: str) -> None:
+    assert f'id="{code}"' in client.get("/docs").text
+
+
+def test_problems_of_a_foreign_error() -> None:
+    answer = problem_response(ValueError("secret"), "id")
+    assert answer.status_code == 500
+    assert b"secret" not in bytes(answer.body)
+
+
+def test_the_page_needs_nobody_else(client: TestClient) -> None:
+    answer = client.get("/docs")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "<script" not in answer.text
+    addresses = re.findall(r'(?:href|src|action)="([^"]*)"', answer.text)
+    assert addresses
+    assert all(address.startswith(("/", "#")) for address in addresses)
+    for shown in ("/emotion/batch", "min_face_size", "multipart/form-data"):
+        assert shown in answer.text
+
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")
 
 
-def test_alive_ready_and_version(client: TestClient) -> None:
-    assert client.get("/livez").json() == {"status": "alive"}
-    assert client.get("/readyz").json() == {"status": "ready"}
-    version = client.get("/version").json()
-    assert version["name"] == "mien"
-    assert {"mtcnn", "emotion-lite0"} <= set(version["models"])
+def test_openapi_snapshot(client: TestClient) -> None:
+    """After a wanted change: UPDATE_OPENAPI=1 python -m pytest tests/http -k snapshot."""
+    schema = client.get("/openapi.json").json()
+    schema["info"]["version"] = "0"
+    if os.environ.get("UPDATE_OPENAPI"):
+        SNAPSHOT.write_text(json.dumps(schema, indent=2) + "\n", encoding="utf-8")
+    assert schema == json.loads(SNAPSHOT.read_text(encoding="utf-8"))
 
 
-def test_not_ready_before_the_start_and_while_draining(photo: bytes) -> None:
-    app = create_app(Settings(), build=stub_pipeline)
-    with TestClient(app) as client:
-        workers = app.state.workers
-        workers.is_ready = False
-        for answer in (client.get("/readyz"), client.post("/emotion", files=form(photo))):
-            assert_problem(answer, 503, "not_ready")
-            assert int(answer.headers["retry-after"]) >= 1
-        assert client.get("/livez").status_code == 200
+def test_openapi_tells_of_all_codes(client: TestClient) -> None:
+    schema = client.get("/openapi.json").json()
+    told = set(schema["paths"]["/emotion"]["post"]["responses"])
+    assert told == {"200", "400", "405", "408", "413", "415", "422", "429", "500", "503", "504"}
+    references = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(schema))
+    assert set(references) <= set(schema["components"]["schemas"])
 
 
-def test_a_wrong_model_stops_the_start() -> None:
-    def fail(_settings: Settings) -> Pipeline:
-        raise ArtifactError("altered")
-
-    with pytest.raises(ArtifactError), TestClient(create_app(Settings(), build=fail)):
-        pass
-
-
-def test_the_root_leads_to_the_docs(client: TestClient) -> None:
-    answer = client.get("/")
-    assert answer.is_redirect
-    page = client.get("/docs")
-    assert page.headers["content-type"].startswith("text/html")
-    assert "POST /emotion" in page.text
-    assert "min_face_size" in page.text
-    assert "<script" not in page.text
-    assert "//" not in page.text.replace("http://127.0.0.1:9000", "")
-
-
-def test_the_schema_is_as_agreed(client: TestClient) -> None:
-    """After a wanted change: python tests/http/test_service.py"""
-    assert client.get("/openapi.json").json() == json.loads(SNAPSHOT.read_text())
-
-
-class Gate(Detector):
-    """Holds every picture until it is opened."""
-
-    def __init__(self) -> None:
-        self.opened = threading.Event()
-        self.waiting = threading.Semaphore(0)
-
-    def detect(self, image, *, min_face_size=None):
-        if image.width != 160:  # the warm-up's blank
-            self.waiting.release()
-            self.opened.wait(10)
-        return super().detect(image, min_face_size=min_face_size)
-
-
-def post_together(client: TestClient, photo: bytes, gate: Gate, held: int, more: int) -> list:
-    """Send ``held`` requests that are begun, then ``more``; open the gate; return all answers."""
-    answers = []
-
-    def post() -> None:
-        answers.append(client.post("/emotion", files=form(photo)))
-
-    threads = [threading.Thread(target=post) for _ in range(held + more)]
-    for thread in threads[:held]:
-        thread.start()
-        assert gate.waiting.acquire(timeout=10)
-    for thread in threads[held:]:
-        thread.start()
-    while (
-        sum(thread.is_alive() for thread in threads) > held + client.app.state.settings.max_waiting
-    ):
-        pass
-    gate.opened.set()
-    for thread in threads:
-        thread.join(10)
-    return answers
-
-
-def test_beyond_the_queue_is_refused_at_once(start, photo: bytes) -> None:
-    gate = Gate()
-    client = start(build=lambda _: Pipeline(gate, Classifier()), threads=1, max_waiting=2)
-    answers = post_together(client, photo, gate, held=1, more=6)
-    codes = sorted(answer.status_code for answer in answers)
-    assert codes == [200] * 3 + [429] * 4
-    refused = next(answer for answer in answers if answer.status_code == 429)
-    assert_problem(refused, 429, "queue_full")
-    assert int(refused.headers["retry-after"]) >= 1
-    assert client.post("/emotion", files=form(photo)).status_code == 200, "and it goes on"
-
-
-def test_a_batch_is_admitted_whole_or_not(start, photo: bytes) -> None:
-    client = start(threads=1, max_waiting=2)
-    assert_problem(client.post("/emotion/batch", files=form(*[photo] * 4)), 429, "queue_full")
-    assert client.post("/emotion/batch", files=form(*[photo] * 3)).status_code == 200
-
-
-def test_a_late_answer_is_not_begun(start, photo: bytes) -> None:
-    client = start(deadline_s=1e-9)
-    assert_problem(client.post("/emotion", files=form(photo)), 504, "deadline_exceeded")
-    entries = client.post("/emotion/batch", files=form(photo)).json()
-    assert entries[0]["error"]["code"] == "deadline_exceeded"
-
-
-def test_a_failure_in_a_batch_fails_the_request(start, photo: bytes) -> None:
-    class Foreign(Classifier):
-        def predict(self, crops):
-            if crops.mean() > 0.1:  # not the warm-up's blank
-                raise ArtifactError("the graph is not what its card says")
-            return super().predict(crops)
-
-    client = start(build=lambda _: Pipeline(Detector(), Foreign()))
-    assert_problem(client.post("/emotion/batch", files=form(photo)), 500, "internal_error")
-    assert_problem(client.post("/emotion", files=form(photo)), 500, "internal_error")
-
-
-if __name__ == "__main__":
-    schema = create_app(Settings(), build=stub_pipeline).openapi()
-    SNAPSHOT.write_text(json.dumps(schema, indent=1, sort_keys=True) + "\n")
+def test_large_pictures_hold_nothing_up(client: TestClient) -> None:
+    files = [part(picture(1200, 1000))]
+    assert client.post("/emotion", files=files).json()["code"] == "image_too_large"

@@ -29,6 +29,8 @@ def test_an_empty_variable_is_no_variable() -> None:
         ({"MIEN_WORKERS": "0"}, "workers"),
         ({"MIEN_THREADS": "0"}, "threads"),
         ({"MIEN_MAX_UPLOAD_BYTES": "-1"}, "max_upload_bytes"),
+        ({"MIEN_DEADLINE_S": "nan"}, "deadline_s"),
+        ({"MIEN_MAX_QUEUE": "15"}, "max_queue"),
         ({"MIEN_UPLOAD_TIMEOUT_S": "soon"}, "MIEN_UPLOAD_TIMEOUT_S"),
     ],
 )

@@ -1,6 +1,9 @@
 """The classifier: an ONNX graph run as its card says."""
 
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,7 +14,7 @@ from mien.runtime import InferenceSession
 from mien.runtime.ort import OrtSession
 from mien.types import Emotion
 
-__all__ = ["DEFAULT_MODEL", "OnnxClassifier", "load_classifier"]
+__all__ = ["DEFAULT_MODEL", "OnnxClassifier", "load_classifier", "log_softmax"]
 
 DEFAULT_MODEL = "emotion-lite0"
 # Runs are cut into pieces of this many crops, so that a crowd does not need a crowd's memory.
@@ -19,7 +22,11 @@ MAX_BATCH = 64
 
 
 class OnnxClassifier:
-    """Calibrated probabilities from a graph with one input and logits as its first output."""
+    """Calibrated probabilities from a graph with one input and logits as its first output.
+
+    A second output may hold logits in another label set, learned from other labels of the same
+    faces; the card then gives its labels and its share in the answer.
+    """
 
     def __init__(self, session: InferenceSession, card: Card) -> None:
         self._session = session
@@ -27,6 +34,7 @@ class OnnxClassifier:
         self.labels = _labels(card)
         self.crop_size_px = int(_positive(card, "input_size_px"))
         self._temperature = _positive(card, "temperature")
+        self._second = _SecondHead.of(card, self.labels)
         self._check()
 
     def predict(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -39,11 +47,19 @@ class OnnxClassifier:
         pieces = [crops[at : at + MAX_BATCH] for at in range(0, len(crops), MAX_BATCH)]
         if not pieces:
             return np.empty((0, len(self.labels)), dtype=np.float32)
-        return self.probabilities(np.concatenate([self.outputs(piece)[0] for piece in pieces]))
+        return np.concatenate([self.probabilities(self.outputs(piece)) for piece in pieces])
 
-    def probabilities(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return calibrated probabilities (N, K) of the graph's logits (N, K)."""
-        return _softmax(logits / np.float32(self._temperature))
+    def probabilities(self, outputs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
+        """Return calibrated probabilities (N, K) of the graph's outputs."""
+        scores = log_softmax(outputs[0])
+        if self._second is not None:
+            scores = self._second.blended(scores, outputs[1])
+        return np.exp(log_softmax(scores / np.float32(self._temperature)))
+
+    def recalibrated(self, model: Mapping[str, Any]) -> "OnnxClassifier":
+        """Return the same graph under other keys of the card's ``model`` table."""
+        card = replace(self.card, model={**self.card.model, **model})
+        return OnnxClassifier(self._session, card)
 
     def outputs(self, crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return all outputs of the graph; the first are the logits (N, K).
@@ -68,6 +84,40 @@ class OnnxClassifier:
                 f"the graph has {[spec.shape for spec in inputs]}"
             )
         self.outputs(np.zeros((1, *expected), dtype=np.float32))
+
+
+@dataclass(frozen=True, slots=True)
+class _SecondHead:
+    """How a second output takes part: its column for each label, -1 for none, and its share."""
+
+    columns: tuple[int, ...]
+    share: float
+
+    @classmethod
+    def of(cls, card: Card, labels: tuple[Emotion, ...]) -> "_SecondHead | None":
+        names = card.model.get("second_labels", [])
+        share = card.model.get("second_share", 0.0)
+        if not names or not share:
+            return None
+        if not 0 < share <= 1 or not set(names) <= {label.value for label in labels}:
+            raise ArtifactError(f"{card.name}: the card's second_labels or second_share is wrong")
+        columns = tuple(names.index(e.value) if e.value in names else -1 for e in labels)
+        return cls(columns, float(share))
+
+    def blended(
+        self, first: NDArray[np.float32], logits: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the weighted mean of log-probabilities (N, K) with those of the second output.
+
+        A label that the second output doesn't know keeps its first probability there too, and the
+        others share what that leaves.
+        """
+        known = np.array(self.columns) >= 0
+        second = first.copy()
+        rest = np.exp(first[:, known]).sum(axis=1, keepdims=True)
+        second[:, known] = log_softmax(logits)[:, np.array(self.columns)[known]] + np.log(rest)
+        blend: NDArray[np.float32] = first + np.float32(self.share) * (second - first)
+        return blend
 
 
 def load_classifier(model_file: Path | None = None, *, threads: int = 1) -> OnnxClassifier:
@@ -101,7 +151,8 @@ def _positive(card: Card, key: str) -> float:
     return float(value)
 
 
-def _softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    powers = np.exp(logits - logits.max(axis=1, keepdims=True))
-    shares: NDArray[np.float32] = powers / powers.sum(axis=1, keepdims=True)
-    return shares
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return log-probabilities (N, K) of logits (N, K)."""
+    shifted = logits - logits.max(axis=1, keepdims=True)
+    scores: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    return scores

@@ -1,1 +1,1 @@
-"""The service: requests in, answers of the contract out."""
+"""The service: the contract over HTTP. The only part that knows the web framework."""

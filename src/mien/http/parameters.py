@@ -1,86 +1,102 @@
-"""Query parameters: known names only, each once, each in its range."""
+"""Query parameters, read strictly: what is unknown, repeated or out of range is refused."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
-
-from starlette.datastructures import QueryParams
+from enum import StrEnum
+from typing import TypeVar
+from urllib.parse import parse_qsl
 
 from mien.classify.labels import LabelSet
 from mien.errors import InvalidParameterError
 from mien.pipeline import Options
 from mien.render.json import Include
 
-__all__ = ["MIN_FACE_SIZE_PX", "Wanted", "parse_wanted"]
+__all__ = ["MAX_NUMBER", "MIN_FACE_SIZE_PX", "Query", "parse_query", "refuse_parameters", "shown"]
 
-# The smallest window that the first network of the detector looks at.
-MIN_FACE_SIZE_PX = 12
-# More digits than any sensible number; longer ones would only cost time.
-MAX_DIGITS = 6
+MIN_FACE_SIZE_PX = 12  # the detector's own window: nothing smaller can be looked for
+MAX_NUMBER = 1_000_000
+_MAX_FIELDS = 32
+_SHOWN_CHARS = 40
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
-    """What a request asks for: options of the pipeline, and optional keys of the answer."""
+class Query:
+    """What a caller asks for: how to look, and which optional keys to tell."""
 
     options: Options
     include: frozenset[Include]
 
 
-def parse_wanted(query: QueryParams) -> Wanted:
-    """Return what the query asks for.
+def parse_query(query_string: bytes) -> Query:
+    """Return the parameters of a request for emotions.
 
     Raises InvalidParameterError naming the parameter that is unknown, repeated or out of range.
     """
-    include: set[Include] = set()
-    single: dict[str, Any] = {}
-    for name, text in query.multi_items():
+    include: list[str] = []
+    single: dict[str, str] = {}
+    for name, value in _pairs(query_string):
         if name == "include":
-            include |= _include(text)
-        elif name not in _PARSERS:
-            known = ", ".join(sorted([*_PARSERS, "include"]))
-            raise InvalidParameterError(f"Unknown parameter {name[:40]!r}; there are {known}.")
+            include.extend(value.split(","))
+        elif name not in ("labels", "max_faces", "min_face_size", "crop"):
+            raise InvalidParameterError(f"there is no parameter {shown(name)}")
         elif name in single:
-            raise InvalidParameterError(f"The parameter {name!r} is given twice.")
+            raise InvalidParameterError(f"{name} may be given only once")
         else:
-            single[name] = _PARSERS[name](name, text)
-    return Wanted(Options(**single), frozenset(include))
+            single[name] = value
+    options = Options(
+        labels=_choice("labels", single.get("labels", LabelSet.SIX.value), LabelSet),
+        max_faces=_number("max_faces", single.get("max_faces"), least=1),
+        min_face_size=_number("min_face_size", single.get("min_face_size"), least=MIN_FACE_SIZE_PX),
+        crop=_boolean("crop", single.get("crop", "false")),
+    )
+    return Query(options, frozenset(_choice("include", item, Include) for item in include))
 
 
-def _include(text: str) -> set[Include]:
+def refuse_parameters(query_string: bytes) -> None:
+    """Raise InvalidParameterError if there are any, for paths that take none."""
+    for name, _ in _pairs(query_string):
+        raise InvalidParameterError(f"there is no parameter {shown(name)}")
+
+
+def shown(text: str) -> str:
+    """Return a caller's text quoted, and cut where it is long, to be said back."""
+    return repr(text if len(text) <= _SHOWN_CHARS else text[:_SHOWN_CHARS] + "...")
+
+
+def _pairs(query_string: bytes) -> list[tuple[str, str]]:
     try:
-        return {Include(part) for part in text.split(",")}
+        return parse_qsl(
+            query_string.decode("latin-1"), keep_blank_values=True, max_num_fields=_MAX_FIELDS
+        )
     except ValueError as error:
-        known = ", ".join(Include)
-        raise InvalidParameterError(f"include takes a list of {known}.") from error
+        raise InvalidParameterError(f"more than {_MAX_FIELDS} parameters") from error
 
 
-def _labels(name: str, text: str) -> LabelSet:
-    try:
-        return LabelSet(text)
-    except ValueError as error:
-        raise InvalidParameterError(f"{name} must be one of {', '.join(LabelSet)}.") from error
+def _choice(name: str, text: str, kind: type[_Choice]) -> _Choice:
+    values: Iterable[_Choice] = kind
+    for choice in values:
+        if choice.value == text:
+            return choice
+    known = ", ".join(choice.value for choice in kind)
+    raise InvalidParameterError(f"{name} must be one of {known}, not {shown(text)}")
 
 
-def _strict_bool(name: str, text: str) -> bool:
-    if text not in {"true", "false"}:
-        raise InvalidParameterError(f"{name} must be true or false.")
+def _number(name: str, text: str | None, *, least: int) -> int | None:
+    if text is None:
+        return None
+    # isdigit alone would let digits of other scripts pass; the length keeps int() cheap.
+    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_NUMBER)):
+        number = int(text)
+        if least <= number <= MAX_NUMBER:
+            return number
+    raise InvalidParameterError(
+        f"{name} must be a whole number from {least} to {MAX_NUMBER}, not {shown(text)}"
+    )
+
+
+def _boolean(name: str, text: str) -> bool:
+    if text not in ("true", "false"):
+        raise InvalidParameterError(f"{name} must be true or false, not {shown(text)}")
     return text == "true"
-
-
-def _at_least(least: int) -> Callable[[str, str], int]:
-    def parse(name: str, text: str) -> int:
-        is_number = text.isascii() and text.isdigit() and len(text) <= MAX_DIGITS
-        if not is_number or int(text) < least:
-            raise InvalidParameterError(f"{name} must be a whole number of at least {least}.")
-        return int(text)
-
-    return parse
-
-
-_PARSERS: Mapping[str, Callable[[str, str], Any]] = {
-    "labels": _labels,
-    "max_faces": _at_least(1),
-    "min_face_size": _at_least(MIN_FACE_SIZE_PX),
-    "crop": _strict_bool,
-}

@@ -1,82 +1,106 @@
-"""Errors as ``application/problem+json`` (RFC 9457); one table from code to status."""
+"""Errors as RFC 9457 problems: the one table from code to status, and how they are written."""
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import NamedTuple
 
-from fastapi import FastAPI, Request, Response
-from starlette.exceptions import HTTPException
+from starlette.responses import Response
 
 from mien.errors import MienError
 
-__all__ = ["PROBLEM_TYPE", "STATUSES", "install", "problem"]
+__all__ = ["INTERNAL", "PROBLEMS", "Problem", "code_of", "detail_of", "problem_response"]
 
-PROBLEM_TYPE = "application/problem+json"
-RETRY_AFTER_S = 1
+INTERNAL = "internal_error"
+RETRY_AFTER_S = "1"
 
-# code -> (status, title). A code that is missing here is an internal error.
-STATUSES: Mapping[str, tuple[int, str]] = {
-    "not_an_image": (400, "Not an image"),
-    "truncated_image": (400, "Truncated or corrupt image"),
-    "empty_upload": (400, "Empty upload"),
-    "unsupported_format": (400, "Unsupported image format"),
-    "not_found": (404, "Not found"),
-    "method_not_allowed": (405, "Method not allowed"),
-    "upload_timeout": (408, "Upload took too long"),
-    "upload_too_large": (413, "Upload too large"),
-    "image_too_large": (413, "Image has too many pixels"),
-    "unsupported_media_type": (415, "Unsupported media type"),
-    "invalid_parameter": (422, "Invalid parameter"),
-    "missing_image": (422, "No image"),
-    "too_many_images": (422, "Too many images"),
-    "queue_full": (429, "Too many requests waiting"),
-    "internal_error": (500, "Internal error"),
-    "not_ready": (503, "Not ready"),
-    "deadline_exceeded": (504, "Deadline exceeded"),
+
+class Problem(NamedTuple):
+    """What a code means to callers; ``example``: a detail as it may read."""
+
+    status: int
+    title: str
+    example: str
+
+
+PROBLEMS: Mapping[str, Problem] = {
+    "empty_upload": Problem(400, "Empty upload", "the picture is empty: it has no bytes"),
+    "not_an_image": Problem(400, "Not an image", "the bytes are not a picture of any known format"),
+    "truncated_image": Problem(400, "Truncated image", "this JPEG picture is cut off or corrupt"),
+    "unsupported_format": Problem(
+        400, "Unsupported format", "GIF pictures are not read; send JPEG, PNG or WebP"
+    ),
+    "unauthorized": Problem(401, "Unauthorized", "a key is needed"),
+    "not_found": Problem(404, "Not found", "there is nothing at this path; see /docs"),
+    "method_not_allowed": Problem(405, "Method not allowed", "this path takes POST"),
+    "upload_timeout": Problem(408, "Upload timeout", "the body did not arrive within 30 seconds"),
+    "upload_too_large": Problem(
+        413, "Upload too large", "the body is larger than the limit of 20,000,000 bytes"
+    ),
+    "image_too_large": Problem(
+        413, "Image too large", "9000 x 9000 pixels are more than the limit of 50,000,000"
+    ),
+    "unsupported_media_type": Problem(
+        415, "Unsupported media type", "send multipart/form-data, or a picture as image/jpeg"
+    ),
+    "invalid_parameter": Problem(
+        422, "Invalid parameter", "max_faces must be a whole number of at least 1, not '0'"
+    ),
+    "missing_image": Problem(422, "Missing image", "the form has no file in its field image"),
+    "too_many_images": Problem(422, "Too many images", "send one picture, not several"),
+    "queue_full": Problem(
+        429, "Queue full", "too many pictures are waiting; try again in a moment"
+    ),
+    "rate_limited": Problem(429, "Rate limited", "too many requests; try again in a moment"),
+    INTERNAL: Problem(
+        500,
+        "Internal error",
+        "something went wrong on the server; its log knows this request by its id",
+    ),
+    "not_ready": Problem(503, "Not ready", "the service is warming up or shutting down"),
+    "deadline_exceeded": Problem(
+        504, "Deadline exceeded", "the answer was not ready in time; try again later"
+    ),
 }
-RETRIED = frozenset({"queue_full", "not_ready"})
-# The rest of the body would be read and thrown away for as long as it comes.
-CUT_OFF = frozenset({"upload_too_large", "upload_timeout"})
+
+_RETRY = frozenset({"queue_full", "rate_limited", "not_ready"})
+# Part of the body may still be on its way: it is not worth reading, so the connection ends.
+_CLOSE = frozenset({"upload_timeout", "upload_too_large"})
 
 
-def problem(code: str, detail: str, request_id: str) -> Response:
-    """Return the answer for an error code of the table."""
-    status, title = STATUSES[code]
-    body: dict[str, Any] = {
-        "type": f"urn:mien:problem:{code}",
-        "title": title,
-        "status": status,
-        "detail": detail,
+def code_of(error: BaseException) -> str:
+    """Return the code that callers see; ``internal_error`` for all that is not theirs to fix."""
+    code = error.code if isinstance(error, MienError) else INTERNAL
+    return code if code in PROBLEMS else INTERNAL
+
+
+def detail_of(error: BaseException) -> str:
+    """Return the sentence that callers see; never a library's own words."""
+    internal = PROBLEMS[INTERNAL].example
+    return str(error) if code_of(error) != INTERNAL else internal
+
+
+def problem_response(
+    error: BaseException, request_id: str, headers: Mapping[str, str] | None = None
+) -> Response:
+    """Return the error as ``application/problem+json``; headers: further ones to send."""
+    code = code_of(error)
+    problem = PROBLEMS[code]
+    body = {
+        "type": f"/docs#{code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail_of(error),
         "code": code,
         "instance": f"urn:mien:request:{request_id}",
     }
-    headers = {"Retry-After": str(RETRY_AFTER_S)} if code in RETRIED else {}
-    if code in CUT_OFF:
-        headers["Connection"] = "close"
-    return Response(json.dumps(body), status_code=status, media_type=PROBLEM_TYPE, headers=headers)
-
-
-def install(app: FastAPI) -> None:
-    """Answer every error of the app as a problem."""
-    app.add_exception_handler(MienError, _expected)
-    app.add_exception_handler(HTTPException, _routing)
-
-
-def _expected(request: Request, error: Exception) -> Response:
-    if not isinstance(error, MienError) or error.code not in STATUSES:
-        raise error
-    return problem(error.code, error.message, request.state.request_id)
-
-
-def _routing(request: Request, error: Exception) -> Response:
-    """Answer what the router refuses: unknown paths and methods."""
-    status = error.status_code if isinstance(error, HTTPException) else 404
-    code, detail = (
-        ("method_not_allowed", f"{request.method} is not possible here.")
-        if status == 405
-        else ("not_found", "There is nothing at this path; /docs lists what there is.")
+    sent = dict(headers or {})
+    if code in _RETRY:
+        sent["Retry-After"] = RETRY_AFTER_S
+    if code in _CLOSE:
+        sent["Connection"] = "close"
+    return Response(
+        json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+        status_code=problem.status,
+        headers=sent,
+        media_type="application/problem+json",
     )
-    answer = problem(code, detail, request.state.request_id)
-    if isinstance(error, HTTPException) and error.headers:
-        answer.headers.update(error.headers)
-    return answer

@@ -1,77 +1,141 @@
-"""Running the service: uvicorn, one process or several."""
+"""Running the service: the socket, the processes, the log, and an orderly end."""
 
 import logging
+import logging.config
+import math
 import os
 import signal
 import socket
 import sys
-from dataclasses import fields
+from functools import partial
+from types import FrameType
+from typing import Any
 
 import uvicorn
-from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors import Multiprocess
 
 from mien.build import build_pipeline
-from mien.config import PREFIX, Settings
+from mien.config import Settings
+from mien.errors import ArtifactError
 from mien.http.app import create_app
 
-__all__ = ["create_worker_app", "serve"]
+__all__ = ["serve"]
+
+_BACKLOG = 2048
+# Beyond the deadlines of what is under way, for the answers to be sent.
+_SPARE_S = 5
+
+_LOGGING: dict[str, Any] = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "loggers": {
+        "mien": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
+        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
+    },
+}
+
+_log = logging.getLogger("mien.http")
 
 
 def serve(settings: Settings) -> int:
-    """Serve until SIGINT or SIGTERM; return 0, or 1 if the address cannot be had.
+    """Serve until asked to stop, answer what is under way, and return the exit status.
 
-    Raises ArtifactError or InvalidParameterError if the models cannot be loaded.
+    0 after SIGTERM or SIGINT; 1, with a sentence on stderr, if a model file is bad, the address
+    can't be had or a worker does not start. Raises InvalidParameterError for an unknown detector.
     """
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    # Built before anything listens, so that a wrong model is an error of the start. Workers load
-    # the models again, each for itself: sessions do not survive a fork.
-    pipeline = build_pipeline(settings)
-    taken = _address_error(settings)
-    if taken:
-        print(f"mien: {taken}", file=sys.stderr)  # noqa: T201
-        return 1
-    if settings.workers > 1:
-        os.environ.update(_as_environment(settings))
-        target: str | FastAPI = "mien.http.server:create_worker_app"
-    else:
-        target = create_app(settings, build=lambda _: pipeline)
-    # uvicorn finishes what is in flight, then raises the signal anew: being asked to stop is no
-    # failure, so that one is ignored.
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: None)
-    uvicorn.run(
-        target,
-        factory=isinstance(target, str),
+    try:
+        listener = _listen(settings.host, settings.port)
+    except OSError as error:
+        return _refuse(f"can't listen on {settings.host} port {settings.port}: {error.strerror}")
+    with listener:
+        try:
+            # Here, not in the server: there the error would come wrapped in its traceback.
+            pipeline = build_pipeline(settings)
+        except ArtifactError as error:
+            return _refuse(error.message)
+        if settings.workers > 1:
+            # Each worker builds its own: sessions do not survive a change of process.
+            del pipeline
+            return _run_many(_config(settings, partial(create_app, settings)), listener)
+        app = partial(create_app, settings, build=lambda _: pipeline)
+        return _run_one(_config(settings, app), listener)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises OSError if the address is taken or not this machine's."""
+    family, kind, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    # With the protocol named, which socket.create_server does not do: asyncio switches Nagle's
+    # algorithm off only for sockets that say TCP, and it would cost 40 ms per answer.
+    listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            # A restart need not wait for old connections; elsewhere it would share the port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(True)
+    return listener
+
+
+def _config(settings: Settings, factory: Any) -> uvicorn.Config:
+    patience_s = settings.upload_timeout_s + settings.deadline_s + _SPARE_S
+    return uvicorn.Config(
+        factory,
+        factory=True,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        log_level="warning",
+        lifespan="on",
+        log_config=_LOGGING,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=round(settings.drain_s),
+        timeout_graceful_shutdown=math.ceil(patience_s),
     )
+
+
+def _run_one(config: uvicorn.Config, listener: socket.socket) -> int:
+    _announce(listener)
+    # The server repeats the signal once it has shut down, for whoever handled it before.
+    stops = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, _already_done) for number in stops}
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    except SystemExit:
+        return _refuse("the service did not start")
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
     return 0
 
 
-def create_worker_app() -> FastAPI:
-    """Return the service with the settings of the environment, in a process of several."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
-    return create_app(Settings.from_environment())
+def _run_many(config: uvicorn.Config, listener: socket.socket) -> int:
+    _announce(listener)
+    supervisor = Multiprocess(config, sockets=[listener])
+    supervisor.run()
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        return _refuse("a worker did not start")
+    return 0
 
 
-def _as_environment(settings: Settings) -> dict[str, str]:
-    """Return the settings as the variables that a worker process reads them from."""
-    values = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    return {f"{PREFIX}{name.upper()}": "" if v is None else str(v) for name, v in values.items()}
+def _announce(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    _log.info("serving on http://%s:%d", shown, port)
 
 
-def _address_error(settings: Settings) -> str | None:
-    """Return what is wrong with the address, None if it can be had."""
-    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((settings.host, settings.port))
-        except OSError as error:
-            return f"cannot listen on {settings.host}:{settings.port}: {error.strerror}"
-    return None
+def _already_done(_number: int, _frame: FrameType | None) -> None:
+    """Take the signal that the server repeats."""
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"mien: {reason}\n")
+    return 1

@@ -1,115 +1,113 @@
-"""Bounded work: decoding and inference in a few threads, a short queue, a deadline."""
+"""Where slow work happens: a bounded pool of threads behind a bounded queue.
+
+Handlers hand over functions and wait; how these are scheduled, and later whether pictures of
+several requests share a batch, is decided here alone.
+"""
 
 import asyncio
 import time
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
-import numpy as np
+from mien.errors import DeadlineExceededError, MienError, QueueFullError
 
-from mien.config import Settings, available_cores
-from mien.errors import DeadlineExceededError, MienError, NotReadyError, QueueFullError
-from mien.image import decode_image
-from mien.pipeline import Options, Pipeline
-from mien.types import ImageResult, RgbImage
+__all__ = ["Deadline", "Done", "WorkQueue"]
 
-__all__ = ["Answer", "Workers"]
-
-# A side of the blank picture for the warm-up: large enough for several pyramid levels.
-WARM_UP_PX = 160
+_Answer = TypeVar("_Answer")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """The result of one picture and the seconds of each stage, waiting included."""
+class Deadline:
+    """A moment on the monotonic clock, in seconds, after which nobody waits any more."""
 
-    result: ImageResult
-    seconds: dict[str, float]
+    at_s: float
+
+    @classmethod
+    def after(cls, seconds: float) -> "Deadline":
+        """Return the deadline that is so many seconds away."""
+        return cls(time.monotonic() + seconds)
+
+    def check(self) -> None:
+        """Raise DeadlineExceededError once it has passed; called before each slow stage."""
+        if time.monotonic() >= self.at_s:
+            raise _too_late()
 
 
-class Workers:
-    """Threads that turn uploads into results; ``start`` before use, ``stop`` after."""
+@dataclass(frozen=True, slots=True)
+class Done(Generic[_Answer]):
+    """What came of one piece of work. queued_s: how long it waited for a thread."""
 
-    def __init__(self, pipeline: Pipeline, settings: Settings) -> None:
-        self._pipeline = pipeline
-        self._settings = settings
-        self._threads = settings.threads or available_cores()
-        self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="mien-work")
+    answer: _Answer | BaseException
+    queued_s: float = 0.0
+
+    def unwrap(self) -> _Answer:
+        """Return the answer, or raise what stopped it."""
+        if isinstance(self.answer, BaseException):
+            raise self.answer
+        return self.answer
+
+
+class WorkQueue:
+    """Runs work in ``threads`` threads; at most ``max_waiting`` more pieces may wait.
+
+    Used from one event loop, so its counters need no lock.
+    """
+
+    def __init__(self, *, threads: int, max_waiting: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mien")
+        # The loop hands out the threads: what waits can then be given up without a trace.
+        self._free = asyncio.Semaphore(threads)
+        self._capacity = threads + max_waiting
         self._admitted = 0
-        self.is_ready = False
 
-    async def start(self) -> None:
-        """Run one blank picture through everything, so that the first caller waits no longer."""
-        blank = RgbImage(np.zeros((WARM_UP_PX, WARM_UP_PX, 3), dtype=np.uint8))
-        loop = asyncio.get_running_loop()
-        for options in (Options(), Options(crop=True)):
-            await loop.run_in_executor(self._pool, self._pipeline.analyze, blank, options)
-        self.is_ready = True
+    def check_room(self, pieces: int = 1) -> None:
+        """Raise QueueFullError if so much more work would not be taken now."""
+        if self._admitted + pieces > self._capacity:
+            raise QueueFullError("too many pictures are waiting; try again in a moment")
 
-    def stop(self) -> None:
-        """Refuse new work and let what was begun finish."""
-        self.is_ready = False
+    async def run_all(
+        self, works: Sequence[Callable[[], _Answer]], deadline: Deadline
+    ) -> list[Done[_Answer]]:
+        """Return what came of each piece, in order; one that fails leaves the others alone.
+
+        Raises QueueFullError if they do not all fit. A piece that is not done by the deadline is
+        a DeadlineExceededError; if it has begun, its thread is free only when it returns.
+        """
+        self.check_room(len(works))
+        self._admitted += len(works)
+        try:
+            return await asyncio.gather(*(self._run(work, deadline) for work in works))
+        finally:
+            self._admitted -= len(works)
+
+    def close(self) -> None:
+        """Wait for running work, then give the threads back."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    async def analyze(self, data: bytes, options: Options) -> Answer:
-        """Return the answer for one upload.
-
-        Raises an ImageError if it is not usable, QueueFullError if too many wait already,
-        DeadlineExceededError if its turn comes too late, NotReadyError before warm-up.
-        """
-        self.admit(1)
+    async def _run(self, work: Callable[[], _Answer], deadline: Deadline) -> Done[_Answer]:
+        began = time.monotonic()
+        queued_s = 0.0
         try:
-            return await self._run(data, options)
-        finally:
-            self._admitted -= 1
+            async with asyncio.timeout_at(deadline.at_s):
+                await self._free.acquire()
+                queued_s = time.monotonic() - began
+                running = asyncio.get_running_loop().run_in_executor(self._pool, work)
+                running.add_done_callback(self._release)
+                # Not the return value of gather: a failure must keep its place and its wait.
+                await asyncio.wait((running,))
+        except TimeoutError:
+            return Done(_too_late(), queued_s or time.monotonic() - began)
+        error = running.exception()
+        return Done(running.result() if error is None else error, queued_s)
 
-    async def analyze_all(self, uploads: list[bytes], options: Options) -> list[Answer | MienError]:
-        """Return an answer or the error of each upload, in order; admitted together or not at all.
+    def _release(self, finished: "asyncio.Future[_Answer]") -> None:
+        self._free.release()
+        if not finished.cancelled():
+            # Nobody may be waiting any more: looked at, so that asyncio does not complain.
+            finished.exception()
 
-        Raises QueueFullError or NotReadyError.
-        """
-        self.admit(len(uploads))
-        try:
-            return await asyncio.gather(*(self._attempt(data, options) for data in uploads))
-        finally:
-            self._admitted -= len(uploads)
 
-    def admit(self, pictures: int) -> None:
-        """Count pictures in, or raise: NotReadyError, QueueFullError."""
-        if not self.is_ready:
-            raise NotReadyError("The service is not ready.")
-        if self._admitted + pictures > self._threads + self._settings.max_waiting:
-            raise QueueFullError("Too many pictures are waiting; try again.")
-        self._admitted += pictures
-
-    async def _attempt(self, data: bytes, options: Options) -> Answer | MienError:
-        try:
-            return await self._run(data, options)
-        except MienError as error:
-            return error
-
-    async def _run(self, data: bytes, options: Options) -> Answer:
-        queued = time.perf_counter()
-        loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self._pool, self._work, data, options, queued)
-
-    def _work(self, data: bytes, options: Options, queued: float) -> Answer:
-        started = self._check_deadline(queued)
-        image = decode_image(data, max_pixels=self._settings.max_pixels)
-        decoded = self._check_deadline(queued)
-        result = self._pipeline.analyze(image, options)
-        seconds = {
-            "decode": decoded - started,
-            "detect": result.seconds.detect,
-            "classify": result.seconds.classify,
-            "queue": started - queued,
-        }
-        return Answer(result, seconds)
-
-    def _check_deadline(self, queued: float) -> float:
-        now = time.perf_counter()
-        if now - queued > self._settings.deadline_s:
-            raise DeadlineExceededError(
-                f"The answer was not ready within {self._settings.deadline_s:g} seconds."
-            )
-        return now
+def _too_late() -> MienError:
+    return DeadlineExceededError("the answer was not ready in time; try again later")

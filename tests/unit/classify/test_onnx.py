@@ -116,3 +116,44 @@ def test_a_file_of_ones_own_needs_its_card(tmp_path: Path) -> None:
     model.write_bytes(b"not a graph")
     with pytest.raises(ArtifactError, match="SHA-256"):
         load_classifier(model)
+
+
+def two_headed(**model: Any) -> OnnxClassifier:
+    """The first output knows happy, sad, neutral; the second sad and happy, in that order."""
+
+    def respond(feeds: Any) -> list[Any]:
+        faces = len(feeds["crops"])
+        first = np.log(np.array([[0.5, 0.3, 0.2]], dtype=np.float32))
+        second = np.log(np.array([[0.9, 0.1]], dtype=np.float32))
+        return [np.repeat(first, faces, axis=0), np.repeat(second, faces, axis=0)]
+
+    graph = FakeSession(respond, inputs=[TensorSpec("crops", (None, 1, 48, 48))])
+    return OnnxClassifier(graph, card(temperature=1.0, **model))
+
+
+@pytest.mark.parametrize(
+    ("share", "expected"),
+    [
+        (0.0, [0.5, 0.3, 0.2]),
+        # What the second does not know keeps its 0.2; the others share 0.8 as it says.
+        (1.0, [0.08, 0.72, 0.2]),
+        (0.5, [0.2, 0.4648, 0.2]),
+    ],
+)
+def test_a_second_output_takes_its_share(share: float, expected: list[float]) -> None:
+    classifier = two_headed(second_labels=["sad", "happy"], second_share=share)
+    (row,) = classifier.predict(np.zeros((1, 1, 48, 48), dtype=np.float32))
+    np.testing.assert_allclose(row, np.array(expected) / np.sum(expected), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"second_labels": ["sad"], "second_share": 1.5},
+        {"second_labels": ["sad"], "second_share": -0.1},
+        {"second_labels": ["smug"], "second_share": 0.5},
+    ],
+)
+def test_a_wrong_second_output_is_refused(model: dict[str, Any]) -> None:
+    with pytest.raises(ArtifactError, match="second"):
+        two_headed(**model)

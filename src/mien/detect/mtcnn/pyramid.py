@@ -7,6 +7,7 @@ mapping"; the windows are those of adaptive average pooling.
 """
 
 from collections.abc import Iterator
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 __all__ = ["AreaTable", "pyramid_scales"]
 
 Pixels = NDArray[np.float32]
+_TRIPLE = np.dtype((np.void, 12))
 # Side of the window that P-Net looks at.
 WINDOW_PX = 12
 
@@ -42,14 +44,13 @@ class AreaTable:
 
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.height, self.width = pixels.shape[:2]
-        # Stored column by column, (W + 1, H + 1, 3), so that both running sums add whole rows.
+        # Running sums along the first axis add whole rows, several times faster than along the
+        # others; so the table is turned over between the two, and stays (W + 1, H + 1, 3).
         down = np.zeros((self.height + 1, self.width, 3), dtype=np.uint32)
-        for y in range(self.height):
-            np.add(down[y], pixels[y], out=down[y + 1])
-        self._sums = np.zeros((self.width + 1, self.height + 1, 3), dtype=np.uint32)
-        columns = down.transpose(1, 0, 2)
-        for x in range(self.width):
-            np.add(self._sums[x], columns[x], out=self._sums[x + 1])
+        down[1:] = pixels
+        _sum_rows(down)
+        self._sums = _turned(down)
+        _sum_rows(self._sums)
 
     def resized(self, height: int, width: int) -> Pixels:
         """Return the whole picture as (1, 3, height, width), 0 to 255."""
@@ -70,10 +71,10 @@ class AreaTable:
         table = self._sums.reshape(-1, 3)
         stride = self.height + 1
         left_at, right_at = left[:, None, :] * stride, right[:, None, :] * stride
-        sums = table[right_at + bottom[:, :, None]]
-        sums -= table[right_at + top[:, :, None]]
-        sums -= table[left_at + bottom[:, :, None]]
-        sums += table[left_at + top[:, :, None]]
+        sums = np.take(table, right_at + bottom[:, :, None], axis=0)
+        sums -= np.take(table, right_at + top[:, :, None], axis=0)
+        sums -= np.take(table, left_at + bottom[:, :, None], axis=0)
+        sums += np.take(table, left_at + top[:, :, None], axis=0)
         share = 1 / ((right - left)[:, None, :] * (bottom - top)[:, :, None])
         return _planes(sums, share)
 
@@ -81,6 +82,21 @@ class AreaTable:
         """Yield each scale with the picture at that scale."""
         for scale in scales:
             yield scale, self.resized(int(self.height * scale + 1), int(self.width * scale + 1))
+
+
+def _sum_rows(table: NDArray[np.uint32]) -> None:
+    rows = list(table.reshape(len(table), -1))
+    for previous, row in pairwise(rows):
+        np.add(previous, row, out=row)
+
+
+def _turned(table: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """Return (H + 1, W, 3) as (W + 1, H + 1, 3) with a first row of zeros."""
+    height, width = table.shape[:2]
+    turned = np.zeros((width + 1, height, 3), dtype=np.uint32)
+    # A pixel's three sums are moved as one item, twice as fast.
+    turned.view(_TRIPLE)[1:, :, 0] = table.view(_TRIPLE)[:, :, 0].T
+    return turned
 
 
 def _planes(sums: NDArray[np.uint32], share: NDArray[np.float64]) -> Pixels:

@@ -1,1 +1,1 @@
-"""One module per group of paths."""
+"""One module per group of endpoints; each handler is thin and documents itself."""

@@ -1,61 +1,68 @@
-"""``POST /emotion`` and ``POST /emotion/batch``."""
+"""``POST /emotion`` and ``POST /emotion/batch``: pictures in, faces with emotions out."""
 
-import json
+import logging
 from typing import Any
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Request
+from starlette.responses import Response
 
-from mien.config import Settings
-from mien.errors import MienError
-from mien.http import schema
-from mien.http.parameters import Wanted, parse_wanted
-from mien.http.problems import STATUSES
-from mien.http.uploads import read_images
-from mien.http.work import Answer, Workers
+from mien.http import describe
+from mien.http.answers import json_response
+from mien.http.exchange import exchange_of
+from mien.http.parameters import Query, parse_query
+from mien.http.problems import INTERNAL, code_of, detail_of
+from mien.http.service import Service
+from mien.http.upload import read_images
+from mien.http.work import Done
 from mien.render.json import error_record, face_records
+from mien.types import ImageResult
 
-__all__ = ["router"]
+__all__ = ["emotion_routes"]
 
-router = APIRouter(tags=["emotion"])
-
-
-@router.post("/emotion", openapi_extra=schema.EMOTION)
-async def emotion(request: Request) -> Response:
-    """Find the faces of one picture and read their emotions, largest face first."""
-    wanted = parse_wanted(request.query_params)
-    workers, settings = _service(request)
-    (data,) = await read_images(request, settings, most=1)
-    answer = await workers.analyze(data, wanted.options)
-    request.state.seconds.update(answer.seconds)
-    return _json(face_records(answer.result, wanted.include))
+_errors = logging.getLogger("mien.http")
 
 
-@router.post("/emotion/batch", openapi_extra=schema.BATCH)
-async def emotion_batch(request: Request) -> Response:
-    """Do the same for several pictures; one that fails does not fail the others."""
-    wanted = parse_wanted(request.query_params)
-    workers, settings = _service(request)
-    uploads = await read_images(request, settings, most=settings.max_batch_images)
-    answers = await workers.analyze_all(uploads, wanted.options)
-    for answer in answers:
-        if isinstance(answer, Answer):
-            for stage, seconds in answer.seconds.items():
-                request.state.seconds[stage] = request.state.seconds.get(stage, 0.0) + seconds
-    return _json([_entry(answer, wanted) for answer in answers])
+def emotion_routes(service: Service) -> APIRouter:
+    """Return the routes that read emotions with the given service."""
+    router = APIRouter(tags=["emotion"])
+    settings = service.settings
+
+    @router.post("/emotion", **describe.EMOTION)
+    async def emotion(request: Request) -> Response:
+        """Find the faces of one picture, largest first, and say what each shows.
+
+        A picture without a face gives an empty list.
+        """
+        query = parse_query(request.scope["query_string"])
+        service.admit()
+        pictures = await read_images(request, settings, max_images=1, raw=True)
+        outcomes = await service.analyze_all(pictures, query.options)
+        exchange_of(request).add(outcomes)
+        return json_response(face_records(outcomes[0].unwrap(), query.include))
+
+    @router.post("/emotion/batch", **describe.BATCH)
+    async def emotion_batch(request: Request) -> Response:
+        """Do the same for several pictures; one that is bad never fails the others.
+
+        The answer has one entry per picture, in the order of the form.
+        """
+        query = parse_query(request.scope["query_string"])
+        service.admit()
+        pictures = await read_images(
+            request, settings, max_images=settings.max_batch_images, raw=False
+        )
+        outcomes = await service.analyze_all(pictures, query.options)
+        exchange = exchange_of(request)
+        exchange.add(outcomes)
+        return json_response([_entry(done, query, exchange.request_id) for done in outcomes])
+
+    return router
 
 
-def _service(request: Request) -> tuple[Workers, Settings]:
-    return request.app.state.workers, request.app.state.settings
-
-
-def _entry(answer: Answer | MienError, wanted: Wanted) -> dict[str, Any]:
-    if isinstance(answer, Answer):
-        return {"faces": face_records(answer.result, wanted.include)}
-    if answer.code not in STATUSES:
-        # Not the picture's fault: the whole request fails and the log says why.
-        raise answer
-    return {"error": error_record(answer.code, answer.message)}
-
-
-def _json(records: list[dict[str, Any]]) -> Response:
-    return Response(json.dumps(records), media_type="application/json")
+def _entry(done: Done[ImageResult], query: Query, request_id: str) -> dict[str, Any]:
+    if not isinstance(done.answer, BaseException):
+        return {"faces": face_records(done.answer, query.include)}
+    code = code_of(done.answer)
+    if code == INTERNAL:
+        _errors.error("request %s: a picture failed", request_id, exc_info=done.answer)
+    return {"error": error_record(code, detail_of(done.answer))}

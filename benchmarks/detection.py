@@ -1,0 +1,89 @@
+"""Where a photo's time goes: a per-stage profile of detection, in milliseconds.
+
+python -m benchmarks.detection [PHOTO...]
+"""
+
+import argparse
+import statistics
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.photos import one_face
+from mien.artifacts import load_card
+from mien.classify.crop import crops_of, region_of_face
+from mien.classify.onnx import load_classifier
+from mien.detect.mtcnn import MtcnnDetector
+from mien.detect.mtcnn.pyramid import AreaTable, pyramid_scales
+from mien.image import decode_image
+from mien.types import RgbImage
+
+MAX_PIXELS = 50_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("photos", nargs="*", type=Path)
+    parser.add_argument("--min-face-size", type=int, default=20)
+    parser.add_argument("--rounds", type=int, default=9)
+    arguments = parser.parse_args()
+    photos = {path.name: path.read_bytes() for path in arguments.photos}
+    photos = photos or {"640 x 480": one_face(640, 480), "1920 x 1080": one_face(1920, 1080)}
+    for name, data in photos.items():
+        print(name)
+        for stage, milliseconds in profile(data, arguments.min_face_size, arguments.rounds):
+            print(f"  {stage:28} {milliseconds:8.2f}")
+
+
+def profile(data: bytes, min_face_size: int, rounds: int) -> list[tuple[str, float]]:
+    """Return the median milliseconds of each stage."""
+    image = decode_image(data, max_pixels=MAX_PIXELS)
+    detector, classifier = MtcnnDetector(), load_classifier()
+    cascade = detector._cascade
+    factor = load_card("mtcnn").model["factor"]
+    scales = pyramid_scales(image.height, image.width, min_face_size, factor)
+    table = AreaTable(image.pixels)
+    levels = list(table.levels(scales))
+    boxes = cascade.propose(table, scales)
+    refined = cascade.refine(table, boxes)
+    faces = detector.detect(image, min_face_size=min_face_size)
+    crops = crops_of(image, [region_of_face(face) for face in faces], classifier.crop_size_px)
+    pixels = sum(level.shape[2] * level.shape[3] for _, level in levels)
+    stages: list[tuple[str, Callable[[], object]]] = [
+        ("decode", lambda: decode_image(data, max_pixels=MAX_PIXELS)),
+        ("area table", lambda: AreaTable(image.pixels)),
+        (f"pyramid ({len(levels)} levels)", lambda: list(table.levels(scales))),
+        (f"P-Net ({pixels / 1e6:.2f} Mpx)", lambda: _pnet(cascade, levels)),
+        (f"propose, all ({len(boxes)} out)", lambda: cascade.propose(table, scales)),
+        (f"refine ({len(refined)} out)", lambda: cascade.refine(table, boxes)),
+        (f"output ({len(faces)} out)", lambda: cascade.output(table, refined)),
+        ("crops", lambda: _crops(image, faces, classifier.crop_size_px)),
+        ("classify", lambda: classifier.predict(crops)),
+        ("detect, all", lambda: detector.detect(image, min_face_size=min_face_size)),
+    ]
+    return [(name, _median_ms(run, rounds)) for name, run in stages]
+
+
+def _pnet(cascade: object, levels: list[tuple[float, np.ndarray]]) -> None:
+    for _, level in levels:
+        cascade._run(cascade._pnet, level)
+
+
+def _crops(image: RgbImage, faces: tuple, size_px: int) -> np.ndarray:
+    return crops_of(image, [region_of_face(face) for face in faces], size_px)
+
+
+def _median_ms(run: Callable[[], object], rounds: int) -> float:
+    run()
+    taken = []
+    for _ in range(rounds):
+        started = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - started)
+    return statistics.median(taken) * 1e3
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,129 @@
+"""The pictures of a multipart form, taken out as its bytes arrive; nothing touches the disk."""
+
+import logging
+
+from python_multipart.exceptions import FormParserError
+from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
+
+from mien.errors import (
+    InvalidParameterError,
+    MissingImageError,
+    TooManyImagesError,
+    UnsupportedMediaTypeError,
+)
+from mien.http.parameters import shown
+
+__all__ = ["FIELD", "ImageForm", "boundary_of"]
+
+FIELD = "image"
+_MAX_HEADERS = 8
+_MAX_HEADER_BYTES = 1024
+_MALFORMED = "the multipart body is malformed"
+_AS_FILE = "the field image must be a file; with curl: -F image=@photo.jpg"
+
+# The parser logs bytes of what it could not parse, and a picture's content belongs in no log. Not
+# from getLogger: whoever configures logging could make that one speak again.
+_SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
+
+
+def boundary_of(content_type: str) -> bytes:
+    """Return the boundary of a multipart content type.
+
+    Raises UnsupportedMediaTypeError if it has none: then the body can't be read.
+    """
+    _, options = parse_options_header(content_type)
+    boundary = options.get(b"boundary", b"")
+    if not boundary:
+        raise UnsupportedMediaTypeError("multipart/form-data without a boundary can't be read")
+    return boundary
+
+
+class ImageForm:
+    """Collects the files of the field ``image``; refuses every other field.
+
+    max_images: one more is refused as soon as its header is there.
+    Raises UnsupportedMediaTypeError for a boundary that is longer than allowed.
+    """
+
+    def __init__(self, boundary: bytes, *, max_images: int) -> None:
+        self.images: list[bytearray] = []
+        self._max_images = max_images
+        self._headers: dict[bytes, bytes] = {}
+        self._name = bytearray()
+        self._value = bytearray()
+        try:
+            self._parser = MultipartParser(
+                boundary,
+                {
+                    "on_part_begin": self._begin_part,
+                    "on_header_field": self._on_header_name,
+                    "on_header_value": self._on_header_value,
+                    "on_header_end": self._end_header,
+                    "on_headers_finished": self._begin_data,
+                    "on_part_data": self._on_data,
+                },
+                max_header_count=_MAX_HEADERS,
+                max_header_size=_MAX_HEADER_BYTES,
+            )
+        except FormParserError as error:
+            raise UnsupportedMediaTypeError("the multipart boundary is too long") from error
+        self._parser.logger = _SILENT
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes of the body.
+
+        Raises InvalidParameterError for a malformed body or an unknown field, MissingImageError
+        for an ``image`` that is text, TooManyImagesError for more than ``max_images``.
+        """
+        try:
+            self._parser.write(chunk)
+        except FormParserError as error:
+            raise InvalidParameterError(_MALFORMED) from error
+
+    def finish(self) -> list[bytes]:
+        """Return the pictures, in the order of the form.
+
+        Raises InvalidParameterError if the body ended early, MissingImageError if it had none.
+        """
+        if self._parser.state not in (MultipartState.START, MultipartState.END):
+            raise InvalidParameterError(f"{_MALFORMED}: it ends before its last boundary")
+        if not self.images:
+            raise MissingImageError("the form has no file in its field image")
+        return [bytes(image) for image in self.images]
+
+    def _begin_part(self) -> None:
+        self._headers.clear()
+
+    def _on_header_name(self, data: bytes, start: int, end: int) -> None:
+        self._name += data[start:end]
+
+    def _on_header_value(self, data: bytes, start: int, end: int) -> None:
+        self._value += data[start:end]
+
+    def _end_header(self) -> None:
+        self._headers[bytes(self._name).lower()] = bytes(self._value)
+        self._name.clear()
+        self._value.clear()
+
+    def _begin_data(self) -> None:
+        disposition = self._headers.get(b"content-disposition", b"").decode("latin-1")
+        kind, options = parse_options_header(disposition)
+        if kind != b"form-data" or b"name" not in options:
+            raise InvalidParameterError(f"{_MALFORMED}: a part has no name")
+        name = options[b"name"].decode("utf-8", "replace")
+        if name != FIELD:
+            raise InvalidParameterError(f"there is no form field {shown(name)}; send {FIELD}")
+        # Some clients name no file but say what it is.
+        if b"filename" not in options and not self._is_picture():
+            raise MissingImageError(_AS_FILE)
+        if len(self.images) == self._max_images:
+            at_most = "one picture" if self._max_images == 1 else f"{self._max_images} pictures"
+            raise TooManyImagesError(f"send at most {at_most} in the field image")
+        self.images.append(bytearray())
+
+    def _is_picture(self) -> bool:
+        kind = self._headers.get(b"content-type", b"").lower()
+        return kind.startswith((b"image/", b"application/octet-stream"))
+
+    def _on_data(self, data: bytes, start: int, end: int) -> None:
+        self.images[-1] += memoryview(data)[start:end]

@@ -1,0 +1,134 @@
+"""The OpenAPI schema as one readable page of HTML: no script, nothing from elsewhere."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+from mien.http.problems import PROBLEMS
+
+__all__ = ["CONTENT_POLICY", "render_page"]
+
+_STYLE = """
+:root { color-scheme: light dark; --line: #8886; --soft: #8882; }
+body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; }
+h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); }
+code, pre { font: 14px/1.5 ui-monospace, monospace; background: var(--soft); border-radius: 4px; }
+code { padding: .1em .3em; } pre { padding: .8rem; overflow-x: auto; }
+table { border-collapse: collapse; width: 100%; display: block; overflow-x: auto; }
+th, td { text-align: left; vertical-align: top; padding: .3rem .8rem .3rem 0; }
+tr { border-bottom: 1px solid var(--line); } tr:target { background: var(--soft); }
+"""
+_STYLE_HASH = base64.b64encode(hashlib.sha256(_STYLE.encode()).digest()).decode()
+CONTENT_POLICY = (
+    f"default-src 'none'; style-src 'sha256-{_STYLE_HASH}'; base-uri 'none'; "
+    "form-action 'none'; frame-ancestors 'none'"
+)
+
+_EXAMPLE = """curl -F image=@photo.jpg 'http://localhost:9000/emotion'
+curl -F image=@one.jpg -F image=@two.png 'http://localhost:9000/emotion/batch?include=scores'
+curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg 'http://localhost:9000/emotion'"""
+
+
+def render_page(schema: dict[str, Any]) -> str:
+    """Return the page for an OpenAPI 3 schema."""
+    info = schema["info"]
+    sections = [
+        _operation(path, method, operation)
+        for path, methods in schema["paths"].items()
+        for method, operation in methods.items()
+    ]
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(info["title"])} {escape(info["version"])}</title>
+<style>{_STYLE}</style>
+</head>
+<body>
+<main>
+<h1>{escape(info["title"])} {escape(info["version"])}</h1>
+<p>{escape(info["description"])}</p>
+<pre>{escape(_EXAMPLE)}</pre>
+<p>The same in full, for programs: <a href="/openapi.json">openapi.json</a></p>
+{"".join(sections)}
+{_problems()}
+</main>
+</body>
+</html>
+"""
+
+
+def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
+    parts = [
+        f"<h2>{escape(method.upper())} {escape(path)}</h2>",
+        *(f"<p>{escape(text)}</p>" for text in operation.get("description", "").split("\n\n")),
+    ]
+    if "parameters" in operation:
+        parts += ["<h3>Parameters</h3>", _parameters(operation["parameters"])]
+    if "requestBody" in operation:
+        kinds = ", ".join(f"<code>{escape(k)}</code>" for k in operation["requestBody"]["content"])
+        parts += ["<h3>Body</h3>", f"<p>{kinds}</p>"]
+    parts += ["<h3>Answers</h3>", _answers(operation["responses"])]
+    return "\n".join(parts)
+
+
+def _parameters(parameters: list[dict[str, Any]]) -> str:
+    return _table(
+        ("Name", "Value", "Meaning"),
+        [
+            (f"<code>{escape(p['name'])}</code>", _values(p["schema"]), escape(p["description"]))
+            for p in parameters
+        ],
+    )
+
+
+def _values(schema: dict[str, Any]) -> str:
+    schema = schema.get("items", schema)
+    if "enum" in schema:
+        return ", ".join(f"<code>{escape(value)}</code>" for value in schema["enum"])
+    least = f" from {schema['minimum']}" if "minimum" in schema else ""
+    return escape(schema["type"] + least)
+
+
+def _answers(responses: dict[str, Any]) -> str:
+    success = responses["200"]["content"]["application/json"]["example"]
+    others = [
+        (f"<code>{escape(status)}</code>", _codes(answer["content"]))
+        for status, answer in responses.items()
+        if status != "200"
+    ]
+    example = escape(json.dumps(success, indent=2))
+    return f"<p><code>200</code></p><pre>{example}</pre>" + _table(("Status", "Codes"), others)
+
+
+def _codes(content: dict[str, Any]) -> str:
+    codes = content["application/problem+json"]["examples"]
+    return ", ".join(f'<a href="#{escape(code)}">{escape(code)}</a>' for code in codes)
+
+
+def _problems() -> str:
+    rows = [
+        (code, (f"<code>{code}</code>", str(problem.status), escape(problem.example)))
+        for code, problem in PROBLEMS.items()
+    ]
+    cells = [
+        f'<tr id="{code}">' + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
+        for code, row in rows
+    ]
+    return (
+        "<h2>Errors</h2><p>Each is <code>application/problem+json</code> (RFC 9457). "
+        "<code>code</code> is stable; the sentence may change.</p>"
+        "<table><tr><th>Code</th><th>Status</th><th>For example</th></tr>"
+        + "\n".join(cells)
+        + "</table>"
+    )
+
+
+def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+    lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
+    return f"<table><tr>{titles}</tr>\n" + "\n".join(lines) + "</table>"

@@ -1,0 +1,92 @@
+"""What the endpoints share: the pipeline, the queue in front of it, and whether both are ready."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+
+import numpy as np
+
+from mien.artifacts import Card
+from mien.config import Settings, available_cores
+from mien.errors import NotReadyError
+from mien.http.work import Deadline, Done, WorkQueue
+from mien.image import decode_image
+from mien.pipeline import Options, Pipeline
+from mien.types import ImageResult, RgbImage
+
+__all__ = ["Service"]
+
+# Large enough for a face pyramid of several levels, small enough to take no time.
+_WARM_UP_SIDE_PX = 160
+
+
+class Service:
+    """Begins not ready; ``start`` makes it so, ``drain`` ends it, ``close`` frees the threads."""
+
+    def __init__(self, settings: Settings, build: Callable[[Settings], Pipeline]) -> None:
+        self.settings = settings
+        self._build = build
+        self._draining = False
+        self._pipeline: Pipeline | None = None
+        self.queue = WorkQueue(
+            threads=settings.threads or available_cores(), max_waiting=settings.max_queue
+        )
+
+    @property
+    def ready(self) -> bool:
+        """Whether new requests should be sent here."""
+        return self._pipeline is not None and not self._draining
+
+    @property
+    def pipeline(self) -> Pipeline:
+        """The loaded pipeline. Raises NotReadyError before it is there."""
+        if self._pipeline is None:
+            raise NotReadyError("the service is warming up; try again in a moment")
+        return self._pipeline
+
+    @property
+    def model(self) -> str:
+        """The classifier's name as on its card; ``custom`` if it has none."""
+        card = getattr(self.pipeline.classifier, "card", None)
+        return card.name if isinstance(card, Card) else "custom"
+
+    def start(self) -> None:
+        """Load the models and run each once. Raises what ``build`` and the models raise."""
+        pipeline = self._build(self.settings)
+        side = _WARM_UP_SIDE_PX
+        blank = RgbImage(np.full((side, side, 3), 127, dtype=np.uint8))
+        pipeline.analyze(blank)
+        pipeline.analyze(blank, Options(crop=True))
+        self._pipeline = pipeline
+
+    def drain(self) -> None:
+        """Stop being ready; what is under way still gets its answer."""
+        self._draining = True
+
+    def close(self) -> None:
+        """Wait for running work and free the threads."""
+        self.drain()
+        self.queue.close()
+
+    def admit(self, pieces: int = 1) -> None:
+        """Raise NotReadyError or QueueFullError before a body is read that nobody can work on."""
+        _ = self.pipeline
+        self.queue.check_room(pieces)
+
+    async def analyze_all(
+        self, pictures: Sequence[bytes], options: Options
+    ) -> list[Done[ImageResult]]:
+        """Return what came of each picture, in order. Raises QueueFullError if they don't fit."""
+        deadline = Deadline.after(self.settings.deadline_s)
+        works = [partial(self._analyze, picture, options, deadline) for picture in pictures]
+        return await self.queue.run_all(works, deadline)
+
+    def _analyze(self, data: bytes, options: Options, deadline: Deadline) -> ImageResult:
+        deadline.check()
+        started = time.perf_counter()
+        image = decode_image(data, max_pixels=self.settings.max_pixels)
+        decode_s = time.perf_counter() - started
+        deadline.check()
+        result = self.pipeline.analyze(image, options)
+        return replace(result, seconds=replace(result.seconds, decode=decode_s))

@@ -1,0 +1,111 @@
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import BytesIO
+
+import numpy as np
+import uvicorn
+from fastapi import FastAPI
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.config import Settings
+from mien.http.app import create_app
+from mien.pipeline import Pipeline
+from mien.types import Box, Emotion, Face, Landmarks, RgbImage
+
+POINTS = Landmarks((10, 10), (20, 10), (15, 15), (11, 20), (19, 20))
+
+
+class FakeDetector:
+    """Two faces in a picture of 100 pixels or more, none in a smaller one; slow if asked to be."""
+
+    def __init__(self) -> None:
+        self.asked: list[int | None] = []
+        self.wait_s = 0.0
+        self.error: Exception | None = None
+        self.lock = threading.Lock()
+        self.running = 0
+        self.most_running = 0
+
+    def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
+        with self.lock:
+            self.running += 1
+            self.most_running = max(self.most_running, self.running)
+            self.asked.append(min_face_size)
+        time.sleep(self.wait_s)
+        with self.lock:
+            self.running -= 1
+        if self.error is not None:
+            raise self.error
+        if image.width < 100:
+            return ()
+        return tuple(
+            Face(
+                box=Box(left=at, top=5, right=at + side, bottom=5 + side),
+                score=0.9,
+                landmarks=POINTS,
+            )
+            for at, side in ((5, 40), (55, 30))
+        )
+
+
+class FakeClassifier:
+    labels = tuple(Emotion)
+    crop_size_px = 8
+
+    def predict(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = np.full((len(crops), 8), 0.05, dtype=np.float32)
+        rows[:, 0] = 0.65
+        return rows
+
+
+def picture(width: int = 120, height: int = 80, form: str = "JPEG") -> bytes:
+    buffer = BytesIO()
+    Image.new("RGB", (width, height), (200, 120, 40)).save(buffer, form)
+    return buffer.getvalue()
+
+
+def part(data: bytes = b"x", name: str = "photo.jpg", field: str = "image") -> tuple:
+    return (field, (name, data, "image/jpeg"))
+
+
+def fake_app(
+    detector: FakeDetector | None = None, **settings: object
+) -> tuple[FastAPI, FakeDetector]:
+    detector = detector or FakeDetector()
+    app = create_app(
+        Settings(**{"threads": 2, **settings}),
+        build=lambda chosen: Pipeline(
+            detector, FakeClassifier(), min_face_size=chosen.min_face_size
+        ),
+    )
+    return app, detector
+
+
+@contextmanager
+def running(app: FastAPI) -> Iterator[int]:
+    """Run a real server in a thread; gives its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        yield port
+    finally:
+        server.should_exit = True
+        thread.join(20)
+        listener.close()
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+    end = time.monotonic() + timeout_s
+    while not condition():
+        if time.monotonic() > end:
+            raise TimeoutError
+        time.sleep(0.01)

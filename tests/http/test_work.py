@@ -1,0 +1,144 @@
+"""The queue: order, bounds, deadlines."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+
+import httpx
+import pytest
+from http_fakes import FakeDetector, fake_app, part, picture, wait_until
+from starlette.testclient import TestClient
+
+from mien.errors import DeadlineExceededError, QueueFullError
+from mien.http.work import Deadline, Done, WorkQueue
+
+
+def run(works: list[Callable[[], object]], seconds: float = 5.0, **queue: int) -> list[Done]:
+    async def main() -> list[Done]:
+        pool = WorkQueue(**{"threads": 2, "max_waiting": 10, **queue})
+        try:
+            return await pool.run_all(works, Deadline.after(seconds))
+        finally:
+            pool.close()
+
+    return asyncio.run(main())
+
+
+def test_nothing_to_do() -> None:
+    assert run([]) == []
+
+
+def test_order_and_failures() -> None:
+    def fail() -> object:
+        raise KeyError("x")
+
+    first, second, third = run([lambda: time.sleep(0.05) or 1, fail, lambda: 3])
+    assert (first.unwrap(), third.unwrap()) == (1, 3)
+    with pytest.raises(KeyError):
+        second.unwrap()
+
+
+def test_more_than_fits_is_refused_at_once() -> None:
+    with pytest.raises(QueueFullError):
+        run([lambda: 1] * 4, threads=1, max_waiting=2)
+    assert len(run([lambda: 1] * 3, threads=1, max_waiting=2)) == 3
+
+
+def test_waiting_is_measured() -> None:
+    first, second = run([lambda: time.sleep(0.05)] * 2, threads=1)
+    assert first.queued_s < 0.04 < second.queued_s
+
+
+def test_deadline_of_what_waits_and_of_what_runs() -> None:
+    ran = []
+    slow, waiting = run([lambda: time.sleep(0.3), lambda: ran.append(1)], 0.05, threads=1)
+    assert isinstance(slow.answer, DeadlineExceededError)
+    assert isinstance(waiting.answer, DeadlineExceededError)
+    assert waiting.queued_s > 0
+    assert ran == []
+
+
+def test_a_thread_is_free_only_when_its_work_returns() -> None:
+    release = threading.Event()
+
+    async def main() -> None:
+        queue = WorkQueue(threads=1, max_waiting=3)
+        abandoned = await queue.run_all([release.wait], Deadline.after(0.02))
+        assert isinstance(abandoned[0].answer, DeadlineExceededError)
+        late = await queue.run_all([lambda: 1], Deadline.after(0.02))
+        assert isinstance(late[0].answer, DeadlineExceededError)
+        release.set()
+        assert (await queue.run_all([lambda: 1], Deadline.after(5)))[0].unwrap() == 1
+        queue.close()
+
+    asyncio.run(main())
+
+
+def test_work_that_fails_after_its_deadline_is_quiet() -> None:
+    def fail() -> object:
+        time.sleep(0.1)
+        raise KeyError("late")
+
+    assert isinstance(run([fail], 0.02)[0].answer, DeadlineExceededError)
+
+
+def test_a_passed_deadline() -> None:
+    Deadline.after(5).check()
+    with pytest.raises(DeadlineExceededError):
+        Deadline.after(-1).check()
+
+
+def test_deadline_over_http(photo: bytes) -> None:
+    app, detector = fake_app(deadline_s=0.1)
+    with TestClient(app) as client:
+        detector.wait_s = 0.3
+        answer = client.post("/emotion", files=[part(photo)])
+        assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+        entries = client.post("/emotion/batch", files=[part(photo)] * 2).json()
+        assert [e["error"]["code"] for e in entries] == ["deadline_exceeded"] * 2
+
+
+def test_queue_over_http(photo: bytes) -> None:
+    app, detector = fake_app(threads=1, max_queue=2, max_batch_images=2)
+
+    async def main() -> list[httpx.Response]:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            sends = [client.post("/emotion", files=[part(photo)]) for _ in range(6)]
+            answers = await asyncio.gather(*sends)
+            again = await client.post("/emotion", files=[part(photo)])
+            assert again.status_code == 200
+            return answers
+
+    app.state.service.start()
+    detector.wait_s = 0.1
+    answers = asyncio.run(main())
+    app.state.service.close()
+    assert sorted(answer.status_code for answer in answers) == [200] * 3 + [429] * 3
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.json()["code"] == "queue_full"
+    assert refused.headers["retry-after"] == "1"
+
+
+def test_never_more_at_once_than_threads(detector: FakeDetector) -> None:
+    app, _ = fake_app(detector, threads=2)
+    with TestClient(app) as client:
+        detector.wait_s = 0.03
+        client.post("/emotion/batch", files=[part(picture())] * 8)
+    assert detector.most_running == 2
+
+
+def test_the_loop_is_free_while_pictures_are_worked_on(photo: bytes) -> None:
+    app, detector = fake_app(threads=1)
+    with TestClient(app) as client:
+        detector.wait_s = 0.5
+        sender = threading.Thread(
+            target=lambda: client.post("/emotion", files=[part(photo)]), daemon=True
+        )
+        sender.start()
+        wait_until(lambda: detector.running == 1)
+        began = time.monotonic()
+        assert client.get("/livez").status_code == 200
+        assert time.monotonic() - began < 0.3
+        sender.join()
