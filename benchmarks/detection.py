@@ -16,7 +16,7 @@ from mien.artifacts import load_card
 from mien.classify.crop import crops_of, region_of_face
 from mien.classify.onnx import load_classifier
 from mien.detect.mtcnn import MtcnnDetector
-from mien.detect.mtcnn.pyramid import AreaTable, pyramid_scales
+from mien.detect.mtcnn.pyramid import AreaTable, Scratch, pyramid_scales
 from mien.image import decode_image
 from mien.types import RgbImage
 
@@ -44,7 +44,8 @@ def profile(data: bytes, min_face_size: int, rounds: int) -> list[tuple[str, flo
     cascade = detector._cascade
     factor = load_card("mtcnn").model["factor"]
     scales = pyramid_scales(image.height, image.width, min_face_size, factor)
-    table = AreaTable(image.pixels)
+    scratch = Scratch()
+    table = AreaTable(image.pixels, Scratch())
     levels = list(table.levels(scales))
     boxes = cascade.propose(table, scales)
     refined = cascade.refine(table, boxes)
@@ -53,7 +54,7 @@ def profile(data: bytes, min_face_size: int, rounds: int) -> list[tuple[str, flo
     pixels = sum(level.shape[2] * level.shape[3] for _, level in levels)
     stages: list[tuple[str, Callable[[], object]]] = [
         ("decode", lambda: decode_image(data, max_pixels=MAX_PIXELS)),
-        ("area table", lambda: AreaTable(image.pixels)),
+        ("area table", lambda: AreaTable(image.pixels, scratch)),
         (f"pyramid ({len(levels)} levels)", lambda: list(table.levels(scales))),
         (f"P-Net ({pixels / 1e6:.2f} Mpx)", lambda: _pnet(cascade, levels)),
         (f"propose, all ({len(boxes)} out)", lambda: cascade.propose(table, scales)),

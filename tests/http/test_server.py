@@ -16,7 +16,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import AsyncMock
 
-import httpx
+import httpx2 as httpx
 import pytest
 import uvicorn
 from http_fakes import FakeClassifier, FakeDetector, fake_app, part, picture, running, wait_until

@@ -5,7 +5,7 @@ import threading
 import time
 from collections.abc import Callable
 
-import httpx
+import httpx2 as httpx
 import pytest
 from http_fakes import FakeDetector, fake_app, part, picture, wait_until
 from starlette.testclient import TestClient

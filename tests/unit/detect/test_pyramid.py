@@ -1,8 +1,10 @@
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 import torch
 
-from mien.detect.mtcnn.pyramid import AreaTable, pyramid_scales
+from mien.detect.mtcnn.pyramid import AreaTable, Scratch, pyramid_scales
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +38,7 @@ def test_scales_stop_at_the_window(
 
 @pytest.mark.parametrize("size_hw", [(61, 83), (37, 50), (12, 16), (1, 1), (90, 120), (61, 3)])
 def test_resampling_is_the_references(pixels: np.ndarray, size_hw: tuple[int, int]) -> None:
-    ours = AreaTable(pixels).resized(*size_hw)
+    ours = AreaTable(pixels, Scratch()).resized(*size_hw)
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, area(pixels, size_hw), rtol=1e-5, atol=1e-3)
 
@@ -44,7 +46,7 @@ def test_resampling_is_the_references(pixels: np.ndarray, size_hw: tuple[int, in
 @pytest.mark.parametrize("size_px", [24, 48])
 def test_crops_are_the_references(pixels: np.ndarray, size_px: int) -> None:
     edges = np.array([[0, 0, 83, 61], [5, 7, 6, 8], [10, 3, 43, 36], [60, 40, 83, 61]])
-    ours = AreaTable(pixels).crops(edges, size_px)
+    ours = AreaTable(pixels, Scratch()).crops(edges, size_px)
     for crop, (left, top, right, bottom) in zip(ours, edges, strict=True):
         expected = area(pixels[top:bottom, left:right], (size_px, size_px))[0]
         np.testing.assert_allclose(crop, expected, rtol=1e-5, atol=1e-3)
@@ -52,10 +54,29 @@ def test_crops_are_the_references(pixels: np.ndarray, size_px: int) -> None:
 
 def test_sums_beyond_32_bits_stay_exact() -> None:
     white = np.full((4200, 4200, 3), 255, dtype=np.uint8)
-    np.testing.assert_allclose(AreaTable(white).resized(50, 50), 255, rtol=1e-6)
+    np.testing.assert_allclose(AreaTable(white, Scratch()).resized(50, 50), 255, rtol=1e-6)
 
 
 def test_levels_follow_the_scales(pixels: np.ndarray) -> None:
-    levels = dict(AreaTable(pixels).levels([0.6, 0.3]))
+    levels = dict(AreaTable(pixels, Scratch()).levels([0.6, 0.3]))
     assert levels[0.6].shape == (1, 3, 37, 50)
     assert levels[0.3].shape == (1, 3, 19, 25)
+
+
+def test_memory_is_kept_per_thread_and_name() -> None:
+    scratch = Scratch()
+    first = scratch.array("one", (4, 5))
+    first[:] = 7
+    assert (scratch.array("one", (2, 5)) == 7).all(), "the same memory"
+    assert not np.shares_memory(first, scratch.array("two", (4, 5)))
+    assert scratch.array("one", (40, 5)).shape == (40, 5)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(scratch.array, "one", (4, 5)).result()
+    assert not np.shares_memory(other, scratch.array("one", (4, 5)))
+
+
+def test_a_smaller_picture_after_a_larger_one(pixels: np.ndarray) -> None:
+    scratch = Scratch()
+    AreaTable(np.full((200, 300, 3), 255, dtype=np.uint8), scratch)
+    ours = AreaTable(pixels, scratch).resized(37, 50)
+    np.testing.assert_allclose(ours, area(pixels, (37, 50)), rtol=1e-5, atol=1e-3)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.detect.mtcnn.pyramid import WINDOW_PX, AreaTable, pyramid_scales
+from mien.detect.mtcnn.pyramid import WINDOW_PX, AreaTable, Scratch, pyramid_scales
 from mien.geometry import squared, suppress
 from mien.runtime import InferenceSession
 
@@ -24,7 +24,7 @@ OVERLAP_ACROSS = 0.7
 RNET_PX = 24
 ONET_PX = 48
 # Crops are cut and run in pieces of this many, which bounds memory in a crowd.
-MAX_BATCH = 256
+MAX_BATCH = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +51,7 @@ class Cascade:
         self._pnet, self._rnet, self._onet = pnet, rnet, onet
         self._thresholds = thresholds
         self._factor = factor
+        self._scratch = Scratch()
 
     def detect(self, pixels: NDArray[np.uint8], min_face_size: float) -> Detections:
         """Return what the cascade finds in a picture (H, W, 3)."""
@@ -58,7 +59,7 @@ class Cascade:
         scales = pyramid_scales(height, width, min_face_size, self._factor)
         if not scales:
             return _nothing()
-        table = AreaTable(pixels)
+        table = AreaTable(pixels, self._scratch)
         boxes = self.propose(table, scales)
         boxes = self.refine(table, boxes)
         return self.output(table, boxes)

@@ -6,15 +6,18 @@ table: four look-ups a pixel whatever the scale. Source: Crow 1984, "Summed-area
 mapping"; the windows are those of adaptive average pooling.
 """
 
+import math
+import threading
 from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["AreaTable", "pyramid_scales"]
+__all__ = ["AreaTable", "Scratch", "pyramid_scales"]
 
 Pixels = NDArray[np.float32]
+MAX_KEPT = 3 * 8_000_000
 _TRIPLE = np.dtype((np.void, 12))
 # Side of the window that P-Net looks at.
 WINDOW_PX = 12
@@ -35,21 +38,45 @@ def pyramid_scales(height: int, width: int, min_face_size: float, factor: float)
     return scales
 
 
+class Scratch(threading.local):
+    """Memory that each thread keeps from picture to picture.
+
+    Fresh memory of some megabytes is handed out by the system page by page, which costs as much
+    as the sums themselves. Larger pictures than 8 megapixels don't keep theirs.
+    """
+
+    def __init__(self) -> None:
+        self._kept: dict[str, NDArray[np.uint32]] = {}
+
+    def array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.uint32]:
+        """Return an array with any content, valid until the thread asks for the name again."""
+        size = math.prod(shape)
+        if size > MAX_KEPT:
+            return np.empty(shape, dtype=np.uint32)
+        if name not in self._kept or self._kept[name].size < size:
+            self._kept[name] = np.empty(size, dtype=np.uint32)
+        return self._kept[name][:size].reshape(shape)
+
+
 class AreaTable:
-    """Summed-area table of a picture (H, W, 3) uint8.
+    """Summed-area table of a picture (H, W, 3) uint8; valid until the scratch is used again.
 
     Sums are kept modulo 2**32: differences are exact as long as a window's sum is below that,
     which holds up to 16 million pixels a window.
     """
 
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+    def __init__(self, pixels: NDArray[np.uint8], scratch: Scratch) -> None:
         self.height, self.width = pixels.shape[:2]
         # Running sums along the first axis add whole rows, several times faster than along the
         # others; so the table is turned over between the two, and stays (W + 1, H + 1, 3).
-        down = np.zeros((self.height + 1, self.width, 3), dtype=np.uint32)
+        down = scratch.array("down", (self.height + 1, self.width, 3))
+        down[0] = 0
         down[1:] = pixels
         _sum_rows(down)
-        self._sums = _turned(down)
+        self._sums = scratch.array("sums", (self.width + 1, self.height + 1, 3))
+        self._sums[0] = 0
+        # A pixel's three sums are moved as one item, twice as fast.
+        self._sums.view(_TRIPLE)[1:, :, 0] = down.view(_TRIPLE)[:, :, 0].T
         _sum_rows(self._sums)
 
     def resized(self, height: int, width: int) -> Pixels:
@@ -88,15 +115,6 @@ def _sum_rows(table: NDArray[np.uint32]) -> None:
     rows = list(table.reshape(len(table), -1))
     for previous, row in pairwise(rows):
         np.add(previous, row, out=row)
-
-
-def _turned(table: NDArray[np.uint32]) -> NDArray[np.uint32]:
-    """Return (H + 1, W, 3) as (W + 1, H + 1, 3) with a first row of zeros."""
-    height, width = table.shape[:2]
-    turned = np.zeros((width + 1, height, 3), dtype=np.uint32)
-    # A pixel's three sums are moved as one item, twice as fast.
-    turned.view(_TRIPLE)[1:, :, 0] = table.view(_TRIPLE)[:, :, 0].T
-    return turned
 
 
 def _planes(sums: NDArray[np.uint32], share: NDArray[np.float64]) -> Pixels:
