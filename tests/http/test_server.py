@@ -95,6 +95,39 @@ def test_too_large_by_its_length_is_refused_before_the_body(port: int) -> None:
     assert answer.startswith(b"HTTP/1.1 413")
 
 
+@pytest.mark.parametrize(
+    ("path", "kind", "status"),
+    [
+        ("/emotion?x=1", "image/jpeg", 422),
+        ("/nowhere", "image/jpeg", 404),
+        ("/emotion", "a/b", 415),
+    ],
+)
+@pytest.mark.parametrize("length", [b"Content-Length: 90000", b"Transfer-Encoding: chunked"])
+def test_a_body_that_nobody_wants_is_not_read_for_ever(
+    port: int, path: str, kind: str, status: int, length: bytes
+) -> None:
+    head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n".encode()
+    began = time.monotonic()
+    with connect(port) as connection:
+        connection.sendall(head + length + b"\r\n\r\n")
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 %d" % status)
+    assert b"connection: close" in answer.lower()
+    assert time.monotonic() - began < 5
+
+
+def test_a_body_that_was_read_keeps_the_connection(port: int, photo: bytes) -> None:
+    request = HEAD + b"Content-Length: %d\r\n\r\n" % len(photo) + photo
+    last = b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 00\r\n\r\n" * 2
+    with connect(port) as connection:
+        connection.sendall(request + HEAD + b"Content-Length: 1\r\n\r\nx" + last)
+        connection.shutdown(socket.SHUT_WR)
+        answer = read_all(connection)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"400", b"200", b"200"]
+    assert b"connection: close" not in answer.lower()
+
+
 def test_a_caller_that_leaves_is_no_error(port: int, caplog: pytest.LogCaptureFixture) -> None:
     with connect(port) as connection:
         connection.sendall(HEAD + b"Content-Length: 5000\r\n\r\nabc")
@@ -218,6 +251,7 @@ def test_workers(
             # What each worker is sent, and makes its application of.
             factory = pickle.loads(pickle.dumps(config.app))
             assert factory().state.service.settings.workers == 2
+            assert config.timeout_worker_healthcheck >= 30
             self.processes = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=exitcode)]
 
         def run(self) -> None:
@@ -278,6 +312,11 @@ def test_a_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
 def test_an_address_that_is_not_here(capsys: pytest.CaptureFixture[str]) -> None:
     assert server.serve(Settings(host="192.0.2.1", port=0)) == 1
     assert "can't listen on 192.0.2.1" in capsys.readouterr().err
+
+
+def test_what_can_be_no_host_name(capsys: pytest.CaptureFixture[str]) -> None:
+    assert server.serve(Settings(host="a" * 70, port=0)) == 1
+    assert capsys.readouterr().err.endswith("aa port 0: not a host name\n")
 
 
 def test_a_bad_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -48,6 +48,30 @@ CASES = [
     ("many headers", FORM, body(b"X-A: a\r\n" * 1000 + HEAD + b"\r\nx"), 422, None),
     ("bad header", FORM, body(b"\x00\xff\x01: a\r\n\r\n"), 422, None),
     ("other field", FORM, body(HEAD.replace(b"image", b"file") + b"\r\nx"), 422, None),
+    (
+        "nested form",
+        FORM,
+        body(
+            HEAD + b"Content-Type: multipart/mixed; boundary=c\r\n\r\n"
+            b"--c\r\n" + HEAD + b"\r\nx\r\n--c--\r\n"
+        ),
+        400,
+        "not_an_image",
+    ),
+    (
+        "a name within the file name",
+        FORM,
+        body(HEAD.replace(b"image", b"file").replace(b"a.jpg", b'\\"; name=image') + b"\r\nx"),
+        422,
+        None,
+    ),
+    (
+        "base64",
+        FORM,
+        body(HEAD + b"Content-Transfer-Encoding: base64\r\n\r\n/9j/4AAQ"),
+        400,
+        "not_an_image",
+    ),
     ("empty name", FORM, body(HEAD.replace(b"image", b"") + b"\r\nx"), 422, None),
 ]
 
@@ -61,6 +85,35 @@ def test_forms(
     headers = {} if kind is None else {"Content-Type": kind}
     answer = client.post("/emotion", content=content, headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (status, code or "invalid_parameter")
+
+
+@pytest.mark.parametrize(
+    "filename",
+    [
+        b'filename=""',
+        b'filename="../../etc/passwd"',
+        b'filename="C:\\\\x\\y.jpg"',
+        b"filename*=UTF-8''%00%ff%0d%0a",
+        b"filename*=nonsense''%e4",
+        b'filename="\xff\xfe\x80"',
+        b'filename="' + b"x" * 800 + b'"',
+        b'filename="a\\"; name=\\"other"',
+    ],
+)
+def test_file_names_do_not_matter(client: TestClient, photo: bytes, filename: bytes) -> None:
+    head = b'Content-Disposition: form-data; name="image"; ' + filename + b"\r\n\r\n"
+    answer = client.post("/emotion", content=body(head + photo), headers={"Content-Type": FORM})
+    assert len(answer.json()) == 2
+
+
+@pytest.mark.parametrize(
+    ("coding", "status"), [("gzip", 415), ("identity", 200), ("Identity ", 200), ("", 415)]
+)
+def test_packed_bodies_are_refused(
+    client: TestClient, photo: bytes, coding: str, status: int
+) -> None:
+    headers = {"Content-Type": "image/jpeg", "Content-Encoding": coding}
+    assert client.post("/emotion", content=photo, headers=headers).status_code == status
 
 
 def test_text_instead_of_a_file_gets_help(client: TestClient) -> None:

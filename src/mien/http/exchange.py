@@ -71,7 +71,7 @@ class ExchangeMiddleware:
             return
         started = time.perf_counter()
         exchange = Exchange(_request_id(scope))
-        answer = _Answer(exchange, scope["method"], receive, send)
+        answer = _Answer(exchange, scope, receive, send)
         # A HEAD is a GET whose body stays unsent: no route needs to know.
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         inner = {**scope, "method": method, _KEY: exchange}
@@ -102,21 +102,25 @@ class ExchangeMiddleware:
 
 
 class _Answer:
-    """What routes receive from and send to. status: what was sent, 499 until anything was."""
+    """What routes receive from and send to. status: what was sent, 499 until anything was.
 
-    def __init__(self, exchange: Exchange, method: str, receive: Receive, send: Send) -> None:
+    An answer that does not wait for the whole body ends the connection: otherwise the server would
+    read what is left of it, however long and however slow, before the next request.
+    """
+
+    def __init__(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
         self.status = _CLIENT_GONE
         self.begun = False
         self._exchange = exchange
-        self._bodiless = method == "HEAD"
-        self._body_read = False
+        self._bodiless = scope["method"] == "HEAD"
+        self._body_pending = _has_body(scope)
         self._closing = False
         self._receive = receive
         self._send = send
 
     async def receive(self) -> Message:
         message = await self._receive()
-        self._body_read = not message.get("more_body", False)
+        self._body_pending = message.get("more_body", False)
         return message
 
     async def send(self, message: Message) -> None:
@@ -124,7 +128,7 @@ class _Answer:
             self._begin(message)
         elif self._bodiless:
             message = {**message, "body": b""}
-        elif self._closing and not self._body_read and not message.get("more_body", False):
+        elif self._closing and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
             await discard_body(self._receive)
             message = {**message, "body": b""}
@@ -134,10 +138,19 @@ class _Answer:
         self.begun = True
         self.status = message["status"]
         headers = MutableHeaders(scope=message)
-        self._closing = headers.get("connection") == "close"
+        self._closing = self._body_pending
+        if self._closing:
+            headers["Connection"] = "close"
         headers["X-Request-ID"] = self._exchange.request_id
         headers["Server-Timing"] = self._exchange.server_timing
         headers["X-Content-Type-Options"] = "nosniff"
+
+
+def _has_body(scope: Scope) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
+        for name, value in scope["headers"]
+    )
 
 
 def _request_id(scope: Scope) -> str:

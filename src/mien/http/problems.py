@@ -63,8 +63,6 @@ PROBLEMS: Mapping[str, Problem] = {
 }
 
 _RETRY = frozenset({"queue_full", "rate_limited", "not_ready"})
-# Part of the body may still be on its way: it is not worth reading, so the connection ends.
-_CLOSE = frozenset({"upload_timeout", "upload_too_large"})
 
 
 def code_of(error: BaseException) -> str:
@@ -96,8 +94,6 @@ def problem_response(
     sent = dict(headers or {})
     if code in _RETRY:
         sent["Retry-After"] = RETRY_AFTER_S
-    if code in _CLOSE:
-        sent["Connection"] = "close"
     return Response(
         json.dumps(body, ensure_ascii=False, separators=(",", ":")),
         status_code=problem.status,

@@ -25,6 +25,9 @@ __all__ = ["serve"]
 _BACKLOG = 2048
 # Beyond the deadlines of what is under way, for the answers to be sent.
 _SPARE_S = 5
+# A worker that is silent for so long is replaced. Importing and loading a large model on a busy
+# machine may hold it up for longer than the server's own 5 seconds, and would begin anew for ever.
+_WORKER_SILENCE_S = 30
 
 _LOGGING: dict[str, Any] = {
     "version": 1,
@@ -48,8 +51,10 @@ def serve(settings: Settings) -> int:
     """
     try:
         listener = _listen(settings.host, settings.port)
-    except OSError as error:
-        return _refuse(f"can't listen on {settings.host} port {settings.port}: {error.strerror}")
+    except (OSError, UnicodeError) as error:
+        # A host that can't be a name at all fails before it is looked up.
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        return _refuse(f"can't listen on {settings.host} port {settings.port}: {reason}")
     with listener:
         try:
             # Here, not in the server: there the error would come wrapped in its traceback.
@@ -99,6 +104,7 @@ def _config(settings: Settings, factory: Any) -> uvicorn.Config:
         proxy_headers=False,
         server_header=False,
         timeout_graceful_shutdown=math.ceil(patience_s),
+        timeout_worker_healthcheck=_WORKER_SILENCE_S,
     )
 
 

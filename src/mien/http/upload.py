@@ -28,6 +28,9 @@ async def read_images(
     Raises the errors of ImageForm, UnsupportedMediaTypeError, UploadTooLargeError and
     UploadTimeoutError; ClientDisconnect if the caller has gone.
     """
+    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+        # Pictures are compressed already; unpacking would need a limit of its own.
+        raise UnsupportedMediaTypeError("send the body without Content-Encoding")
     header = request.headers.get("content-type", "")
     essence = header.partition(";")[0].strip().lower()
     if essence == FORM_TYPE:

@@ -29,9 +29,14 @@ class Deadline:
         """Return the deadline that is so many seconds away."""
         return cls(time.monotonic() + seconds)
 
+    @property
+    def left_s(self) -> float:
+        """How long there still is, in seconds; negative once it has passed."""
+        return self.at_s - time.monotonic()
+
     def check(self) -> None:
         """Raise DeadlineExceededError once it has passed; called before each slow stage."""
-        if time.monotonic() >= self.at_s:
+        if self.left_s <= 0:
             raise _too_late()
 
 
@@ -90,7 +95,7 @@ class WorkQueue:
         began = time.monotonic()
         queued_s = 0.0
         try:
-            async with asyncio.timeout_at(deadline.at_s):
+            async with asyncio.timeout(deadline.left_s):
                 await self._free.acquire()
                 queued_s = time.monotonic() - began
                 running = asyncio.get_running_loop().run_in_executor(self._pool, work)
