@@ -14,17 +14,17 @@ import time
 from pathlib import Path
 
 import numpy as np
+import tensorflow as tf
 import torch
 from facenet_pytorch import MTCNN
 from PIL import Image
 
-THREADS = int(sys.argv[1]) if len(sys.argv) > 1 else 1
-torch.set_num_threads(THREADS)
+# Without an argument both frameworks use what they use by themselves: all cores.
+if len(sys.argv) > 1:
+    torch.set_num_threads(int(sys.argv[1]))
+    tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
+    tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[1]))
 
-import tensorflow as tf  # noqa: E402
-
-tf.config.threading.set_intra_op_parallelism_threads(THREADS)
-tf.config.threading.set_inter_op_parallelism_threads(THREADS)
 keras = tf.keras
 
 
