@@ -119,13 +119,13 @@ def test_a_body_that_nobody_wants_is_not_read_for_ever(
 
 def test_a_body_that_was_read_keeps_the_connection(port: int, photo: bytes) -> None:
     request = HEAD + b"Content-Length: %d\r\n\r\n" % len(photo) + photo
-    last = b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 00\r\n\r\n" * 2
+    get = b"GET /livez HTTP/1.1\r\nHost: x\r\nContent-Length: 00\r\n"
+    last = get + b"\r\n" + get + b"Connection: close\r\n\r\n"
     with connect(port) as connection:
         connection.sendall(request + HEAD + b"Content-Length: 1\r\n\r\nx" + last)
-        connection.shutdown(socket.SHUT_WR)
         answer = read_all(connection)
     assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"400", b"200", b"200"]
-    assert b"connection: close" not in answer.lower()
+    assert answer.lower().count(b"connection: close") == 1
 
 
 def test_a_caller_that_leaves_is_no_error(port: int, caplog: pytest.LogCaptureFixture) -> None:
@@ -211,7 +211,7 @@ def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> 
 )
 def test_models_that_fail_when_run(workers: int, reason: str) -> None:
     process = start(workers, "broken")
-    _, words = process.communicate(timeout=30)
+    _, words = process.communicate(timeout=60)
     assert process.returncode == 1
     assert words.endswith(f"mien: {reason}\n")
 
@@ -251,7 +251,7 @@ def test_workers(
             # What each worker is sent, and makes its application of.
             factory = pickle.loads(pickle.dumps(config.app))
             assert factory().state.service.settings.workers == 2
-            assert config.timeout_worker_healthcheck >= 30
+            assert config.timeout_worker_healthcheck >= 15
             self.processes = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=exitcode)]
 
         def run(self) -> None:

@@ -113,8 +113,8 @@ class ImageForm:
         name = options[b"name"].decode("utf-8", "replace")
         if name != FIELD:
             raise InvalidParameterError(f"there is no form field {shown(name)}; send {FIELD}")
-        # Some clients name no file but say what it is.
-        if b"filename" not in options and not self._is_picture():
+        # Some clients send filename*, which the parser leaves out, or only say what it is.
+        if "filename" not in disposition.lower() and not self._is_picture():
             raise MissingImageError(_AS_FILE)
         if len(self.images) == self._max_images:
             at_most = "one picture" if self._max_images == 1 else f"{self._max_images} pictures"

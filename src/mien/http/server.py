@@ -27,7 +27,7 @@ _BACKLOG = 2048
 _SPARE_S = 5
 # A worker that is silent for so long is replaced. Importing and loading a large model on a busy
 # machine may hold it up for longer than the server's own 5 seconds, and would begin anew for ever.
-_WORKER_SILENCE_S = 30
+_WORKER_SILENCE_S = 15
 
 _LOGGING: dict[str, Any] = {
     "version": 1,
