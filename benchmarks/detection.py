@@ -12,11 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.photos import one_face
-from mien.artifacts import load_card
 from mien.classify.crop import crops_of, region_of_face
 from mien.classify.onnx import load_classifier
 from mien.detect.mtcnn import MtcnnDetector
-from mien.detect.mtcnn.pyramid import AreaTable, Scratch, pyramid_scales
+from mien.detect.mtcnn.pyramid import AreaTable, Scratch, pyramid_scales, shrunk
 from mien.image import decode_image
 from mien.types import RgbImage
 
@@ -26,7 +25,7 @@ MAX_PIXELS = 50_000_000
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("photos", nargs="*", type=Path)
-    parser.add_argument("--min-face-size", type=int, default=20)
+    parser.add_argument("--min-face-size", type=int, help="search exactly, from this size on")
     parser.add_argument("--rounds", type=int, default=9)
     arguments = parser.parse_args()
     photos = {path.name: path.read_bytes() for path in arguments.photos}
@@ -37,29 +36,33 @@ def main() -> None:
             print(f"  {stage:28} {milliseconds:8.2f}")
 
 
-def profile(data: bytes, min_face_size: int, rounds: int) -> list[tuple[str, float]]:
+def profile(data: bytes, min_face_size: int | None, rounds: int) -> list[tuple[str, float]]:
     """Return the median milliseconds of each stage."""
     image = decode_image(data, max_pixels=MAX_PIXELS)
     detector, classifier = MtcnnDetector(), load_classifier()
     cascade = detector._cascade
-    factor = load_card("mtcnn").model["factor"]
-    scales = pyramid_scales(image.height, image.width, min_face_size, factor)
+    search = detector.search(image, min_face_size)
+    small = shrunk(image.pixels, search.shrink)
     scratch = Scratch()
-    table = AreaTable(image.pixels, Scratch())
+    table = AreaTable(small, Scratch())
+    scales = pyramid_scales(
+        table.height, table.width, search.min_face_size / search.shrink, search.factor
+    )
     levels = list(table.levels(scales))
-    boxes = cascade.propose(table, scales)
-    refined = cascade.refine(table, boxes)
+    boxes = cascade.propose(table, search)
+    refined = cascade.refine(table, boxes, search)
     faces = detector.detect(image, min_face_size=min_face_size)
     crops = crops_of(image, [region_of_face(face) for face in faces], classifier.crop_size_px)
     pixels = sum(level.shape[2] * level.shape[3] for _, level in levels)
     stages: list[tuple[str, Callable[[], object]]] = [
         ("decode", lambda: decode_image(data, max_pixels=MAX_PIXELS)),
-        ("area table", lambda: AreaTable(image.pixels, scratch)),
+        ("shrink", lambda: shrunk(image.pixels, search.shrink)),
+        ("area table", lambda: AreaTable(small, scratch)),
         (f"pyramid ({len(levels)} levels)", lambda: list(table.levels(scales))),
         (f"P-Net ({pixels / 1e6:.2f} Mpx)", lambda: _pnet(cascade, levels)),
-        (f"propose, all ({len(boxes)} out)", lambda: cascade.propose(table, scales)),
-        (f"refine ({len(refined)} out)", lambda: cascade.refine(table, boxes)),
-        (f"output ({len(faces)} out)", lambda: cascade.output(table, refined)),
+        (f"propose, all ({len(boxes)} out)", lambda: cascade.propose(table, search)),
+        (f"refine ({len(refined)} out)", lambda: cascade.refine(table, boxes, search)),
+        (f"output ({len(faces)} out)", lambda: cascade.output(table, refined, search)),
         ("crops", lambda: _crops(image, faces, classifier.crop_size_px)),
         ("classify", lambda: classifier.predict(crops)),
         ("detect, all", lambda: detector.detect(image, min_face_size=min_face_size)),

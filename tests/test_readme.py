@@ -56,6 +56,6 @@ def test_the_curl_line_answers_what_is_shown(command: str, shown: str) -> None:
 
 
 def test_every_file_it_names_is_there() -> None:
-    for name in re.findall(r"\b((?:docs/|examples/)?[\w.]+\.(?:md|jpg))\b", TEXT):
+    for name in re.findall(r"\b((?:docs/|examples/)?[\w.-]+\.(?:md|jpg))\b", TEXT):
         if not name.startswith("no-such"):
             assert (ROOT / name).exists(), name

@@ -9,7 +9,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.detect.mtcnn.pyramid import WINDOW_PX, AreaTable, Scratch, pyramid_scales
+from mien.detect.mtcnn.pyramid import (
+    WINDOW_PX,
+    AreaTable,
+    CropSource,
+    PixelCrops,
+    Scratch,
+    pyramid_scales,
+    shrunk,
+)
+from mien.detect.mtcnn.search import Search
 from mien.geometry import squared, suppress
 from mien.runtime import InferenceSession
 
@@ -20,7 +29,7 @@ Floats = NDArray[np.float32]
 # P-Net halves the resolution once.
 STRIDE_PX = 2
 OVERLAP_IN_SCALE = 0.5
-OVERLAP_ACROSS = 0.7
+OVERLAP_OF_FACES = 0.7
 RNET_PX = 24
 ONET_PX = 48
 # Crops are cut and run in pieces of this many, which bounds memory in a crowd.
@@ -37,74 +46,67 @@ class Detections:
 
 
 class Cascade:
-    """P-, R- and O-Net with their thresholds on the score."""
+    """P-, R- and O-Net, one after the other; safe to share between threads."""
 
     def __init__(
-        self,
-        pnet: InferenceSession,
-        rnet: InferenceSession,
-        onet: InferenceSession,
-        *,
-        thresholds: tuple[float, float, float],
-        factor: float,
+        self, pnet: InferenceSession, rnet: InferenceSession, onet: InferenceSession
     ) -> None:
         self._pnet, self._rnet, self._onet = pnet, rnet, onet
-        self._thresholds = thresholds
-        self._factor = factor
         self._scratch = Scratch()
 
-    def detect(self, pixels: NDArray[np.uint8], min_face_size: float) -> Detections:
-        """Return what the cascade finds in a picture (H, W, 3)."""
-        height, width = pixels.shape[:2]
-        scales = pyramid_scales(height, width, min_face_size, self._factor)
-        if not scales:
-            return _nothing()
-        table = AreaTable(pixels, self._scratch)
-        boxes = self.propose(table, scales)
-        boxes = self.refine(table, boxes)
-        return self.output(table, boxes)
+    def detect(self, pixels: NDArray[np.uint8], search: Search) -> Detections:
+        """Return what the cascade finds in a picture."""
+        table = AreaTable(shrunk(pixels, search.shrink), self._scratch)
+        boxes = self.propose(table, search)
+        boxes = self.refine(table, boxes, search)
+        if search.shrink > 1:
+            return self.output(PixelCrops(pixels), _enlarged(boxes, search.shrink), search)
+        return self.output(table, boxes, search)
 
-    def propose(self, table: AreaTable, scales: list[float]) -> Floats:
+    def propose(self, table: AreaTable, search: Search) -> Floats:
         """Return P-Net's candidates (N, 4) of all scales, corrected and squared."""
+        scales = pyramid_scales(
+            table.height, table.width, search.min_face_size / search.shrink, search.factor
+        )
         found = [
-            _candidates(self._run(self._pnet, level)[0], scale, self._thresholds[0])
+            _candidates(self._run(self._pnet, level)[0], scale, search.thresholds[0])
             for scale, level in table.levels(scales)
         ]
-        rows = np.concatenate(found)
-        rows = rows[suppress(rows[:, :4], rows[:, 4], OVERLAP_ACROSS)]
+        rows = np.concatenate(found) if found else np.empty((0, 9), dtype=np.float32)
+        rows = rows[suppress(rows[:, :4], rows[:, 4], search.overlap)]
         sides = np.tile(rows[:, 2:4] - rows[:, :2], 2)
         return squared(rows[:, :4] + rows[:, 5:] * sides)
 
-    def refine(self, table: AreaTable, boxes: Floats) -> Floats:
+    def refine(self, crops: CropSource, boxes: Floats, search: Search) -> Floats:
         """Return the candidates that R-Net keeps, corrected and squared."""
-        boxes, rows = self._classify(self._rnet, table, boxes, RNET_PX, self._thresholds[1])
-        kept = suppress(boxes, rows[:, 0], OVERLAP_ACROSS)
+        boxes, rows = self._classify(self._rnet, crops, boxes, RNET_PX, search.thresholds[1])
+        kept = suppress(boxes, rows[:, 0], search.overlap)
         return squared(_corrected(boxes[kept], rows[kept, 1:5]))
 
-    def output(self, table: AreaTable, boxes: Floats) -> Detections:
+    def output(self, crops: CropSource, boxes: Floats, search: Search) -> Detections:
         """Return the faces that O-Net keeps, with landmarks."""
-        boxes, rows = self._classify(self._onet, table, boxes, ONET_PX, self._thresholds[2])
+        boxes, rows = self._classify(self._onet, crops, boxes, ONET_PX, search.thresholds[2])
         corner, sides = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2] + 1
         points = np.stack([rows[:, 5:10], rows[:, 10:15]], axis=2)
         landmarks = points * sides + corner - 1
         boxes = _corrected(boxes, rows[:, 1:5])
-        kept = suppress(boxes, rows[:, 0], OVERLAP_ACROSS, pixel=1.0, of_smaller=True)
+        kept = suppress(boxes, rows[:, 0], OVERLAP_OF_FACES, pixel=1.0, of_smaller=True)
         return Detections(boxes[kept], rows[kept, 0], landmarks[kept])
 
     def _classify(
         self,
         session: InferenceSession,
-        table: AreaTable,
+        crops: CropSource,
         boxes: Floats,
         size_px: int,
         threshold: float,
     ) -> tuple[Floats, Floats]:
         """Return the boxes above the threshold with their rows: score, then the rest."""
-        edges = _inside(boxes, table.width, table.height)
+        edges = _inside(boxes, crops.width, crops.height)
         seen = (edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1])
         boxes, edges = boxes[seen], edges[seen]
         pieces = [
-            self._run(session, table.crops(edges[at : at + MAX_BATCH], size_px))
+            self._run(session, crops.crops(edges[at : at + MAX_BATCH], size_px))
             for at in range(0, len(edges), MAX_BATCH)
         ]
         columns = session.outputs[0].shape[1] or 0
@@ -140,14 +142,15 @@ def _corrected(boxes: Floats, correction: Floats) -> Floats:
     return boxes + correction * sides
 
 
+def _enlarged(boxes: Floats, factor: int) -> Floats:
+    """Return boxes of a reduced picture in the picture itself; both 1-based, inclusive."""
+    corner = (boxes[:, :2] - 1) * np.float32(factor) + 1
+    return np.concatenate([corner, boxes[:, 2:] * np.float32(factor)], axis=1)
+
+
 def _inside(boxes: Floats, width: int, height: int) -> NDArray[np.intp]:
     """Return whole-pixel edges, 0-based, right and bottom exclusive, cut at the picture."""
     edges = np.trunc(boxes).astype(np.intp)
     edges[:, :2] = np.maximum(edges[:, :2], 1) - 1
     edges[:, 2:] = np.minimum(edges[:, 2:], (width, height))
     return edges
-
-
-def _nothing() -> Detections:
-    empty = np.empty((0, 4), dtype=np.float32)
-    return Detections(empty, empty[:, 0], np.empty((0, 5, 2), dtype=np.float32))

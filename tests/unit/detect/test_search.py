@@ -1,0 +1,61 @@
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.detect.mtcnn import MtcnnDetector
+from mien.detect.mtcnn.pyramid import AreaTable, PixelCrops, Scratch, shrunk
+from mien.detect.mtcnn.search import exact_search, usual_search
+from mien.types import RgbImage
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "smallest", "shrink"),
+    [
+        (1, 1, 20, 1),
+        (320, 240, 20, 1),
+        (640, 360, 30, 1),
+        (640, 480, 36, 2),
+        (1080, 1920, 36, 2),
+        (4000, 3000, 100, 5),
+    ],
+)
+def test_the_usual_smallest_face_follows_the_picture(
+    width: int, height: int, smallest: int, shrink: int
+) -> None:
+    search = usual_search(height, width)
+    assert (search.min_face_size, search.shrink) == (smallest, shrink)
+
+
+def test_a_given_face_size_is_searched_exactly() -> None:
+    search = exact_search(33)
+    assert (search.min_face_size, search.shrink, search.factor) == (33, 1, 0.709)
+
+
+@pytest.mark.parametrize("size", [240, 480, 700, 1100, 2000])
+def test_both_searches_agree_on_a_clear_face(astronaut: NDArray[np.uint8], size: int) -> None:
+    image = RgbImage(np.asarray(Image.fromarray(astronaut).resize((size, size))))
+    detector = MtcnnDetector()
+    (usual,), (exact,) = detector.detect(image), detector.detect(image, min_face_size=40)
+    assert usual.landmarks is not None
+    assert exact.landmarks is not None
+    gap = np.abs(usual.landmarks.to_array() - exact.landmarks.to_array()).max()
+    assert gap < 0.07 * exact.box.height
+
+
+@pytest.mark.parametrize("factor", [1, 2, 3, 7])
+def test_shrunk_pixels_are_means(factor: int) -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (31, 44, 3), dtype=np.uint8)
+    small = shrunk(pixels, factor)
+    assert small.shape == (-(-31 // factor), -(-44 // factor), 3)
+    for y, x in ((0, 0), (1, 2), (len(small) - 1, small.shape[1] - 1)):
+        square = pixels[y * factor : (y + 1) * factor, x * factor : (x + 1) * factor]
+        np.testing.assert_allclose(small[y, x], square.mean(axis=(0, 1)), atol=1.01)
+
+
+def test_crops_from_pixels_are_those_of_the_table() -> None:
+    pixels = np.random.default_rng(0).integers(0, 256, (96, 144, 3), dtype=np.uint8)
+    # Whole multiples of the size: there the windows of both are the same.
+    edges = np.array([[0, 0, 96, 96], [48, 48, 96, 96], [0, 0, 144, 48]])
+    ours = PixelCrops(pixels).crops(edges, 48)
+    np.testing.assert_allclose(ours, AreaTable(pixels, Scratch()).crops(edges, 48), atol=1.01)
