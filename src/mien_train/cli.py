@@ -46,6 +46,17 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument("recipe", help=f"{', '.join(recipe_names())}, or a TOML file")
     train.add_argument("--out", type=Path, help="folder of the run (default: runs/RECIPE)")
     train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    train.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="ONNX file with its card beside it; may be given several times",
+    )
+    train.add_argument(
+        "--start", type=Path, metavar="CHECKPOINT", help="begin from another run's weights"
+    )
     train.set_defaults(run=_train)
 
     exporter = commands.add_parser("export", help="checkpoint to ONNX with its card")
@@ -75,11 +86,13 @@ def _train(arguments: argparse.Namespace) -> None:
     check = data.split("PublicTest")
     train = without_duplicates_of(data.split("Training"), check)
     folder = arguments.out or Path("runs") / recipe.name
-    trainer = Trainer(recipe, train, check, folder)
+    trainer = Trainer(recipe, train, check, folder, arguments.teacher)
     if arguments.resume:
         trainer.resume()
     elif trainer.checkpoint_path.exists():
         raise TrainingError(f"{folder} holds a run already: --resume it or choose another --out")
+    elif arguments.start:
+        trainer.start_from(arguments.start)
     trainer.run()
 
 

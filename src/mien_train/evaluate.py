@@ -88,10 +88,10 @@ def score(
         usage=usage,
         view="flip-averaged" if flip else "single",
         six=_against(outputs.product(classifier), classifier, LabelSet.SIX, majority),
-        ferplus=_against(_shares(outputs.ferplus), classifier, LabelSet.EIGHT, majority),
+        ferplus=_against(shares(outputs.ferplus), classifier, LabelSet.EIGHT, majority),
         fer2013=None
         if outputs.fer2013 is None
-        else measure(_shares(outputs.fer2013).astype(np.float64), data.fer2013, FER2013_LABELS),
+        else measure(shares(outputs.fer2013).astype(np.float64), data.fer2013, FER2013_LABELS),
     )
 
 
@@ -117,5 +117,6 @@ def _crops(faces: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
     )
 
 
-def _shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return probabilities (N, K) of logits, without calibration."""
     return np.exp(log_softmax(logits))

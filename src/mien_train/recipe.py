@@ -28,7 +28,10 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What to train and how; see recipes/*.toml for the ones that ship."""
+    """What to train and how; see recipes/*.toml for the ones that ship.
+
+    teacher_share: part of the targets that comes from teachers, 0 to 1; above 0, some are needed.
+    """
 
     name: str
     backbone: str
@@ -39,6 +42,7 @@ class Recipe:
     drop_path: float = 0.1
     label_smoothing: float = 0.1
     fer2013_weight: float = 0.5
+    teacher_share: float = 0.0
     ema: float = 0.999
     seed: int = 42
     augmentation: Augmentation = field(default_factory=Augmentation)

@@ -4,10 +4,11 @@ import csv
 import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from types import FrameType
 from typing import Any
 
@@ -18,6 +19,7 @@ from torch.nn import functional
 
 from mien_train.data.augment import augment, mixup
 from mien_train.data.fer2013 import FerDataset
+from mien_train.distill import teach
 from mien_train.errors import TrainingError
 from mien_train.models import Classifier, build_classifier
 from mien_train.recipe import Phase, Recipe
@@ -47,14 +49,36 @@ class Targets:
             hard * (1 - label_smoothing) + label_smoothing / 7,
         )
 
+    def taught(self, ferplus: Tensor, fer2013: Tensor, share: float) -> "Targets":
+        """Return targets of which a share comes from teachers' probabilities."""
+        # Also where a face has no emotion votes at all: there the teachers' are the only ones.
+        return Targets(
+            self.faces, self.ferplus.lerp(ferplus, share), self.fer2013.lerp(fer2013, share)
+        )
+
 
 class Trainer:
     """One training run in a folder; everything that a resume needs is in its checkpoint."""
 
-    def __init__(self, recipe: Recipe, train: FerDataset, check: FerDataset, folder: Path) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        train: FerDataset,
+        check: FerDataset,
+        folder: Path,
+        teachers: Sequence[Path] = (),
+    ) -> None:
+        if bool(teachers) != (recipe.teacher_share > 0):
+            raise TrainingError(
+                f"recipe {recipe.name}: teacher_share is {recipe.teacher_share} "
+                f"and {len(teachers)} teachers are given"
+            )
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder = recipe, folder
         self.targets = Targets.of(train, recipe.label_smoothing)
+        if teachers:
+            ferplus, fer2013 = map(torch.from_numpy, teach(teachers, train))
+            self.targets = self.targets.taught(ferplus, fer2013, recipe.teacher_share)
         self.check = check
         self.model = build_classifier(recipe.backbone, recipe.dropout, recipe.drop_path)
         self.average = Classifier(recipe.backbone)
@@ -189,6 +213,20 @@ class Trainer:
         partial = self.checkpoint_path.with_suffix(".partial")
         torch.save(state, partial)
         partial.replace(self.checkpoint_path)
+
+    def start_from(self, checkpoint: Path) -> None:
+        """Begin with the averaged weights of another run instead of ImageNet's.
+
+        Raises TrainingError if it is no checkpoint of the same network.
+        """
+        try:
+            weights = torch.load(checkpoint, weights_only=True)["average"]
+            self.model.load_state_dict(weights)
+        except (OSError, RuntimeError, LookupError, TypeError, UnpicklingError) as error:
+            raise TrainingError(
+                f"{checkpoint}: not a checkpoint of {self.recipe.backbone}"
+            ) from error
+        self.average.load_state_dict(weights)
 
     def resume(self) -> None:
         """Go on from the checkpoint in the folder. Raises TrainingError if there is none."""

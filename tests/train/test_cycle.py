@@ -15,9 +15,10 @@ from mien.artifacts import card_beside
 from mien.classify.onnx import load_classifier
 from mien_train import cli, export
 from mien_train.data.fer2013 import load_fer2013
+from mien_train.distill import teach
 from mien_train.errors import TrainingError
 from mien_train.recipe import load_recipe
-from mien_train.train import InterruptedRunError, Trainer
+from mien_train.train import InterruptedRunError, Targets, Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -165,3 +166,57 @@ def test_a_missing_model_is_an_error_for_people(
     missing = tmp_path / "model.onnx"
     assert cli.main(["evaluate", str(missing), "--data", str(fer_folder)]) == 1
     assert "card.toml" in capsys.readouterr().err
+
+
+def test_teachers_answer_for_every_face(model: Path, fer_folder: Path) -> None:
+    data = load_fer2013(fer_folder).split("Training")
+    ferplus, fer2013 = teach([model, model], data)
+    for head in (ferplus, fer2013):
+        np.testing.assert_allclose(head.sum(axis=1), 1, rtol=1e-5)
+    assert (fer2013.argmax(axis=1) == data.fer2013).mean() > 0.9
+
+
+def test_targets_are_part_labels_part_teacher() -> None:
+    known = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    targets = Targets(torch.zeros(2, 48, 48), known, known)
+    taught = targets.taught(torch.tensor([[0.5, 0.5], [0.2, 0.8]]), known, 0.6)
+    torch.testing.assert_close(taught.ferplus, torch.tensor([[0.7, 0.3], [0.12, 0.48]]))
+    torch.testing.assert_close(taught.fer2013, known)
+
+
+def test_distilling_from_a_run_that_is_done(
+    run_folder: Path, model: Path, fer_folder: Path, recipe_file: Path, tmp_path: Path
+) -> None:
+    recipe = tmp_path / "pupil.toml"
+    text = recipe_file.read_text().replace("epochs = 24", "epochs = 1")
+    recipe.write_text("teacher_share = 0.5\n" + text.replace("epochs = 6", "epochs = 1"))
+    started = ["--start", str(run_folder / "checkpoint.pt"), "--out", str(tmp_path / "run")]
+    train = ["train", str(recipe), "--data", str(fer_folder)]
+    assert cli.main([*train, *started, "--teacher", str(model)]) == 0
+    last = (tmp_path / "run" / "log.csv").read_text().splitlines()[-1].split(",")
+    assert float(last[3]) > 0.9, "two epochs would not be enough from ImageNet's weights"
+
+
+@pytest.mark.parametrize(
+    ("share", "options", "words"),
+    [
+        ("0.5", [], "0 teachers"),
+        ("0.0", ["--teacher", "no-such.onnx"], "1 teachers"),
+        ("0.5", ["--teacher", "no-such.onnx"], "no card.toml"),
+        ("0.0", ["--start", __file__], "not a checkpoint of efficientnet-lite0"),
+    ],
+)
+def test_teachers_and_starts_that_do_not_fit(
+    fer_folder: Path,
+    recipe_file: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    share: str,
+    options: list[str],
+    words: str,
+) -> None:
+    recipe = tmp_path / "pupil.toml"
+    recipe.write_text(f"teacher_share = {share}\n" + recipe_file.read_text())
+    train = ["train", str(recipe), "--data", str(fer_folder), "--out", str(tmp_path / "run")]
+    assert cli.main([*train, *options]) == 1
+    assert words in capsys.readouterr().err

@@ -1,0 +1,38 @@
+"""Soft targets from trained models: what teachers say of each training face.
+
+Source: Hinton et al. 2015, arXiv 1503.02531.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.classify.onnx import load_classifier
+from mien_train.data.fer2013 import FERPLUS_LABELS, FerDataset
+from mien_train.errors import TrainingError
+from mien_train.evaluate import run_model, shares
+
+__all__ = ["teach"]
+
+Floats = NDArray[np.float32]
+
+
+def teach(models: Sequence[Path], data: FerDataset) -> tuple[Floats, Floats]:
+    """Return the mean probabilities of exported models, FER+ (N, 8) and FER2013 (N, 7).
+
+    Each teacher sees every face and its mirror image, as they are.
+    Raises TrainingError for a model without both outputs, ArtifactError for one that is damaged.
+    """
+    answers = [_answers(path, data) for path in models]
+    ferplus, fer2013 = (np.mean(head, axis=0) for head in zip(*answers, strict=True))
+    return ferplus, fer2013
+
+
+def _answers(path: Path, data: FerDataset) -> tuple[Floats, Floats]:
+    model = load_classifier(path)
+    outputs = run_model(model, data, flip=True)
+    if tuple(label.value for label in model.labels) != FERPLUS_LABELS or outputs.fer2013 is None:
+        raise TrainingError(f"{path}: a teacher needs an output for FER+ and one for FER2013")
+    return shares(outputs.ferplus), shares(outputs.fer2013)
