@@ -44,6 +44,9 @@ class StubPipeline:
         self.asked: list[Options | None] = []
         self._faces = faces or _two_faces
 
+    def enough_pixels(self, options: Options) -> int | None:
+        return None
+
     def analyze(self, image: RgbImage, options: Options | None = None) -> ImageResult:
         self.asked.append(options)
         return ImageResult(

@@ -1,7 +1,7 @@
 """Detector and classifier put together: an image in, faces with emotions out. No I/O."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +13,10 @@ from mien.detect import FaceDetector
 from mien.types import Box, Emotion, Face, FaceEmotion, ImageResult, RgbImage, Timings
 
 __all__ = ["Options", "Pipeline"]
+
+# A picture with this many pixels shows all of what is looked for by default: its smallest face is
+# larger than the classifier's crop.
+ENOUGH_PIXELS = 2_400_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +47,11 @@ class Pipeline:
         self.classifier = classifier
         self.min_face_size = min_face_size
 
+    def enough_pixels(self, options: Options) -> int | None:
+        """Return how many pixels are enough for an answer; None where every one is wanted."""
+        given = options.min_face_size or self.min_face_size
+        return None if given or options.crop else ENOUGH_PIXELS
+
     def analyze(self, image: RgbImage, options: Options | None = None) -> ImageResult:
         """Return the faces of a picture, largest first, each with its emotion."""
         options = options or Options()
@@ -50,11 +59,13 @@ class Pipeline:
         faces = self._faces(image, options)
         detected = time.perf_counter()
         probabilities = self._probabilities(image, faces, options)
+        width, height = image.stored_size or (image.width, image.height)
         return ImageResult(
-            width=image.width,
-            height=image.height,
+            width=width,
+            height=height,
             faces=tuple(
-                _emotion(face, row, options) for face, row in zip(faces, probabilities, strict=True)
+                _emotion(_scaled(face, width / image.width, height / image.height), row, options)
+                for face, row in zip(faces, probabilities, strict=True)
             ),
             seconds=Timings(
                 detect=0.0 if options.crop else detected - started,
@@ -82,6 +93,12 @@ class Pipeline:
         return narrow(
             self.classifier.predict(crops), self.classifier.labels, options.labels.emotions
         )
+
+
+def _scaled(face: Face, x: float, y: float) -> Face:
+    """Return a face of a picture that was reduced on decoding where it is in the stored one."""
+    landmarks = face.landmarks.scaled(x, y) if face.landmarks else None
+    return replace(face, box=face.box.scaled(x, y), landmarks=landmarks)
 
 
 def _emotion(face: Face, row: NDArray[np.float32], options: Options) -> FaceEmotion:

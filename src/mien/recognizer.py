@@ -62,7 +62,8 @@ class Recognizer:
         Raises an ImageError if the picture cannot be used.
         """
         started = perf_counter()
-        image = load_image(picture, max_pixels=self.max_pixels)
+        enough = self._pipeline.enough_pixels(self._options)
+        image = load_image(picture, max_pixels=self.max_pixels, enough_pixels=enough)
         decode = perf_counter() - started
         result = self._pipeline.analyze(image, self._options)
         return replace(result, seconds=replace(result.seconds, decode=decode))

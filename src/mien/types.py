@@ -26,9 +26,14 @@ class Emotion(StrEnum):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RgbImage:
-    """An upright picture: (H, W, 3) uint8 RGB, C-contiguous, H and W at least 1."""
+    """An upright picture: (H, W, 3) uint8 RGB, C-contiguous, H and W at least 1.
+
+    stored_size: (width, height) of the upright picture as it is stored, None where the pixels are
+    just that; a large picture may have been reduced on decoding.
+    """
 
     pixels: NDArray[np.uint8]
+    stored_size: tuple[int, int] | None = None
 
     def __post_init__(self) -> None:
         shape = self.pixels.shape
@@ -74,6 +79,12 @@ class Box:
     def area(self) -> float:
         return self.width * self.height
 
+    def scaled(self, x: float, y: float) -> "Box":
+        """Return the box in a picture that is so many times as wide and as high."""
+        return Box(
+            left=self.left * x, top=self.top * y, right=self.right * x, bottom=self.bottom * y
+        )
+
     def to_pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
         """Return ``(x, y, width, height)`` in whole pixels inside a picture of the given size.
 
@@ -95,6 +106,10 @@ class Landmarks:
     nose: tuple[float, float]
     mouth_left: tuple[float, float]
     mouth_right: tuple[float, float]
+
+    def scaled(self, x: float, y: float) -> "Landmarks":
+        """Return the points in a picture that is so many times as wide and as high."""
+        return Landmarks(*map(tuple, self.to_array() * (x, y)))
 
     def to_array(self) -> NDArray[np.float64]:
         """Return (5, 2) points in the order of the fields."""

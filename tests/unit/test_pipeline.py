@@ -1,10 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from mien.classify.labels import LabelSet
 from mien.pipeline import Options, Pipeline
-from mien.types import Box, Emotion, Face, RgbImage
+from mien.types import Box, Emotion, Face, Landmarks, RgbImage
 
 LABELS = tuple(Emotion)
 
@@ -93,3 +95,30 @@ def test_a_crop_is_one_face_without_detection() -> None:
     assert found.box.to_pixels(160, 90) == (0, 0, 160, 90)
     assert found.detection is None
     assert result.seconds.detect == 0
+
+
+def test_faces_of_a_reduced_picture_are_where_they_are_in_the_stored_one() -> None:
+    points = Landmarks((1, 2), (3, 4), (5, 6), (7, 8), (9, 10))
+    found = replace(face(10, 40), landmarks=points)
+    image = RgbImage(IMAGE.pixels, stored_size=(319, 180))
+    result = Pipeline(Detector((found,)), Classifier()).analyze(image)
+    assert (result.width, result.height) == (319, 180)
+    assert result.faces[0].box == Box(left=10 * 319 / 160, top=0, right=50 * 319 / 160, bottom=80)
+    assert result.faces[0].landmarks == points.scaled(319 / 160, 2)
+    assert points.scaled(2, 3).nose == (10, 18)
+
+
+@pytest.mark.parametrize(
+    ("options", "own", "enough"),
+    [
+        (Options(), None, True),
+        (Options(min_face_size=20), None, False),
+        (Options(crop=True), None, False),
+        (Options(), 20, False),
+    ],
+)
+def test_every_pixel_is_wanted_where_the_search_is_exact(
+    options: Options, own: int | None, enough: bool
+) -> None:
+    pipeline = Pipeline(Detector(()), Classifier(), min_face_size=own)
+    assert (pipeline.enough_pixels(options) is not None) == enough

@@ -5,12 +5,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import mien
 from mien import recognizer as module
 from mien.config import Settings
 from mien.recognizer import Recognizer, analyze, in_order
-from samples import StubPipeline
+from samples import StubPipeline, encode
 
 SETTINGS = Settings(threads=2, max_pixels=1_000_000)
 
@@ -137,3 +138,13 @@ def test_stopping_early_cancels_what_has_not_begun() -> None:
 def test_a_crash_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         list(in_order(lambda n: 1 // n, [1, 0, 1], threads=2))
+
+
+def test_a_large_photo_gives_the_faces_of_the_small_one(astronaut: np.ndarray) -> None:
+    large = Image.fromarray(astronaut).resize((3600, 3600), Image.Resampling.BICUBIC)
+    reduced, whole = mien.analyze(encode(large, "JPEG")), mien.analyze(np.asarray(large))
+    assert (reduced.width, reduced.height) == (3600, 3600)
+    (ours,), (theirs,) = reduced.faces, whole.faces
+    assert ours.emotion == theirs.emotion
+    for edge in ("left", "top", "right", "bottom"):
+        assert abs(getattr(ours.box, edge) - getattr(theirs.box, edge)) < 0.05 * theirs.box.height

@@ -51,18 +51,23 @@ class _Worker:
 
     def __call__(self, task: _Task) -> _Outcome:
         try:
-            started = perf_counter()
-            image = load_image(task.picture, max_pixels=self._recognizer.max_pixels)
-            decode = perf_counter() - started
-            result = self._recognizer.analyze(image)
+            if task.target is None:
+                return _Outcome(task.path, self._recognizer.analyze(task.picture))
+            return self._annotated(task, task.target)
         except ImageError as error:
             return _Outcome(task.path, ImageResult(error=error), error.message)
+
+    def _annotated(self, task: _Task, target: Path) -> _Outcome:
+        """Analyze and write a copy; for both the picture is decoded once, with all its pixels."""
+        started = perf_counter()
+        image = load_image(task.picture, max_pixels=self._recognizer.max_pixels)
+        decode = perf_counter() - started
+        result = self._recognizer.analyze(image)
         result = replace(result, seconds=replace(result.seconds, decode=decode))
-        if task.target is not None:
-            try:
-                AnnotationFolder.save(annotate(image, result), task.target)
-            except (OSError, ValueError):  # Pillow reports some limits of a format so
-                return _Outcome(task.path, result, f"can't write {task.target}")
+        try:
+            AnnotationFolder.save(annotate(image, result), target)
+        except (OSError, ValueError):  # Pillow reports some limits of a format so
+            return _Outcome(task.path, result, f"can't write {target}")
         return _Outcome(task.path, result)
 
 

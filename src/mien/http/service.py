@@ -85,7 +85,11 @@ class Service:
     def _analyze(self, data: bytes, options: Options, deadline: Deadline) -> ImageResult:
         deadline.check()
         started = time.perf_counter()
-        image = decode_image(data, max_pixels=self.settings.max_pixels)
+        image = decode_image(
+            data,
+            max_pixels=self.settings.max_pixels,
+            enough_pixels=self.pipeline.enough_pixels(options),
+        )
         decode_s = time.perf_counter() - started
         deadline.check()
         result = self.pipeline.analyze(image, options)

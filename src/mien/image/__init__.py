@@ -40,6 +40,9 @@ _READERS: Mapping[str, Callable[[BytesIO], ImageFile]] = {
     "WebP": WebPImageFile,
 }
 
+# EXIF orientations from here on turn a picture on its side.
+_FIRST_TO_SWAP_SIDES = 5
+
 # What Pillow raises on data that is cut off or corrupt, by reader and kind of damage.
 _DAMAGE = (
     OSError,
@@ -56,11 +59,13 @@ _DAMAGE = (
 )
 
 
-def decode_image(data: bytes, *, max_pixels: int) -> RgbImage:
+def decode_image(data: bytes, *, max_pixels: int, enough_pixels: int | None = None) -> RgbImage:
     """Return the upright RGB pixels of a JPEG, PNG or WebP file; of an animation, the first frame.
 
     The content decides, never a name. Transparency is laid on white, 16 bits become 8. Thread-safe.
     max_pixels: width times height above which the picture is refused from its header.
+    enough_pixels: a JPEG that has these many also at a half, a quarter or an eighth of its size may
+    be decoded so, which is faster; then the image has a ``stored_size``.
     Raises EmptyUploadError, NotAnImageError, UnsupportedFormatError, ImageTooLargeError or
     TruncatedImageError.
     """
@@ -73,8 +78,10 @@ def decode_image(data: bytes, *, max_pixels: int) -> RgbImage:
     try:
         with _READERS[essence.format](BytesIO(essence.data)) as picture:
             _check_size(picture.size, max_pixels)
-            exif = essence.exif or picture.info.get("exif")
-            return RgbImage(to_array(picture, orientation(exif)))
+            turn = orientation(essence.exif or picture.info.get("exif"))
+            size = picture.size[::-1] if turn >= _FIRST_TO_SWAP_SIDES else picture.size
+            reduced = enough_pixels is not None and _reduce(picture, enough_pixels)
+            return RgbImage(to_array(picture, turn), size if reduced else None)
     except Image.DecompressionBombError as error:
         # The WebP reader's own limit, should ours be set higher.
         raise ImageTooLargeError("the picture has more pixels than can be read") from error
@@ -82,18 +89,28 @@ def decode_image(data: bytes, *, max_pixels: int) -> RgbImage:
         raise TruncatedImageError(f"this {essence.format} picture is cut off or corrupt") from error
 
 
-def load_image(picture: Picture, *, max_pixels: int) -> RgbImage:
+def _reduce(picture: ImageFile, enough_pixels: int) -> bool:
+    """Have a JPEG decoded as small as is enough; return whether that is smaller than it is."""
+    width, height = picture.size
+    for factor in (8, 4, 2):
+        if (width // factor) * (height // factor) >= enough_pixels:
+            return picture.draft(None, (width // factor, height // factor)) is not None
+    return False
+
+
+def load_image(picture: Picture, *, max_pixels: int, enough_pixels: int | None = None) -> RgbImage:
     """Return the upright RGB pixels of a path, bytes, PIL image or (H, W, 3) uint8 RGB array.
 
-    A PIL image may have any mode; its EXIF orientation is applied. Arrays are not copied.
+    Limits as for ``decode_image``. A PIL image may have any mode; its EXIF orientation is applied.
+    Arrays are not copied.
     Raises an ImageError as ``decode_image`` does, UnreadableFileError for a path that can't be
     read, and InvalidParameterError for anything that is not a picture.
     """
     match picture:
         case str() | os.PathLike():
-            return _from_path(Path(picture), max_pixels)
+            return _from_path(Path(picture), max_pixels, enough_pixels)
         case bytes() | bytearray() | memoryview():
-            return decode_image(bytes(picture), max_pixels=max_pixels)
+            return decode_image(bytes(picture), max_pixels=max_pixels, enough_pixels=enough_pixels)
         case Image.Image():
             return _from_pillow(picture, max_pixels)
         case np.ndarray():
@@ -115,10 +132,10 @@ def _check_size(size_wh: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def _from_path(path: Path, max_pixels: int) -> RgbImage:
+def _from_path(path: Path, max_pixels: int, enough_pixels: int | None) -> RgbImage:
     try:
         data = _read(path)
-        return decode_image(data, max_pixels=max_pixels)
+        return decode_image(data, max_pixels=max_pixels, enough_pixels=enough_pixels)
     except ImageError as error:
         error.add_note(f"picture: {path}")
         raise

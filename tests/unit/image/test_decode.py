@@ -487,3 +487,28 @@ def test_pil_images_that_can_not_be_used(face_photo: bytes) -> None:
 def test_pil_image_of_another_format_is_taken() -> None:
     with Image.open(io.BytesIO(plain("GIF"))) as picture:
         assert load_image(picture, max_pixels=LIMIT).pixels[0, 0].tolist() == list(RED)
+
+
+@pytest.mark.parametrize(
+    ("enough", "factor"),
+    [(None, 1), (512 * 512, 1), (257 * 256 + 1, 1), (257 * 256, 2), (128 * 128, 4), (1, 8)],
+)
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("mode", ["RGB", "L", "CMYK"])
+def test_a_jpeg_is_decoded_as_small_as_is_enough(
+    astronaut: np.ndarray, enough: int | None, factor: int, orientation: int, mode: str
+) -> None:
+    picture = Image.fromarray(astronaut[:, :510]).convert(mode).crop((0, 0, 515, 513))
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(picture, "JPEG", exif=exif)
+    image = decode_image(data, max_pixels=LIMIT, enough_pixels=enough)
+    size = (515, 513) if orientation == 1 else (513, 515)
+    assert image.stored_size == (None if factor == 1 else size)
+    assert (image.width, image.height) == tuple(-(-side // factor) for side in size)
+
+
+def test_what_is_no_jpeg_keeps_its_pixels(astronaut: np.ndarray) -> None:
+    for kind in ("PNG", "WebP"):
+        data = encode(Image.fromarray(astronaut), kind)
+        assert decode_image(data, max_pixels=LIMIT, enough_pixels=1).stored_size is None
