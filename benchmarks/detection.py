@@ -15,7 +15,8 @@ from benchmarks.photos import one_face
 from mien.classify.crop import crops_of, region_of_face
 from mien.classify.onnx import load_classifier
 from mien.detect.mtcnn import MtcnnDetector
-from mien.detect.mtcnn.pyramid import AreaTable, Scratch, pyramid_scales, shrunk
+from mien.detect.mtcnn.pyramid import AreaTable, Scratch, pyramid_scales
+from mien.detect.scale import shrunk
 from mien.image import decode_image
 from mien.types import RgbImage
 

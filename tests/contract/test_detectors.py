@@ -1,6 +1,7 @@
 """What every registered detector must do."""
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -8,15 +9,21 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.detect import FaceDetector
-from mien.detect.registry import DETECTORS, build_detector
+from mien.detect.registry import DETECTORS, DETECTORS_BY_FILE, build_detector
+from mien.image import decode_image
 from mien.types import Face, RgbImage
+from samples import encode
 
 # The face of the portrait, by eye: left, top, right, bottom.
 FACE = (170, 60, 275, 200)
 
 
-@pytest.fixture(scope="module", params=list(DETECTORS))
+@pytest.fixture(scope="module", params=[*DETECTORS, *DETECTORS_BY_FILE])
 def detector(request: pytest.FixtureRequest) -> FaceDetector:
+    if request.param in DETECTORS_BY_FILE:
+        folder: Path = request.getfixturevalue("shared")
+        (file,) = (folder / "models").glob(f"{request.param}*.onnx")
+        return build_detector(request.param, file)
     return build_detector(request.param)
 
 
@@ -111,3 +118,25 @@ def test_the_same_from_eight_threads(detector: FaceDetector, astronaut: NDArray[
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(detector.detect, pictures))
     assert together == alone
+
+
+@pytest.mark.parametrize("orientation", [3, 6, 8])
+def test_a_photo_turned_by_exif_is_seen_upright(
+    detector: FaceDetector, astronaut: NDArray[np.uint8], orientation: int
+) -> None:
+    turns = {3: 2, 6: 1, 8: 3}[orientation]
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    data = encode(Image.fromarray(np.rot90(astronaut, turns)), "PNG", exif=exif)
+    turned = decode_image(data, max_pixels=1_000_000)
+    assert detector.detect(turned) == detector.detect(image(astronaut))
+
+
+def test_always_the_same_in_the_same_order(
+    detector: FaceDetector, astronaut: NDArray[np.uint8]
+) -> None:
+    # Equal faces: only their place can order them.
+    crowd = image(np.tile(astronaut[20:240, 130:320], (2, 3, 1)))
+    faces = [detector.detect(crowd) for _ in range(3)]
+    assert faces[0] == faces[1] == faces[2]
+    assert len(faces[0]) == 6

@@ -4,8 +4,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.detect.mtcnn import MtcnnDetector
-from mien.detect.mtcnn.pyramid import AreaTable, PixelCrops, Scratch, shrunk
+from mien.detect.mtcnn.pyramid import AreaTable, PixelCrops, Scratch
 from mien.detect.mtcnn.search import exact_search, usual_search
+from mien.detect.scale import shrunk
 from mien.types import RgbImage
 
 

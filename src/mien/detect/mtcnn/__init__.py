@@ -1,14 +1,11 @@
 """MTCNN: a cascade of three small networks over an image pyramid."""
 
-from typing import cast
-
-import numpy as np
-
 from mien.artifacts import Card, load_card
-from mien.detect.mtcnn.cascade import Cascade, Detections
+from mien.detect.detections import Detections
+from mien.detect.mtcnn.cascade import Cascade
 from mien.detect.mtcnn.search import Search, exact_search, usual_search
 from mien.runtime.ort import OrtSession
-from mien.types import Box, Face, Landmarks, RgbImage
+from mien.types import Face, RgbImage
 
 __all__ = ["MtcnnDetector"]
 
@@ -28,13 +25,7 @@ class MtcnnDetector:
 
     def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
         """Return the faces, largest box first, inside the picture."""
-        found = self.detections(image, min_face_size=min_face_size)
-        faces = [
-            face
-            for row in range(len(found.scores))
-            if (face := _face(found, row, image)) is not None
-        ]
-        return tuple(sorted(faces, key=_rank))
+        return self.detections(image, min_face_size=min_face_size).faces(image)
 
     def detections(self, image: RgbImage, *, min_face_size: int | None = None) -> Detections:
         """Return boxes as the cascade gives them, unclipped."""
@@ -53,23 +44,3 @@ def _load(card: Card, threads: int) -> Cascade:
         for file in ("pnet.onnx", "rnet.onnx", "onet.onnx")
     )
     return Cascade(pnet, rnet, onet)
-
-
-def _face(found: Detections, row: int, image: RgbImage) -> Face | None:
-    """Return a face clipped to the picture, None if nothing of it is inside."""
-    left, top, right, bottom = found.boxes[row].tolist()
-    left, right = max(left, 0.0), min(right, float(image.width))
-    top, bottom = max(top, 0.0), min(bottom, float(image.height))
-    if not (right > left and bottom > top):
-        return None
-    points = cast(list[tuple[float, float]], list(map(tuple, found.landmarks[row].tolist())))
-    return Face(
-        box=Box(left=left, top=top, right=right, bottom=bottom),
-        score=float(np.clip(found.scores[row], 0, 1)),
-        landmarks=Landmarks(*points),
-    )
-
-
-def _rank(face: Face) -> tuple[float, float, float]:
-    """Largest first; equal areas from left to right, then top to bottom."""
-    return -face.box.area, face.box.left, face.box.top

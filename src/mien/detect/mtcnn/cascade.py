@@ -4,11 +4,10 @@ Boxes stay 1-based with inclusive ends, as in the networks' training, until they
 Source: Zhang et al. 2016, arXiv 1604.02878; behaviour as facenet-pytorch 2.6.0.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.detect.detections import Detections
 from mien.detect.mtcnn.pyramid import (
     WINDOW_PX,
     AreaTable,
@@ -16,13 +15,13 @@ from mien.detect.mtcnn.pyramid import (
     PixelCrops,
     Scratch,
     pyramid_scales,
-    shrunk,
 )
 from mien.detect.mtcnn.search import Search
+from mien.detect.scale import shrunk
 from mien.geometry import squared, suppress
 from mien.runtime import InferenceSession
 
-__all__ = ["Cascade", "Detections"]
+__all__ = ["Cascade"]
 
 Floats = NDArray[np.float32]
 
@@ -34,15 +33,6 @@ RNET_PX = 24
 ONET_PX = 48
 # Crops are cut and run in pieces of this many, which bounds memory in a crowd.
 MAX_BATCH = 64
-
-
-@dataclass(frozen=True, slots=True)
-class Detections:
-    """boxes (N, 4), scores (N,) 0 to 1, landmarks (N, 5, 2); pixels, unclipped, best first."""
-
-    boxes: Floats
-    scores: Floats
-    landmarks: Floats
 
 
 class Cascade:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["AreaTable", "CropSource", "PixelCrops", "Scratch", "pyramid_scales", "shrunk"]
+__all__ = ["AreaTable", "CropSource", "PixelCrops", "Scratch", "pyramid_scales"]
 
 Pixels = NDArray[np.float32]
 MAX_KEPT = 3 * 8_000_000
@@ -38,11 +38,6 @@ def pyramid_scales(height: int, width: int, min_face_size: float, factor: float)
         scale *= factor
         shorter *= factor
     return scales
-
-
-def shrunk(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
-    """Return the means of squares of ``factor`` pixels; at the far edges, of what is left."""
-    return pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
 
 
 class CropSource(Protocol):

@@ -1,7 +1,8 @@
 """How closely a picture is searched: as the reference does, or as most pictures need it."""
 
-import math
 from dataclasses import dataclass
+
+from mien.detect.scale import usual_face_size
 
 __all__ = ["Search", "exact_search", "usual_search"]
 
@@ -36,22 +37,13 @@ def exact_search(min_face_size: float) -> Search:
 FACTOR = 0.6
 THRESHOLDS = (0.7, 0.7, 0.6)
 OVERLAP = 0.5
-# The smallest face looked for follows the picture's size. Time falls with its square, and smaller
-# faces show too little to read; in a small picture, though, they may be what it is about, and in a
-# large one they are background.
-LEAST_FACE_PX = 20
-USUAL_FACE_PX = 36
-SMALL_SHARE = 12
-LARGE_SHARE = 26
 # The smallest face keeps this many pixels for R-Net, which enlarges it to 24.
 SHRUNK_FACE_PX = 18
 
 
 def usual_search(height: int, width: int) -> Search:
     """Return the settings for a picture of which nothing else is known."""
-    shorter = min(height, width)
-    smallest = min(max(shorter / SMALL_SHARE, LEAST_FACE_PX), USUAL_FACE_PX)
-    smallest = max(smallest, math.sqrt(height * width) / LARGE_SHARE)
+    smallest = usual_face_size(height, width)
     return Search(
         min_face_size=smallest,
         factor=FACTOR,
