@@ -16,13 +16,14 @@ REFERENCE_ENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_ENV)/.ready
 REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
 
-.PHONY: help serve test lint bench docs clean
+.PHONY: help serve test lint bench bench-detectors docs clean
 
 help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
 	@echo "make test    install what the tests need; lint, then run all tests with coverage"
 	@echo "make lint    style, types and the import rules only"
 	@echo "make bench   speed and memory against the reference pipeline (installs several GB)"
+	@echo "make bench-detectors PHOTOS=FOLDER   faces found, time and memory of each detector"
 	@echo "make docs    build the documentation"
 	@echo "make clean   remove environments and build outputs"
 
@@ -40,6 +41,10 @@ lint: $(DEV_READY)
 
 bench: $(REFERENCE_READY) $(DEV_READY)
 	$(DEV_ENV)/bin/python -m benchmarks.versus_reference --reference $(REFERENCE_ENV)/bin/python
+
+bench-detectors: $(REFERENCE_READY) $(DEV_READY)
+	@test -d "$(PHOTOS)" || { echo "say which photos: make bench-detectors PHOTOS=FOLDER; benchmarks/recall.py says what it holds"; exit 1; }
+	$(DEV_ENV)/bin/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/bin/python $(if $(YUNET),--yunet $(YUNET))
 
 docs: $(DOCS_READY)
 	$(DOCS_ENV)/bin/mkdocs build --quiet

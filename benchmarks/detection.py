@@ -15,7 +15,8 @@ from benchmarks.photos import one_face
 from mien.classify.crop import crops_of, region_of_face
 from mien.classify.onnx import load_classifier
 from mien.detect.mtcnn import MtcnnDetector
-from mien.detect.mtcnn.pyramid import AreaTable, Scratch, pyramid_scales
+from mien.detect.mtcnn.cascade import _scored
+from mien.detect.mtcnn.pyramid import AreaTable, Scratch, level_size, pyramid_scales
 from mien.detect.scale import shrunk
 from mien.image import decode_image
 from mien.types import RgbImage
@@ -49,17 +50,18 @@ def profile(data: bytes, min_face_size: int | None, rounds: int) -> list[tuple[s
     scales = pyramid_scales(
         table.height, table.width, search.min_face_size / search.shrink, search.factor
     )
-    levels = list(table.levels(scales))
+    sizes = [level_size(table.height, table.width, scale) for scale in scales]
+    levels = [table.resized(*size) for size in sizes]
     boxes = cascade.propose(table, search)
     refined = cascade.refine(table, boxes, search)
     faces = detector.detect(image, min_face_size=min_face_size)
     crops = crops_of(image, [region_of_face(face) for face in faces], classifier.crop_size_px)
-    pixels = sum(level.shape[2] * level.shape[3] for _, level in levels)
+    pixels = sum(level.shape[2] * level.shape[3] for level in levels)
     stages: list[tuple[str, Callable[[], object]]] = [
         ("decode", lambda: decode_image(data, max_pixels=MAX_PIXELS)),
         ("shrink", lambda: shrunk(image.pixels, search.shrink)),
         ("area table", lambda: AreaTable(small, scratch)),
-        (f"pyramid ({len(levels)} levels)", lambda: list(table.levels(scales))),
+        (f"pyramid ({len(levels)} levels)", lambda: [table.resized(*size) for size in sizes]),
         (f"P-Net ({pixels / 1e6:.2f} Mpx)", lambda: _pnet(cascade, levels)),
         (f"propose, all ({len(boxes)} out)", lambda: cascade.propose(table, search)),
         (f"refine ({len(refined)} out)", lambda: cascade.refine(table, boxes, search)),
@@ -71,9 +73,9 @@ def profile(data: bytes, min_face_size: int | None, rounds: int) -> list[tuple[s
     return [(name, _median_ms(run, rounds)) for name, run in stages]
 
 
-def _pnet(cascade: object, levels: list[tuple[float, np.ndarray]]) -> None:
-    for _, level in levels:
-        cascade._run(cascade._pnet, level)
+def _pnet(cascade: object, levels: list[np.ndarray]) -> None:
+    for level in levels:
+        _scored(cascade._pnet, level)
 
 
 def _crops(image: RgbImage, faces: tuple, size_px: int) -> np.ndarray:

@@ -9,61 +9,15 @@ of the rounds and the ratios within them are printed, with their spread.
 """
 
 import argparse
-import json
 import statistics
-import subprocess
 import sys
 import tempfile
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.photos import many_faces, one_face
+from benchmarks.process import ROOT, Worker
 
-ROOT = Path(__file__).parents[1]
 REFERENCE = ROOT / "benchmarks" / "peers" / "reference" / "worker.py"
-
-# The threads of who was asked before spin for a while when they are done.
-PAUSE_S = 0.3
-REPEATS = 3
-
-
-@dataclass
-class Worker:
-    """A process that answers photo paths; ``first_answer_s`` counts from its start."""
-
-    name: str
-    process: subprocess.Popen[str]
-    started: float
-    first_answer_s: float = 0.0
-    peak_mb: float = 0.0
-
-    @classmethod
-    def start(cls, name: str, *command: str) -> "Worker":
-        started = time.perf_counter()
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
-        )
-        return cls(name, process, started)
-
-    def ask(self, photo: Path) -> dict[str, float]:
-        if self.process.stdin is None or self.process.stdout is None:
-            raise RuntimeError("no pipes")
-        self.process.stdin.write(f"{photo}\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} stopped; its messages are above")
-        answer: dict[str, float] = json.loads(line)
-        self.first_answer_s = self.first_answer_s or time.perf_counter() - self.started
-        self.peak_mb = answer["peak_mb"]
-        return answer
-
-    def ask_again(self, photo: Path) -> dict[str, float]:
-        """Return the answer of median time of a few."""
-        time.sleep(PAUSE_S)
-        answers = [self.ask(photo) for _ in range(REPEATS)]
-        return sorted(answers, key=lambda answer: answer["seconds"])[REPEATS // 2]
 
 
 def main() -> None:

@@ -10,6 +10,7 @@ the original networks in ways that leave the function as it is:
   convolution, exactly, because no layer pads;
 - the first pooling comes before its activation;
 - the two-class softmax becomes the difference of its logits; the sigmoid of that is the score;
+- PReLU of maps becomes convolutions of single channels;
 - all outputs of a network are rows of one tensor, computed by one layer.
 
 The script checks every graph against torch before it writes anything.
@@ -84,7 +85,23 @@ class Graph:
 
     def prelu(self, name: str, *, spatial: bool = True) -> None:
         slope = self.weights[f"{name}.weight"]
-        self.add("PRelu", slope.reshape(-1, 1, 1) if spatial else slope)
+        if not spatial:
+            self.add("PRelu", slope)
+            return
+        # slope * x + (1 - slope) * relu(x), as convolutions of single channels: ONNX Runtime keeps
+        # those in its blocked layout, which it leaves and enters again around a PRelu.
+        before = self.last
+        self._scale(slope)
+        scaled, self.last = self.last, before
+        self.add("Relu")
+        self._scale(1 - slope)
+        self.nodes.append(helper.make_node("Add", [scaled, self.last], [f"{name}_sum"]))
+        self.last = f"{name}_sum"
+
+    def _scale(self, factor: NDArray[np.float32]) -> None:
+        """Multiply each channel by its factor."""
+        weight = factor.reshape(-1, 1, 1, 1).astype(np.float32)
+        self.add("Conv", weight, group=len(factor), kernel_shape=[1, 1])
 
     def first_layer(self, pool: int) -> None:
         """Convolution, pooling, PReLU: in the original PReLU comes before the pooling."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from mien.detect.mtcnn.pyramid import AreaTable, Scratch, pyramid_scales
+from mien.detect.mtcnn.pyramid import AreaTable, Scratch, level_size, pyramid_scales
 
 
 @pytest.fixture(scope="module")
@@ -58,9 +58,12 @@ def test_sums_beyond_32_bits_stay_exact() -> None:
 
 
 def test_levels_follow_the_scales(pixels: np.ndarray) -> None:
-    levels = dict(AreaTable(pixels, Scratch()).levels([0.6, 0.3]))
-    assert levels[0.6].shape == (1, 3, 37, 50)
-    assert levels[0.3].shape == (1, 3, 19, 25)
+    table = AreaTable(pixels, Scratch())
+    for scale, size in ((0.6, (37, 50)), (0.3, (19, 25))):
+        assert level_size(table.height, table.width, scale) == size
+        whole = table.resized(*size)
+        assert whole.shape == (1, 3, *size)
+        np.testing.assert_array_equal(table.resized(*size, 3, 11), whole[:, :, 3:11])
 
 
 def test_memory_is_kept_per_thread_and_name() -> None:

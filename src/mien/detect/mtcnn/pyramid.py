@@ -8,7 +8,6 @@ mapping"; the windows are those of adaptive average pooling.
 
 import math
 import threading
-from collections.abc import Iterator
 from itertools import pairwise
 from typing import Protocol
 
@@ -16,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["AreaTable", "CropSource", "PixelCrops", "Scratch", "pyramid_scales"]
+__all__ = ["AreaTable", "CropSource", "PixelCrops", "Scratch", "level_size", "pyramid_scales"]
 
 Pixels = NDArray[np.float32]
 MAX_KEPT = 3 * 8_000_000
@@ -38,6 +37,11 @@ def pyramid_scales(height: int, width: int, min_face_size: float, factor: float)
         scale *= factor
         shorter *= factor
     return scales
+
+
+def level_size(height: int, width: int, scale: float) -> tuple[int, int]:
+    """Return the size of the level at this scale."""
+    return int(height * scale + 1), int(width * scale + 1)
 
 
 class CropSource(Protocol):
@@ -111,12 +115,17 @@ class AreaTable:
         self._sums.view(_TRIPLE)[1:, :, 0] = down.view(_TRIPLE)[:, :, 0].T
         _sum_rows(self._sums)
 
-    def resized(self, height: int, width: int) -> Pixels:
-        """Return the whole picture as (1, 3, height, width), 0 to 255."""
+    def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
+        """Return rows ``first`` up to ``last`` of the whole picture at a size of height and width.
+
+        The result is (1, 3, last - first, width), 0 to 255.
+        """
         left, right = _windows(0, self.width, width)
-        top, bottom = _windows(0, self.height, height)
-        across = self._sums[right] - self._sums[left]
-        sums = np.take(across, bottom, axis=1) - np.take(across, top, axis=1)
+        top, bottom = (edges[first:last] for edges in _windows(0, self.height, height))
+        # Only the rows of the table that these windows begin or end at.
+        rows = slice(top[0], bottom[-1] + 1)
+        across = self._sums[right, rows] - self._sums[left, rows]
+        sums = np.take(across, bottom - top[0], axis=1) - np.take(across, top - top[0], axis=1)
         share = 1 / ((right - left)[:, None] * (bottom - top)[None, :])
         return _planes(sums[None], share[None]).transpose(0, 1, 3, 2).copy()
 
@@ -132,11 +141,6 @@ class AreaTable:
         sums += np.take(table, left_at + top[:, :, None], axis=0)
         share = 1 / ((right - left)[:, None, :] * (bottom - top)[:, :, None])
         return _planes(sums, share)
-
-    def levels(self, scales: list[float]) -> Iterator[tuple[float, Pixels]]:
-        """Yield each scale with the picture at that scale."""
-        for scale in scales:
-            yield scale, self.resized(int(self.height * scale + 1), int(self.width * scale + 1))
 
 
 def _sum_rows(table: NDArray[np.uint32]) -> None:
