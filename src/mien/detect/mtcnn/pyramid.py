@@ -18,8 +18,11 @@ from PIL import Image
 __all__ = ["AreaTable", "CropSource", "PixelCrops", "Scratch", "level_size", "pyramid_scales"]
 
 Pixels = NDArray[np.float32]
-MAX_KEPT = 3 * 8_000_000
-_TRIPLE = np.dtype((np.void, 12))
+MAX_KEPT = 4 * 8_000_000
+# A pixel's sums have a fourth place that is not used: items of 16 bytes are looked up, and moved as
+# one of NumPy's numbers, two to three times as fast as items of 12.
+PLACES = 4
+_ITEM = np.dtype(np.complex128)
 # Side of the window that P-Net looks at.
 WINDOW_PX = 12
 
@@ -104,15 +107,14 @@ class AreaTable:
     def __init__(self, pixels: NDArray[np.uint8], scratch: Scratch) -> None:
         self.height, self.width = pixels.shape[:2]
         # Running sums along the first axis add whole rows, several times faster than along the
-        # others; so the table is turned over between the two, and stays (W + 1, H + 1, 3).
-        down = scratch.array("down", (self.height + 1, self.width, 3))
+        # others; so the table is turned over between the two, and stays (W + 1, H + 1, 4).
+        down = scratch.array("down", (self.height + 1, self.width, PLACES))
         down[0] = 0
-        down[1:] = pixels
+        down[1:, :, :3] = pixels
         _sum_rows(down)
-        self._sums = scratch.array("sums", (self.width + 1, self.height + 1, 3))
+        self._sums = scratch.array("sums", (self.width + 1, self.height + 1, PLACES))
         self._sums[0] = 0
-        # A pixel's three sums are moved as one item, twice as fast.
-        self._sums.view(_TRIPLE)[1:, :, 0] = down.view(_TRIPLE)[:, :, 0].T
+        self._sums.view(_ITEM)[1:, :, 0] = down.view(_ITEM)[:, :, 0].T
         _sum_rows(self._sums)
 
     def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
@@ -123,24 +125,24 @@ class AreaTable:
         left, right = _windows(0, self.width, width)
         top, bottom = (edges[first:last] for edges in _windows(0, self.height, height))
         # Only the rows of the table that these windows begin or end at.
-        rows = slice(top[0], bottom[-1] + 1)
-        across = self._sums[right, rows] - self._sums[left, rows]
-        sums = np.take(across, bottom - top[0], axis=1) - np.take(across, top - top[0], axis=1)
-        share = 1 / ((right - left)[:, None] * (bottom - top)[None, :])
-        return _planes(sums[None], share[None]).transpose(0, 1, 3, 2).copy()
+        part = self._sums[:, top[0] : bottom[-1] + 1]
+        across = part[right]
+        across -= part[left]
+        sums = np.take(across, bottom - top[0], axis=1)
+        sums -= np.take(across, top - top[0], axis=1)
+        return _means(sums.transpose(2, 1, 0)[None], bottom - top, right - left)
 
     def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
         left, right = _windows(edges[:, 0:1], edges[:, 2:3], size_px)
         top, bottom = _windows(edges[:, 1:2], edges[:, 3:4], size_px)
-        table = self._sums.reshape(-1, 3)
+        table = self._sums.reshape(-1, PLACES)
         stride = self.height + 1
         left_at, right_at = left[:, None, :] * stride, right[:, None, :] * stride
         sums = np.take(table, right_at + bottom[:, :, None], axis=0)
         sums -= np.take(table, right_at + top[:, :, None], axis=0)
         sums -= np.take(table, left_at + bottom[:, :, None], axis=0)
         sums += np.take(table, left_at + top[:, :, None], axis=0)
-        share = 1 / ((right - left)[:, None, :] * (bottom - top)[:, :, None])
-        return _planes(sums, share)
+        return _means(sums.transpose(0, 3, 1, 2), bottom - top, right - left)
 
 
 def _sum_rows(table: NDArray[np.uint32]) -> None:
@@ -149,13 +151,13 @@ def _sum_rows(table: NDArray[np.uint32]) -> None:
         np.add(previous, row, out=row)
 
 
-def _planes(sums: NDArray[np.uint32], share: NDArray[np.float64]) -> Pixels:
-    """Return means (N, 3, a, b) of sums (N, a, b, 3) and one over the pixels of each (N, a, b)."""
-    planes = np.empty((len(sums), 3, *sums.shape[1:3]), dtype=np.float32)
-    np.multiply(
-        sums.transpose(0, 3, 1, 2), share[:, None].astype(np.float32), out=planes, casting="unsafe"
-    )
-    return planes
+def _means(sums: NDArray[np.uint32], heights: NDArray[np.intp], widths: NDArray[np.intp]) -> Pixels:
+    """Return means (N, 3, a, b) of sums (N, 4, a, b) over windows (N, a) high and (N, b) wide."""
+    means = np.empty((len(sums), 3, *sums.shape[2:]), dtype=np.float32)
+    means[:] = sums[:, :3]
+    means *= (1 / heights).astype(np.float32)[..., None, :, None]
+    means *= (1 / widths).astype(np.float32)[..., None, None, :]
+    return means
 
 
 def _windows(
