@@ -84,5 +84,6 @@ def recall(outcomes: list[Outcome], height_px: int) -> float:
 
 
 def precision(outcomes: list[Outcome]) -> float:
-    """Return the share of the boxes that are on a face."""
-    return float(np.concatenate([o.right for o in outcomes]).mean())
+    """Return the share of the boxes that are on a face; 1 where there are none."""
+    right = np.concatenate([o.right for o in outcomes])
+    return float(right.mean()) if len(right) else 1.0
