@@ -18,7 +18,7 @@ from PIL import Image
 __all__ = ["AreaTable", "CropSource", "PixelCrops", "Scratch", "level_size", "pyramid_scales"]
 
 Pixels = NDArray[np.float32]
-MAX_KEPT = 4 * 8_000_000
+MAX_KEPT = 4 * 2_200_000
 # A pixel's sums have a fourth place that is not used: items of 16 bytes are looked up, and moved as
 # one of NumPy's numbers, two to three times as fast as items of 12.
 PLACES = 4
@@ -81,7 +81,7 @@ class Scratch(threading.local):
     """Memory that each thread keeps from picture to picture.
 
     Fresh memory of some megabytes is handed out by the system page by page, which costs as much
-    as the sums themselves. Larger pictures than 8 megapixels don't keep theirs.
+    as the sums themselves. Larger pictures than full HD do not keep theirs.
     """
 
     def __init__(self) -> None:
