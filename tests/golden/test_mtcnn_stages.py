@@ -1,0 +1,122 @@
+"""Every stage of MTCNN against what facenet-pytorch 2.6.0 computes, to 1e-4 in its own units.
+
+Recorded by tools/record_mtcnn_stages.py.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from mien.detect.mtcnn import MtcnnDetector, cascade
+from mien.detect.mtcnn.cascade import Cascade
+from mien.detect.mtcnn.pyramid import AreaTable, Scratch, level_size, pyramid_scales
+from mien.detect.mtcnn.search import Search, exact_search
+from mien.geometry import suppress
+
+FILE = Path(__file__).with_name("mtcnn_stages.npz")
+TOLERANCE = 1e-4
+# The reference's pixels go from -1 to 1.
+MIDDLE, SPREAD = 127.5, 128
+ALL = -1.0
+
+Stages = dict[str, NDArray[np.float32]]
+
+
+@pytest.fixture(scope="module")
+def stages() -> Stages:
+    with np.load(FILE) as stored:
+        return dict(stored)
+
+
+@pytest.fixture(scope="module")
+def net() -> Cascade:
+    return MtcnnDetector()._cascade
+
+
+@pytest.fixture(scope="module")
+def table(stages: Stages) -> AreaTable:
+    return AreaTable(stages["pixels"], Scratch())
+
+
+@pytest.fixture(scope="module")
+def search(stages: Stages) -> Search:
+    return exact_search(int(stages["min_face_size"]))
+
+
+def scales(stages: Stages, search: Search) -> list[float]:
+    height, width = stages["pixels"].shape[:2]
+    return pyramid_scales(height, width, search.min_face_size, search.factor)
+
+
+def close(ours: NDArray[np.float32], theirs: NDArray[np.float32], unit: float = 1.0) -> None:
+    assert ours.shape == theirs.shape
+    np.testing.assert_allclose(ours / unit, theirs / unit, rtol=0, atol=TOLERANCE)
+
+
+def test_levels_and_maps(stages: Stages, net: Cascade, table: AreaTable, search: Search) -> None:
+    for level in stages["levels"]:
+        scale = scales(stages, search)[level]
+        pixels = table.resized(*level_size(table.height, table.width, scale))[0]
+        close((pixels - MIDDLE) / SPREAD, stages[f"level_{level}"])
+        maps = net._windows(table, scale)
+        close(maps, stages[f"maps_{level}"])
+
+
+def test_strips_give_the_maps_of_the_whole(
+    stages: Stages,
+    net: Cascade,
+    table: AreaTable,
+    search: Search,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for pixels in (1, 1500, 2300, 4000, 7000):
+        monkeypatch.setattr(cascade, "STRIP_PIXELS", pixels)
+        for level in stages["levels"]:
+            maps = net._windows(table, scales(stages, search)[level])
+            close(maps, stages[f"maps_{level}"])
+
+
+def test_boxes_after_suppression_in_a_level(stages: Stages, search: Search) -> None:
+    for level in stages["levels"]:
+        maps, scale = stages[f"maps_{level}"], scales(stages, search)[level]
+        kept = cascade._candidates(maps, scale, search.thresholds[0])
+        close(kept, stages[f"kept_{level}"])
+
+
+def test_boxes_after_suppression_across_levels(stages: Stages) -> None:
+    rows = stages["kept_in_levels"]
+    kept = suppress(rows[:, :4], rows[:, 4], 0.7)
+    close(rows[kept, :4], stages["kept_across"])
+
+
+def test_proposals(stages: Stages, net: Cascade, table: AreaTable, search: Search) -> None:
+    close(net.propose(table, search), stages["proposed"])
+
+
+def test_rnet(stages: Stages, net: Cascade, table: AreaTable, search: Search) -> None:
+    _, rows = net._rnet.run(table, stages["proposed"], ALL)
+    close(rows, stages["rnet"])
+    close(net.refine(table, stages["proposed"], search), stages["refined"])
+    passed = stages["rnet"][:, 0] > search.thresholds[1]
+    boxes, scores = stages["proposed"][passed], stages["rnet"][passed, 0]
+    close(boxes[suppress(boxes, scores, search.overlap)], stages["kept_of_rnet"][:, :4])
+
+
+def test_onet(stages: Stages, net: Cascade, table: AreaTable, search: Search) -> None:
+    _, rows = net._onet.run(table, stages["refined"], ALL)
+    close(rows, stages["onet"])
+    found = net.output(table, stages["refined"], search)
+    certain = stages["boxes"][:, 4] > search.thresholds[2]
+    sides = np.ptp(stages["boxes"][certain][:, [0, 2]])
+    close(found.boxes, stages["boxes"][certain, :4], sides)
+    close(found.scores, stages["boxes"][certain, 4])
+    close(found.landmarks, stages["points"][certain], sides)
+
+
+def test_first_crops(stages: Stages, net: Cascade, table: AreaTable) -> None:
+    for stage, boxes, side in (("rnet", "proposed", 24), ("onet", "refined", 48)):
+        edges = cascade._inside(stages[boxes][:1], table.width, table.height)
+        crop = table.crops(edges, side)
+        close((crop - MIDDLE) / SPREAD, stages[f"{stage}_first"])
