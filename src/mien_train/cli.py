@@ -59,6 +59,11 @@ def _parser() -> argparse.ArgumentParser:
     )
     train.set_defaults(run=_train)
 
+    importer = commands.add_parser("import", help="Keras model of the reference's shape to ONNX")
+    importer.add_argument("model", type=Path, metavar="MODEL.keras")
+    importer.add_argument("--out", type=Path, required=True, metavar="DIR")
+    importer.set_defaults(run=_import)
+
     exporter = commands.add_parser("export", help="checkpoint to ONNX with its card")
     exporter.add_argument("checkpoint", type=Path)
     exporter.add_argument("--out", type=Path, required=True, metavar="DIR")
@@ -98,6 +103,15 @@ def _train(arguments: argparse.Namespace) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     print(export(arguments.checkpoint, arguments.out))
+
+
+def _import(arguments: argparse.Namespace) -> None:
+    try:
+        # Its libraries are an extra of their own.
+        from mien_train.keras_import import import_keras  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise TrainingError("importing needs: pip install 'mien[keras]'") from error
+    print(import_keras(arguments.model, arguments.out))
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
