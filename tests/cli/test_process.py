@@ -65,6 +65,22 @@ def test_missing_model_is_wrong_usage(tmp_path: Path) -> None:
     assert b"Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ([], b"the detector yunet needs its model file: --detector-model or MIEN_DETECTOR_MODEL"),
+        (["--detector-model", "none.onnx"], b"can't read the detector's file none.onnx"),
+        (["--detector-model", EXAMPLE], b"the model file is not an ONNX graph"),
+    ],
+)
+def test_a_detector_without_its_file_is_wrong_usage(options: list[object], words: bytes) -> None:
+    done = run("analyze", EXAMPLE, "--detector", "yunet", *options)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"mien: ")
+    assert done.stderr.endswith(words + b"\n")
+    assert done.stderr.count(b"\n") == 1
+
+
 def test_models_are_intact() -> None:
     done = run("models", "verify")
     assert done.returncode == 0

@@ -22,7 +22,9 @@ FACE = (170, 60, 275, 200)
 def detector(request: pytest.FixtureRequest) -> FaceDetector:
     if request.param in DETECTORS_BY_FILE:
         folder: Path = request.getfixturevalue("shared")
-        (file,) = (folder / "models").glob(f"{request.param}*.onnx")
+        file = next((folder / "models").glob(f"{request.param}*.onnx"), None)
+        if file is None:
+            pytest.skip(f"needs {request.param}'s ONNX file in ../shared/models")
         return build_detector(request.param, file)
     return build_detector(request.param)
 

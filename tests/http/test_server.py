@@ -324,6 +324,12 @@ def test_a_bad_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert capsys.readouterr().err.startswith("mien: no card.toml beside the model")
 
 
+def test_a_bad_file_of_a_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (file := tmp_path / "yunet.onnx").write_bytes(b"no graph")
+    assert server.serve(Settings(port=0, detector="yunet", detector_model=file)) == 1
+    assert capsys.readouterr().err == f"mien: {file}: the model file is not an ONNX graph\n"
+
+
 def test_an_unknown_detector_is_wrong_usage() -> None:
     with pytest.raises(InvalidParameterError):
         server.serve(Settings(port=0, detector="none"))

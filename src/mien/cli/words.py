@@ -30,7 +30,12 @@ def add_model_options(parser: argparse.ArgumentParser) -> None:
     models.add_argument(
         "--model", type=Path, metavar="FILE", help="ONNX file with its card.toml beside it"
     )
-    models.add_argument("--detector", metavar="NAME", help="what finds the faces")
     models.add_argument(
-        "--detector-model", type=Path, metavar="FILE", help="its file, where it brings none"
+        "--detector", metavar="NAME", help="what finds the faces: mtcnn (default) or yunet"
+    )
+    models.add_argument(
+        "--detector-model",
+        type=Path,
+        metavar="FILE",
+        help="its ONNX file, where it brings none: yunet",
     )

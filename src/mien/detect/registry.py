@@ -24,7 +24,9 @@ def build_detector(name: str, model_file: Path | None = None) -> FaceDetector:
     """
     if name in DETECTORS_BY_FILE:
         if model_file is None:
-            raise InvalidParameterError(f"the detector {name} needs its model file")
+            raise InvalidParameterError(
+                f"the detector {name} needs its model file: --detector-model or MIEN_DETECTOR_MODEL"
+            )
         return DETECTORS_BY_FILE[name](model_file)
     if name not in DETECTORS:
         known = ", ".join([*DETECTORS, *DETECTORS_BY_FILE])

@@ -10,6 +10,7 @@ import pytest
 from mien import __version__, artifacts, cli
 from mien.cli import main
 from mien.config import Settings
+from mien.detect.registry import DETECTORS, DETECTORS_BY_FILE
 
 CARD = """
 name = "small"
@@ -67,6 +68,12 @@ def test_help_of_a_command(mien, command: str) -> None:
     done = mien(command, "--help")
     assert done.status == 0
     assert done.out.startswith(f"usage: mien {command}")
+
+
+@pytest.mark.parametrize("command", ["analyze", "serve"])
+def test_help_names_every_detector(mien, command: str) -> None:
+    words = mien(command, "--help").out
+    assert all(name in words for name in (*DETECTORS, *DETECTORS_BY_FILE))
 
 
 @pytest.mark.parametrize("arguments", [[], ["list"]])

@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from mien.artifacts import load_card
 from mien.detect import yunet
-from mien.detect.yunet import COLUMNS, OUTPUTS, STRIDES, YunetDetector
+from mien.detect.yunet import COLUMNS, OUTPUTS, STRIDES, TILE_PX, YunetDetector, _levels
 from mien.errors import ArtifactError, ModelContractError
 from mien.runtime import TensorSpec
 from mien.types import RgbImage
@@ -102,10 +102,105 @@ def test_smaller_faces_are_dropped(
     assert [len(faces) for faces in found] == [1, 0]
 
 
-def model_file(path: Path, names: tuple[str, ...]) -> Path:
+class SquareSession(Session):
+    """Sees one white square whose side it can take in, wherever it is, and what is left of it."""
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        (planes,) = feeds.values()
+        self.seen.append(planes)
+        height, width = planes.shape[2:]
+        named = {
+            f"{kind}_{stride}": np.zeros((1, height * width // stride**2, columns), np.float32)
+            for kind, columns in COLUMNS.items()
+            for stride in STRIDES
+        }
+        ys, xs = (np.flatnonzero(planes[0, 0].max(axis=axis) > 127) for axis in (1, 0))
+        if len(xs) and max(len(xs), len(ys)) <= 480:
+            center = np.array([xs[0] + xs[-1] + 1, ys[0] + ys[-1] + 1]) / 2 / 8
+            cell = center.astype(int)
+            at = cell[1] * (width // 8) + cell[0]
+            named["cls_8"][0, at] = named["obj_8"][0, at] = 0.9
+            named["bbox_8"][0, at] = [*(center - cell), np.log(len(xs) / 8), np.log(len(ys) / 8)]
+            named["kps_8"][0, at] = np.tile(center - cell, 5)
+        return [named[name] for name in OUTPUTS]
+
+
+def with_square(width: int, height: int, left: int, top: int, side: int) -> RgbImage:
+    pixels = np.zeros((height, width, 3), dtype=np.uint8)
+    pixels[top : top + side, left : left + side] = 255
+    return RgbImage(pixels)
+
+
+@pytest.fixture
+def squares(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[YunetDetector, SquareSession]:
+    made = SquareSession()
+    monkeypatch.setattr(yunet, "OrtSession", lambda *_, **__: made)
+    monkeypatch.setattr(yunet, "with_free_size", lambda model: model)
+    (file := tmp_path / "y.onnx").write_bytes(b"")
+    return YunetDetector(file), made
+
+
+@pytest.mark.parametrize(
+    ("left", "top", "side"),
+    [
+        (0, 0, 300),  # in the first corner
+        (1480, 100, 380),  # over the middle of what two tiles share
+        (1664, 1700, 300),  # from where the second tile begins
+        (1750, 1650, 300),  # up to just beyond where the first one ends
+        (2600, 2200, 290),  # in the last corner
+    ],
+)
+def test_tiles_give_each_face_once_and_whole(
+    squares: tuple[YunetDetector, SquareSession], left: int, top: int, side: int
+) -> None:
+    detector, session = squares
+    (face,) = detector.detect(with_square(3000, 2500, left, top, side), min_face_size=20)
+    box = face.box
+    assert (box.left, box.top) == pytest.approx((left, top), abs=0.1)
+    assert (box.width, box.height) == pytest.approx((side, side), abs=0.1)
+    assert face.landmarks is not None
+    middle = (left + side / 2, top + side / 2)
+    np.testing.assert_allclose(face.landmarks.to_array(), [middle] * 5, atol=0.1)
+    assert max(max(planes.shape) for planes in session.seen) <= TILE_PX
+
+
+@pytest.mark.parametrize("side", [17, 60, 190, 380, 384, 385, 390, 470, 500, 1000, 1800, 2400])
+def test_faces_of_all_sizes_are_found_by_a_close_search(
+    squares: tuple[YunetDetector, SquareSession], side: int
+) -> None:
+    detector, _ = squares
+    (face,) = detector.detect(with_square(3000, 2500, 520, 60, side), min_face_size=16)
+    # To a pixel of the level that it was found at.
+    assert face.box.height == pytest.approx(side, rel=0.1, abs=1)
+
+
+@pytest.mark.parametrize(
+    ("width", "height", "smallest", "sizes"),
+    [
+        (1, 1, 20, []),
+        (40, 9, 20, []),
+        (40, 10, 20, [(10, 40)]),
+        (384, 300, 20, [(300, 384)]),
+        (385, 300, 20, [(300, 385), (75, 97)]),
+        (1920, 1080, 55, [(360, 640), (90, 160)]),
+        (6400, 6400, 12, [(6400, 6400), (1600, 1600), (400, 400), (100, 100)]),
+        (50_000_000, 1, 272, []),
+    ],
+)
+def test_levels_go_on_until_the_largest_face_is_seen(
+    width: int, height: int, smallest: float, sizes: list[tuple[int, int]]
+) -> None:
+    found, factor = [], 1
+    for step, _, _ in _levels(height, width, smallest):
+        factor *= step
+        found.append((-(-height // factor), -(-width // factor)))
+    assert found == sizes
+
+
+def model_file(path: Path, names: tuple[str, ...], kind: int = TensorProto.FLOAT) -> Path:
     """A graph that only passes its input on, under these names."""
-    given = helper.make_tensor_value_info("input", TensorProto.FLOAT, [1, 3, 64, 64])
-    made = [helper.make_tensor_value_info(n, TensorProto.FLOAT, [1, 3, 64, 64]) for n in names]
+    given = helper.make_tensor_value_info("input", kind, [1, 3, 64, 64])
+    made = [helper.make_tensor_value_info(n, kind, [1, 3, 64, 64]) for n in names]
     nodes = [helper.make_node("Identity", ["input"], [name]) for name in names]
     graph = helper.make_graph(nodes, "g", [given], made)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
@@ -121,10 +216,12 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
     for file, kind, words in (
         (tmp_path / "none.onnx", ArtifactError, "can't read"),
         (tmp_path, ArtifactError, "can't read"),
-        (text, ArtifactError, "not"),
+        (text, ArtifactError, "text.onnx: the model file is not"),
         (emotion, ModelContractError, "is not YuNet"),
         (model_file(tmp_path / "a.onnx", ("cls_8",)), ModelContractError, "its outputs are cls_8"),
         (model_file(tmp_path / "b.onnx", OUTPUTS), ModelContractError, "cls_8 is"),
+        (model_file(tmp_path / "c.onnx", OUTPUTS, TensorProto.UINT8), ModelContractError, "takes"),
     ):
-        with pytest.raises(kind, match=words):
+        with pytest.raises(kind, match=words) as raised:
             YunetDetector(file)
+        assert "\n" not in raised.value.message
