@@ -35,7 +35,7 @@ OUTPUTS = tuple(f"{kind}_{stride}" for kind in COLUMNS for stride in STRIDES)
 # Sides are filled up to whole cells of the largest stride.
 CELL_PX = STRIDES[-1]
 # The smallest face keeps this many pixels; below, few are found. Above the thresholds more are
-# right than invented. Chosen with benchmarks/recall.py.
+# right than invented. Chosen with benchmarks/curves.py.
 FACE_PX = 16
 MIN_SCORE = 0.65
 MAX_OVERLAP = 0.3
