@@ -6,8 +6,9 @@ from numpy.typing import NDArray
 __all__ = ["intersection_over_union", "squared", "suppress"]
 
 Boxes = NDArray[np.float32]
-# Overlaps are computed for this many boxes at once: few calls for hundreds of boxes, and no
-# square of thousands.
+# Overlaps are computed for this many pairs at once, of at most this many boxes with all others: few
+# calls for hundreds of boxes, and no square of thousands.
+PAIRS = 1_000_000
 BLOCK = 256
 
 
@@ -30,8 +31,9 @@ def suppress(
     ranked = boxes[order]
     alive = np.ones(len(order), dtype=bool)
     kept = []
-    for start in range(0, len(order), BLOCK):
-        block = slice(start, start + BLOCK)
+    step = min(BLOCK, PAIRS // max(len(order), 1) + 1)
+    for start in range(0, len(order), step):
+        block = slice(start, start + step)
         clashes = _clashes(ranked[block], ranked[start:], threshold, pixel, of_smaller)
         for row, clash in enumerate(clashes, start):
             if alive[row]:

@@ -92,7 +92,19 @@ def test_a_face_cut_by_the_edge_stays_inside(
 
 
 @pytest.mark.parametrize(
-    "shape", [(1, 1), (1, 500), (500, 1), (12, 12), (19, 19), (20, 20), (5, 2000), (33, 21)]
+    "shape",
+    [
+        (1, 1),
+        (1, 500),
+        (500, 1),
+        (12, 12),
+        (19, 19),
+        (20, 20),
+        (5, 2000),
+        (33, 21),
+        (1, 60_000),
+        (60_000, 1),
+    ],
 )
 def test_odd_sizes_are_no_trouble(detector: FaceDetector, shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
@@ -107,6 +119,31 @@ def test_a_large_picture(detector: FaceDetector, astronaut: NDArray[np.uint8]) -
     assert overlap(faces[0], *(edge * scale for edge in FACE)) > 0.6
 
 
+@pytest.mark.parametrize("side", [1100, 2600])
+def test_a_close_search_sees_a_large_face_whole(
+    detector: FaceDetector, astronaut: NDArray[np.uint8], side: int
+) -> None:
+    close_up = Image.fromarray(astronaut).crop((150, 30, 300, 220))
+    pixels = np.asarray(close_up.resize((side, side * 190 // 150), Image.Resampling.BICUBIC))
+    faces = detector.detect(image(pixels), min_face_size=40)
+    assert_sound(faces, pixels.shape[1], pixels.shape[0])
+    scale = side / 150
+    left, top, right, bottom = FACE
+    place = (left - 150, top - 30, right - 150, bottom - 30)
+    assert overlap(faces[0], *(edge * scale for edge in place)) > 0.6
+
+
+def test_a_very_large_picture(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+    pixels = np.full((4000, 6000, 3), 90, dtype=np.uint8)
+    portrait = Image.fromarray(astronaut).resize((1500, 1500), Image.Resampling.BICUBIC)
+    pixels[2300:3800, 4300:5800] = np.asarray(portrait)
+    faces = detector.detect(image(pixels))
+    assert_sound(faces, 6000, 4000)
+    scale = 1500 / 512
+    left, top, right, bottom = (edge * scale for edge in FACE)
+    assert overlap(faces[0], left + 4300, top + 2300, right + 4300, bottom + 2300) > 0.6
+
+
 def test_the_smallest_face_is_respected(
     detector: FaceDetector, astronaut: NDArray[np.uint8]
 ) -> None:
@@ -116,21 +153,34 @@ def test_the_smallest_face_is_respected(
 
 def test_the_same_from_eight_threads(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
     pictures = [image(astronaut[: 512 - 8 * i]) for i in range(4)] * 4
-    alone = [detector.detect(picture) for picture in pictures]
+    # A search of another kind in between must not disturb the memory that threads keep.
+    sizes = [None, None, 40, None] * 4
+    alone = [detector.detect(p, min_face_size=s) for p, s in zip(pictures, sizes, strict=True)]
     with ThreadPoolExecutor(8) as pool:
-        together = list(pool.map(detector.detect, pictures))
+        together = list(pool.map(lambda p, s: detector.detect(p, min_face_size=s), pictures, sizes))
     assert together == alone
 
 
-@pytest.mark.parametrize("orientation", [3, 6, 8])
+# What each orientation does to a picture that is stored so.
+STORED: dict[int, Image.Transpose] = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_90,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_270,
+}
+
+
+@pytest.mark.parametrize("orientation", STORED)
 def test_a_photo_turned_by_exif_is_seen_upright(
     detector: FaceDetector, astronaut: NDArray[np.uint8], orientation: int
 ) -> None:
-    turns = {3: 2, 6: 1, 8: 3}[orientation]
     exif = Image.Exif()
     exif[0x0112] = orientation
-    data = encode(Image.fromarray(np.rot90(astronaut, turns)), "PNG", exif=exif)
-    turned = decode_image(data, max_pixels=1_000_000)
+    stored = Image.fromarray(astronaut).transpose(STORED[orientation])
+    turned = decode_image(encode(stored, "PNG", exif=exif), max_pixels=1_000_000)
     assert detector.detect(turned) == detector.detect(image(astronaut))
 
 

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from mien.detect.mtcnn.pyramid import AreaTable, Scratch, level_size, pyramid_scales
+from mien.detect.mtcnn import MtcnnDetector, cascade
+from mien.detect.mtcnn.pyramid import AreaTable, LargePicture, Scratch, level_size, pyramid_scales
+from mien.types import RgbImage
 
 
 @pytest.fixture(scope="module")
@@ -83,3 +85,22 @@ def test_a_smaller_picture_after_a_larger_one(pixels: np.ndarray) -> None:
     AreaTable(np.full((200, 300, 3), 255, dtype=np.uint8), scratch)
     ours = AreaTable(pixels, scratch).resized(37, 50)
     np.testing.assert_allclose(ours, area(pixels, (37, 50)), rtol=1e-5, atol=1e-3)
+
+
+def test_a_large_picture_answers_as_a_table(pixels: np.ndarray) -> None:
+    table, large = AreaTable(pixels, Scratch()), LargePicture(pixels)
+    np.testing.assert_array_equal(large.resized(37, 50), table.resized(37, 50))
+    np.testing.assert_array_equal(large.resized(37, 50, 5, 9), table.resized(37, 50, 5, 9))
+    edges = np.array([[0, 0, 20, 30], [5, 7, 40, 41], [3, 3, 4, 4]])
+    np.testing.assert_allclose(large.crops(edges, 24), table.crops(edges, 24), rtol=1e-6)
+
+
+def test_the_cascade_finds_the_same_in_a_large_picture(
+    astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    detector, image = MtcnnDetector(), RgbImage(astronaut)
+    before = detector.detections(image, min_face_size=40)
+    monkeypatch.setattr(cascade, "MAX_TABLE_PIXELS", 1000)
+    after = detector.detections(image, min_face_size=40)
+    np.testing.assert_allclose(after.boxes, before.boxes, atol=1e-3)
+    np.testing.assert_allclose(after.landmarks, before.landmarks, atol=1e-3)

@@ -14,7 +14,9 @@ from mien.detect.mtcnn.pyramid import (
     WINDOW_PX,
     AreaTable,
     CropSource,
+    LargePicture,
     PixelCrops,
+    Pyramid,
     Scratch,
     level_size,
     pyramid_scales,
@@ -32,6 +34,7 @@ Floats = NDArray[np.float32]
 STRIDE_PX = 2
 OVERLAP_IN_SCALE = 0.5
 OVERLAP_OF_FACES = 0.7
+MAX_TABLE_PIXELS = 8_000_000
 # What runs at once is kept small enough for the processor's cache, which is up to twice as fast
 # and bounds memory: so many pixels of a level, and so many crops.
 STRIP_PIXELS = 80_000
@@ -73,14 +76,20 @@ class Cascade:
 
     def detect(self, pixels: NDArray[np.uint8], search: Search) -> Detections:
         """Return what the cascade finds in a picture."""
-        table = AreaTable(shrunk(pixels, search.shrink), self._scratch)
+        table = self._pyramid(shrunk(pixels, search.shrink))
         boxes = self.propose(table, search)
         boxes = self.refine(table, boxes, search)
         if search.shrink > 1:
             return self.output(PixelCrops(pixels), _enlarged(boxes, search.shrink), search)
         return self.output(table, boxes, search)
 
-    def propose(self, table: AreaTable, search: Search) -> Floats:
+    def _pyramid(self, pixels: NDArray[np.uint8]) -> Pyramid:
+        height, width = pixels.shape[:2]
+        if height * width > MAX_TABLE_PIXELS:
+            return LargePicture(pixels)
+        return AreaTable(pixels, self._scratch)
+
+    def propose(self, table: Pyramid, search: Search) -> Floats:
         """Return P-Net's candidates (N, 4) of all scales, corrected and squared."""
         scales = pyramid_scales(
             table.height, table.width, search.min_face_size / search.shrink, search.factor
@@ -94,7 +103,7 @@ class Cascade:
         sides = np.tile(rows[:, 2:4] - rows[:, :2], 2)
         return squared(rows[:, :4] + rows[:, 5:] * sides)
 
-    def _windows(self, table: AreaTable, scale: float) -> Floats:
+    def _windows(self, table: Pyramid, scale: float) -> Floats:
         """Return P-Net's maps (5, h, w) of one scale: the score and the correction of windows."""
         height, width = level_size(table.height, table.width, scale)
         maps = [

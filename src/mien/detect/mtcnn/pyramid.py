@@ -15,7 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["AreaTable", "CropSource", "PixelCrops", "Scratch", "level_size", "pyramid_scales"]
+__all__ = [
+    "AreaTable",
+    "CropSource",
+    "LargePicture",
+    "PixelCrops",
+    "Pyramid",
+    "Scratch",
+    "level_size",
+    "pyramid_scales",
+]
 
 Pixels = NDArray[np.float32]
 MAX_KEPT = 4 * 2_200_000
@@ -23,6 +32,7 @@ MAX_KEPT = 4 * 2_200_000
 # one of NumPy's numbers, two to three times as fast as items of 12.
 PLACES = 4
 _ITEM = np.dtype(np.complex128)
+PART_PIXELS = 2_000_000
 # Side of the window that P-Net looks at.
 WINDOW_PX = 12
 
@@ -57,6 +67,17 @@ class CropSource(Protocol):
         """Return (N, 3, size_px, size_px), 0 to 255, of whole-pixel boxes (N, 4).
 
         edges: left, top, right, bottom; inside the picture, right and bottom exclusive.
+        """
+        ...
+
+
+class Pyramid(CropSource, Protocol):
+    """A picture that is also wanted whole, at other sizes."""
+
+    def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
+        """Return rows ``first`` up to ``last`` of the whole picture at a size of height and width.
+
+        The result is (1, 3, last - first, width), 0 to 255.
         """
         ...
 
@@ -118,12 +139,18 @@ class AreaTable:
         _sum_rows(self._sums)
 
     def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
-        """Return rows ``first`` up to ``last`` of the whole picture at a size of height and width.
-
-        The result is (1, 3, last - first, width), 0 to 255.
-        """
         left, right = _windows(0, self.width, width)
         top, bottom = (edges[first:last] for edges in _windows(0, self.height, height))
+        return self.means(top, bottom, left, right)
+
+    def means(
+        self,
+        top: NDArray[np.intp],
+        bottom: NDArray[np.intp],
+        left: NDArray[np.intp],
+        right: NDArray[np.intp],
+    ) -> Pixels:
+        """Return (1, 3, a, b): means of windows with these edges, rows (a,) and columns (b,)."""
         # Only the rows of the table that these windows begin or end at.
         part = self._sums[:, top[0] : bottom[-1] + 1]
         across = part[right]
@@ -143,6 +170,45 @@ class AreaTable:
         sums -= np.take(table, left_at + bottom[:, :, None], axis=0)
         sums += np.take(table, left_at + top[:, :, None], axis=0)
         return _means(sums.transpose(0, 3, 1, 2), bottom - top, right - left)
+
+
+class LargePicture:
+    """The same answers as an AreaTable's from tables of parts, made anew for each question.
+
+    Slower, but a table takes 32 bytes a pixel while it is made: 1.6 GB for 50 megapixels.
+    """
+
+    def __init__(self, pixels: NDArray[np.uint8]) -> None:
+        self.height, self.width = pixels.shape[:2]
+        self._pixels = pixels
+
+    def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
+        left, right = _windows(0, self.width, width)
+        top, bottom = (edges[first:last] for edges in _windows(0, self.height, height))
+        # So many rows that their part of the picture stays small.
+        step = max(PART_PIXELS * height // (self.height * self.width), 1)
+        pieces = [
+            self._means(top[at : at + step], bottom[at : at + step], left, right)
+            for at in range(0, len(top), step)
+        ]
+        return np.concatenate(pieces, axis=2)
+
+    def _means(
+        self,
+        top: NDArray[np.intp],
+        bottom: NDArray[np.intp],
+        left: NDArray[np.intp],
+        right: NDArray[np.intp],
+    ) -> Pixels:
+        part = AreaTable(self._pixels[top[0] : bottom[-1]], Scratch())
+        return part.means(top - top[0], bottom - top[0], left, right)
+
+    def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
+        parts = [
+            AreaTable(self._pixels[top:bottom, left:right], Scratch()).resized(size_px, size_px)
+            for left, top, right, bottom in edges.tolist()
+        ]
+        return np.concatenate(parts)
 
 
 def _sum_rows(table: NDArray[np.uint32]) -> None:
