@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,22 +13,37 @@ from mien.errors import MienError
 from mien_train.calibrate import fit
 from mien_train.card import update_card
 from mien_train.data.fer2013 import USAGES, load_fer2013, without_duplicates_of
+from mien_train.device import DEVICES, choose_device
 from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, score
 from mien_train.export import export
-from mien_train.recipe import load_recipe, recipe_names
-from mien_train.train import InterruptedRunError, Trainer
+from mien_train.monitor import CsvLog, Monitor, ProgressLog, TensorBoardLog
+from mien_train.recipe import Recipe, load_recipe, recipe_names
+from mien_train.train import BEST_CHECKPOINT, CHECKPOINT, InterruptedRunError, Trainer
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0 when done, 1 on an error, 130 after Ctrl-C."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(words)
     try:
         arguments.run(arguments)
+    except InterruptedRunError as error:
+        again = words if "--resume" in words else [*words, "--resume"]
+        say(f"{error}; go on with:\n  mien-train {shlex.join(again)}")
+        return 130
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
     except (TrainingError, MienError) as error:
-        print(f"mien-train: {error}", file=sys.stderr)
-        return 130 if isinstance(error, InterruptedRunError) else 1
+        say(str(error))
+        return 1
     return 0
+
+
+def say(words: str) -> None:
+    """Write to people; results go to standard output."""
+    print(f"mien-train: {words}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,6 +73,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--start", type=Path, metavar="CHECKPOINT", help="begin from another run's weights"
     )
+    train.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    train.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
     train.set_defaults(run=_train)
 
     exporter = commands.add_parser("export", help="checkpoint to ONNX with its card")
@@ -82,18 +100,37 @@ def _parser() -> argparse.ArgumentParser:
 
 def _train(arguments: argparse.Namespace) -> None:
     recipe = load_recipe(arguments.recipe)
+    folder = arguments.out or Path("runs") / recipe.name
+    if not arguments.resume and (folder / CHECKPOINT).exists():
+        raise TrainingError(f"{folder} holds a run already: --resume it or choose another --out")
+    device, monitors = choose_device(arguments.device), _monitors(arguments, recipe, folder)
     data = load_fer2013(arguments.data)
     check = data.split("PublicTest")
     train = without_duplicates_of(data.split("Training"), check)
-    folder = arguments.out or Path("runs") / recipe.name
-    trainer = Trainer(recipe, train, check, folder, arguments.teacher)
+    teachers = arguments.teacher
+    trainer = Trainer(recipe, train, check, folder, teachers, device=device, monitors=monitors)
     if arguments.resume:
         trainer.resume()
-    elif trainer.checkpoint_path.exists():
-        raise TrainingError(f"{folder} holds a run already: --resume it or choose another --out")
     elif arguments.start:
         trainer.start_from(arguments.start)
+    say(f"{recipe.name}: {len(train)} faces, {recipe.epochs} epochs on {device.type}, in {folder}")
     trainer.run()
+    _say_how_it_ended(trainer)
+
+
+def _monitors(arguments: argparse.Namespace, recipe: Recipe, folder: Path) -> list[Monitor]:
+    monitors: list[Monitor] = [ProgressLog(recipe.epochs), CsvLog(folder)]
+    if arguments.tensorboard:
+        monitors.append(TensorBoardLog(folder))
+    return monitors
+
+
+def _say_how_it_ended(trainer: Trainer) -> None:
+    kept = trainer.checkpoint_path
+    if trainer.patience is not None:
+        kept = trainer.folder / BEST_CHECKPOINT
+        say(f"the best epoch was {trainer.patience.best_epoch}; {kept.name} has its weights")
+    say(f"done; next: mien-train export {kept} --out DIR")
 
 
 def _export(arguments: argparse.Namespace) -> None:
