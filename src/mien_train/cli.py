@@ -5,7 +5,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from mien.classify.onnx import load_classifier
@@ -17,8 +17,10 @@ from mien_train.device import DEVICES, choose_device
 from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, score
 from mien_train.export import export
+from mien_train.model_card import render
 from mien_train.monitor import CsvLog, Monitor, ProgressLog, TensorBoardLog
 from mien_train.recipe import Recipe, load_recipe, recipe_names
+from mien_train.report import score_lines, write_page
 from mien_train.train import BEST_CHECKPOINT, CHECKPOINT, InterruptedRunError, Trainer
 
 
@@ -92,9 +94,17 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("model", type=Path, help="ONNX file with its card beside it")
     evaluate.add_argument("--usage", choices=USAGES, default="PublicTest")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
+    evaluate.add_argument(
+        "--report", type=Path, metavar="DIR", help="write a page with tables and plots"
+    )
     evaluate.add_argument("--flip", action="store_true", help="average with the mirror image")
     evaluate.add_argument("--record", action="store_true", help="write the figures on the card")
     evaluate.set_defaults(run=_evaluate)
+
+    card = commands.add_parser("card", help="write the model card for people, as Markdown")
+    card.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    card.add_argument("--out", type=Path, required=True, metavar="FILE")
+    card.set_defaults(run=_card)
     return parser
 
 
@@ -146,40 +156,27 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     data = load_fer2013(arguments.data).split(arguments.usage)
-    scores = score(load_classifier(arguments.model), data, arguments.usage, flip=arguments.flip)
+    classifier = load_classifier(arguments.model)
+    scores = score(classifier, data, arguments.usage, flip=arguments.flip)
+    today = datetime.now(UTC).date()
     if arguments.record:
-        _record(arguments.model.parent, scores)
-    print(json.dumps(scores.to_dict()) if arguments.json else _text(scores))
+        _record(arguments.model.parent, scores, today)
+    if arguments.report:
+        say(f"see {write_page(scores, classifier.card, arguments.report, on=today)}")
+    print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(score_lines(scores)))
 
 
-def _record(folder: Path, scores: Scores) -> None:
+def _card(arguments: argparse.Namespace) -> None:
+    arguments.out.write_text(render(arguments.model), encoding="utf-8")
+    say(f"wrote {arguments.out}")
+
+
+def _record(folder: Path, scores: Scores, on: date) -> None:
     key = scores.usage.lower() + ("_flip" if scores.view != "single" else "")
     measured = {
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": on.isoformat(),
         "command": f"mien-train evaluate {folder.name}/model.onnx --data DIR --usage {scores.usage}"
         + (" --flip" if scores.view != "single" else ""),
         **scores.to_dict(),
     }
     update_card(folder, "measured", {key: {k: v for k, v in measured.items() if v is not None}})
-
-
-def _text(scores: Scores) -> str:
-    lines = [f"{scores.usage}, {scores.view} view"]
-    for name, metrics in (
-        ("the answer, six labels", scores.six),
-        ("FER+ output, majority of 8", scores.ferplus),
-        ("FER2013 output, 7 classes", scores.fer2013),
-    ):
-        if metrics is None:
-            continue
-        low, high = metrics.interval
-        lines.append(
-            f"{name}: accuracy {metrics.accuracy:.4f} ({low:.4f} to {high:.4f}), "
-            f"macro-F1 {metrics.macro_f1:.4f}, calibration error {metrics.calibration_error:.4f}, "
-            f"{metrics.faces} faces"
-        )
-        lines += [
-            f"  {label:9} recall {metrics.recall[i]:.3f}  precision {metrics.precision[i]:.3f}"
-            for i, label in enumerate(metrics.labels)
-        ]
-    return "\n".join(lines)

@@ -62,6 +62,7 @@ def export(checkpoint: Path, folder: Path) -> Path:
             "source": f"mien-train train {recipe['name']}",
             "data": "FER2013 Training with FER+ votes; research use, see the data's own terms",
         },
+        training=state.get("data"),
     )
     return path
 

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 import tomllib
 from pathlib import Path
 
@@ -51,6 +52,9 @@ def test_the_exported_model_is_one_file_with_its_card(model: Path) -> None:
     card = card_beside(model)
     card.verify()
     assert card.model["input_size_px"] == 48
+    training = tomllib.loads((model.parent / "card.toml").read_text())["training"]
+    assert training["faces"] == training["faces_with_votes"] == 48
+    assert training["labels"]["happy"] == training["labels"]["sad"] == 24
     assert sorted(p.name for p in model.parent.iterdir()) == ["card.toml", "model.onnx"]
 
 
@@ -87,8 +91,9 @@ def test_what_is_exported_is_what_was_trained(model: Path, run_folder: Path) -> 
 
 
 def test_export_refuses_a_graph_that_differs(
-    run_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_folder: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(export, "_write", lambda _, path: shutil.copy(model, path))
     monkeypatch.setattr(export, "PARITY", -1.0)
     with pytest.raises(TrainingError, match="differs from torch"):
         export.export(run_folder / "checkpoint.pt", tmp_path)
