@@ -1,22 +1,36 @@
-"""The whole way, on made-up faces: train, stop, resume, export, calibrate, evaluate, serve."""
+"""The whole way, on made-up faces: train, stop, resume, export, calibrate, evaluate, serve.
+
+``make train-smoke`` runs this file.
+"""
 
 import csv
+import io
 import json
+import os
+import re
 import shutil
+import signal
+import subprocess
+import sys
+import time
 import tomllib
 from pathlib import Path
 
+import httpx2 as httpx
 import numpy as np
 import pytest
 import torch
+from numpy.typing import NDArray
+from PIL import Image
 
 from mien.artifacts import card_beside
 from mien.classify.onnx import load_classifier
 from mien_train import cli, export
-from mien_train.data.fer2013 import load_fer2013
+from mien_train.data.fer2013 import FER2013_LABELS, load_fer2013
 from mien_train.distill import teach
 from mien_train.errors import TrainingError
 from mien_train.targets import Targets
+from mien_train.train import Trainer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
@@ -25,10 +39,20 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 def run_folder(
     fer_folder: Path, recipe_file: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Path:
+    """A run that was stopped once."""
     folder = tmp_path_factory.mktemp("run")
-    assert (
-        cli.main(["train", str(recipe_file), "--data", str(fer_folder), "--out", str(folder)]) == 0
-    )
+    train = ["train", str(recipe_file), "--data", str(fer_folder), "--out", str(folder)]
+    with pytest.MonkeyPatch.context() as patch:
+        advance = Trainer._advance
+
+        def stop_in_the_fourth_epoch(self: Trainer) -> None:
+            advance(self)
+            if self.step == 20:
+                os.kill(os.getpid(), signal.SIGINT)
+
+        patch.setattr(Trainer, "_advance", stop_in_the_fourth_epoch)
+        assert cli.main(train) == 130
+    assert cli.main([*train, "--resume"]) == 0
     return folder
 
 
@@ -76,6 +100,38 @@ def test_calibrate_evaluate_and_record(
     text = capsys.readouterr().out
     assert "PrivateTest, flip-averaged view" in text
     assert "8 faces" in text
+
+
+def test_the_model_is_served(model: Path, fer_folder: Path) -> None:
+    data = load_fer2013(fer_folder).split("PrivateTest")
+    command = [sys.executable, "-m", "mien", "serve", "--port", "0", "--model", str(model)]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert process.stderr
+        found = re.search(r"http://\S+", process.stderr.readline())
+        assert found
+        while httpx.get(f"{found.group()}/readyz", timeout=30).status_code != 200:
+            time.sleep(0.1)
+        answers = [
+            httpx.post(
+                f"{found.group()}/emotion?crop=true",
+                content=picture_of(face),
+                headers={"Content-Type": "image/png"},
+                timeout=30,
+            ).json()
+            for face in data.faces
+        ]
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    emotions = [face["emotion"] for (face,) in answers]
+    assert emotions == [FER2013_LABELS[label] for label in data.fer2013]
+
+
+def picture_of(face: NDArray[np.uint8]) -> bytes:
+    file = io.BytesIO()
+    Image.fromarray(face).save(file, "PNG")
+    return file.getvalue()
 
 
 def test_what_is_exported_is_what_was_trained(model: Path, run_folder: Path) -> None:
