@@ -16,11 +16,12 @@ REFERENCE_ENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_ENV)/.ready
 REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
 
-.PHONY: help serve test lint bench bench-detectors docs clean
+.PHONY: help serve test train-smoke lint bench bench-detectors docs clean
 
 help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
 	@echo "make test    install what the tests need; lint, then run all tests with coverage"
+	@echo "make train-smoke   train, resume, export, calibrate, evaluate and serve a tiny model on made-up faces"
 	@echo "make lint    style, types and the import rules only"
 	@echo "make bench   speed and memory against the reference pipeline (installs several GB)"
 	@echo "make bench-detectors PHOTOS=FOLDER   faces found, time and memory of each detector"
@@ -32,6 +33,9 @@ serve: $(RUN_READY)
 
 test: lint
 	$(DEV_ENV)/bin/python -m pytest --cov --cov-report=term
+
+train-smoke: $(DEV_READY)
+	$(DEV_ENV)/bin/python -m pytest tests/train/test_cycle.py --no-cov -vv
 
 lint: $(DEV_READY)
 	$(DEV_ENV)/bin/ruff check .

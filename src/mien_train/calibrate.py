@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier
-from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset
-from mien_train.evaluate import run_model
+from mien_train.data.fer2013 import FER2013_LABELS, FerDataset
+from mien_train.evaluate import run_model, truth_among
 from mien_train.metrics import measure
 
 # Few values on a coarse grid: PublicTest can't tell finer ones apart.
@@ -37,13 +37,14 @@ class Calibration:
 def fit(classifier: OnnxClassifier, data: FerDataset) -> Calibration:
     """Return the calibration for the six labels that the product shows by default.
 
-    The share is the one with the best macro-F1 against the FER+ majority: it counts rare emotions
-    like common ones, since nobody knows how often they come in users' photos. The temperature is
-    the one with the best likelihood. Source: Guo et al. 2017, arXiv 1706.04599.
+    The share is the one with the best macro-F1 against the FER+ majority, or the FER2013 label
+    without votes: it counts rare emotions like common ones, since nobody knows how often they come
+    in users' photos. The temperature is the one with the best likelihood.
+    Raises DataError if no face has one of the six labels.
+    Source: Guo et al. 2017, arXiv 1706.04599.
     """
-    wanted = [emotion.value for emotion in LabelSet.SIX.emotions]
-    position = np.array([wanted.index(n) if n in wanted else -1 for n in FERPLUS_LABELS] + [-1])
-    truth = position[data.ferplus_majority()]
+    wanted = tuple(emotion.value for emotion in LabelSet.SIX.emotions)
+    truth, _ = truth_among(wanted, data)
     outputs = run_model(classifier, data).rows(truth >= 0)
     truth = truth[truth >= 0]
 
@@ -59,7 +60,7 @@ def fit(classifier: OnnxClassifier, data: FerDataset) -> Calibration:
         trials = [Calibration(round(float(share), 2), 1.0) for share in SHARES]
         best = max(
             trials,
-            key=lambda trial: measure(six(trial).astype(np.float64), truth, tuple(wanted)).macro_f1,
+            key=lambda trial: measure(six(trial).astype(np.float64), truth, wanted).macro_f1,
         )
     trials = [replace(best, temperature=round(float(t), 4)) for t in TEMPERATURES]
     return min(trials, key=lambda trial: _loss(six(trial), truth))

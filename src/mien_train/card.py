@@ -9,10 +9,18 @@ from typing import Any
 from mien.artifacts import CARD_NAME
 
 
-def new_card(model_file: Path, *, name: str, model: dict[str, Any], about: dict[str, str]) -> None:
+def new_card(
+    model_file: Path,
+    *,
+    name: str,
+    model: dict[str, Any],
+    about: dict[str, str],
+    training: dict[str, Any] | None = None,
+) -> None:
     """Write ``card.toml`` beside a model file, with its SHA-256.
 
-    about: ``description``, ``licence``, ``source`` and ``data``, for people.
+    about: ``description``, ``licence``, ``source`` and ``data``, for people; training: what it
+    learned from, in numbers, where that is known.
     """
     digest = hashlib.sha256(model_file.read_bytes()).hexdigest()
     card = {
@@ -22,6 +30,8 @@ def new_card(model_file: Path, *, name: str, model: dict[str, Any], about: dict[
         "files": {model_file.name: digest},
         "model": model,
     }
+    if training:
+        card["training"] = training
     _write(model_file.parent / CARD_NAME, card)
 
 

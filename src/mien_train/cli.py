@@ -2,9 +2,10 @@
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 
 from mien.classify.onnx import load_classifier
@@ -12,22 +13,39 @@ from mien.errors import MienError
 from mien_train.calibrate import fit
 from mien_train.card import update_card
 from mien_train.data.fer2013 import USAGES, load_fer2013, without_duplicates_of
+from mien_train.device import DEVICES, choose_device
 from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, score
 from mien_train.export import export
-from mien_train.recipe import load_recipe, recipe_names
-from mien_train.train import InterruptedRunError, Trainer
+from mien_train.model_card import render
+from mien_train.monitor import CsvLog, Monitor, ProgressLog, TensorBoardLog
+from mien_train.recipe import Recipe, load_recipe, recipe_names
+from mien_train.report import score_lines, write_page
+from mien_train.train import BEST_CHECKPOINT, CHECKPOINT, InterruptedRunError, Trainer
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0 when done, 1 on an error, 130 after Ctrl-C."""
-    arguments = _parser().parse_args(argv)
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser().parse_args(words)
     try:
         arguments.run(arguments)
+    except InterruptedRunError as error:
+        again = words if "--resume" in words else [*words, "--resume"]
+        say(f"{error}; go on with:\n  mien-train {shlex.join(again)}")
+        return 130
+    except KeyboardInterrupt:
+        say("stopped")
+        return 130
     except (TrainingError, MienError) as error:
-        print(f"mien-train: {error}", file=sys.stderr)
-        return 130 if isinstance(error, InterruptedRunError) else 1
+        say(str(error))
+        return 1
     return 0
+
+
+def say(words: str) -> None:
+    """Write to people; results go to standard output."""
+    print(f"mien-train: {words}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -57,6 +75,8 @@ def _parser() -> argparse.ArgumentParser:
     train.add_argument(
         "--start", type=Path, metavar="CHECKPOINT", help="begin from another run's weights"
     )
+    train.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    train.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
     train.set_defaults(run=_train)
 
     importer = commands.add_parser("import", help="Keras model of the reference's shape to ONNX")
@@ -79,26 +99,53 @@ def _parser() -> argparse.ArgumentParser:
     evaluate.add_argument("model", type=Path, help="ONNX file with its card beside it")
     evaluate.add_argument("--usage", choices=USAGES, default="PublicTest")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
+    evaluate.add_argument(
+        "--report", type=Path, metavar="DIR", help="write a page with tables and plots"
+    )
     evaluate.add_argument("--flip", action="store_true", help="average with the mirror image")
     evaluate.add_argument("--record", action="store_true", help="write the figures on the card")
     evaluate.set_defaults(run=_evaluate)
+
+    card = commands.add_parser("card", help="write the model card for people, as Markdown")
+    card.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    card.add_argument("--out", type=Path, required=True, metavar="FILE")
+    card.set_defaults(run=_card)
     return parser
 
 
 def _train(arguments: argparse.Namespace) -> None:
     recipe = load_recipe(arguments.recipe)
+    folder = arguments.out or Path("runs") / recipe.name
+    if not arguments.resume and (folder / CHECKPOINT).exists():
+        raise TrainingError(f"{folder} holds a run already: --resume it or choose another --out")
+    device, monitors = choose_device(arguments.device), _monitors(arguments, recipe, folder)
     data = load_fer2013(arguments.data)
     check = data.split("PublicTest")
     train = without_duplicates_of(data.split("Training"), check)
-    folder = arguments.out or Path("runs") / recipe.name
-    trainer = Trainer(recipe, train, check, folder, arguments.teacher)
+    teachers = arguments.teacher
+    trainer = Trainer(recipe, train, check, folder, teachers, device=device, monitors=monitors)
     if arguments.resume:
         trainer.resume()
-    elif trainer.checkpoint_path.exists():
-        raise TrainingError(f"{folder} holds a run already: --resume it or choose another --out")
     elif arguments.start:
         trainer.start_from(arguments.start)
+    say(f"{recipe.name}: {len(train)} faces, {recipe.epochs} epochs on {device.type}, in {folder}")
     trainer.run()
+    _say_how_it_ended(trainer)
+
+
+def _monitors(arguments: argparse.Namespace, recipe: Recipe, folder: Path) -> list[Monitor]:
+    monitors: list[Monitor] = [ProgressLog(recipe.epochs), CsvLog(folder)]
+    if arguments.tensorboard:
+        monitors.append(TensorBoardLog(folder))
+    return monitors
+
+
+def _say_how_it_ended(trainer: Trainer) -> None:
+    kept = trainer.checkpoint_path
+    if trainer.patience is not None:
+        kept = trainer.folder / BEST_CHECKPOINT
+        say(f"the best epoch was {trainer.patience.best_epoch}; {kept.name} has its weights")
+    say(f"done; next: mien-train export {kept} --out DIR")
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -123,40 +170,27 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     data = load_fer2013(arguments.data).split(arguments.usage)
-    scores = score(load_classifier(arguments.model), data, arguments.usage, flip=arguments.flip)
+    classifier = load_classifier(arguments.model)
+    scores = score(classifier, data, arguments.usage, flip=arguments.flip)
+    today = datetime.now(UTC).date()
     if arguments.record:
-        _record(arguments.model.parent, scores)
-    print(json.dumps(scores.to_dict()) if arguments.json else _text(scores))
+        _record(arguments.model.parent, scores, today)
+    if arguments.report:
+        say(f"see {write_page(scores, classifier.card, arguments.report, on=today)}")
+    print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(score_lines(scores)))
 
 
-def _record(folder: Path, scores: Scores) -> None:
+def _card(arguments: argparse.Namespace) -> None:
+    arguments.out.write_text(render(arguments.model), encoding="utf-8")
+    say(f"wrote {arguments.out}")
+
+
+def _record(folder: Path, scores: Scores, on: date) -> None:
     key = scores.usage.lower() + ("_flip" if scores.view != "single" else "")
     measured = {
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": on.isoformat(),
         "command": f"mien-train evaluate {folder.name}/model.onnx --data DIR --usage {scores.usage}"
         + (" --flip" if scores.view != "single" else ""),
         **scores.to_dict(),
     }
     update_card(folder, "measured", {key: {k: v for k, v in measured.items() if v is not None}})
-
-
-def _text(scores: Scores) -> str:
-    lines = [f"{scores.usage}, {scores.view} view"]
-    for name, metrics in (
-        ("the answer, six labels", scores.six),
-        ("FER+ output, majority of 8", scores.ferplus),
-        ("FER2013 output, 7 classes", scores.fer2013),
-    ):
-        if metrics is None:
-            continue
-        low, high = metrics.interval
-        lines.append(
-            f"{name}: accuracy {metrics.accuracy:.4f} ({low:.4f} to {high:.4f}), "
-            f"macro-F1 {metrics.macro_f1:.4f}, calibration error {metrics.calibration_error:.4f}, "
-            f"{metrics.faces} faces"
-        )
-        lines += [
-            f"  {label:9} recall {metrics.recall[i]:.3f}  precision {metrics.precision[i]:.3f}"
-            for i, label in enumerate(metrics.labels)
-        ]
-    return "\n".join(lines)

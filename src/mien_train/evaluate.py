@@ -11,9 +11,12 @@ from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier, log_softmax
 from mien.types import RgbImage
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset
+from mien_train.errors import DataError
 from mien_train.metrics import Metrics, measure
 
 BATCH = 256
+FERPLUS_TRUTH = "FER+ majority"
+FER2013_TRUTH = "FER2013 label"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,15 +45,17 @@ class Outputs:
 class Scores:
     """The figures of one model on one usage and one view.
 
-    six: the product's answer, against the FER+ majority where that is one of the six;
-    ferplus: the FER+ output alone, 8 classes, against the FER+ majority;
-    fer2013: the FER2013 output alone, 7 classes, against the original labels.
+    view: ``single`` or ``flip-averaged``;
+    six: the product's answer, against ``six_truth`` where that is one of the six;
+    ferplus: the FER+ output alone, 8 classes, against the FER+ majority; None without votes;
+    fer2013: the FER2013 output alone, 7 classes, against the original labels; None without one.
     """
 
     usage: str
     view: str
+    six_truth: str
     six: Metrics
-    ferplus: Metrics
+    ferplus: Metrics | None
     fer2013: Metrics | None
 
     def to_dict(self) -> dict[str, Any]:
@@ -58,8 +63,9 @@ class Scores:
         return {
             "usage": self.usage,
             "view": self.view,
+            "six_truth": self.six_truth,
             "six": self.six.to_dict(),
-            "ferplus": self.ferplus.to_dict(),
+            "ferplus": None if self.ferplus is None else self.ferplus.to_dict(),
             "fer2013": None if self.fer2013 is None else self.fer2013.to_dict(),
         }
 
@@ -78,36 +84,61 @@ def run_model(classifier: OnnxClassifier, data: FerDataset, *, flip: bool = Fals
     return Outputs(ferplus=heads[0], fer2013=heads[1] if len(heads) > 1 else None)
 
 
+def truth_among(labels: tuple[str, ...], data: FerDataset) -> tuple[NDArray[np.int64], str]:
+    """Return each face's true label (N,) as an index into ``labels``, and what says so.
+
+    -1 is any other label. The FER+ majority says it, or the FER2013 label where no face has one.
+    Raises DataError if no face has one of the labels.
+    """
+    majority, source = data.ferplus_majority(), FERPLUS_TRUTH
+    truth = _positions(FERPLUS_LABELS, labels)[majority]
+    if not (majority >= 0).any():
+        truth, source = _positions(FER2013_LABELS, labels)[data.fer2013], FER2013_TRUTH
+    if not (truth >= 0).any():
+        raise DataError(f"no face's {source} is one of {', '.join(labels)}")
+    return truth, source
+
+
 def score(
     classifier: OnnxClassifier, data: FerDataset, usage: str, *, flip: bool = False
 ) -> Scores:
-    """Return the figures on ``data``."""
+    """Return the figures on ``data``.
+
+    Raises DataError if no face has one of the six labels.
+    """
     outputs = run_model(classifier, data, flip=flip)
-    majority = data.ferplus_majority()
+    six, six_truth = _product(outputs.product(classifier), classifier, LabelSet.SIX, data)
+    ferplus, ferplus_truth = _product(shares(outputs.ferplus), classifier, LabelSet.EIGHT, data)
+    fer2013 = outputs.fer2013
     return Scores(
         usage=usage,
         view="flip-averaged" if flip else "single",
-        six=_against(outputs.product(classifier), classifier, LabelSet.SIX, majority),
-        ferplus=_against(shares(outputs.ferplus), classifier, LabelSet.EIGHT, majority),
+        six_truth=six_truth,
+        six=six,
+        ferplus=ferplus if ferplus_truth == FERPLUS_TRUTH else None,
         fer2013=None
-        if outputs.fer2013 is None
-        else measure(shares(outputs.fer2013).astype(np.float64), data.fer2013, FER2013_LABELS),
+        if fer2013 is None
+        else measure(shares(fer2013).astype(np.float64), data.fer2013, FER2013_LABELS),
     )
 
 
-def _against(
+def _product(
     probabilities: NDArray[np.float32],
     classifier: OnnxClassifier,
     wanted: LabelSet,
-    majority: NDArray[np.int64],
-) -> Metrics:
-    """Measure on the faces whose majority is one of the wanted labels."""
+    data: FerDataset,
+) -> tuple[Metrics, str]:
+    """Measure on the faces whose true label is one of the wanted; say what says so."""
     names = tuple(emotion.value for emotion in wanted.emotions)
-    position = np.array([names.index(n) if n in names else -1 for n in FERPLUS_LABELS] + [-1])
-    truth = position[majority]
+    truth, source = truth_among(names, data)
     counted = truth >= 0
     columns = narrow(probabilities[counted], classifier.labels, wanted.emotions)
-    return measure(columns.astype(np.float64), truth[counted], names)
+    return measure(columns.astype(np.float64), truth[counted], names), source
+
+
+def _positions(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]:
+    """Return where each label stands among the wanted; -1 at its end answers for index -1."""
+    return np.array([wanted.index(name) if name in wanted else -1 for name in labels] + [-1])
 
 
 def _crops(faces: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ from torch.nn import functional
 
 from mien.runtime.ort import OrtSession
 from mien_train.card import new_card
+from mien_train.checkpoint import read_checkpoint
 from mien_train.data.fer2013 import FERPLUS_LABELS, SIDE
 from mien_train.errors import TrainingError
 from mien_train.models import Classifier
@@ -38,7 +39,7 @@ def export(checkpoint: Path, folder: Path) -> Path:
 
     Raises TrainingError if ONNX Runtime and torch disagree by more than 1e-4.
     """
-    state = torch.load(checkpoint, map_location="cpu", weights_only=True)
+    state = read_checkpoint(checkpoint)
     recipe = state["recipe"]
     classifier = Classifier(recipe["backbone"])
     classifier.load_state_dict(state["average"])
@@ -61,6 +62,7 @@ def export(checkpoint: Path, folder: Path) -> Path:
             "source": f"mien-train train {recipe['name']}",
             "data": "FER2013 Training with FER+ votes; research use, see the data's own terms",
         },
+        training=state.get("data"),
     )
     return path
 

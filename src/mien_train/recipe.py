@@ -10,6 +10,8 @@ from mien_train.data.augment import Augmentation
 from mien_train.errors import RecipeError
 
 T = TypeVar("T")
+# The figures that early stopping may watch, as the log names them.
+WATCHED = ("ferplus_accuracy", "fer2013_accuracy", "validation_loss")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,6 +26,25 @@ class Phase:
     epochs: int
     rate: float
     warmup_epochs: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EarlyStopping:
+    """When to stop before the end, and to keep the best epoch too.
+
+    patience: epochs without an improvement of ``metric`` by more than ``min_delta``; metric: one
+    of ``WATCHED``, measured on PublicTest after every epoch.
+    """
+
+    patience: int
+    min_delta: float = 0.0
+    metric: str = "ferplus_accuracy"
+
+    def __post_init__(self) -> None:
+        if self.patience < 1 or self.min_delta < 0:
+            raise ValueError("early_stopping: patience must be 1 or more, min_delta 0 or more")
+        if self.metric not in WATCHED:
+            raise ValueError(f"early_stopping: metric must be one of {', '.join(WATCHED)}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +67,7 @@ class Recipe:
     ema: float = 0.999
     seed: int = 42
     augmentation: Augmentation = field(default_factory=Augmentation)
+    early_stopping: EarlyStopping | None = None
 
     @property
     def epochs(self) -> int:
@@ -86,6 +108,8 @@ def _parse(text: str, name: str) -> Recipe:
     augmentation = _build(Augmentation, table.pop("augmentation", {}), name)
     if not phases:
         raise RecipeError(f"{name}: no [[phases]]")
+    if "early_stopping" in table:
+        table["early_stopping"] = _build(EarlyStopping, table["early_stopping"], name)
     rest = {"name": name, "phases": phases, "augmentation": augmentation, **table}
     return _build(Recipe, rest, name)
 
@@ -96,5 +120,5 @@ def _build(kind: type[T], table: dict[str, Any], name: str) -> T:
         raise RecipeError(f"{name}: unknown keys {sorted(unknown)} for {kind.__name__.lower()}")
     try:
         return kind(**table)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise RecipeError(f"{name}: {error}") from error

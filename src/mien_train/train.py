@@ -1,60 +1,40 @@
 """The training loop: one recipe, checkpoints that resume to the same result, logs."""
 
-import csv
+import hashlib
 import math
-import signal
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
-from pickle import UnpicklingError
-from types import FrameType
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
+from mien_train.checkpoint import read_checkpoint, write_checkpoint
 from mien_train.data.augment import augment, mixup
-from mien_train.data.fer2013 import FerDataset
+from mien_train.data.fer2013 import FER2013_LABELS, FerDataset
+from mien_train.device import random_state, repeat_exactly, set_random_state
 from mien_train.distill import teach
+from mien_train.early_stopping import Patience
 from mien_train.errors import TrainingError
+from mien_train.interrupt import stop_asked
 from mien_train.models import Classifier, build_classifier
+from mien_train.monitor import EpochReport, Monitor, StepReport
 from mien_train.recipe import Phase, Recipe
+from mien_train.targets import Targets
+from mien_train.validation import validate
 
-CHECKPOINT_EVERY_S = 240.0
-LOG_COLUMNS = ("epoch", "size_px", "loss", "ferplus_accuracy", "fer2013_accuracy", "seconds")
+__all__ = ["InterruptedRunError", "Trainer"]
+
+CHECKPOINT = "checkpoint.pt"
+BEST_CHECKPOINT = "best.pt"
+# Validation at an epoch's end may come on top, and together they stay well under five minutes.
+CHECKPOINT_EVERY_S = 120.0
 
 
 class InterruptedRunError(TrainingError):
     """Ctrl-C was pressed and the checkpoint is saved."""
-
-
-@dataclass(frozen=True, slots=True)
-class Targets:
-    """Training rows as tensors: faces (N, 48, 48) uint8, ferplus (N, 8), fer2013 (N, 7)."""
-
-    faces: Tensor
-    ferplus: Tensor
-    fer2013: Tensor
-
-    @classmethod
-    def of(cls, data: FerDataset, label_smoothing: float) -> "Targets":
-        hard = functional.one_hot(torch.from_numpy(data.fer2013), 7).float()
-        return cls(
-            torch.from_numpy(data.faces),
-            torch.from_numpy(data.ferplus_distribution()),
-            hard * (1 - label_smoothing) + label_smoothing / 7,
-        )
-
-    def taught(self, ferplus: Tensor, fer2013: Tensor, share: float) -> "Targets":
-        """Return targets of which a share comes from teachers' probabilities."""
-        # Also where a face has no emotion votes at all: there the teachers' are the only ones.
-        return Targets(
-            self.faces, self.ferplus.lerp(ferplus, share), self.fer2013.lerp(fer2013, share)
-        )
 
 
 class Trainer:
@@ -67,75 +47,133 @@ class Trainer:
         check: FerDataset,
         folder: Path,
         teachers: Sequence[Path] = (),
+        *,
+        device: torch.device | None = None,
+        monitors: Sequence[Monitor] = (),
     ) -> None:
         if bool(teachers) != (recipe.teacher_share > 0):
             raise TrainingError(
                 f"recipe {recipe.name}: teacher_share is {recipe.teacher_share} "
                 f"and {len(teachers)} teachers are given"
             )
+        if len(train) < recipe.batch:
+            raise TrainingError(f"{len(train)} training faces are less than one batch")
+        self.device = device or torch.device("cpu")
+        repeat_exactly(self.device)
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder = recipe, folder
-        self.targets = Targets.of(train, recipe.label_smoothing)
+        targets = Targets.of(train, recipe.label_smoothing)
         if teachers:
             ferplus, fer2013 = map(torch.from_numpy, teach(teachers, train))
-            self.targets = self.targets.taught(ferplus, fer2013, recipe.teacher_share)
-        self.check = check
+            targets = targets.taught(ferplus, fer2013, recipe.teacher_share)
+        self.targets = targets.to(self.device)
+        self.check, self.check_targets = check, Targets.of(check, 0.0).to(self.device)
+        self.about_data = _about(train, teachers)
+        # Its accuracy is shown: the output that has something to learn from.
+        self.shown_head = 0 if bool(targets.ferplus.any()) else 1
         self.model = build_classifier(recipe.backbone, recipe.dropout, recipe.drop_path)
         self.average = Classifier(recipe.backbone)
         self.average.load_state_dict(self.model.state_dict())
         self.average.eval()
+        self.model.to(self.device)
+        self.average.to(self.device)
         self.optimizer = torch.optim.AdamW(_groups(self.model, recipe.weight_decay), fused=True)
         self.generator = torch.Generator().manual_seed(recipe.seed)
+        self.monitors = monitors
+        self.patience = Patience(recipe.early_stopping) if recipe.early_stopping else None
         self.step = 0
         self.order = self._shuffle()
         self.loss = 0.0
+        self.accuracy = 0.0
         self.seconds = 0.0
 
     @property
     def checkpoint_path(self) -> Path:
-        return self.folder / "checkpoint.pt"
+        return self.folder / CHECKPOINT
 
     @property
     def steps_per_epoch(self) -> int:
         return len(self.targets.faces) // self.recipe.batch
 
+    @property
+    def is_done(self) -> bool:
+        """Whether the recipe is through, or early stopping has ended it."""
+        through = self.step >= self.recipe.epochs * self.steps_per_epoch
+        return through or (self.patience is not None and self.patience.is_over)
+
     def run(self) -> None:
         """Train to the end of the recipe; after Ctrl-C save and raise InterruptedRunError."""
-        self.folder.mkdir(parents=True, exist_ok=True)
+        for monitor in self.monitors:
+            monitor.begin(self._report())
+        try:
+            with stop_asked() as stop:
+                self._run(stop)
+        finally:
+            for monitor in self.monitors:
+                monitor.end()
+
+    def _run(self, stop: Callable[[], bool]) -> None:
         saved_at = time.monotonic()
-        with _stop_asked() as stop:
-            while self.step < self.recipe.epochs * self.steps_per_epoch:
-                self._advance()
-                if self.step % self.steps_per_epoch == 0:
-                    self._end_epoch()
-                if stop() or time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
-                    self.save()
-                    saved_at = time.monotonic()
-                if stop():
-                    raise InterruptedRunError("stopped; --resume goes on from here")
+        while not self.is_done:
+            self._advance()
+            for monitor in self.monitors:
+                monitor.step(self._report())
+            if self.step % self.steps_per_epoch == 0:
+                self._end_epoch()
+            if stop() or time.monotonic() - saved_at > CHECKPOINT_EVERY_S:
+                self.save()
+                saved_at = time.monotonic()
+            if stop() and not self.is_done:
+                raise InterruptedRunError(
+                    f"stopped after step {self.step}, saved in {self.checkpoint_path}"
+                )
         self.save()
 
     def _advance(self) -> None:
         started = time.monotonic()
-        phase, rate = self._schedule()
-        place = self.step % self.steps_per_epoch * self.recipe.batch
-        rows = self.order[place : place + self.recipe.batch]
-        faces = self.targets.faces[rows].unsqueeze(1).float() / 255
-        faces = augment(faces, phase.size_px, self.recipe.augmentation, self.generator)
-        targets = [self.targets.ferplus[rows], self.targets.fer2013[rows]]
-        faces, targets = mixup(faces, targets, self.recipe.augmentation.mixup, self.generator)
+        rate = self.schedule()[1]
+        faces, targets = self.next_batch()
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
         self.optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(self.model(faces.to(memory_format=torch.channels_last)), targets)
+        logits = self.model(faces.to(memory_format=torch.channels_last))
+        loss = self._loss(logits, targets)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimizer.step()
         self.step += 1
         self._update_average()
-        self.loss += (float(loss.detach()) - self.loss) * max(0.01, 1 / self.step)
+        self._note(float(loss.detach()), logits[self.shown_head], targets[self.shown_head])
         self.seconds += time.monotonic() - started
+
+    def next_batch(self) -> tuple[Tensor, list[Tensor]]:
+        """Return this step's augmented faces (N, 1, S, S) and the targets of both heads.
+
+        The whole batch is changed at once, on the training device: no worker processes, and
+        every core that torch has.
+        """
+        phase = self.schedule()[0]
+        place = self.step % self.steps_per_epoch * self.recipe.batch
+        rows = self.order[place : place + self.recipe.batch].to(self.device)
+        faces = self.targets.faces[rows].unsqueeze(1).float() / 255
+        faces = augment(faces, phase.size_px, self.recipe.augmentation, self.generator)
+        targets = [self.targets.ferplus[rows], self.targets.fer2013[rows]]
+        return mixup(faces, targets, self.recipe.augmentation.mixup, self.generator)
+
+    @torch.no_grad()
+    def _note(self, loss: float, logits: Tensor, targets: Tensor) -> None:
+        """Smooth the figures that are shown. Raises TrainingError if training has diverged."""
+        if not math.isfinite(loss):
+            raise TrainingError(
+                f"the loss is {loss} after step {self.step}: try a smaller rate in the recipe"
+            )
+        weight = max(0.01, 1 / self.step)
+        self.loss += (loss - self.loss) * weight
+        known = targets.sum(dim=1) > 0
+        right = (logits.argmax(dim=1) == targets.argmax(dim=1)) & known
+        share = float(right.sum()) / max(1, int(known.sum()))
+        self.accuracy += (share - self.accuracy) * weight
 
     def _loss(self, logits: tuple[Tensor, Tensor], targets: list[Tensor]) -> Tensor:
         """Cross-entropy of both heads; a face without emotion votes adds nothing to FER+'s."""
@@ -145,7 +183,7 @@ class Trainer:
         )
         return ferplus + self.recipe.fer2013_weight * fer2013
 
-    def _schedule(self) -> tuple[Phase, float]:
+    def schedule(self) -> tuple[Phase, float]:
         """Return the phase of this step and its learning rate: linear rise, cosine fall."""
         step = self.step
         for phase in self.recipe.phases:
@@ -174,19 +212,40 @@ class Trainer:
         return torch.randperm(len(self.targets.faces), generator=self.generator)
 
     def _end_epoch(self) -> None:
-        phase = self._phase_of(self.step - 1)
-        ferplus, fer2013 = accuracies(self.average, self.check, phase.size_px)
-        values = (
-            self.step // self.steps_per_epoch,
-            phase.size_px,
-            round(self.loss, 4),
-            round(ferplus, 4),
-            round(fer2013, 4),
-            round(self.seconds),
-        )
-        _append(self.folder / "log.csv", values)
-        print(dict(zip(LOG_COLUMNS, values, strict=True)), flush=True)
+        report = self._validated()
+        for monitor in self.monitors:
+            monitor.epoch(report)
         self.order = self._shuffle()
+        if self.patience is not None and self.patience.improved(report):
+            self.save(BEST_CHECKPOINT)
+
+    def _validated(self) -> EpochReport:
+        phase = self._phase_of(self.step - 1)
+        loss, ferplus, fer2013 = validate(
+            self.average, self.check, self.check_targets, phase.size_px, self._loss
+        )
+        return EpochReport(
+            epoch=self.step // self.steps_per_epoch,
+            step=self.step,
+            size_px=phase.size_px,
+            loss=self.loss,
+            accuracy=self.accuracy,
+            validation_loss=loss,
+            ferplus_accuracy=ferplus,
+            fer2013_accuracy=fer2013,
+            rate=float(self.optimizer.param_groups[0]["lr"]),
+            seconds=self.seconds,
+        )
+
+    def _report(self) -> StepReport:
+        return StepReport(
+            step=self.step,
+            steps=self.recipe.epochs * self.steps_per_epoch,
+            epoch=self.step // self.steps_per_epoch,
+            loss=self.loss,
+            accuracy=self.accuracy,
+            rate=float(self.optimizer.param_groups[0]["lr"]),
+        )
 
     def _phase_of(self, step: int) -> Phase:
         for phase in self.recipe.phases:
@@ -195,10 +254,11 @@ class Trainer:
                 return phase
         return self.recipe.phases[-1]
 
-    def save(self) -> None:
-        """Write the checkpoint in one move, so that a kill never leaves half a file."""
+    def save(self, name: str = CHECKPOINT) -> None:
+        """Write a checkpoint into the folder. Raises TrainingError if that fails."""
         state = {
             "recipe": asdict(self.recipe),
+            "data": self.about_data,
             "size_px": self._phase_of(max(0, self.step - 1)).size_px,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
@@ -206,13 +266,13 @@ class Trainer:
             "step": self.step,
             "order": self.order,
             "loss": self.loss,
+            "accuracy": self.accuracy,
             "seconds": self.seconds,
             "generator": self.generator.get_state(),
-            "random": torch.get_rng_state(),
+            "random": random_state(self.device),
+            "patience": self.patience.state() if self.patience else None,
         }
-        partial = self.checkpoint_path.with_suffix(".partial")
-        torch.save(state, partial)
-        partial.replace(self.checkpoint_path)
+        write_checkpoint(self.folder / name, state)
 
     def start_from(self, checkpoint: Path) -> None:
         """Begin with the averaged weights of another run instead of ImageNet's.
@@ -220,43 +280,63 @@ class Trainer:
         Raises TrainingError if it is no checkpoint of the same network.
         """
         try:
-            weights = torch.load(checkpoint, weights_only=True)["average"]
+            weights = read_checkpoint(checkpoint)["average"]
             self.model.load_state_dict(weights)
-        except (OSError, RuntimeError, LookupError, TypeError, UnpicklingError) as error:
+        except RuntimeError as error:
             raise TrainingError(
                 f"{checkpoint}: not a checkpoint of {self.recipe.backbone}"
             ) from error
         self.average.load_state_dict(weights)
 
     def resume(self) -> None:
-        """Go on from the checkpoint in the folder. Raises TrainingError if there is none."""
-        if not self.checkpoint_path.exists():
-            raise TrainingError(f"{self.folder}: no checkpoint to go on from")
-        state = torch.load(self.checkpoint_path, weights_only=True)
+        """Go on from the checkpoint in the folder.
+
+        Raises TrainingError if there is none, or it was made with another recipe, other data or
+        other teachers.
+        """
+        state = read_checkpoint(self.checkpoint_path)
+        self._compare(state)
         self.model.load_state_dict(state["model"])
         self.average.load_state_dict(state["average"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.step, self.order = state["step"], state["order"]
-        self.loss, self.seconds = state["loss"], state["seconds"]
+        self.loss, self.accuracy = state["loss"], state["accuracy"]
+        self.seconds = state["seconds"]
         self.generator.set_state(state["generator"])
-        torch.set_rng_state(state["random"])
+        set_random_state(self.device, state["random"])
+        if self.patience is not None:
+            self.patience.restore(state["patience"])
+
+    def _compare(self, state: dict[str, Any]) -> None:
+        """Refuse a checkpoint that this run would not have come to."""
+        recipe = asdict(self.recipe)
+        changed = [k for k, v in state["recipe"].items() if k != "name" and recipe.get(k) != v]
+        if changed:
+            raise TrainingError(
+                f"{self.folder} was begun with another {', '.join(changed)} in the recipe: "
+                "--resume with that, or choose another --out"
+            )
+        if state["data"] != self.about_data:
+            raise TrainingError(
+                f"{self.folder} was begun with other faces, labels or teachers: "
+                "--resume with those, or choose another --out"
+            )
 
 
-@torch.no_grad()
-def accuracies(model: Classifier, data: FerDataset, size_px: int) -> tuple[float, float]:
-    """Return FER+ majority and FER2013 accuracy, single view, by plain bilinear enlargement."""
-    ferplus, fer2013 = [], []
-    for faces in torch.split(torch.from_numpy(data.faces), 256):
-        crops = functional.interpolate(
-            faces.unsqueeze(1).float() / 255, size=(size_px, size_px), mode="bilinear"
-        )
-        logits = model(crops.to(memory_format=torch.channels_last))
-        ferplus.append(logits[0].argmax(1).numpy())
-        fer2013.append(logits[1].argmax(1).numpy())
-    majority = data.ferplus_majority()
-    counted = majority >= 0
-    right = np.concatenate(ferplus)[counted] == majority[counted]
-    return float(right.mean()), float((np.concatenate(fer2013) == data.fer2013).mean())
+def _about(data: FerDataset, teachers: Sequence[Path]) -> dict[str, Any]:
+    """Return what is kept of the training data: how much of what, and digests to know it by."""
+    digest = hashlib.sha256()
+    for array in (data.faces, data.fer2013, data.votes):
+        digest.update(array.tobytes())
+    return {
+        "faces": len(data),
+        "faces_with_votes": int((data.ferplus_distribution().sum(axis=1) > 0).sum()),
+        "labels": {
+            label: int((data.fer2013 == index).sum()) for index, label in enumerate(FER2013_LABELS)
+        },
+        "sha256": digest.hexdigest(),
+        "teachers": [hashlib.sha256(path.read_bytes()).hexdigest() for path in teachers],
+    }
 
 
 def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
@@ -267,28 +347,3 @@ def _groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
         {"params": decayed, "weight_decay": weight_decay},
         {"params": plain, "weight_decay": 0.0},
     ]
-
-
-def _append(path: Path, values: tuple[object, ...]) -> None:
-    new = not path.exists()
-    with path.open("a", newline="") as file:
-        writer = csv.writer(file)
-        if new:
-            writer.writerow(LOG_COLUMNS)
-        writer.writerow(values)
-
-
-@contextmanager
-def _stop_asked() -> Iterator[Any]:
-    """Turn the first Ctrl-C or SIGTERM into a flag, read between steps."""
-    asked: list[int] = []
-
-    def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
-
-    previous = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield lambda: bool(asked)
-    finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)

@@ -1,10 +1,12 @@
 """Made-up faces: two kinds that a network tells apart in a few steps, in FER2013's columns."""
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from mien_train.data.fer2013 import FERPLUS_COLUMNS
@@ -32,6 +34,15 @@ def write_rows(path: Path, header: list[str], rows: list[list[object]]) -> None:
         writer = csv.writer(file)
         writer.writerow(header)
         writer.writerows(rows)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> Iterator[None]:
+    """These networks are too small for more, and threads that wait for each other only lose."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -69,12 +80,12 @@ def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         label_smoothing = 0.0
         [[phases]]
         size_px = 48
-        epochs = 24
-        rate = 2e-3
+        epochs = 10
+        rate = 4e-3
         [[phases]]
         size_px = 64
-        epochs = 6
-        rate = 1e-3
+        epochs = 3
+        rate = 2e-3
         [augmentation]
         mixup = 0.1
         blur_rate = 0.2

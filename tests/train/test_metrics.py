@@ -1,7 +1,9 @@
+import math
+
 import numpy as np
 import pytest
 
-from mien_train.metrics import calibration_error, measure
+from mien_train.metrics import measure, reliability
 
 LABELS = ("a", "b", "c")
 
@@ -10,7 +12,9 @@ def test_a_perfect_answer() -> None:
     metrics = measure(np.eye(3)[[0, 1, 2, 1]], np.array([0, 1, 2, 1]), LABELS)
     assert metrics.accuracy == metrics.macro_f1 == 1
     assert metrics.calibration_error == metrics.log_likelihood == 0
-    assert metrics.interval == (1, 1)
+    assert metrics.accuracy_interval == (1, 1)
+    assert metrics.recall_intervals == ((1, 1),) * 3
+    assert metrics.top_confusions() == []
 
 
 def test_figures_of_a_worked_example() -> None:
@@ -27,8 +31,14 @@ def test_figures_of_a_worked_example() -> None:
         "faces": 2,
         "precision": 1.0,
         "recall": 0.5,
+        "recall_interval": [0.0, 1.0],
         "f1": 0.6667,
     }
+    (mistake,) = metrics.top_confusions()
+    assert (mistake.truth, mistake.answer, mistake.faces, mistake.share) == ("b", "a", 1, 0.5)
+    assert metrics.above(0.75) == (0.5, 1.0)
+    assert metrics.above(0.5) == (1.0, 0.75)
+    assert math.isnan(metrics.above(0.9)[1])
 
 
 @pytest.mark.parametrize(
@@ -36,4 +46,36 @@ def test_figures_of_a_worked_example() -> None:
     [([1.0, 1.0], [True, False], 0.5), ([0.5, 0.5], [True, False], 0.0), ([0.9], [False], 0.9)],
 )
 def test_calibration_error(confidence: list[float], right: list[bool], error: float) -> None:
-    assert calibration_error(np.array(confidence), np.array(right)) == pytest.approx(error)
+    assert reliability(np.array(confidence), np.array(right)).error == pytest.approx(error)
+
+
+def test_a_class_without_faces_says_nothing_of_its_recall() -> None:
+    metrics = measure(np.eye(3)[[0, 1, 1]], np.array([0, 1, 1]), LABELS)
+    assert metrics.recall_intervals == ((1, 1), (1, 1), (0, 1))
+
+
+def test_bins_hold_every_answer_once() -> None:
+    bins = reliability(np.array([0.0, 0.05, 0.5, 0.99, 1.0]), np.array([0, 1, 1, 1, 0], dtype=bool))
+    assert bins.counts.sum() == 5
+    assert bins.counts[0] == 2
+    assert bins.counts[-1] == 2, "one belongs to the last bin"
+    np.testing.assert_allclose(bins.accuracy[[0, 7, 14]], [0.5, 1, 0.5])
+    assert bins.confidence[1] == bins.accuracy[1] == 0, "an empty bin"
+
+
+def test_intervals_are_those_of_drawing_faces_again() -> None:
+    """Against the plain bootstrap, face by face."""
+    random = np.random.default_rng(3)
+    truth = random.integers(0, 3, 400)
+    probabilities = np.eye(3)[np.where(random.random(400) < 0.7, truth, 0)] * 0.8 + 0.2 / 3
+    metrics = measure(probabilities, truth, LABELS)
+    again = [
+        measure(probabilities[rows], truth[rows], LABELS)
+        for rows in random.integers(0, 400, (150, 400))
+    ]
+    for interval, values in (
+        (metrics.accuracy_interval, [m.accuracy for m in again]),
+        (metrics.macro_f1_interval, [m.macro_f1 for m in again]),
+        (metrics.recall_intervals[1], [m.recall[1] for m in again]),
+    ):
+        np.testing.assert_allclose(interval, np.percentile(values, [2.5, 97.5]), atol=0.02)

@@ -4,7 +4,9 @@ import pytest
 
 from mien_train.errors import RecipeError, TrainingError
 from mien_train.models import build_classifier
-from mien_train.recipe import load_recipe, recipe_names
+from mien_train.recipe import EarlyStopping, load_recipe, recipe_names
+
+PLAIN = "backbone='x'\n[[phases]]\nsize_px=48\nepochs=1\nrate=1e-3\n"
 
 
 @pytest.mark.parametrize("name", recipe_names())
@@ -22,6 +24,11 @@ def test_every_shipped_recipe_parses(name: str) -> None:
         ("backbone='x'\n[[phases]]\nsize=48", "unknown keys"),
         ("backbone='x'\ncolour='red'\n[[phases]]\nsize_px=48\nepochs=1\nrate=1e-3", "unknown keys"),
         ("backbone = ", "not valid TOML"),
+        (PLAIN + "[early_stopping]", "patience"),
+        (PLAIN + "[early_stopping]\npatience=0", "patience must be 1 or more"),
+        (PLAIN + "[early_stopping]\npatience=1\nmin_delta=-1", "min_delta 0 or more"),
+        (PLAIN + "[early_stopping]\npatience=1\nmetric='loss'", "one of ferplus_accuracy"),
+        (PLAIN + "[early_stopping]\nepochs=1", "unknown keys"),
     ],
 )
 def test_a_wrong_recipe_says_what(tmp_path: Path, text: str, words: str) -> None:
@@ -29,6 +36,12 @@ def test_a_wrong_recipe_says_what(tmp_path: Path, text: str, words: str) -> None
     path.write_text(text)
     with pytest.raises(RecipeError, match=words):
         load_recipe(str(path))
+
+
+def test_early_stopping_is_a_table_of_its_own(tmp_path: Path) -> None:
+    path = tmp_path / "patient.toml"
+    path.write_text(PLAIN + "[early_stopping]\npatience = 3\nmin_delta = 0.001")
+    assert load_recipe(str(path)).early_stopping == EarlyStopping(patience=3, min_delta=0.001)
 
 
 def test_unknown_names_list_the_known() -> None:

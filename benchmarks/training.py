@@ -1,0 +1,105 @@
+"""Where a training step's time goes: making the batch, or the network.
+
+    python -m benchmarks.training [RECIPE] [--steps N] [--device cpu|cuda|mps|auto]
+
+Trains on noise, so no data is needed. A step on an accelerator is timed as the loop runs it: the
+loss is read back in every step, so the clock never runs ahead of the device.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from mien_train.data.fer2013 import SIDE, FerDataset
+from mien_train.device import DEVICES, choose_device
+from mien_train.monitor import EpochReport, StepReport
+from mien_train.recipe import Recipe, load_recipe
+from mien_train.train import Trainer
+
+WARM_UP = 3
+
+
+def noise(faces: int) -> FerDataset:
+    """Return faces of noise with labels and votes by chance."""
+    random = np.random.default_rng(1)
+    return FerDataset(
+        faces=random.integers(0, 256, (faces, SIDE, SIDE), dtype=np.uint8),
+        fer2013=random.integers(0, 7, faces),
+        votes=random.multinomial(10, [0.1] * 10, faces).astype(np.int64),
+        usage=np.full(faces, "Training"),
+    )
+
+
+class Stopwatch:
+    """A monitor that keeps the seconds of every step, and of its batch."""
+
+    def __init__(self) -> None:
+        self.steps: list[float] = []
+        self.batches: list[float] = []
+        self._at = 0.0
+
+    def begin(self, report: StepReport) -> None:
+        self._at = time.perf_counter()
+
+    def step(self, report: StepReport) -> None:
+        now = time.perf_counter()
+        self.steps.append(now - self._at)
+        self._at = time.perf_counter()
+
+    def epoch(self, report: EpochReport) -> None:
+        self._at = time.perf_counter()
+
+    def end(self) -> None:
+        pass
+
+    def timed(self, make_batch: Callable[[], object]) -> Callable[[], object]:
+        """Return the same function, timed."""
+
+        def run() -> object:
+            started = time.perf_counter()
+            batch = make_batch()
+            self.batches.append(time.perf_counter() - started)
+            return batch
+
+        return run
+
+
+def measure(recipe: Recipe, steps: int, device: torch.device) -> Stopwatch:
+    """Train ``steps`` steps of a recipe's only phase."""
+    data = noise(recipe.batch * (steps + WARM_UP))
+    watch = Stopwatch()
+    with tempfile.TemporaryDirectory() as folder:
+        check = data.rows(np.arange(1))
+        trainer = Trainer(recipe, data, check, Path(folder), device=device, monitors=[watch])
+        trainer.next_batch = watch.timed(trainer.next_batch)  # type: ignore[method-assign, assignment]
+        trainer.run()
+    return watch
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("recipe", nargs="?", default="lite0-ferplus")
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--device", choices=DEVICES, default="auto")
+    arguments = parser.parse_args()
+    recipe, device = load_recipe(arguments.recipe), choose_device(arguments.device)
+    print(f"{recipe.name}, batch {recipe.batch}, {device.type}, {torch.get_num_threads()} threads")
+    for phase in recipe.phases:
+        only = replace(recipe, phases=(replace(phase, epochs=1),), early_stopping=None)
+        watch = measure(replace(only, teacher_share=0.0), arguments.steps, device)
+        step = statistics.median(watch.steps[WARM_UP:])
+        batch = statistics.median(watch.batches[WARM_UP:])
+        pace = f"{1000 * step:.0f} ms a step, {recipe.batch / step:.0f} faces/s"
+        share = f"{1000 * batch:.0f} ms of it for the batch ({100 * batch / step:.0f} %)"
+        print(f"{phase.size_px:4} px: {pace}, {share}", flush=True)
+
+
+if __name__ == "__main__":
+    main()

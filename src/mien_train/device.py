@@ -1,0 +1,62 @@
+"""The device to train on, and what makes a run on it repeatable."""
+
+import os
+
+import torch
+from torch import Tensor
+
+from mien_train.errors import TrainingError
+
+__all__ = ["DEVICES", "choose_device", "random_state", "repeat_exactly", "set_random_state"]
+
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of one of ``DEVICES``; ``auto`` takes CUDA, then MPS, then the CPU.
+
+    Raises TrainingError if this machine, or this build of torch, does not have it.
+    """
+    there = {
+        "cuda": torch.cuda.is_available(),
+        "mps": torch.backends.mps.is_available(),
+        "cpu": True,
+    }
+    if name == "auto":
+        name = next(kind for kind, is_there in there.items() if is_there)
+    if not there[name]:
+        found = ", ".join(kind for kind, is_there in there.items() if is_there)
+        raise TrainingError(f"torch finds no {name} device here; it finds: {found}")
+    return torch.device(name)
+
+
+def repeat_exactly(device: torch.device) -> None:
+    """Let torch use only algorithms that give the same bits each time.
+
+    The CPU's do so already, with the same number of threads. Source: torch's notes on
+    reproducibility, for the workspace of cuBLAS too.
+    """
+    if device.type != "cuda":
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.backends.cudnn.benchmark = False
+    torch.use_deterministic_algorithms(True)
+
+
+def random_state(device: torch.device) -> dict[str, Tensor]:
+    """Return the state of torch's global random numbers, by kind of device."""
+    states = {"cpu": torch.get_rng_state()}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
+    elif device.type == "mps":
+        states["mps"] = torch.mps.get_rng_state()
+    return states
+
+
+def set_random_state(device: torch.device, states: dict[str, Tensor]) -> None:
+    """Go on where ``random_state`` was; a device that had none then keeps its own."""
+    torch.set_rng_state(states["cpu"])
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"], device)
+    elif device.type == "mps" and "mps" in states:
+        torch.mps.set_rng_state(states["mps"])

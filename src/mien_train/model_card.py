@@ -1,0 +1,177 @@
+"""The model card as a page for people, made from nothing but the card beside the model."""
+
+import tomllib
+from collections.abc import Iterator
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from numpy.typing import NDArray
+
+from mien.artifacts import CARD_NAME, card_beside
+from mien_train.errors import TrainingError
+from mien_train.metrics import CALIBRATION_BINS, top_confusions
+
+__all__ = ["render", "weaknesses"]
+
+# A class with a smaller part of the faces is rare: its own figures are uncertain.
+RARE = 0.05
+# A figure is weak when it lies this far below the accuracy.
+WEAK = 0.1
+# Mistakes worth telling: pairs by their number, and single ones that take this part of a class.
+TOP_PAIRS = 2
+LARGE_SHARE = 0.15
+# Fewer answers than this say little of a bin.
+BIN_ANSWERS = 100
+
+
+def render(model: Path) -> str:
+    """Return the page of the model at this path, as Markdown.
+
+    Raises ArtifactError without a card, TrainingError if the card has no figures yet.
+    """
+    card_beside(model)
+    card = tomllib.loads((model.parent / CARD_NAME).read_text(encoding="utf-8"))
+    views = list(card.get("measured", {}).values())
+    main = next((view for view in views if view.get("view") == "single"), None)
+    if main is None or "reliability" not in main["six"]:
+        raise TrainingError(
+            f"{model.parent / CARD_NAME} has no figures to show: "
+            "run mien-train evaluate with --record first"
+        )
+    environment = Environment(
+        loader=PackageLoader("mien_train"),
+        # Markdown, and nothing in a card comes from strangers.
+        autoescape=False,  # noqa: S701
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters |= {"percent": _percent, "accuracy": _accuracy}
+    return environment.get_template("model-card.md.jinja").render(
+        card=card,
+        file=model.name,
+        megabytes=model.stat().st_size / 1e6,
+        views=views,
+        main=main,
+        weaknesses=list(weaknesses(main)),
+        bins=list(_bins(main["six"]["reliability"])),
+    )
+
+
+def weaknesses(view: dict[str, Any]) -> Iterator[str]:
+    """Yield what the figures of one view say against the model, a sentence each."""
+    six = view["six"]
+    yield from _rare(six)
+    yield from _weak(six)
+    yield from _pairs(six)
+    yield from _one_way(six)
+    yield from _too_sure(six)
+    yield from _wider_sets(view)
+
+
+def _rare(table: dict[str, Any]) -> Iterator[str]:
+    for label, row in table["per_class"].items():
+        if row["faces"] < RARE * table["faces"]:
+            low, high = row["recall_interval"]
+            yield (
+                f"**{label} is rare**: {row['faces']} of {table['faces']:,} faces, so that its "
+                f"recall of {row['recall']:.2f} stands for anything from {low:.2f} to {high:.2f}."
+            )
+
+
+def _weak(table: dict[str, Any]) -> Iterator[str]:
+    limit = table["accuracy"] - WEAK
+    for label, row in table["per_class"].items():
+        if row["recall"] < limit:
+            yield (
+                f"**{label} is often missed**: {_percent(1 - row['recall'])} of the {label} faces "
+                "are called something else."
+            )
+        if row["precision"] < limit:
+            yield (
+                f"**{label} is often claimed wrongly**: {_percent(1 - row['precision'])} of the "
+                f"answers {label} are something else."
+            )
+
+
+def _pairs(table: dict[str, Any]) -> Iterator[str]:
+    labels, counts = list(table["per_class"]), _counts(table)
+    mistakes = counts.sum() - np.trace(counts)
+    pairs = sorted(
+        combinations(range(len(labels)), 2), key=lambda p: -(counts[p] + counts[p[::-1]])
+    )
+    for a, b in pairs[:TOP_PAIRS]:
+        both = counts[a, b] + counts[b, a]
+        if both:
+            first, second = labels[a], labels[b]
+            yield (
+                f"**{first} and {second} are taken for each other**: {counts[a, b]} of "
+                f"{counts[a].sum():,} {first} faces are called {second} and {counts[b, a]} of "
+                f"{counts[b].sum():,} {second} faces {first}, {_percent(both / mistakes)} of all "
+                "mistakes."
+            )
+
+
+def _one_way(table: dict[str, Any]) -> Iterator[str]:
+    counts, labels = _counts(table), tuple(table["per_class"])
+    for mistake in top_confusions(counts, labels, counts.size):
+        if mistake.share >= LARGE_SHARE:
+            yield (
+                f"Of the {mistake.truth} faces {_percent(mistake.share)} are called "
+                f"{mistake.answer} ({mistake.faces})."
+            )
+
+
+def _too_sure(table: dict[str, Any]) -> Iterator[str]:
+    bins = [row for row in _bins(table["reliability"]) if row[2] >= BIN_ANSWERS]
+    low, high, answers, sure, right = max(
+        bins, key=lambda row: row[3] - row[4], default=(0.0, 0.0, 0, 0.0, 0.0)
+    )
+    if sure > right:
+        yield (
+            f"It is most overconfident between {_percent(low)} and {_percent(high)}: there its "
+            f"{answers} answers claim {_percent(sure)} and {_percent(right)} are right."
+        )
+
+
+def _wider_sets(view: dict[str, Any]) -> Iterator[str]:
+    table = view.get("ferplus")
+    for label in ("disgust", "contempt"):
+        if table and label in table["per_class"]:
+            row = table["per_class"][label]
+            found = round(row["recall"] * row["faces"])
+            yield (
+                f"**{label}**, which only the wider label sets have, is found in {found} of "
+                f"{row['faces']} faces by the FER+ output."
+            )
+
+
+def _bins(reliability: list[list[float]]) -> Iterator[tuple[float, float, int, float, float]]:
+    """Yield (from, to, answers, mean confidence, share right) of the bins with answers."""
+    for index, (answers, sure, right) in enumerate(reliability):
+        if answers:
+            yield (
+                index / CALIBRATION_BINS,
+                (index + 1) / CALIBRATION_BINS,
+                int(answers),
+                sure,
+                right,
+            )
+
+
+def _counts(table: dict[str, Any]) -> NDArray[np.int64]:
+    return np.array(table["confusion"], dtype=np.int64)
+
+
+def _accuracy(table: dict[str, Any]) -> float:
+    """Return the accuracy from the counts: the card's own is rounded already."""
+    counts = _counts(table)
+    return float(np.trace(counts) / counts.sum())
+
+
+def _percent(share: float, places: int = 0) -> str:
+    return f"{100 * share:.{places}f} %"

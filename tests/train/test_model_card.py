@@ -1,0 +1,156 @@
+"""The page for people says what the card says, and the test fails where it does not."""
+
+import shutil
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mien.artifacts import CARD_NAME, load_card
+from mien.classify.onnx import DEFAULT_MODEL
+from mien.errors import ArtifactError
+from mien_train import cli
+from mien_train.card import update_card
+from mien_train.errors import TrainingError
+from mien_train.model_card import render, weaknesses
+
+ROOT = Path(__file__).parents[2]
+SHIPPED = load_card(DEFAULT_MODEL).folder / "model.onnx"
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    """A copy of the model in the wheel, to be changed."""
+    for name in ("model.onnx", CARD_NAME):
+        shutil.copy(SHIPPED.with_name(name), tmp_path / name)
+    return tmp_path / "model.onnx"
+
+
+def test_the_page_in_the_docs_is_that_of_the_model_in_the_wheel(tmp_path: Path) -> None:
+    assert cli.main(["card", str(SHIPPED), "--out", str(tmp_path / "card.md")]) == 0
+    made = (tmp_path / "card.md").read_text()
+    assert made == (ROOT / "docs" / "model-card.md").read_text(), (
+        "run: mien-train card src/mien/artifacts/emotion-lite0/model.onnx --out docs/model-card.md"
+    )
+
+
+def test_the_readme_has_the_cards_figures() -> None:
+    readme = (ROOT / "README.md").read_text()
+    measured = load_card(DEFAULT_MODEL).measured["publictest"]
+    for name in ("six", "ferplus", "fer2013"):
+        table = measured[name]
+        right = sum(row[index] for index, row in enumerate(table["confusion"]))
+        accuracy = f"{100 * right / table['faces']:.1f} %"
+        assert f"| {table['faces']:,} | {accuracy} | {table['macro_f1']:.3f} |" in readme
+
+
+def test_every_figure_follows_the_card(model: Path) -> None:
+    before = render(model)
+    card = tomllib.loads((model.parent / CARD_NAME).read_text())
+    view = card["measured"]["publictest"]
+    view["six"]["per_class"]["happy"]["precision"] = 0.123
+    update_card(model.parent, "measured", {"publictest": view})
+    changed = set(render(model).splitlines()) - set(before.splitlines())
+    assert any("| happy |" in line and "0.12" in line for line in changed)
+    assert any("happy is often claimed wrongly" in line and "88 %" in line for line in changed)
+
+
+def test_views_are_told_apart(model: Path) -> None:
+    card = tomllib.loads((model.parent / CARD_NAME).read_text())
+    flipped = {**card["measured"]["publictest"], "view": "flip-averaged"}
+    del flipped["fer2013"]
+    update_card(model.parent, "measured", {"publictest_flip": flipped})
+    page = render(model)
+    assert page.count("| PublicTest, flip-averaged |") == 2
+    assert page.count("| PublicTest, single |") == 3
+
+
+def test_what_a_model_was_trained_on_is_told_where_it_is_known(model: Path) -> None:
+    training = {"faces": 28202, "faces_with_votes": 28000, "labels": {"angry": 4000, "fear": 9}}
+    update_card(model.parent, "training", training)
+    assert "Trained on 28,202 faces, 28,000 of them with votes" in render(model)
+    assert "angry 4,000, fear 9." in render(model)
+
+
+def test_without_figures_there_is_no_page(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = model.parent / CARD_NAME
+    path.write_text(path.read_text().split("[measured]")[0])
+    with pytest.raises(TrainingError, match="evaluate with --record"):
+        render(model)
+    path.unlink()
+    with pytest.raises(ArtifactError, match=r"no card\.toml"):
+        render(model)
+    assert cli.main(["card", str(model), "--out", str(tmp_path / "card.md")]) == 1
+    assert "card.toml" in capsys.readouterr().err
+
+
+def view(confusion: list[list[int]], reliability: list[list[float]]) -> dict[str, Any]:
+    labels = ["happy", "sad", "fear"]
+    faces = sum(map(sum, confusion))
+    columns = [sum(column) for column in zip(*confusion, strict=True)]
+    table = {
+        "faces": faces,
+        "accuracy": sum(confusion[i][i] for i in range(3)) / faces,
+        "confusion": confusion,
+        "reliability": reliability,
+        "per_class": {
+            label: {
+                "faces": sum(confusion[i]),
+                "recall": confusion[i][i] / sum(confusion[i]),
+                "recall_interval": [0.25, 0.75],
+                "precision": confusion[i][i] / max(1, columns[i]),
+            }
+            for i, label in enumerate(labels)
+        },
+    }
+    return {"six": table}
+
+
+EMPTY = [0, 0.0, 0.0]
+
+
+@pytest.mark.parametrize(
+    ("confusion", "reliability", "said", "not_said"),
+    [
+        ([[50, 0, 0], [0, 50, 0], [0, 0, 50]], [[150, 0.9, 1.0]], [], ["**", "overconfident"]),
+        (
+            [[900, 50, 0], [20, 60, 0], [2, 0, 8]],
+            [EMPTY] * 14 + [[1000, 0.97, 0.92]],
+            [
+                "**fear is rare**: 10 of 1,040 faces, so that its recall of 0.80",
+                "**sad is often missed**: 25 % of the sad faces",
+                "**sad is often claimed wrongly**: 45 % of the answers sad",
+                "50 of 950 happy faces are called sad and 20 of 80 sad faces happy, 97 % of all",
+                "Of the sad faces 25 % are called happy (20).",
+                "Of the fear faces 20 % are called happy (2).",
+                "between 93 % and 100 %: there its 1000 answers claim 97 % and 92 % are right",
+            ],
+            ["happy is rare", "happy is often", "sad and fear"],
+        ),
+        ([[50, 0, 0], [0, 50, 0], [0, 0, 50]], [[9, 0.9, 0.1]], [], ["overconfident"]),
+    ],
+    ids=["perfect", "weak", "few answers"],
+)
+def test_weaknesses_are_computed(
+    confusion: list[list[int]],
+    reliability: list[list[float]],
+    said: list[str],
+    not_said: list[str],
+) -> None:
+    text = "\n".join(weaknesses(view(confusion, reliability)))
+    for words in said:
+        assert words in text
+    for words in not_said:
+        assert words not in text
+
+
+def test_wider_label_sets_have_weaknesses_of_their_own() -> None:
+    table = view([[50, 0, 0], [0, 50, 0], [0, 0, 50]], [EMPTY])
+    table["ferplus"] = {"per_class": {"disgust": {"recall": 0.3333, "faces": 24}}}
+    (words,) = weaknesses(table)
+    assert words.startswith(
+        "**disgust**, which only the wider label sets have, is found in 8 of 24"
+    )

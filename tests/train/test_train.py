@@ -1,0 +1,368 @@
+"""The training loop: stop and go on, early stopping, devices, what it refuses."""
+
+import os
+import shlex
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from mien_train import checkpoint, cli, device
+from mien_train.data.fer2013 import FerDataset, load_fer2013
+from mien_train.early_stopping import Patience
+from mien_train.errors import TrainingError
+from mien_train.monitor import CsvLog, EpochReport
+from mien_train.recipe import EarlyStopping, Phase, Recipe
+from mien_train.train import InterruptedRunError, Trainer
+
+RECIPE = Recipe(
+    name="short",
+    backbone="efficientnet-lite0",
+    batch=8,
+    phases=(Phase(size_px=32, epochs=2, rate=2e-3), Phase(size_px=48, epochs=1, rate=1e-3)),
+)
+
+
+@pytest.fixture(scope="module")
+def faces(fer_folder: Path) -> FerDataset:
+    return load_fer2013(fer_folder)
+
+
+def trainer(faces: FerDataset, folder: Path, recipe: Recipe = RECIPE, **options: Any) -> Trainer:
+    """A run of two batches an epoch."""
+    train = faces.split("Training").rows(np.arange(16))
+    return Trainer(recipe, train, faces.split("PublicTest"), folder, **options)
+
+
+def interrupt_at(run: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    advance = run._advance
+
+    def stop() -> None:
+        advance()
+        if run.step == step:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(run, "_advance", stop)
+
+
+@pytest.fixture(scope="module")
+def straight(faces: FerDataset, tmp_path_factory: pytest.TempPathFactory) -> Trainer:
+    """A run that nothing stops."""
+    folder = tmp_path_factory.mktemp("straight")
+    run = trainer(faces, folder, monitors=[CsvLog(folder)])
+    run.run()
+    return run
+
+
+@pytest.mark.parametrize("stop_after", [1, 2, 5])
+def test_going_on_gives_the_same_bits_as_never_stopping(
+    straight: Trainer,
+    faces: FerDataset,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    stop_after: int,
+) -> None:
+    first = trainer(faces, tmp_path, monitors=[CsvLog(tmp_path)])
+    interrupt_at(first, stop_after, monkeypatch)
+    with pytest.raises(InterruptedRunError, match=f"after step {stop_after}"):
+        first.run()
+    second = trainer(faces, tmp_path, monitors=[CsvLog(tmp_path)])
+    second.resume()
+    assert second.step == stop_after
+    second.run()
+    for kind in ("model", "average"):
+        ours, theirs = getattr(second, kind).state_dict(), getattr(straight, kind).state_dict()
+        for name, value in ours.items():
+            assert torch.equal(value, theirs[name]), name
+    assert second.loss == straight.loss
+    logs = [
+        [line.rsplit(",", 1)[0] for line in (path / "log.csv").read_text().splitlines()]
+        for path in (tmp_path, straight.folder)
+    ]
+    assert logs[0] == logs[1], "all columns but the seconds"
+
+
+def test_an_interrupt_in_the_last_step_is_an_end(
+    faces: FerDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = trainer(faces, tmp_path)
+    interrupt_at(run, 6, monkeypatch)
+    run.run()
+    assert run.is_done
+
+
+def test_a_killed_run_goes_on_from_its_last_checkpoint_with_a_clean_log(
+    faces: FerDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    killed = trainer(faces, tmp_path, monitors=[CsvLog(tmp_path)])
+    advance = killed._advance
+
+    def die_later() -> None:
+        if killed.step == 3:
+            killed.save()
+        if killed.step == 5:
+            raise KeyboardInterrupt
+        advance()
+
+    monkeypatch.setattr(killed, "_advance", die_later)
+    with pytest.raises(KeyboardInterrupt):
+        killed.run()
+    assert len((tmp_path / "log.csv").read_text().splitlines()) == 3, "header and two epochs"
+    again = trainer(faces, tmp_path, monitors=[CsvLog(tmp_path)])
+    again.resume()
+    again.run()
+    rows = (tmp_path / "log.csv").read_text().splitlines()[1:]
+    assert [row.split(",")[0] for row in rows] == ["1", "2", "3"]
+
+
+def test_checkpoints_come_while_it_runs(
+    faces: FerDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mien_train.train.CHECKPOINT_EVERY_S", 0.0)
+    run = trainer(faces, tmp_path)
+    steps = []
+    monkeypatch.setattr(run, "save", lambda *_: steps.append(run.step))
+    run.run()
+    assert steps == [1, 2, 3, 4, 5, 6, 6]
+
+
+def test_ctrl_c_on_the_command_line_says_how_to_go_on(
+    fer_folder: Path, recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["train", str(recipe_file), "--data", str(fer_folder), "--out", str(tmp_path)]
+    with pytest.MonkeyPatch.context() as patch:
+        advance = Trainer._advance
+
+        def stop(self: Trainer) -> None:
+            advance(self)
+            os.kill(os.getpid(), signal.SIGINT)
+
+        patch.setattr(Trainer, "_advance", stop)
+        assert cli.main(arguments) == 130
+        words = capsys.readouterr().err
+        command = shlex.split(words.splitlines()[-1])
+        assert command == ["mien-train", *arguments, "--resume"]
+        assert "stopped after step 1, saved in" in words
+        assert cli.main(command[1:]) == 130
+    assert "stopped after step 2" in capsys.readouterr().err
+
+
+def test_a_second_ctrl_c_does_not_wait(faces: FerDataset, tmp_path: Path) -> None:
+    run = trainer(faces, tmp_path)
+
+    def impatient() -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    run._advance = impatient  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        run.run()
+    assert not run.checkpoint_path.exists()
+
+
+def test_ctrl_c_before_training_is_no_traceback(
+    fer_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(_: Path) -> FerDataset:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "load_fer2013", interrupted)
+    assert cli.main(["train", "lite0-ferplus", "--data", str(fer_folder)]) == 130
+    assert capsys.readouterr().err == "mien-train: stopped\n"
+
+
+def test_a_second_run_does_not_overwrite_the_first(
+    fer_folder: Path, recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "checkpoint.pt").write_bytes(b"")
+    arguments = ["train", str(recipe_file), "--data", str(fer_folder), "--out", str(tmp_path)]
+    assert cli.main(arguments) == 1
+    assert "--resume it or choose another --out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [(None, "no checkpoint there"), (b"", "not a checkpoint"), (b"PK\x03\x04", "not a checkpoint")],
+)
+def test_resume_needs_a_checkpoint(
+    faces: FerDataset, tmp_path: Path, content: bytes | None, words: str
+) -> None:
+    run = trainer(faces, tmp_path)
+    if content is not None:
+        run.checkpoint_path.write_bytes(content)
+    with pytest.raises(TrainingError, match=words):
+        run.resume()
+
+
+def test_a_file_of_tensors_is_no_checkpoint(tmp_path: Path) -> None:
+    torch.save({"weights": torch.zeros(1)}, tmp_path / "other.pt")
+    with pytest.raises(TrainingError, match="not a checkpoint of mien-train"):
+        checkpoint.read_checkpoint(tmp_path / "other.pt")
+
+
+def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) -> None:
+    path = tmp_path / "checkpoint.pt"
+    path.write_bytes(b"old")
+    path.with_suffix(".partial").mkdir()
+    with pytest.raises(TrainingError, match="cannot be written"):
+        checkpoint.write_checkpoint(path, {})
+    assert path.read_bytes() == b"old"
+
+
+def test_resume_refuses_what_would_end_elsewhere(faces: FerDataset, tmp_path: Path) -> None:
+    trainer(faces, tmp_path).save()
+    with pytest.raises(TrainingError, match="another ema, seed in the recipe"):
+        trainer(faces, tmp_path, replace(RECIPE, seed=1, ema=0.5)).resume()
+    trainer(faces, tmp_path, replace(RECIPE, name="moved")).resume()
+    other = faces.rows(np.arange(len(faces)))
+    other.votes[0, 0] += 1
+    with pytest.raises(TrainingError, match="other faces, labels or teachers"):
+        trainer(other, tmp_path).resume()
+
+
+def test_less_than_a_batch_is_refused(faces: FerDataset, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="16 training faces are less than one batch"):
+        trainer(faces, tmp_path, replace(RECIPE, batch=64))
+
+
+def test_a_run_that_diverges_says_so(faces: FerDataset, tmp_path: Path) -> None:
+    run = trainer(faces, tmp_path)
+    with torch.no_grad():
+        run.model.ferplus.weight.fill_(torch.nan)
+    with pytest.raises(TrainingError, match="smaller rate"):
+        run.run()
+    assert not run.checkpoint_path.exists()
+
+
+def test_without_votes_it_learns_and_watches_the_labels(faces: FerDataset, tmp_path: Path) -> None:
+    plain = replace(faces, votes=np.zeros_like(faces.votes))
+    recipe = replace(RECIPE, early_stopping=EarlyStopping(patience=9, metric="fer2013_accuracy"))
+    run = trainer(plain, tmp_path, recipe, monitors=[CsvLog(tmp_path)])
+    run.run()
+    assert run.accuracy > 0
+    *_, last = (tmp_path / "log.csv").read_text().splitlines()
+    assert last.split(",")[6] == "", "no FER+ accuracy"
+    watching = replace(RECIPE, early_stopping=EarlyStopping(patience=9))
+    with pytest.raises(TrainingError, match="PublicTest has no FER"):
+        trainer(plain, tmp_path / "b", watching).run()
+
+
+def test_early_stopping_ends_the_run_and_keeps_the_best(faces: FerDataset, tmp_path: Path) -> None:
+    rule = EarlyStopping(patience=1, min_delta=10.0, metric="validation_loss")
+    recipe = replace(RECIPE, early_stopping=rule)
+    run = trainer(faces, tmp_path, recipe)
+    run.run()
+    assert run.step == 4, "one epoch, and one that is not better by 10"
+    assert checkpoint.read_checkpoint(tmp_path / "best.pt")["step"] == 2
+    again = trainer(faces, tmp_path, recipe)
+    again.resume()
+    assert again.is_done
+    again.run()
+    assert again.step == 4
+
+
+def report(epoch: int, accuracy: float | None, loss: float = 1.0) -> EpochReport:
+    return EpochReport(
+        epoch=epoch,
+        step=epoch,
+        size_px=48,
+        loss=1.0,
+        accuracy=0.5,
+        validation_loss=loss,
+        ferplus_accuracy=accuracy,
+        fer2013_accuracy=0.5,
+        rate=1e-3,
+        seconds=1.0,
+    )
+
+
+def test_patience_counts_epochs_since_the_best() -> None:
+    patience = Patience(EarlyStopping(patience=2, min_delta=0.01))
+    seen = [(0.5, True), (0.505, False), (0.52, True), (0.4, False)]
+    for epoch, (accuracy, better) in enumerate(seen, 1):
+        assert not patience.is_over
+        assert patience.improved(report(epoch, accuracy)) is better
+    moved = Patience(EarlyStopping(patience=2, min_delta=0.01))
+    moved.restore(patience.state())
+    assert not moved.improved(report(5, 0.525))
+    assert moved.is_over
+    assert moved.best_epoch == 3
+
+
+def test_patience_wants_a_smaller_loss() -> None:
+    patience = Patience(EarlyStopping(patience=1, metric="validation_loss"))
+    assert patience.improved(report(1, 0.5, loss=2.0))
+    assert patience.improved(report(2, 0.1, loss=1.0))
+    assert not patience.improved(report(3, 0.9, loss=1.0))
+
+
+@pytest.mark.parametrize(
+    ("name", "cuda", "mps", "chosen"),
+    [
+        ("auto", False, False, "cpu"),
+        ("auto", True, True, "cuda"),
+        ("auto", False, True, "mps"),
+        ("cpu", True, True, "cpu"),
+        ("cuda", True, False, "cuda"),
+        ("mps", True, True, "mps"),
+        ("cuda", False, True, None),
+        ("mps", True, False, None),
+    ],
+)
+def test_which_device_is_chosen(
+    monkeypatch: pytest.MonkeyPatch, name: str, cuda: bool, mps: bool, chosen: str | None
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
+    if chosen is None:
+        with pytest.raises(TrainingError, match=f"no {name} device here; it finds: .*cpu"):
+            device.choose_device(name)
+    else:
+        assert device.choose_device(name) == torch.device(chosen)
+
+
+def test_a_device_that_is_not_there_is_refused_before_any_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    missing = str(tmp_path / "no-such-data")
+    assert cli.main(["train", "lite0-ferplus", "--data", missing, "--device", "cuda"]) == 1
+    assert "no cuda device here" in capsys.readouterr().err
+
+
+def test_random_numbers_of_each_kind_of_device_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """CUDA and MPS by their own calls, which cannot run everywhere."""
+    kept: dict[str, Any] = {}
+    state = torch.tensor([1], dtype=torch.uint8)
+    for kind in (torch.cuda, torch.mps):
+        monkeypatch.setattr(kind, "get_rng_state", lambda *_: state)
+        monkeypatch.setattr(
+            kind, "set_rng_state", lambda *args, k=kind: kept.update({str(k): args})
+        )
+    before = torch.get_rng_state()
+    for kind in ("cpu", "cuda", "mps"):
+        states = device.random_state(torch.device(kind))
+        assert set(states) == {"cpu", kind}
+        torch.rand(1)
+        device.set_random_state(torch.device(kind), states)
+        assert torch.equal(torch.get_rng_state(), before)
+    assert len(kept) == 2
+    device.set_random_state(torch.device("cuda"), {"cpu": before})
+    assert len(kept) == 2, "a run that moves to another device starts that one's numbers anew"
+
+
+def test_only_cuda_must_be_told_to_repeat_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+    told = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", told.append)
+    monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
+    device.repeat_exactly(torch.device("cpu"))
+    assert told == []
+    device.repeat_exactly(torch.device("cuda"))
+    assert told == [True]
+    assert not torch.backends.cudnn.benchmark
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
