@@ -12,14 +12,15 @@ from mien.classify.onnx import load_classifier
 from mien.errors import MienError
 from mien_train.calibrate import fit
 from mien_train.card import update_card
-from mien_train.data.fer2013 import USAGES, load_fer2013, without_duplicates_of
+from mien_train.data import load_data
+from mien_train.data.fer2013 import USAGES, without_duplicates_of
 from mien_train.device import DEVICES, choose_device
 from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, score
 from mien_train.export import export
 from mien_train.model_card import render
 from mien_train.monitor import CsvLog, Monitor, ProgressLog, TensorBoardLog
-from mien_train.recipe import Recipe, load_recipe, recipe_names
+from mien_train.recipe import SPLITS, Recipe, load_recipe, recipe_names
 from mien_train.report import score_lines, write_page
 from mien_train.train import BEST_CHECKPOINT, CHECKPOINT, InterruptedRunError, Trainer
 
@@ -57,7 +58,11 @@ def _parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="DIR",
-        help="holds fer2013.csv or fer2013.csv.gz and, if there, fer2013new.csv",
+        help="holds fer2013.csv or fer2013.csv.gz and, if there, fer2013new.csv; or train/EMOTION/",
+    )
+    split = argparse.ArgumentParser(add_help=False)
+    split.add_argument(
+        "--split", choices=SPLITS, default=SPLITS[0], help="what PublicTest is (default: usage)"
     )
 
     train = commands.add_parser("train", parents=[data], help="train a recipe")
@@ -90,12 +95,12 @@ def _parser() -> argparse.ArgumentParser:
     exporter.set_defaults(run=_export)
 
     calibrate = commands.add_parser(
-        "calibrate", parents=[data], help="fit share and temperature on PublicTest"
+        "calibrate", parents=[data, split], help="fit share and temperature on PublicTest"
     )
     calibrate.add_argument("model", type=Path, help="ONNX file with its card beside it")
     calibrate.set_defaults(run=_calibrate)
 
-    evaluate = commands.add_parser("evaluate", parents=[data], help="score an ONNX file")
+    evaluate = commands.add_parser("evaluate", parents=[data, split], help="score an ONNX file")
     evaluate.add_argument("model", type=Path, help="ONNX file with its card beside it")
     evaluate.add_argument("--usage", choices=USAGES, default="PublicTest")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
@@ -119,7 +124,7 @@ def _train(arguments: argparse.Namespace) -> None:
     if not arguments.resume and (folder / CHECKPOINT).exists():
         raise TrainingError(f"{folder} holds a run already: --resume it or choose another --out")
     device, monitors = choose_device(arguments.device), _monitors(arguments, recipe, folder)
-    data = load_fer2013(arguments.data)
+    data = load_data(arguments.data, recipe.split)
     check = data.split("PublicTest")
     train = without_duplicates_of(data.split("Training"), check)
     teachers = arguments.teacher
@@ -162,19 +167,19 @@ def _import(arguments: argparse.Namespace) -> None:
 
 
 def _calibrate(arguments: argparse.Namespace) -> None:
-    data = load_fer2013(arguments.data).split("PublicTest")
+    data = load_data(arguments.data, arguments.split).split("PublicTest")
     calibration = fit(load_classifier(arguments.model), data)
     update_card(arguments.model.parent, "model", calibration.to_card())
     print(f"second share {calibration.second_share}, temperature {calibration.temperature}")
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    data = load_fer2013(arguments.data).split(arguments.usage)
+    data = load_data(arguments.data, arguments.split).split(arguments.usage)
     classifier = load_classifier(arguments.model)
     scores = score(classifier, data, arguments.usage, flip=arguments.flip)
     today = datetime.now(UTC).date()
     if arguments.record:
-        _record(arguments.model.parent, scores, today)
+        _record(arguments.model.parent, scores, today, arguments.split)
     if arguments.report:
         say(f"see {write_page(scores, classifier.card, arguments.report, on=today)}")
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(score_lines(scores)))
@@ -185,12 +190,15 @@ def _card(arguments: argparse.Namespace) -> None:
     say(f"wrote {arguments.out}")
 
 
-def _record(folder: Path, scores: Scores, on: date) -> None:
+def _record(folder: Path, scores: Scores, on: date, split: str) -> None:
     key = scores.usage.lower() + ("_flip" if scores.view != "single" else "")
+    options = " --flip" if scores.view != "single" else ""
+    if split != SPLITS[0]:
+        key, options = f"{key}_{split}", f"{options} --split {split}"
     measured = {
         "date": on.isoformat(),
         "command": f"mien-train evaluate {folder.name}/model.onnx --data DIR --usage {scores.usage}"
-        + (" --flip" if scores.view != "single" else ""),
+        + options,
         **scores.to_dict(),
     }
     update_card(folder, "measured", {key: {k: v for k, v in measured.items() if v is not None}})

@@ -109,7 +109,8 @@ def score(
     outputs = run_model(classifier, data, flip=flip)
     six, six_truth = _product(outputs.product(classifier), classifier, LabelSet.SIX, data)
     ferplus, ferplus_truth = _product(shares(outputs.ferplus), classifier, LabelSet.EIGHT, data)
-    fer2013 = outputs.fer2013
+    # A model with one output may be one of the FER2013 labels.
+    fer2013 = outputs.ferplus if _labels(classifier) == FER2013_LABELS else outputs.fer2013
     return Scores(
         usage=usage,
         view="flip-averaged" if flip else "single",
@@ -134,6 +135,10 @@ def _product(
     counted = truth >= 0
     columns = narrow(probabilities[counted], classifier.labels, wanted.emotions)
     return measure(columns.astype(np.float64), truth[counted], names), source
+
+
+def _labels(classifier: OnnxClassifier) -> tuple[str, ...]:
+    return tuple(label.value for label in classifier.labels)
 
 
 def _positions(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]:

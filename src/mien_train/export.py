@@ -11,27 +11,33 @@ from torch.nn import functional
 from mien.runtime.ort import OrtSession
 from mien_train.card import new_card
 from mien_train.checkpoint import read_checkpoint
-from mien_train.data.fer2013 import FERPLUS_LABELS, SIDE
+from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, SIDE
 from mien_train.errors import TrainingError
 from mien_train.models import Classifier
 
 PARITY = 1e-4
 MODEL_FILE = "model.onnx"
+LABELS = {"ferplus": FERPLUS_LABELS, "fer2013": FER2013_LABELS}
 
 
 class Served(nn.Module):
-    """What is exported: 48-pixel crops, enlarged inside the graph to the training size."""
+    """What is exported: 48-pixel crops, enlarged inside the graph to the training size.
 
-    def __init__(self, classifier: Classifier, size_px: int) -> None:
+    heads: the outputs to keep, in their order.
+    """
+
+    def __init__(self, classifier: Classifier, size_px: int, heads: tuple[str, ...]) -> None:
         super().__init__()
         self.classifier = classifier
         self.size_px = size_px
+        self.heads = heads
 
-    def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         size = (self.size_px, self.size_px)
         enlarged = functional.interpolate(crops, size=size, mode="bilinear", align_corners=False)
         ferplus, fer2013 = self.classifier(enlarged)
-        return ferplus, fer2013
+        named = {"ferplus": ferplus, "fer2013": fer2013}
+        return tuple(named[head] for head in self.heads)
 
 
 def export(checkpoint: Path, folder: Path) -> Path:
@@ -43,7 +49,8 @@ def export(checkpoint: Path, folder: Path) -> Path:
     recipe = state["recipe"]
     classifier = Classifier(recipe["backbone"])
     classifier.load_state_dict(state["average"])
-    served = Served(classifier, state["size_px"]).eval()
+    heads = tuple(LABELS)[0 if recipe.get("ferplus_weight", 1.0) else 1 :]
+    served = Served(classifier, state["size_px"], heads).eval()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MODEL_FILE
     _write(served, path)
@@ -53,7 +60,7 @@ def export(checkpoint: Path, folder: Path) -> Path:
         name=folder.name,
         model={
             "input_size_px": SIDE,
-            "labels": list(FERPLUS_LABELS),
+            "labels": list(LABELS[heads[0]]),
             "temperature": 1.0,
         },
         about={
@@ -77,7 +84,7 @@ def _write(served: Served, path: Path) -> None:
             (sample,),
             str(path),
             input_names=["crops"],
-            output_names=["ferplus", "fer2013"],
+            output_names=list(served.heads),
             dynamic_shapes={"crops": {0: torch.export.Dim("faces", min=1)}},
             external_data=False,
             dynamo=True,

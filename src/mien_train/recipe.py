@@ -10,6 +10,7 @@ from mien_train.data.augment import Augmentation
 from mien_train.errors import RecipeError
 
 T = TypeVar("T")
+SPLITS = ("usage", "reference")
 # The figures that early stopping may watch, as the log names them.
 WATCHED = ("ferplus_accuracy", "fer2013_accuracy", "validation_loss")
 
@@ -51,6 +52,10 @@ class EarlyStopping:
 class Recipe:
     """What to train and how; see recipes/*.toml for the ones that ship.
 
+    ferplus_weight, fer2013_weight: of the two outputs' losses; without weight the
+    FER+ output is left out of the exported model.
+    split: ``usage``, the data's own, or ``reference``, the reference system's.
+    weights: file or address of ImageNet weights, instead of the backbone's own.
     teacher_share: part of the targets that comes from teachers, 0 to 1; above 0, some are needed.
     """
 
@@ -62,12 +67,21 @@ class Recipe:
     dropout: float = 0.2
     drop_path: float = 0.1
     label_smoothing: float = 0.1
+    ferplus_weight: float = 1.0
     fer2013_weight: float = 0.5
+    split: str = "usage"
+    weights: str | None = None
     teacher_share: float = 0.0
     ema: float = 0.999
     seed: int = 42
     augmentation: Augmentation = field(default_factory=Augmentation)
     early_stopping: EarlyStopping | None = None
+
+    def __post_init__(self) -> None:
+        if self.split not in SPLITS:
+            raise ValueError(f"split must be one of {', '.join(SPLITS)}")
+        if self.fer2013_weight <= 0 or self.ferplus_weight < 0:
+            raise ValueError("fer2013_weight must be above 0, ferplus_weight 0 or above")
 
     @property
     def epochs(self) -> int:

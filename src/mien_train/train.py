@@ -70,8 +70,10 @@ class Trainer:
         self.check, self.check_targets = check, Targets.of(check, 0.0).to(self.device)
         self.about_data = _about(train, teachers)
         # Its accuracy is shown: the output that has something to learn from.
-        self.shown_head = 0 if bool(targets.ferplus.any()) else 1
-        self.model = build_classifier(recipe.backbone, recipe.dropout, recipe.drop_path)
+        self.shown_head = 0 if recipe.ferplus_weight and bool(targets.ferplus.any()) else 1
+        self.model = build_classifier(
+            recipe.backbone, recipe.dropout, recipe.drop_path, recipe.weights
+        )
         self.average = Classifier(recipe.backbone)
         self.average.load_state_dict(self.model.state_dict())
         self.average.eval()
@@ -181,7 +183,7 @@ class Trainer:
             -(target * out.log_softmax(dim=1)).sum(dim=1).mean()
             for out, target in zip(logits, targets, strict=True)
         )
-        return ferplus + self.recipe.fer2013_weight * fer2013
+        return self.recipe.ferplus_weight * ferplus + self.recipe.fer2013_weight * fer2013
 
     def schedule(self) -> tuple[Phase, float]:
         """Return the phase of this step and its learning rate: linear rise, cosine fall."""

@@ -139,7 +139,7 @@ def test_what_is_exported_is_what_was_trained(model: Path, run_folder: Path) -> 
     crops = np.random.default_rng(0).random((4, 1, 48, 48), dtype=np.float32)
     network = export.Classifier("efficientnet-lite0")
     network.load_state_dict(torch.load(run_folder / "checkpoint.pt", weights_only=True)["average"])
-    served = export.Served(network, 64).eval()
+    served = export.Served(network, 64, ("ferplus", "fer2013")).eval()
     with torch.no_grad():
         expected = served(torch.from_numpy(crops))
     for ours, theirs in zip(classifier.outputs(crops), expected, strict=True):

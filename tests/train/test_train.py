@@ -167,10 +167,10 @@ def test_a_second_ctrl_c_does_not_wait(faces: FerDataset, tmp_path: Path) -> Non
 def test_ctrl_c_before_training_is_no_traceback(
     fer_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupted(_: Path) -> FerDataset:
+    def interrupted(*_: object) -> FerDataset:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "load_fer2013", interrupted)
+    monkeypatch.setattr(cli, "load_data", interrupted)
     assert cli.main(["train", "lite0-ferplus", "--data", str(fer_folder)]) == 130
     assert capsys.readouterr().err == "mien-train: stopped\n"
 
