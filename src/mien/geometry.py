@@ -1,15 +1,15 @@
 """Box arithmetic in pure NumPy. Boxes are (N, 4) arrays: left, top, right, bottom in pixels."""
 
+from collections.abc import Iterator
+
 import numpy as np
 from numpy.typing import NDArray
 
 __all__ = ["intersection_over_union", "squared", "suppress"]
 
 Boxes = NDArray[np.float32]
-# Overlaps are computed for this many pairs at once, of at most this many boxes with all others: few
-# calls for hundreds of boxes, and no square of thousands.
-PAIRS = 1_000_000
-BLOCK = 256
+# Overlaps are computed for this many pairs at once: few calls, and no square of thousands.
+PAIRS = 250_000
 
 
 def suppress(
@@ -28,35 +28,56 @@ def suppress(
     Equal scores keep their order.
     """
     order = np.argsort(-scores, kind="stable")
-    ranked = boxes[order]
+    if len(order) < 2:
+        return order
+    better, worse = _clashes(boxes[order], threshold, pixel, of_smaller)
     alive = np.ones(len(order), dtype=bool)
-    kept = []
-    step = min(BLOCK, PAIRS // max(len(order), 1) + 1)
-    for start in range(0, len(order), step):
-        block = slice(start, start + step)
-        clashes = _clashes(ranked[block], ranked[start:], threshold, pixel, of_smaller)
-        for row, clash in enumerate(clashes, start):
-            if alive[row]:
-                kept.append(row)
-                alive[start:] &= ~clash
-    return order[kept]
+    rows, starts = np.unique(better, return_index=True)
+    for row, losers in zip(rows.tolist(), np.split(worse, starts[1:]), strict=False):
+        if alive[row]:
+            alive[losers] = False
+    return order[alive]
 
 
 def _clashes(
-    first: Boxes, second: Boxes, threshold: float, pixel: float, of_smaller: bool
-) -> NDArray[np.bool_]:
-    """Return (N, M), whether boxes overlap by more than the threshold."""
-    left, top, right, bottom = first.T[:, :, None]
-    lefts, tops, rights, bottoms = second.T[:, None, :]
-    width = np.minimum(right, rights) - np.maximum(left, lefts) + pixel
-    height = np.minimum(bottom, bottoms) - np.maximum(top, tops) + pixel
-    common = np.maximum(width, 0) * np.maximum(height, 0)
-    area = (right - left + pixel) * (bottom - top + pixel)
-    areas = (rights - lefts + pixel) * (bottoms - tops + pixel)
-    whole = np.minimum(area, areas) if of_smaller else area + areas - common
-    # Compared as a product: a box without area has no overlap to divide.
-    clashes: NDArray[np.bool_] = common > np.float32(threshold) * whole
-    return clashes
+    boxes: Boxes, threshold: float, pixel: float, of_smaller: bool
+) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return the pairs of boxes that overlap by more than the threshold, as two columns.
+
+    The first of a pair has the smaller index; pairs are sorted by it.
+    """
+    found = [np.empty((0, 2), dtype=np.intp)]
+    for first, second in _neighbours(boxes, pixel):
+        left, top, right, bottom = boxes[first].T
+        lefts, tops, rights, bottoms = boxes[second].T
+        width = np.minimum(right, rights) - np.maximum(left, lefts) + pixel
+        height = np.minimum(bottom, bottoms) - np.maximum(top, tops) + pixel
+        common = np.maximum(width, 0) * np.maximum(height, 0)
+        area = (right - left + pixel) * (bottom - top + pixel)
+        areas = (rights - lefts + pixel) * (bottoms - tops + pixel)
+        whole = np.minimum(area, areas) if of_smaller else area + areas - common
+        # Compared as a product: a box without area has no overlap to divide.
+        clash = common > np.float32(threshold) * whole
+        found.append(np.sort(np.stack([first[clash], second[clash]], axis=1), axis=1))
+    pairs = np.concatenate(found)
+    pairs = pairs[np.argsort(pairs[:, 0], kind="stable")]
+    return pairs[:, 0], pairs[:, 1]
+
+
+def _neighbours(boxes: Boxes, pixel: float) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Yield, in pieces, all pairs of boxes that meet along the axis on which they spread more."""
+    axis = int(np.argmax(np.ptp(boxes[:, :2], axis=0)))
+    order = np.argsort(boxes[:, axis])
+    starts, ends = boxes[order, axis], boxes[order, axis + 2] + np.float32(pixel)
+    # In the order of their starts, a box meets those after it that start before it ends.
+    counts = np.maximum(np.searchsorted(starts, ends) - np.arange(1, len(order) + 1), 0)
+    total = np.cumsum(counts)
+    pieces = np.searchsorted(total, np.arange(PAIRS, total[-1], PAIRS))
+    for piece in np.split(np.arange(len(order)), pieces):
+        count = counts[piece]
+        first = np.repeat(piece, count)
+        within = np.arange(len(first)) - np.repeat(np.cumsum(count) - count, count)
+        yield order[first], order[first + 1 + within]
 
 
 def squared(boxes: Boxes) -> Boxes:

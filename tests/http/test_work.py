@@ -10,8 +10,9 @@ import pytest
 from http_fakes import FakeDetector, fake_app, part, picture, wait_until
 from starlette.testclient import TestClient
 
+from mien.deadline import Deadline, check_deadline
 from mien.errors import DeadlineExceededError, QueueFullError
-from mien.http.work import Deadline, Done, WorkQueue
+from mien.http.work import Done, WorkQueue
 
 
 def run(works: list[Callable[[], object]], seconds: float = 5.0, **queue: int) -> list[Done]:
@@ -83,10 +84,19 @@ def test_work_that_fails_after_its_deadline_is_quiet() -> None:
     assert isinstance(run([fail], 0.02)[0].answer, DeadlineExceededError)
 
 
-def test_a_passed_deadline() -> None:
-    Deadline.after(5).check()
-    with pytest.raises(DeadlineExceededError):
-        Deadline.after(-1).check()
+def test_work_learns_that_it_is_late() -> None:
+    noticed = threading.Event()
+
+    def work() -> None:
+        while True:
+            try:
+                check_deadline()
+            except DeadlineExceededError:
+                noticed.set()
+                raise
+
+    assert isinstance(run([work], 0.05)[0].answer, DeadlineExceededError)
+    assert noticed.wait(5)
 
 
 def test_deadline_over_http(photo: bytes) -> None:

@@ -1,6 +1,9 @@
+from typing import Any
+
 import numpy as np
 import pytest
 
+from mien import geometry
 from mien.geometry import intersection_over_union, squared, suppress
 
 BOXES = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30], [2, 2, 6, 6]], dtype=np.float32)
@@ -42,6 +45,33 @@ def test_inclusive_pixels_overlap_more() -> None:
 def test_boxes_without_area_are_no_trouble() -> None:
     points = np.zeros((3, 4), dtype=np.float32)
     assert suppress(points, np.ones(3, dtype=np.float32), 0.5).tolist() == [0, 1, 2]
+
+
+@pytest.mark.parametrize("options", [{}, {"pixel": 1.0, "of_smaller": True}])
+@pytest.mark.parametrize("size", [(300, 300), (3000, 20), (20, 3000)])
+def test_suppression_of_many_is_the_greedy_one(
+    size: tuple[int, int], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(geometry, "PAIRS", 100)  # so that pairs come in several pieces
+    random = np.random.default_rng(0)
+    corner = random.integers(0, size, (300, 2))
+    boxes = np.hstack([corner, corner + random.integers(1, 60, (300, 2))]).astype(np.float32)
+    scores = random.integers(0, 20, 300).astype(np.float32)  # many are equal
+    best_first = np.argsort(-scores, kind="stable").tolist()
+    expected: list[int] = []
+    for index in best_first:
+        if all(overlap(boxes[index], boxes[other], **options) <= 0.437 for other in expected):
+            expected.append(index)
+    assert suppress(boxes, scores, 0.437, **options).tolist() == expected
+
+
+def overlap(
+    first: np.ndarray, second: np.ndarray, *, pixel: float = 0.0, of_smaller: bool = False
+) -> float:
+    sides = np.minimum(first[2:], second[2:]) - np.maximum(first[:2], second[:2]) + pixel
+    common = np.maximum(sides, 0).prod()
+    areas = [(box[2:] - box[:2] + pixel).prod() for box in (first, second)]
+    return float(common / (min(areas) if of_smaller else sum(areas) - common))
 
 
 def test_squares_keep_the_centre_and_the_longer_side() -> None:

@@ -9,8 +9,9 @@ import numpy as np
 
 from mien.artifacts import Card
 from mien.config import Settings, available_cores
+from mien.deadline import Deadline
 from mien.errors import NotReadyError
-from mien.http.work import Deadline, Done, WorkQueue
+from mien.http.work import Done, WorkQueue
 from mien.image import decode_image
 from mien.pipeline import Options, Pipeline
 from mien.types import ImageResult, RgbImage
@@ -79,11 +80,10 @@ class Service:
     ) -> list[Done[ImageResult]]:
         """Return what came of each picture, in order. Raises QueueFullError if they don't fit."""
         deadline = Deadline.after(self.settings.deadline_s)
-        works = [partial(self._analyze, picture, options, deadline) for picture in pictures]
+        works = [partial(self._analyze, picture, options) for picture in pictures]
         return await self.queue.run_all(works, deadline)
 
-    def _analyze(self, data: bytes, options: Options, deadline: Deadline) -> ImageResult:
-        deadline.check()
+    def _analyze(self, data: bytes, options: Options) -> ImageResult:
         started = time.perf_counter()
         image = decode_image(
             data,
@@ -91,6 +91,5 @@ class Service:
             enough_pixels=self.pipeline.enough_pixels(options),
         )
         decode_s = time.perf_counter() - started
-        deadline.check()
         result = self.pipeline.analyze(image, options)
         return replace(result, seconds=replace(result.seconds, decode=decode_s))

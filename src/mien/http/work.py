@@ -11,33 +11,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mien.errors import DeadlineExceededError, MienError, QueueFullError
+from mien.deadline import Deadline, too_late
+from mien.errors import QueueFullError
 
-__all__ = ["Deadline", "Done", "WorkQueue"]
+__all__ = ["Done", "WorkQueue"]
 
 _Answer = TypeVar("_Answer")
-
-
-@dataclass(frozen=True, slots=True)
-class Deadline:
-    """A moment on the monotonic clock, in seconds, after which nobody waits any more."""
-
-    at_s: float
-
-    @classmethod
-    def after(cls, seconds: float) -> "Deadline":
-        """Return the deadline that is so many seconds away."""
-        return cls(time.monotonic() + seconds)
-
-    @property
-    def left_s(self) -> float:
-        """How long there still is, in seconds; negative once it has passed."""
-        return self.at_s - time.monotonic()
-
-    def check(self) -> None:
-        """Raise DeadlineExceededError once it has passed; called before each slow stage."""
-        if self.left_s <= 0:
-            raise _too_late()
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +57,7 @@ class WorkQueue:
         """Return what came of each piece, in order; one that fails leaves the others alone.
 
         Raises QueueFullError if they do not all fit. A piece that is not done by the deadline is
-        a DeadlineExceededError; if it has begun, its thread is free only when it returns.
+        a DeadlineExceededError; if it has begun, its thread is free once it notices.
         """
         self.check_room(len(works))
         self._admitted += len(works)
@@ -98,12 +77,14 @@ class WorkQueue:
             async with asyncio.timeout(deadline.left_s):
                 await self._free.acquire()
                 queued_s = time.monotonic() - began
-                running = asyncio.get_running_loop().run_in_executor(self._pool, work)
+                running = asyncio.get_running_loop().run_in_executor(
+                    self._pool, _observing(deadline, work)
+                )
                 running.add_done_callback(self._release)
                 # Not the return value of gather: a failure must keep its place and its wait.
                 await asyncio.wait((running,))
         except TimeoutError:
-            return Done(_too_late(), queued_s or time.monotonic() - began)
+            return Done(too_late(), queued_s or time.monotonic() - began)
         error = running.exception()
         return Done(running.result() if error is None else error, queued_s)
 
@@ -114,5 +95,9 @@ class WorkQueue:
             finished.exception()
 
 
-def _too_late() -> MienError:
-    return DeadlineExceededError("the answer was not ready in time; try again later")
+def _observing(deadline: Deadline, work: Callable[[], _Answer]) -> Callable[[], _Answer]:
+    def run() -> _Answer:
+        with deadline.observed():
+            return work()
+
+    return run

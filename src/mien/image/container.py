@@ -161,8 +161,10 @@ def _check_scans(data: bytes, position: int) -> None:
         scans += match[0][1] == _JPEG_SCAN
         if scans > _JPEG_MAX_SCANS:
             break
-        start = match.end()
-        position = start + int.from_bytes(data[start : start + 2])
+        # A decoder reads on right behind a marker without length: so what follows counts too.
+        position = match.end()
+        if match[0][1] not in _JPEG_WITHOUT_LENGTH:
+            position += int.from_bytes(data[position : position + 2])
     raise TruncatedImageError("this JPEG picture is corrupt: it has too many scans")
 
 

@@ -27,5 +27,8 @@ class InferenceSession(Protocol):
     def outputs(self) -> Sequence[TensorSpec]: ...
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Return all outputs, in the order of ``outputs``."""
+        """Return all outputs, in the order of ``outputs``.
+
+        Raises DeadlineExceededError if nobody waits for them any more.
+        """
         ...

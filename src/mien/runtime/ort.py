@@ -6,6 +6,7 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
+from mien.deadline import check_deadline
 from mien.errors import ArtifactError
 from mien.runtime import TensorSpec
 
@@ -51,6 +52,7 @@ class OrtSession:
         return self._outputs
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        check_deadline()
         return list(self._session.run(None, dict(feeds)))
 
 
