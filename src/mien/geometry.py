@@ -31,11 +31,10 @@ def suppress(
     if len(order) < 2:
         return order
     better, worse = _clashes(boxes[order], threshold, pixel, of_smaller)
-    alive = np.ones(len(order), dtype=bool)
-    rows, starts = np.unique(better, return_index=True)
-    for row, losers in zip(rows.tolist(), np.split(worse, starts[1:]), strict=False):
+    alive = [True] * len(order)
+    for row, loser in zip(better.tolist(), worse.tolist(), strict=True):
         if alive[row]:
-            alive[losers] = False
+            alive[loser] = False
     return order[alive]
 
 

@@ -4,7 +4,7 @@ Boxes stay 1-based with inclusive ends, as in the networks' training, until they
 Source: Zhang et al. 2016, arXiv 1604.02878; behaviour as facenet-pytorch 2.6.0.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -94,11 +94,8 @@ class Cascade:
         scales = pyramid_scales(
             table.height, table.width, search.min_face_size / search.shrink, search.factor
         )
-        found = [
-            _candidates(self._windows(table, scale), scale, search.thresholds[0])
-            for scale in scales
-        ]
-        rows = np.concatenate(found) if found else np.empty((0, 9), dtype=np.float32)
+        hits = [_hits(self._windows(table, scale), search.thresholds[0]) for scale in scales]
+        rows = _candidates(hits, scales)
         rows = rows[suppress(rows[:, :4], rows[:, 4], search.overlap)]
         sides = np.tile(rows[:, 2:4] - rows[:, :2], 2)
         return squared(rows[:, :4] + rows[:, 5:] * sides)
@@ -151,18 +148,24 @@ def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
             return
 
 
-def _candidates(maps: Floats, scale: float, threshold: float) -> Floats:
-    """Return (N, 9) rows of one scale: box, score, box correction; suppressed.
-
-    maps: (5, h, w), the score and the correction of every window.
-    """
+def _hits(maps: Floats, threshold: float) -> Floats:
+    """Return (N, 7) of the windows above the threshold in maps (5, h, w): column, row, maps."""
     y, x = np.nonzero(maps[0] >= np.float32(threshold))
-    place = np.stack([x, y], axis=1).astype(np.float32) * STRIDE_PX
+    return np.concatenate([x[None], y[None], maps[:, y, x]], dtype=np.float32).T
+
+
+def _candidates(hits: Sequence[Floats], scales: Sequence[float]) -> Floats:
+    """Return (N, 9) rows: box, score, box correction; suppressed within each scale."""
+    counts = [len(rows) for rows in hits]
+    rows = np.concatenate([np.empty((0, 7), dtype=np.float32), *hits])
+    scale = np.repeat(np.asarray(scales, dtype=np.float32), counts)[:, None]
+    place = rows[:, :2] * STRIDE_PX
     # 1-based: the window's first pixel is 1, its last one WINDOW_PX.
-    first = np.floor((place + 1) / np.float32(scale))
-    last = np.floor((place + WINDOW_PX) / np.float32(scale))
-    rows = np.concatenate([first, last, maps[:, y, x].T], axis=1)
-    return rows[suppress(rows[:, :4], rows[:, 4], OVERLAP_IN_SCALE)]
+    boxes = np.floor(np.concatenate([place + 1, place + WINDOW_PX], axis=1) / scale)
+    # All scales at once, but side by side, so that boxes of different ones never meet.
+    beside = np.repeat(np.arange(len(scales), dtype=np.float32), counts) * boxes.max(initial=0)
+    kept = suppress(boxes + beside[:, None], rows[:, 2], OVERLAP_IN_SCALE)
+    return np.concatenate([boxes, rows[:, 2:]], axis=1)[kept]
 
 
 def _corrected(boxes: Floats, correction: Floats) -> Floats:
