@@ -1,6 +1,6 @@
 """Where a training step's time goes: making the batch, or the network.
 
-    python -m benchmarks.training [RECIPE] [--steps N] [--device cpu|cuda|mps|auto]
+    python -m benchmarks.training [RECIPE] [--steps N] [--device cpu|cuda|mps|auto] [--free]
 
 Trains on noise, so no data is needed. A step on an accelerator is timed as the loop runs it: the
 loss is read back in every step, so the clock never runs ahead of the device.
@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from mien_train import train
 from mien_train.data.fer2013 import SIDE, FerDataset
 from mien_train.device import DEVICES, choose_device
 from mien_train.monitor import EpochReport, StepReport
@@ -88,7 +89,10 @@ def main() -> None:
     parser.add_argument("recipe", nargs="?", default="lite0-ferplus")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--free", action="store_true", help="give freed memory back at once")
     arguments = parser.parse_args()
+    if arguments.free:
+        train.keep_freed_memory = lambda: None
     recipe, device = load_recipe(arguments.recipe), choose_device(arguments.device)
     print(f"{recipe.name}, batch {recipe.batch}, {device.type}, {torch.get_num_threads()} threads")
     for phase in recipe.phases:

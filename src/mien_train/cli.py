@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from pathlib import Path
 
+from mien.artifacts import CARD_NAME
 from mien.classify.onnx import load_classifier
 from mien.errors import MienError
 from mien_train.calibrate import fit
@@ -20,6 +21,7 @@ from mien_train.evaluate import Scores, score
 from mien_train.export import export
 from mien_train.model_card import render
 from mien_train.monitor import CsvLog, Monitor, ProgressLog, TensorBoardLog
+from mien_train.quantize import compare, quantize
 from mien_train.recipe import SPLITS, Recipe, load_recipe, recipe_names
 from mien_train.report import score_lines, write_page
 from mien_train.train import BEST_CHECKPOINT, CHECKPOINT, InterruptedRunError, Trainer
@@ -94,6 +96,13 @@ def _parser() -> argparse.ArgumentParser:
     exporter.add_argument("--out", type=Path, required=True, metavar="DIR")
     exporter.set_defaults(run=_export)
 
+    quantizer = commands.add_parser(
+        "quantize", parents=[data, split], help="8-bit integers, kept if faster and as good"
+    )
+    quantizer.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    quantizer.add_argument("--out", type=Path, required=True, metavar="DIR")
+    quantizer.set_defaults(run=_quantize)
+
     calibrate = commands.add_parser(
         "calibrate", parents=[data, split], help="fit share and temperature on PublicTest"
     )
@@ -155,6 +164,18 @@ def _say_how_it_ended(trainer: Trainer) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     print(export(arguments.checkpoint, arguments.out))
+
+
+def _quantize(arguments: argparse.Namespace) -> None:
+    data = load_data(arguments.data, arguments.split)
+    path = quantize(arguments.model, data.split("Training"), arguments.out)
+    gain = compare(arguments.model, path, data.split("PublicTest"), "PublicTest")
+    if not gain.is_worth_it:
+        path.unlink()
+        (path.parent / CARD_NAME).unlink()
+        raise TrainingError(f"not kept: {gain}")
+    say(f"{gain}; next: mien-train calibrate {path} --data DIR")
+    print(path)
 
 
 def _import(arguments: argparse.Namespace) -> None:

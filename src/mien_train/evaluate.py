@@ -74,7 +74,7 @@ def run_model(classifier: OnnxClassifier, data: FerDataset, *, flip: bool = Fals
     """Return the logits for every face; with ``flip`` the mean of a face and its mirror image."""
     batches = []
     for at in range(0, len(data), BATCH):
-        crops = _crops(data.faces[at : at + BATCH], classifier.crop_size_px)
+        crops = crops_of_faces(data.faces[at : at + BATCH], classifier.crop_size_px)
         outputs = classifier.outputs(crops)
         if flip:
             mirrored = classifier.outputs(np.ascontiguousarray(crops[..., ::-1]))
@@ -146,7 +146,8 @@ def _positions(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.i
     return np.array([wanted.index(name) if name in wanted else -1 for name in labels] + [-1])
 
 
-def _crops(faces: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
+def crops_of_faces(faces: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
+    """Return (N, 1, size_px, size_px) crops of faces (N, 48, 48), as ``mien`` makes them."""
     pictures = (RgbImage(np.repeat(face[:, :, None], 3, axis=2)) for face in faces)
     return np.concatenate(
         [crops_of(p, [region_of_picture(p.width, p.height)], size_px) for p in pictures]

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mien_train.checkpoint import read_checkpoint, write_checkpoint
 from mien_train.data.augment import augment, mixup
 from mien_train.data.fer2013 import FER2013_LABELS, FerDataset
-from mien_train.device import random_state, repeat_exactly, set_random_state
+from mien_train.device import keep_freed_memory, random_state, repeat_exactly, set_random_state
 from mien_train.distill import teach
 from mien_train.early_stopping import Patience
 from mien_train.errors import TrainingError
@@ -105,6 +105,7 @@ class Trainer:
 
     def run(self) -> None:
         """Train to the end of the recipe; after Ctrl-C save and raise InterruptedRunError."""
+        keep_freed_memory()
         for monitor in self.monitors:
             monitor.begin(self._report())
         try:

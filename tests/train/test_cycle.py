@@ -25,10 +25,11 @@ from PIL import Image
 
 from mien.artifacts import card_beside
 from mien.classify.onnx import load_classifier
-from mien_train import cli, export
+from mien_train import cli, export, quantize
 from mien_train.data.fer2013 import FER2013_LABELS, load_fer2013
 from mien_train.distill import teach
 from mien_train.errors import TrainingError
+from mien_train.quantize import Gain
 from mien_train.targets import Targets
 from mien_train.train import Trainer
 
@@ -100,6 +101,34 @@ def test_calibrate_evaluate_and_record(
     text = capsys.readouterr().out
     assert "PrivateTest, flip-averaged view" in text
     assert "8 faces" in text
+
+
+def test_integers_are_kept_only_if_they_are_worth_it(
+    model: Path, fer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    quantizing = ["quantize", str(model), "--data", str(fer_folder), "--out", str(tmp_path / "q")]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(quantize, "_speed", lambda *_: 1.5)
+        patch.setattr(quantize, "MAX_LOSS", 0.2)  # one of 16 faces is 0.06
+        assert cli.main(quantizing) == 0
+        smaller = Path(capsys.readouterr().out.strip())
+        assert smaller.stat().st_size < 0.4 * model.stat().st_size
+        card_beside(smaller).verify()
+        assert card_beside(smaller).measured == {}, "the figures were of another file"
+        patch.setattr(quantize, "_speed", lambda *_: 0.9)
+        assert cli.main(quantizing) == 1
+    assert "not kept: 0.90 times as fast" in capsys.readouterr().err
+    assert not smaller.exists()
+
+
+def test_what_integers_may_cost() -> None:
+    def gain(speed: float, after: float) -> Gain:
+        accuracies = {"FER+": (0.86, 0.87), "FER2013": (0.68, after)}
+        return Gain(speed=speed, megabytes=(13.0, 4.0), accuracies=accuracies)
+
+    assert gain(1.5, 0.678).is_worth_it
+    assert not gain(1.5, 0.676).is_worth_it
+    assert not gain(0.9, 0.68).is_worth_it
 
 
 def test_the_model_is_served(model: Path, fer_folder: Path) -> None:
