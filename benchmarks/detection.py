@@ -1,6 +1,6 @@
 """Where a photo's time goes: a per-stage profile of detection, in milliseconds.
 
-python -m benchmarks.detection [PHOTO...]
+    OPENBLAS_NUM_THREADS=1 python -m benchmarks.detection [--min-face-size PX] [PHOTO...]
 """
 
 import argparse
@@ -15,13 +15,16 @@ from benchmarks.photos import one_face
 from mien.classify.crop import crops_of, region_of_face
 from mien.classify.onnx import load_classifier
 from mien.detect.mtcnn import MtcnnDetector
-from mien.detect.mtcnn.cascade import _scored
+from mien.detect.mtcnn.cascade import Stage, _inside, _scored
 from mien.detect.mtcnn.pyramid import AreaTable, Scratch, level_size, pyramid_scales
 from mien.detect.scale import shrunk
 from mien.image import decode_image
 from mien.types import RgbImage
 
 MAX_PIXELS = 50_000_000
+# Multiplications of the networks' convolutions and dense layers: a pixel of a level, a crop.
+PNET_MACS, RNET_MACS, ONET_MACS = 1_820, 1_530_000, 12_900_000
+MATRIX_SIDE = 1024
 
 
 def main() -> None:
@@ -32,10 +35,13 @@ def main() -> None:
     arguments = parser.parse_args()
     photos = {path.name: path.read_bytes() for path in arguments.photos}
     photos = photos or {"640 x 480": one_face(640, 480), "1920 x 1080": one_face(1920, 1080)}
+    matrix = np.random.default_rng(0).random((MATRIX_SIDE, MATRIX_SIDE), dtype=np.float32)
+    milliseconds = _median_ms(lambda: matrix @ matrix, arguments.rounds)
+    print(f"a product of matrices: {MATRIX_SIDE**3 / milliseconds / 1e6:.0f} GMAC/s")
     for name, data in photos.items():
         print(name)
         for stage, milliseconds in profile(data, arguments.min_face_size, arguments.rounds):
-            print(f"  {stage:28} {milliseconds:8.2f}")
+            print(f"  {stage:36} {milliseconds:8.2f}")
 
 
 def profile(data: bytes, min_face_size: int | None, rounds: int) -> list[tuple[str, float]]:
@@ -57,6 +63,8 @@ def profile(data: bytes, min_face_size: int | None, rounds: int) -> list[tuple[s
     faces = detector.detect(image, min_face_size=min_face_size)
     crops = crops_of(image, [region_of_face(face) for face in faces], classifier.crop_size_px)
     pixels = sum(level.shape[2] * level.shape[3] for level in levels)
+    rnet = table.crops(_inside(boxes, table.width, table.height), 24)
+    onet = table.crops(_inside(refined, table.width, table.height), 48)
     stages: list[tuple[str, Callable[[], object]]] = [
         ("decode", lambda: decode_image(data, max_pixels=MAX_PIXELS)),
         ("shrink", lambda: shrunk(image.pixels, search.shrink)),
@@ -64,13 +72,31 @@ def profile(data: bytes, min_face_size: int | None, rounds: int) -> list[tuple[s
         (f"pyramid ({len(levels)} levels)", lambda: [table.resized(*size) for size in sizes]),
         (f"P-Net ({pixels / 1e6:.2f} Mpx)", lambda: _pnet(cascade, levels)),
         (f"propose, all ({len(boxes)} out)", lambda: cascade.propose(table, search)),
-        (f"refine ({len(refined)} out)", lambda: cascade.refine(table, boxes, search)),
-        (f"output ({len(faces)} out)", lambda: cascade.output(table, refined, search)),
+        (f"R-Net ({len(rnet)} crops)", lambda: _batches(cascade._rnet, rnet)),
+        (f"refine, all ({len(refined)} out)", lambda: cascade.refine(table, boxes, search)),
+        (f"O-Net ({len(onet)} crops)", lambda: _batches(cascade._onet, onet)),
+        (f"output, all ({len(faces)} out)", lambda: cascade.output(table, refined, search)),
         ("crops", lambda: _crops(image, faces, classifier.crop_size_px)),
         ("classify", lambda: classifier.predict(crops)),
         ("detect, all", lambda: detector.detect(image, min_face_size=min_face_size)),
     ]
-    return [(name, _median_ms(run, rounds)) for name, run in stages]
+    macs = {
+        "P-Net": PNET_MACS * pixels,
+        "R-Net": RNET_MACS * len(rnet),
+        "O-Net": ONET_MACS * len(onet),
+    }
+    measured = [(name, _median_ms(run, rounds)) for name, run in stages]
+    return [(f"{name}{_rate(macs, name, taken)}", taken) for name, taken in measured]
+
+
+def _rate(macs: dict[str, int], name: str, milliseconds: float) -> str:
+    network = name.split(maxsplit=1)[0]
+    return f", {macs[network] / milliseconds / 1e6:.0f} GMAC/s" if network in macs else ""
+
+
+def _batches(stage: Stage, crops: np.ndarray) -> None:
+    for at in range(0, len(crops), stage._batch):
+        _scored(stage._session, crops[at : at + stage._batch])
 
 
 def _pnet(cascade: object, levels: list[np.ndarray]) -> None:
