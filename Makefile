@@ -15,6 +15,7 @@ DOCS_READY := $(DOCS_ENV)/.ready
 REFERENCE_ENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_ENV)/.ready
 REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
+DETECTORS = $(DEV_ENV)/bin/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/bin/python $(if $(YUNET),--yunet $(YUNET))
 
 .PHONY: help serve test train-smoke lint bench bench-detectors docs clean
 
@@ -23,7 +24,7 @@ help:
 	@echo "make test    install what the tests need; lint, then run all tests with coverage"
 	@echo "make train-smoke   train, resume, export, calibrate, evaluate and serve a tiny model on made-up faces"
 	@echo "make lint    style, types and the import rules only"
-	@echo "make bench   speed and memory against the reference pipeline (installs several GB)"
+	@echo "make bench   speed and memory against the reference pipeline (installs several GB); with PHOTOS=FOLDER detectors too"
 	@echo "make bench-detectors PHOTOS=FOLDER   faces found, time and memory of each detector"
 	@echo "make docs    build the documentation"
 	@echo "make clean   remove environments and build outputs"
@@ -45,10 +46,12 @@ lint: $(DEV_READY)
 
 bench: $(REFERENCE_READY) $(DEV_READY)
 	$(DEV_ENV)/bin/python -m benchmarks.versus_reference --reference $(REFERENCE_ENV)/bin/python
+	$(DEV_ENV)/bin/python -m benchmarks.answers
+	$(if $(PHOTOS),$(DETECTORS),@echo "detectors: make bench PHOTOS=FOLDER; benchmarks/recall.py says what it holds")
 
 bench-detectors: $(REFERENCE_READY) $(DEV_READY)
 	@test -d "$(PHOTOS)" || { echo "say which photos: make bench-detectors PHOTOS=FOLDER; benchmarks/recall.py says what it holds"; exit 1; }
-	$(DEV_ENV)/bin/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/bin/python $(if $(YUNET),--yunet $(YUNET))
+	$(DETECTORS)
 
 docs: $(DOCS_READY)
 	$(DOCS_ENV)/bin/mkdocs build --quiet

@@ -1,6 +1,6 @@
 """Where a photo's time goes: a per-stage profile of detection, in milliseconds.
 
-    OPENBLAS_NUM_THREADS=1 python -m benchmarks.detection [--min-face-size PX] [PHOTO...]
+OPENBLAS_NUM_THREADS=1 python -m benchmarks.detection [--min-face-size PX] [PHOTO...]
 """
 
 import argparse

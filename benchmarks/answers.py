@@ -1,0 +1,76 @@
+"""How long the service takes for a whole answer: one connection, one photo after the other.
+
+    python -m benchmarks.answers [--core N]
+
+Starts ``mien serve`` on a free port, posts photos of one face as JPEG and prints the median of
+many answers and their first and last tenth, from the first byte sent to the last one read.
+"""
+
+import argparse
+import http.client
+import os
+import re
+import statistics
+import subprocess
+import sys
+import time
+
+from benchmarks.photos import one_face
+
+SIZES = ((640, 480), (1280, 720), (1920, 1080), (4000, 3000))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--repeats", type=int, default=40)
+    parser.add_argument("--core", type=int, help="have the service use this core alone (Linux)")
+    arguments = parser.parse_args()
+    command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
+    service = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        if arguments.core is not None:
+            os.sched_setaffinity(service.pid, {arguments.core})
+        connection = http.client.HTTPConnection("127.0.0.1", _port(service), timeout=60)
+        for width, height in SIZES:
+            print(f"{width} x {height}: {_times(connection, width, height, arguments.repeats)}")
+    finally:
+        service.terminate()
+
+
+def _port(service: "subprocess.Popen[str]") -> int:
+    for line in service.stderr or ():
+        if found := re.search(r"http://[^:]+:(\d+)", line):
+            return int(found[1])
+    raise SystemExit("the service did not start")
+
+
+def _times(connection: http.client.HTTPConnection, width: int, height: int, repeats: int) -> str:
+    photo = one_face(width, height)
+    for _ in range(3):
+        _ask(connection, photo)
+    taken = sorted(_ask(connection, photo) for _ in range(repeats))
+    tenth = repeats // 10
+    return (
+        f"{statistics.median(taken):.1f} ms ({taken[tenth]:.1f} to {taken[-1 - tenth]:.1f}), "
+        f"{len(photo) / 1e3:.0f} kB"
+    )
+
+
+def _ask(connection: http.client.HTTPConnection, photo: bytes) -> float:
+    """Return the milliseconds until the answer is read."""
+    while True:
+        started = time.perf_counter()
+        connection.request("POST", "/emotion", photo, {"Content-Type": "image/jpeg"})
+        answer = connection.getresponse()
+        body = answer.read()
+        if answer.status == http.client.OK:
+            return (time.perf_counter() - started) * 1e3
+        if answer.status != http.client.SERVICE_UNAVAILABLE:
+            raise SystemExit(f"{answer.status}: {body!r}")
+        time.sleep(0.1)  # it is warming up
+
+
+if __name__ == "__main__":
+    main()
