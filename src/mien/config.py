@@ -1,5 +1,6 @@
 """Settings: read once at the entry point, then passed down. The only reader of the environment."""
 
+import difflib
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -75,16 +76,46 @@ class Settings:
     ) -> "Settings":
         """Return the settings of the environment; ``overrides`` that are not None win.
 
-        Raises InvalidParameterError naming the variable that does not parse.
+        Raises InvalidParameterError naming the variable that does not parse or is not known.
         """
-        source = os.environ if environment is None else environment
-        values: dict[str, Any] = {}
-        for field in fields(cls):
-            text = source.get(PREFIX + field.name.upper(), "")
-            if text:
-                values[field.name] = _parse(field.name, str(field.type), text)
+        values = _from_environment(os.environ if environment is None else environment)
         values.update({name: value for name, value in overrides.items() if value is not None})
         return cls(**values)
+
+    @classmethod
+    def origins(
+        cls, environment: Mapping[str, str] | None = None, **overrides: Any
+    ) -> dict[str, str]:
+        """Return where each setting of ``from_environment`` comes from.
+
+        ``option``, the name of a variable, or ``default``. Raises as ``from_environment`` does.
+        """
+        given = _from_environment(os.environ if environment is None else environment)
+        return {
+            field.name: "option"
+            if overrides.get(field.name) is not None
+            else _variable(field.name)
+            if field.name in given
+            else "default"
+            for field in fields(cls)
+        }
+
+
+def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
+    kinds = {_variable(field.name): field for field in fields(Settings)}
+    values: dict[str, Any] = {}
+    for name, text in environment.items():
+        if name in kinds and text:
+            values[kinds[name].name] = _parse(kinds[name].name, str(kinds[name].type), text)
+        elif name.startswith(PREFIX) and name not in kinds:
+            close = difflib.get_close_matches(name, kinds, n=1)
+            hint = f"did you mean {close[0]}?" if close else "mien serve --print-config lists them"
+            raise InvalidParameterError(f"there is no setting {name}; {hint}")
+    return values
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
 
 
 def _parse(name: str, kind: str, text: str) -> Any:
@@ -94,7 +125,7 @@ def _parse(name: str, kind: str, text: str) -> Any:
         if "float" in kind:
             return float(text)
     except ValueError as error:
-        raise InvalidParameterError(f"{PREFIX}{name.upper()}: {text!r} is not a number") from error
+        raise InvalidParameterError(f"{_variable(name)}: {text!r} is not a number") from error
     return Path(text) if "Path" in kind else text
 
 

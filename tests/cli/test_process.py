@@ -35,6 +35,19 @@ def test_example_photo_shows_one_happy_face() -> None:
     assert record["seconds"]["decode"] > 0
 
 
+def test_the_settings_in_force_are_shown() -> None:
+    environment = {**os.environ, "MIEN_MAX_QUEUE": "32"}
+    done = run("serve", "--print-config", "--port", "8000", env=environment)
+    assert done.returncode == 0
+    lines = {line.split()[0]: line.split()[1:] for line in done.stdout.decode().splitlines()}
+    assert lines["port"] == ["8000", "option", "9000"]
+    assert lines["max_queue"] == ["32", "MIEN_MAX_QUEUE", "64"]
+    assert lines["workers"] == ["1", "default", "1"]
+    mistaken = run("serve", env={**os.environ, "MIEN_QUEUE_MAX": "32"})
+    assert mistaken.returncode == 2
+    assert b"did you mean MIEN_MAX_QUEUE?" in mistaken.stderr
+
+
 def test_several_photos_one_of_them_bad(tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(EXAMPLE.read_bytes()[:5000])

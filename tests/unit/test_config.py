@@ -1,3 +1,4 @@
+import dataclasses
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,22 @@ def test_an_empty_variable_is_no_variable() -> None:
 def test_a_wrong_value_is_named(environment: dict[str, str], words: str) -> None:
     with pytest.raises(InvalidParameterError, match=words):
         Settings.from_environment(environment)
+
+
+def test_an_unknown_variable_is_an_error_that_helps() -> None:
+    with pytest.raises(InvalidParameterError, match="MIEN_PROT; did you mean MIEN_PORT"):
+        Settings.from_environment({"MIEN_PROT": "8000", "PATH": "/bin", "MIENSCH": "?"})
+    with pytest.raises(InvalidParameterError, match="MIEN_XYZ; mien serve --print-config"):
+        Settings.from_environment({"MIEN_XYZ": ""})
+
+
+def test_where_a_setting_comes_from() -> None:
+    environment = {"MIEN_PORT": "8000", "MIEN_HOST": "::", "MIEN_THREADS": ""}
+    origins = Settings.origins(environment, port=7000, workers=None)
+    assert origins["port"] == "option"
+    assert origins["host"] == "MIEN_HOST"
+    assert origins["threads"] == origins["workers"] == "default"
+    assert list(origins) == [field.name for field in dataclasses.fields(Settings)]
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,8 @@
 """``mien serve``: the service."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields
 
 from mien.cli.words import add_model_options, positive
 from mien.config import Settings
@@ -13,7 +14,19 @@ __all__ = ["run"]
 def run(arguments: Sequence[str]) -> int:
     """Serve until stopped. Raises InvalidParameterError or ArtifactError before it begins."""
     options = vars(_parser().parse_args(arguments))
-    return serve(Settings.from_environment(**options))
+    print_config = options.pop("print_config")
+    settings = Settings.from_environment(**options)
+    if print_config:
+        print("\n".join(_lines(settings, Settings.origins(**options))))
+        return 0
+    return serve(settings)
+
+
+def _lines(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
+    yield f"{'setting':18} {'value':20} {'from':24} default"
+    for field in fields(Settings):
+        value, origin = getattr(settings, field.name), origins[field.name]
+        yield f"{field.name:18} {value!s:20} {origin:24} {field.default}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -27,4 +40,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--port", type=int, metavar="N", help="default 9000")
     parser.add_argument("--workers", type=positive, metavar="N", help="processes, default 1")
     add_model_options(parser)
+    parser.add_argument(
+        "--print-config", action="store_true", help="show every setting, whence it comes, and stop"
+    )
     return parser
