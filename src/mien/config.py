@@ -31,7 +31,9 @@ class Settings:
     max_upload_bytes: one request's body, however many pictures it holds;
     max_batch_images: parts of one ``/emotion/batch`` request;
     upload_timeout_s: for a whole body to arrive; deadline_s: from then to the answer;
-    max_queue: pictures that may wait for a thread, at least ``max_batch_images``.
+    max_queue: pictures that may wait for a thread, at least ``max_batch_images``;
+    api_keys: SHA-256 of accepted API keys, separated by commas; api_keys_file: the same, one a
+    line. Without either, everybody may ask.
     """
 
     host: str = "127.0.0.1"
@@ -48,6 +50,8 @@ class Settings:
     upload_timeout_s: float = 30.0
     deadline_s: float = 30.0
     threads: int | None = None
+    api_keys: str | None = None
+    api_keys_file: Path | None = None
 
     def __post_init__(self) -> None:
         for name in (

@@ -221,7 +221,20 @@ def test_openapi_snapshot(client: TestClient) -> None:
 def test_openapi_tells_of_all_codes(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
     told = set(schema["paths"]["/emotion"]["post"]["responses"])
-    assert told == {"200", "400", "405", "408", "413", "415", "422", "429", "500", "503", "504"}
+    assert told == {
+        "200",
+        "400",
+        "401",
+        "405",
+        "408",
+        "413",
+        "415",
+        "422",
+        "429",
+        "500",
+        "503",
+        "504",
+    }
     references = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(schema))
     assert set(references) <= set(schema["components"]["schemas"])
 

@@ -20,6 +20,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "analyze": "read the emotions of the faces in photos",
+    "keys": "make an API key for the service",
     "models": "list, show or verify the models that come along",
     "serve": "answer over HTTP, with a page to try it",
 }

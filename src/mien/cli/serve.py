@@ -26,7 +26,9 @@ def _lines(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
     yield f"{'setting':18} {'value':20} {'from':24} default"
     for field in fields(Settings):
         value, origin = getattr(settings, field.name), origins[field.name]
-        yield f"{field.name:18} {value!s:20} {origin:24} {field.default}"
+        # Hashes are no secret, but too long for a table.
+        shown = f"{value.count(',') + 1} given" if field.name == "api_keys" and value else value
+        yield f"{field.name:18} {shown!s:20} {origin:24} {field.default}"
 
 
 def _parser() -> argparse.ArgumentParser:

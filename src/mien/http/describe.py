@@ -12,7 +12,7 @@ from mien.http.schemas import reference
 from mien.http.upload import FORM_TYPE, RAW_TYPES
 from mien.render.json import Include
 
-__all__ = ["BATCH", "EMOTION", "LIVEZ", "READYZ", "VERSION"]
+__all__ = ["BATCH", "EMOTION", "LIVEZ", "READYZ", "SECURITY_SCHEMES", "VERSION"]
 
 _HEADERS = {
     "X-Request-ID": {
@@ -32,6 +32,7 @@ _UPLOAD = (
     "not_ready",
     "queue_full",
     "too_many_images",
+    "unauthorized",
     "unsupported_media_type",
     "upload_timeout",
     "upload_too_large",
@@ -141,9 +142,18 @@ def _endpoint(responses: dict[int | str, dict[str, Any]], **extra: Any) -> dict[
     return {"response_class": Response, "responses": responses, "openapi_extra": extra}
 
 
+# Whether a key is needed is the service's own matter.
+_SECURITY: list[dict[str, list[str]]] = [{}, {"bearer": []}, {"apiKey": []}]
+SECURITY_SCHEMES = {
+    "bearer": {"type": "http", "scheme": "bearer"},
+    "apiKey": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+}
+
+
 EMOTION = _endpoint(
     _responses(_success("Faces", [_FACE_EXAMPLE]), *_EVERYWHERE, *_UPLOAD, *_PICTURE),
     parameters=_PARAMETERS,
+    security=_SECURITY,
     requestBody={
         "required": True,
         "content": {FORM_TYPE: _form(_BINARY)} | {t: {"schema": _BINARY} for t in RAW_TYPES},
@@ -163,6 +173,7 @@ BATCH = _endpoint(
         *_UPLOAD,
     ),
     parameters=_PARAMETERS,
+    security=_SECURITY,
     requestBody={
         "required": True,
         "content": {FORM_TYPE: _form({"type": "array", "items": _BINARY})},

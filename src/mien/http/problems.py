@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Mapping
+from http import HTTPStatus
 from typing import NamedTuple
 
 from starlette.responses import Response
@@ -29,7 +30,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "unsupported_format": Problem(
         400, "Unsupported format", "GIF pictures are not read; send JPEG, PNG or WebP"
     ),
-    "unauthorized": Problem(401, "Unauthorized", "a key is needed"),
+    "unauthorized": Problem(
+        401, "Unauthorized", "send an API key as Authorization: Bearer KEY, or X-API-Key"
+    ),
     "not_found": Problem(404, "Not found", "there is nothing at this path; see /docs"),
     "method_not_allowed": Problem(405, "Method not allowed", "this path takes POST"),
     "upload_timeout": Problem(408, "Upload timeout", "the body did not arrive within 30 seconds"),
@@ -92,6 +95,8 @@ def problem_response(
         "instance": f"urn:mien:request:{request_id}",
     }
     sent = dict(headers or {})
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        sent["WWW-Authenticate"] = "Bearer"
     if code in _RETRY:
         sent["Retry-After"] = RETRY_AFTER_S
     return Response(

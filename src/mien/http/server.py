@@ -1,5 +1,6 @@
 """Running the service: the socket, the processes, the log, and an orderly end."""
 
+import ipaddress
 import logging
 import logging.config
 import math
@@ -19,6 +20,7 @@ from mien.build import build_pipeline
 from mien.config import Settings
 from mien.errors import ArtifactError
 from mien.http.app import create_app
+from mien.http.keys import ApiKeys
 
 __all__ = ["serve"]
 
@@ -47,8 +49,16 @@ def serve(settings: Settings) -> int:
     """Serve until asked to stop, answer what is under way, and return the exit status.
 
     0 after SIGTERM or SIGINT; 1, with a sentence on stderr, if a model file is bad, the address
-    can't be had or a worker does not start. Raises InvalidParameterError for an unknown detector.
+    can't be had or a worker does not start. Raises InvalidParameterError for an unknown detector or
+    API keys that are none.
     """
+    # The server does so too, but only once it runs.
+    logging.config.dictConfig(_LOGGING)
+    if not ApiKeys.of(settings) and not _is_loopback(settings.host):
+        _log.warning(
+            "anybody who reaches %s may use this service: no API keys are set (mien keys)",
+            settings.host,
+        )
     try:
         listener = _listen(settings.host, settings.port)
     except (OSError, UnicodeError) as error:
@@ -67,6 +77,13 @@ def serve(settings: Settings) -> int:
             return _run_many(_config(settings, partial(create_app, settings)), listener)
         app = partial(create_app, settings, build=lambda _: pipeline)
         return _run_one(_config(settings, app), listener)
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -11,6 +11,7 @@ from mien.artifacts import Card
 from mien.config import Settings, available_cores
 from mien.deadline import Deadline
 from mien.errors import NotReadyError
+from mien.http.keys import ApiKeys
 from mien.http.work import Done, WorkQueue
 from mien.image import decode_image
 from mien.pipeline import Options, Pipeline
@@ -23,10 +24,14 @@ _WARM_UP_SIDE_PX = 160
 
 
 class Service:
-    """Begins not ready; ``start`` makes it so, ``drain`` ends it, ``close`` frees the threads."""
+    """Begins not ready; ``start`` makes it so, ``drain`` ends it, ``close`` frees the threads.
+
+    Raises InvalidParameterError for API keys that are none.
+    """
 
     def __init__(self, settings: Settings, build: Callable[[Settings], Pipeline]) -> None:
         self.settings = settings
+        self.keys = ApiKeys.of(settings)
         self._build = build
         self._draining = False
         self._pipeline: Pipeline | None = None

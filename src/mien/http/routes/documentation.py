@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from mien.http.answers import json_response
+from mien.http.describe import SECURITY_SCHEMES
 from mien.http.page import CONTENT_POLICY, render_page
 from mien.http.parameters import refuse_parameters
 from mien.http.schemas import SCHEMAS
@@ -19,7 +20,7 @@ def schema_of(app: FastAPI) -> dict[str, object]:
     schema = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )
-    return {**schema, "components": {"schemas": SCHEMAS}}
+    return {**schema, "components": {"schemas": SCHEMAS, "securitySchemes": SECURITY_SCHEMES}}
 
 
 def documentation_routes(app: FastAPI) -> APIRouter:

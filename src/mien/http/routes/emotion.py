@@ -33,6 +33,7 @@ def emotion_routes(service: Service) -> APIRouter:
 
         A picture without a face gives an empty list.
         """
+        service.keys.check(request)
         query = parse_query(request.scope["query_string"])
         service.admit()
         pictures = await read_images(request, settings, max_images=1, raw=True)
@@ -46,6 +47,7 @@ def emotion_routes(service: Service) -> APIRouter:
 
         The answer has one entry per picture, in the order of the form.
         """
+        service.keys.check(request)
         query = parse_query(request.scope["query_string"])
         service.admit()
         pictures = await read_images(

@@ -1,0 +1,93 @@
+"""API keys: who may ask. Only their SHA-256 is known to the service."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from starlette.requests import Request
+
+from mien.config import Settings
+from mien.errors import InvalidParameterError, UnauthorizedError
+
+__all__ = ["ApiKeys", "digest_of", "new_key"]
+
+_PREFIX = "mien_"
+_RANDOM_BYTES = 32
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_BEARER = "bearer "
+
+
+def new_key() -> str:
+    """Return a key that nobody can guess: 256 random bits."""
+    return _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+
+
+def digest_of(key: str) -> str:
+    """Return the SHA-256 of a key in hex: what the service is told.
+
+    Keys are random, so it needs neither salt nor slowness.
+    """
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class ApiKeys:
+    """The keys that are accepted; with none, everybody may ask.
+
+    digests: of the keys, 64 hex digits each. Raises InvalidParameterError for anything else.
+    """
+
+    def __init__(self, digests: Iterable[str]) -> None:
+        self._digests = [digest.strip().lower() for digest in digests]
+        if not all(_DIGEST.fullmatch(digest) for digest in self._digests):
+            # Not shown: it may be the key itself.
+            raise InvalidParameterError("an API key is given as its hash; mien keys makes both")
+
+    @classmethod
+    def of(cls, settings: Settings) -> "ApiKeys":
+        """Return the keys of the settings and of the file that they name.
+
+        The file has one hash a line; what follows it on the line is a name for people; # begins a
+        comment. Raises InvalidParameterError if it can't be read or has something else.
+        """
+        listed = [digest for digest in (settings.api_keys or "").split(",") if digest.strip()]
+        return cls([*listed, *_in_file(settings.api_keys_file)])
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def check(self, request: Request) -> None:
+        """Raise UnauthorizedError unless the request has one of the keys, or none is needed.
+
+        It comes as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
+        """
+        if not self._digests:
+            return
+        given = digest_of(_key_of(request))
+        # All are compared, each in constant time: how long it takes tells nothing.
+        if not sum(hmac.compare_digest(given, digest) for digest in self._digests):
+            raise UnauthorizedError("send an API key as Authorization: Bearer KEY, or X-API-Key")
+
+
+def _in_file(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidParameterError(f"the file of API keys can't be read: {path}") from error
+    words = [line.partition("#")[0].split() for line in lines]
+    found = [first for first, *_ in filter(None, words)]
+    if not found:
+        # An empty file must not open the service to everybody.
+        raise InvalidParameterError(f"the file of API keys has none: {path}")
+    return found
+
+
+def _key_of(request: Request) -> str:
+    authorization = request.headers.get("authorization", "")
+    if authorization[: len(_BEARER)].lower() == _BEARER:
+        return authorization[len(_BEARER) :].strip()
+    return request.headers.get("x-api-key", "")
