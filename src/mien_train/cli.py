@@ -80,7 +80,11 @@ def _parser() -> argparse.ArgumentParser:
         help="ONNX file with its card beside it; may be given several times",
     )
     train.add_argument(
-        "--start", type=Path, metavar="CHECKPOINT", help="begin from another run's weights"
+        "--start",
+        type=Path,
+        action="append",
+        metavar="CHECKPOINT",
+        help="begin from another run's weights; given several times, from their mean",
     )
     train.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
     train.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")

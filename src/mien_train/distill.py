@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from mien.classify.onnx import load_classifier
@@ -31,7 +32,7 @@ def teach(models: Sequence[Path], data: FerDataset) -> tuple[Floats, Floats]:
 
 
 def _answers(path: Path, data: FerDataset) -> tuple[Floats, Floats]:
-    model = load_classifier(path)
+    model = load_classifier(path, threads=torch.get_num_threads())
     outputs = run_model(model, data, flip=True)
     if tuple(label.value for label in model.labels) != FERPLUS_LABELS or outputs.fer2013 is None:
         raise TrainingError(f"{path}: a teacher needs an output for FER+ and one for FER2013")

@@ -277,19 +277,31 @@ class Trainer:
         }
         write_checkpoint(self.folder / name, state)
 
-    def start_from(self, checkpoint: Path) -> None:
-        """Begin with the averaged weights of another run instead of ImageNet's.
+    def start_from(self, checkpoints: Sequence[Path]) -> None:
+        """Begin with the mean of other runs' averaged weights instead of ImageNet's.
 
-        Raises TrainingError if it is no checkpoint of the same network.
+        Raises TrainingError if one is no checkpoint of the same network.
+        Source of the mean: Wortsman et al. 2022, arXiv 2203.05482.
         """
+        states = [self._weights_of(checkpoint) for checkpoint in checkpoints]
+        mean = {
+            name: torch.stack([state[name] for state in states]).mean(dim=0)
+            if value.is_floating_point()
+            else value
+            for name, value in states[0].items()
+        }
+        self.model.load_state_dict(mean)
+        self.average.load_state_dict(mean)
+
+    def _weights_of(self, checkpoint: Path) -> dict[str, Tensor]:
+        weights: dict[str, Tensor] = read_checkpoint(checkpoint)["average"]
         try:
-            weights = read_checkpoint(checkpoint)["average"]
-            self.model.load_state_dict(weights)
+            self.average.load_state_dict(weights)
         except RuntimeError as error:
             raise TrainingError(
                 f"{checkpoint}: not a checkpoint of {self.recipe.backbone}"
             ) from error
-        self.average.load_state_dict(weights)
+        return weights
 
     def resume(self) -> None:
         """Go on from the checkpoint in the folder.

@@ -30,6 +30,7 @@ from mien_train.data.fer2013 import FER2013_LABELS, load_fer2013
 from mien_train.distill import teach
 from mien_train.errors import TrainingError
 from mien_train.quantize import Gain
+from mien_train.recipe import load_recipe
 from mien_train.targets import Targets
 from mien_train.train import Trainer
 
@@ -232,6 +233,21 @@ def test_distilling_from_a_run_that_is_done(
     assert float(last["ferplus_accuracy"]) > 0.9, (
         "two epochs would not be enough from ImageNet's weights"
     )
+
+
+def test_a_start_from_several_runs_is_their_mean(
+    run_folder: Path, fer_folder: Path, recipe_file: Path, tmp_path: Path
+) -> None:
+    first = torch.load(run_folder / "checkpoint.pt", weights_only=True)
+    weight = next(name for name in first["average"] if name.endswith("weight"))
+    other = {**first, "average": {**first["average"], weight: first["average"][weight] + 1}}
+    torch.save(other, tmp_path / "other.pt")
+    data = load_fer2013(fer_folder)
+    train, check = data.split("Training"), data.split("PublicTest")
+    trainer = Trainer(load_recipe(str(recipe_file)), train, check, tmp_path / "run")
+    trainer.start_from([run_folder / "checkpoint.pt", tmp_path / "other.pt"])
+    for network in (trainer.model, trainer.average):
+        torch.testing.assert_close(network.state_dict()[weight], first["average"][weight] + 0.5)
 
 
 @pytest.mark.parametrize(
