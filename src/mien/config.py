@@ -34,6 +34,10 @@ class Settings:
     max_queue: pictures that may wait for a thread, at least ``max_batch_images``;
     api_keys: SHA-256 of accepted API keys, separated by commas; api_keys_file: the same, one a
     line. Without either, everybody may ask.
+    rate_limit: such as ``60/minute`` or ``5/second; 1000/day``, for each API key or, without
+    keys, each address; rate_limit_storage: the Redis that counts for several servers, as
+    ``redis://host:6379``, None for each process's own memory; trusted_proxies: how many proxies
+    stand in front and add to X-Forwarded-For.
     """
 
     host: str = "127.0.0.1"
@@ -52,6 +56,9 @@ class Settings:
     threads: int | None = None
     api_keys: str | None = None
     api_keys_file: Path | None = None
+    rate_limit: str | None = None
+    rate_limit_storage: str | None = None
+    trusted_proxies: int = 0
 
     def __post_init__(self) -> None:
         for name in (
@@ -67,6 +74,8 @@ class Settings:
                 raise InvalidParameterError(f"{name} must be greater than 0")
         if self.max_queue < self.max_batch_images:
             raise InvalidParameterError("max_queue must be at least max_batch_images")
+        if self.trusted_proxies < 0:
+            raise InvalidParameterError("trusted_proxies must be at least 0")
         if not 0 <= self.port <= 65535:
             raise InvalidParameterError("port must be 0 to 65535")
         for name in ("threads", "min_face_size"):

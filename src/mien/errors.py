@@ -78,7 +78,14 @@ class ModelContractError(ArtifactError):
 
 
 class RequestError(MienError):
-    """The request, not the picture, is why the service gives no answer."""
+    """The request, not the picture, is why the service gives no answer.
+
+    retry_after_s: where trying again may help, the seconds to wait.
+    """
+
+    def __init__(self, message: str = "", *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class UnauthorizedError(RequestError):

@@ -31,6 +31,7 @@ _UPLOAD = (
     "missing_image",
     "not_ready",
     "queue_full",
+    "rate_limited",
     "too_many_images",
     "unauthorized",
     "unsupported_media_type",

@@ -58,17 +58,19 @@ class ApiKeys:
     def __bool__(self) -> bool:
         return bool(self._digests)
 
-    def check(self, request: Request) -> None:
-        """Raise UnauthorizedError unless the request has one of the keys, or none is needed.
+    def check(self, request: Request) -> str | None:
+        """Return the digest of the request's key; None where none is needed.
 
         It comes as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
+        Raises UnauthorizedError if it is not one of those that are accepted.
         """
         if not self._digests:
-            return
+            return None
         given = digest_of(_key_of(request))
         # All are compared, each in constant time: how long it takes tells nothing.
         if not sum(hmac.compare_digest(given, digest) for digest in self._digests):
             raise UnauthorizedError("send an API key as Authorization: Bearer KEY, or X-API-Key")
+        return given
 
 
 def _in_file(path: Path | None) -> list[str]:

@@ -1,18 +1,18 @@
 """Errors as RFC 9457 problems: the one table from code to status, and how they are written."""
 
 import json
+import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
 from starlette.responses import Response
 
-from mien.errors import MienError
+from mien.errors import MienError, RequestError
 
 __all__ = ["INTERNAL", "PROBLEMS", "Problem", "code_of", "detail_of", "problem_response"]
 
 INTERNAL = "internal_error"
-RETRY_AFTER_S = "1"
 
 
 class Problem(NamedTuple):
@@ -98,7 +98,8 @@ def problem_response(
     if problem.status == HTTPStatus.UNAUTHORIZED:
         sent["WWW-Authenticate"] = "Bearer"
     if code in _RETRY:
-        sent["Retry-After"] = RETRY_AFTER_S
+        seconds = error.retry_after_s if isinstance(error, RequestError) else 1.0
+        sent["Retry-After"] = str(max(math.ceil(seconds), 1))
     return Response(
         json.dumps(body, ensure_ascii=False, separators=(",", ":")),
         status_code=problem.status,

@@ -21,6 +21,7 @@ from mien.config import Settings
 from mien.errors import ArtifactError
 from mien.http.app import create_app
 from mien.http.keys import ApiKeys
+from mien.http.rates import RateLimits
 
 __all__ = ["serve"]
 
@@ -50,10 +51,12 @@ def serve(settings: Settings) -> int:
 
     0 after SIGTERM or SIGINT; 1, with a sentence on stderr, if a model file is bad, the address
     can't be had or a worker does not start. Raises InvalidParameterError for an unknown detector or
-    API keys that are none.
+    for API keys or rate limits that are none.
     """
     # The server does so too, but only once it runs.
     logging.config.dictConfig(_LOGGING)
+    # Workers would only tell the log what is wrong with them.
+    RateLimits(settings)
     if not ApiKeys.of(settings) and not _is_loopback(settings.host):
         _log.warning(
             "anybody who reaches %s may use this service: no API keys are set (mien keys)",

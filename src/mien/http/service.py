@@ -6,12 +6,14 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from starlette.requests import Request
 
 from mien.artifacts import Card
 from mien.config import Settings, available_cores
 from mien.deadline import Deadline
 from mien.errors import NotReadyError
 from mien.http.keys import ApiKeys
+from mien.http.rates import RateLimits
 from mien.http.work import Done, WorkQueue
 from mien.image import decode_image
 from mien.pipeline import Options, Pipeline
@@ -26,12 +28,12 @@ _WARM_UP_SIDE_PX = 160
 class Service:
     """Begins not ready; ``start`` makes it so, ``drain`` ends it, ``close`` frees the threads.
 
-    Raises InvalidParameterError for API keys that are none.
+    Raises InvalidParameterError for API keys or rate limits that are none.
     """
 
     def __init__(self, settings: Settings, build: Callable[[Settings], Pipeline]) -> None:
         self.settings = settings
-        self.keys = ApiKeys.of(settings)
+        self._keys, self._rates = ApiKeys.of(settings), RateLimits(settings)
         self._build = build
         self._draining = False
         self._pipeline: Pipeline | None = None
@@ -74,6 +76,10 @@ class Service:
         """Wait for running work and free the threads."""
         self.drain()
         self.queue.close()
+
+    async def authorize(self, request: Request) -> None:
+        """Raise UnauthorizedError or RateLimitedError before anything of a request is read."""
+        await self._rates.check(request, self._keys.check(request))
 
     def admit(self, pieces: int = 1) -> None:
         """Raise NotReadyError or QueueFullError before a body is read that nobody can work on."""

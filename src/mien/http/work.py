@@ -17,6 +17,8 @@ from mien.errors import QueueFullError
 __all__ = ["Done", "WorkQueue"]
 
 _Answer = TypeVar("_Answer")
+# How much of the mean time of a piece is the newest one's.
+_NEW_SHARE = 0.1
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,13 +45,18 @@ class WorkQueue:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mien")
         # The loop hands out the threads: what waits can then be given up without a trace.
         self._free = asyncio.Semaphore(threads)
+        self._threads = threads
         self._capacity = threads + max_waiting
         self._admitted = 0
+        self._work_s = 0.0
 
     def check_room(self, pieces: int = 1) -> None:
         """Raise QueueFullError if so much more work would not be taken now."""
         if self._admitted + pieces > self._capacity:
-            raise QueueFullError("too many pictures are waiting; try again in a moment")
+            raise QueueFullError(
+                "too many pictures are waiting; try again in a moment",
+                retry_after_s=self._admitted * self._work_s / self._threads,
+            )
 
     async def run_all(
         self, works: Sequence[Callable[[], _Answer]], deadline: Deadline
@@ -77,12 +84,14 @@ class WorkQueue:
             async with asyncio.timeout(deadline.left_s):
                 await self._free.acquire()
                 queued_s = time.monotonic() - began
+                began_work = time.monotonic()
                 running = asyncio.get_running_loop().run_in_executor(
                     self._pool, _observing(deadline, work)
                 )
                 running.add_done_callback(self._release)
                 # Not the return value of gather: a failure must keep its place and its wait.
                 await asyncio.wait((running,))
+                self._work_s += _NEW_SHARE * (time.monotonic() - began_work - self._work_s)
         except TimeoutError:
             return Done(too_late(), queued_s or time.monotonic() - began)
         error = running.exception()

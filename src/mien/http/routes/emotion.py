@@ -33,7 +33,7 @@ def emotion_routes(service: Service) -> APIRouter:
 
         A picture without a face gives an empty list.
         """
-        service.keys.check(request)
+        await service.authorize(request)
         query = parse_query(request.scope["query_string"])
         service.admit()
         pictures = await read_images(request, settings, max_images=1, raw=True)
@@ -47,7 +47,7 @@ def emotion_routes(service: Service) -> APIRouter:
 
         The answer has one entry per picture, in the order of the form.
         """
-        service.keys.check(request)
+        await service.authorize(request)
         query = parse_query(request.scope["query_string"])
         service.admit()
         pictures = await read_images(

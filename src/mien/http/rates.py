@@ -1,0 +1,102 @@
+"""Rate limits: how much one caller may ask in a time, counted here or in a Redis."""
+
+import ipaddress
+import logging
+import time
+
+from limits import parse_many
+from limits.aio.storage import Storage
+from limits.aio.strategies import MovingWindowRateLimiter
+from limits.errors import ConfigurationError, StorageError
+from limits.storage import storage_from_string
+from starlette.requests import Request
+
+from mien.config import Settings
+from mien.errors import InvalidParameterError, RateLimitedError
+
+__all__ = ["RateLimits"]
+
+_REDIS = ("redis://", "rediss://", "unix://")
+# Whoever has one IPv6 address has the 2**64 beside it.
+_IPV6_PREFIX = 64
+_WARN_EVERY_S = 60.0
+
+_log = logging.getLogger("mien.http")
+
+
+class RateLimits:
+    """Counts requests by caller over moving windows; without limits it lets everything pass.
+
+    Raises InvalidParameterError for limits or a storage that can't be understood.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._proxies = settings.trusted_proxies
+        self._warned_at_s = -_WARN_EVERY_S
+        try:
+            self._limits = parse_many(settings.rate_limit) if settings.rate_limit else []
+        except ValueError as error:
+            raise InvalidParameterError(
+                f"rate_limit is such as '60/minute; 1000/day', not {settings.rate_limit!r}"
+            ) from error
+        self._limiter = MovingWindowRateLimiter(_storage(settings.rate_limit_storage or ""))
+
+    async def check(self, request: Request, key: str | None) -> None:
+        """Count a request of the caller with this API key, or else of its address.
+
+        Raises RateLimitedError, with the seconds until the next one may pass, if it is one too
+        many. Where Redis does not answer, requests pass: a limit is no reason to stop serving.
+        """
+        caller = key or _address(request, self._proxies)
+        try:
+            for limit in self._limits:
+                if not await self._limiter.hit(limit, caller):
+                    reset_s, _ = await self._limiter.get_window_stats(limit, caller)
+                    raise RateLimitedError(
+                        "too many requests; try again in a moment",
+                        retry_after_s=reset_s - time.time(),
+                    )
+        except StorageError as error:
+            self._warn(error)
+
+    def _warn(self, error: StorageError) -> None:
+        now = time.monotonic()
+        if now - self._warned_at_s >= _WARN_EVERY_S:
+            self._warned_at_s = now
+            _log.warning("rate limits are not counted: %s", type(error.storage_error).__name__)
+
+
+def _storage(address: str) -> Storage:
+    if not address:
+        return _opened("async+memory://")
+    if not address.startswith(_REDIS):
+        raise InvalidParameterError(
+            f"rate_limit_storage must begin with {', '.join(_REDIS)}: it names a Redis"
+        )
+    try:
+        return _opened(f"async+{address}", implementation="redispy", wrap_exceptions=True)
+    except ConfigurationError as error:
+        raise InvalidParameterError("limits in a Redis need: pip install 'mien[redis]'") from error
+
+
+def _opened(address: str, **options: str | bool) -> Storage:
+    storage = storage_from_string(address, **options)
+    if not isinstance(storage, Storage):
+        raise InvalidParameterError(f"rate_limit_storage: {address!r} is not understood")
+    return storage
+
+
+def _address(request: Request, proxies: int) -> str:
+    """Return the address that the caller connects from, as the nearest trusted proxy saw it."""
+    host = request.client.host if request.client else ""
+    if proxies:
+        forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
+        # Each proxy adds what it sees at the end; what is before that anybody may have written.
+        host = forwarded[-min(proxies, len(forwarded))].strip() or host
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host
+    if isinstance(address, ipaddress.IPv6Address):
+        return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
+    return str(address)
