@@ -34,7 +34,8 @@ Floats = NDArray[np.float32]
 STRIDE_PX = 2
 OVERLAP_IN_SCALE = 0.5
 OVERLAP_OF_FACES = 0.7
-MAX_TABLE_PIXELS = 8_000_000
+# A table takes 32 bytes a pixel while it is made.
+MAX_TABLE_PIXELS = 16_000_000
 # What runs at once is kept small enough for the processor's cache, which is up to twice as fast
 # and bounds memory: so many pixels of a level, and so many crops.
 STRIP_PIXELS = 80_000
