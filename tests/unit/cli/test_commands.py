@@ -31,6 +31,9 @@ hidden = 1
 SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
+COMMANDS = ["analyze", "keys", "models", "serve"]
+
+
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "small"
@@ -50,7 +53,7 @@ def test_without_a_command(mien) -> None:
 def test_unknown_command(mien) -> None:
     done = mien("analyse")
     assert done.status == 2
-    assert "'analyze', 'models', 'serve'" in done.err
+    assert "'analyze', 'keys', 'models', 'serve'" in done.err
 
 
 def test_version(mien) -> None:
@@ -60,10 +63,10 @@ def test_version(mien) -> None:
 def test_help_names_every_command(mien) -> None:
     done = mien("--help")
     assert done.status == 0
-    assert re.findall(r"^  (\w+) +\w", done.out, re.MULTILINE) == ["analyze", "models", "serve"]
+    assert re.findall(r"^  (\w+) +\w", done.out, re.MULTILINE) == COMMANDS
 
 
-@pytest.mark.parametrize("command", ["analyze", "models"])
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_of_a_command(mien, command: str) -> None:
     done = mien(command, "--help")
     assert done.status == 0
