@@ -10,6 +10,7 @@ RUN_ENV := .venv
 DEV_ENV := .venv-dev
 RUN_READY := $(RUN_ENV)/.ready
 DEV_READY := $(DEV_ENV)/.ready
+BENCH_READY := $(DEV_ENV)/.ready-bench
 DOCS_ENV := .venv-docs
 DOCS_READY := $(DOCS_ENV)/.ready
 REFERENCE_ENV := .venv-reference
@@ -17,7 +18,9 @@ REFERENCE_READY := $(REFERENCE_ENV)/.ready
 REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
 DETECTORS = $(DEV_ENV)/bin/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/bin/python $(if $(YUNET),--yunet $(YUNET))
 
-.PHONY: help serve test system-programs train-smoke lint bench bench-detectors docs clean
+SAY_WHICH_PHOTOS = test -d "$(PHOTOS)" || { echo "say which photos: PHOTOS=FOLDER with JPEG files"; exit 1; }
+
+.PHONY: help serve test system-programs train-smoke lint bench bench-detectors bench-service soak docs clean
 
 help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
@@ -26,6 +29,8 @@ help:
 	@echo "make lint    style, types and the import rules only"
 	@echo "make bench   speed and memory against the reference pipeline (installs several GB); with PHOTOS=FOLDER detectors too"
 	@echo "make bench-detectors PHOTOS=FOLDER   faces found, time and memory of each detector"
+	@echo "make bench-service PHOTOS=FOLDER   answers a second and their times, under more and more load"
+	@echo "make soak PHOTOS=FOLDER   20,000 requests of all kinds, memory watched"
 	@echo "make docs    build the documentation"
 	@echo "make clean   remove environments and build outputs"
 
@@ -59,6 +64,14 @@ bench-detectors: $(REFERENCE_READY) $(DEV_READY)
 	@test -d "$(PHOTOS)" || { echo "say which photos: make bench-detectors PHOTOS=FOLDER; benchmarks/recall.py says what it holds"; exit 1; }
 	$(DETECTORS)
 
+bench-service: $(REFERENCE_READY) $(BENCH_READY)
+	@$(SAY_WHICH_PHOTOS)
+	$(DEV_ENV)/bin/python -m benchmarks.service $(PHOTOS) --reference $(REFERENCE_ENV)/bin/python $(OPTIONS)
+
+soak: $(BENCH_READY)
+	@$(SAY_WHICH_PHOTOS)
+	$(DEV_ENV)/bin/python -m benchmarks.soak $(PHOTOS) $(OPTIONS)
+
 docs: $(DOCS_READY)
 	$(DOCS_ENV)/bin/mkdocs build --quiet
 	@echo "site/index.html"
@@ -76,6 +89,10 @@ $(DEV_READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make test PYTHON=python3.11")'
 	$(PYTHON) -m venv $(DEV_ENV)
 	$(DEV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test,lint,train]" "$(TORCH)"
+	@touch $@
+
+$(BENCH_READY): $(DEV_READY)
+	$(DEV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
 	@touch $@
 
 $(DOCS_READY): pyproject.toml

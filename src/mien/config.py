@@ -9,11 +9,9 @@ from typing import Any
 
 from mien.errors import InvalidParameterError
 
-__all__ = ["Settings", "available_cores"]
+__all__ = ["Settings"]
 
 PREFIX = "MIEN_"
-# cgroup v2: "quota period" in microseconds, or "max period".
-CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,11 +25,14 @@ class Settings:
     model: an ONNX file with its ``card.toml`` beside it, None for the one in the wheel;
     min_face_size: pixels, None for the detector's own rule;
     max_pixels: larger pictures are refused before decoding;
-    threads: pictures worked on at once, None for the cores that the process may use;
+    threads: pictures worked on at once by each worker, None for its share of the cores that may
+    be used;
     max_upload_bytes: one request's body, however many pictures it holds;
     max_batch_images: parts of one ``/emotion/batch`` request;
     upload_timeout_s: for a whole body to arrive; deadline_s: from then to the answer;
     max_queue: pictures that may wait for a thread, at least ``max_batch_images``;
+    stop_delay_s: after SIGTERM, how long new requests are still taken, by whoever has not yet seen
+    that the service is not ready; drain_s: from SIGTERM until what is not done is given up;
     api_keys: SHA-256 of accepted API keys, separated by commas; api_keys_file: the same, one a
     line. Without either, everybody may ask.
     rate_limit: such as ``60/minute`` or ``5/second; 1000/day``, for each API key or, without
@@ -53,6 +54,8 @@ class Settings:
     max_queue: int = 64
     upload_timeout_s: float = 30.0
     deadline_s: float = 30.0
+    stop_delay_s: float = 1.0
+    drain_s: float = 25.0
     threads: int | None = None
     api_keys: str | None = None
     api_keys_file: Path | None = None
@@ -68,10 +71,13 @@ class Settings:
             "max_batch_images",
             "upload_timeout_s",
             "deadline_s",
+            "drain_s",
         ):
             # Written so that NaN is refused too.
             if not getattr(self, name) > 0:
                 raise InvalidParameterError(f"{name} must be greater than 0")
+        if not 0 <= self.stop_delay_s < self.drain_s:
+            raise InvalidParameterError("stop_delay_s must be at least 0 and less than drain_s")
         if self.max_queue < self.max_batch_images:
             raise InvalidParameterError("max_queue must be at least max_batch_images")
         if self.trusted_proxies < 0:
@@ -140,14 +146,3 @@ def _parse(name: str, kind: str, text: str) -> Any:
     except ValueError as error:
         raise InvalidParameterError(f"{_variable(name)}: {text!r} is not a number") from error
     return Path(text) if "Path" in kind else text
-
-
-def available_cores() -> int:
-    """Return the cores that this process may use, the container's quota included."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    cores = allowed or 1
-    try:
-        quota, period = CPU_QUOTA.read_text().split()
-    except (OSError, ValueError):
-        return cores
-    return cores if quota == "max" else max(1, min(cores, int(quota) // int(period)))

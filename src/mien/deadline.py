@@ -2,9 +2,10 @@
 
 Work that has begun can't be stopped from outside. So whoever asks for it sets a deadline, and
 ``mien.runtime`` looks at it before each run of a model: a picture made to take minutes takes a
-thread no longer than an answer may take.
+thread no longer than an answer may take, and none for a caller who has left.
 """
 
+import math
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,9 +17,12 @@ from mien.errors import DeadlineExceededError
 __all__ = ["Deadline", "check_deadline", "too_late"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deadline:
-    """A moment on the monotonic clock, in seconds, after which nobody waits any more."""
+    """A moment on the monotonic clock, in seconds, after which nobody waits any more.
+
+    May be looked at in one thread while another lets it expire.
+    """
 
     at_s: float
 
@@ -31,6 +35,10 @@ class Deadline:
     def left_s(self) -> float:
         """How long there still is, in seconds; negative once it has passed."""
         return self.at_s - time.monotonic()
+
+    def expire(self) -> None:
+        """Let it have passed already, as when the caller has left."""
+        self.at_s = -math.inf
 
     @contextmanager
     def observed(self) -> Iterator[None]:

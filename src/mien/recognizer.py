@@ -10,7 +10,8 @@ from typing import TypeVar
 
 from mien.build import build_pipeline
 from mien.classify.labels import LabelSet
-from mien.config import Settings, available_cores
+from mien.config import Settings
+from mien.cores import available_cores
 from mien.errors import InvalidParameterError, MienError
 from mien.image import Picture, load_image
 from mien.pipeline import Options, Pipeline

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.config import Settings
+from mien.deadline import check_deadline
 from mien.http.app import create_app
 from mien.pipeline import Pipeline
 from mien.types import Box, Emotion, Face, Landmarks, RgbImage
@@ -25,19 +26,29 @@ class FakeDetector:
     def __init__(self) -> None:
         self.asked: list[int | None] = []
         self.wait_s = 0.0
+        self.endless = False  # as a picture that was made to take for ever
         self.error: Exception | None = None
         self.lock = threading.Lock()
         self.running = 0
         self.most_running = 0
+
+    def work(self) -> None:
+        if self.endless:
+            while True:
+                check_deadline()
+                time.sleep(0.002)
+        time.sleep(self.wait_s)
 
     def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
         with self.lock:
             self.running += 1
             self.most_running = max(self.most_running, self.running)
             self.asked.append(min_face_size)
-        time.sleep(self.wait_s)
-        with self.lock:
-            self.running -= 1
+        try:
+            self.work()
+        finally:
+            with self.lock:
+                self.running -= 1
         if self.error is not None:
             raise self.error
         if image.width < 100:

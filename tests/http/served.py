@@ -1,9 +1,12 @@
 """Run by the tests: ``serve`` with a fake pipeline.
 
-Arguments: workers, and how long a picture takes in seconds, or ``broken``.
+Arguments: workers; how long a picture takes in seconds, ``broken``, or ``endless``: until nobody
+waits for it, or ``deaf``: even longer; settings as JSON.
 """
 
+import json
 import sys
+import threading
 
 from http_fakes import FakeClassifier, FakeDetector
 
@@ -11,11 +14,16 @@ from mien.config import Settings
 from mien.http import app, server
 from mien.pipeline import Pipeline
 
+LASTING = {"endless": ("endless", True), "deaf": ("wait_s", 15.0)}
+
 
 def build(settings: Settings) -> Pipeline:
     detector = FakeDetector()
     if sys.argv[2] == "broken":
         detector.error = RuntimeError("broken")
+    elif sys.argv[2] in LASTING:
+        # Not while it warms up.
+        threading.Timer(0.2, setattr, (detector, *LASTING[sys.argv[2]])).start()
     else:
         detector.wait_s = float(sys.argv[2])
     return Pipeline(detector, FakeClassifier())
@@ -24,7 +32,9 @@ def build(settings: Settings) -> Pipeline:
 # Workers import this file again before they make their application.
 server.build_pipeline = build
 app.create_app.__kwdefaults__["build"] = build
+app._SPARE_S = 0.5
 
 if __name__ == "__main__":
-    settings = Settings(port=0, workers=int(sys.argv[1]), deadline_s=10, threads=2)
-    sys.exit(server.serve(settings))
+    chosen = {"port": 0, "deadline_s": 10, "threads": 2, "stop_delay_s": 0.3}
+    chosen |= json.loads(sys.argv[3])
+    sys.exit(server.serve(Settings(workers=int(sys.argv[1]), **chosen)))

@@ -6,12 +6,9 @@ import pickle
 import re
 import signal
 import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import AsyncMock
@@ -20,6 +17,7 @@ import httpx2 as httpx
 import pytest
 import uvicorn
 from http_fakes import FakeClassifier, FakeDetector, fake_app, part, picture, running, wait_until
+from http_process import served, start
 from starlette.types import Receive, Scope, Send
 
 from mien.config import Settings
@@ -29,7 +27,6 @@ from mien.http.exchange import ExchangeMiddleware
 from mien.http.signals import noticing_shutdown
 from mien.pipeline import Pipeline
 
-SERVED = Path(__file__).with_name("served.py")
 HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 
 
@@ -162,28 +159,6 @@ def test_a_hundred_at_once(port: int, photo: bytes) -> None:
     assert len({answer.headers["x-request-id"] for answer in answers}) == 100
 
 
-def start(workers: int, wait: str) -> subprocess.Popen[str]:
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(SERVED.parent)])}
-    command = [sys.executable, str(SERVED), str(workers), wait]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-
-
-@contextmanager
-def served(workers: int, wait_s: float) -> Iterator[tuple[subprocess.Popen[str], str]]:
-    """Run ``serve`` as a process of its own; gives it and its address."""
-    process = start(workers, str(wait_s))
-    try:
-        found = re.search(r"http://\S+", process.stderr.readline())
-        assert found
-        address = found.group()
-        wait_until(lambda: httpx.get(f"{address}/readyz", timeout=20).status_code == 200)
-        yield process, address
-    finally:
-        # Not killed: its workers would live on.
-        process.terminate()
-        process.communicate(timeout=20)
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> None:
@@ -258,7 +233,7 @@ def test_workers(
             pass
 
     monkeypatch.setattr(server, "build_pipeline", lambda settings: None)
-    monkeypatch.setattr(server, "Multiprocess", Supervisor)
+    monkeypatch.setattr(server, "Supervisor", Supervisor)
     assert server.serve(Settings(port=0, workers=2)) == status
 
 

@@ -4,6 +4,7 @@ import asyncio
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 import httpx2 as httpx
 import pytest
@@ -97,6 +98,88 @@ def test_work_learns_that_it_is_late() -> None:
 
     assert isinstance(run([work], 0.05)[0].answer, DeadlineExceededError)
     assert noticed.wait(5)
+
+
+@pytest.mark.parametrize(
+    "error", [StopIteration(1), SystemExit(3), KeyboardInterrupt(), MemoryError()]
+)
+def test_whatever_stops_a_piece_stops_only_that_piece(error: BaseException) -> None:
+    def fail() -> object:
+        raise error
+
+    failed, other = run([fail, lambda: 1], threads=1)
+    assert failed.answer is error
+    assert other.unwrap() == 1
+
+
+def test_what_is_cancelled_is_dropped() -> None:
+    """Begun or not: the thread is free as soon as the work notices."""
+    ran: list[str] = []
+
+    def endless() -> None:
+        ran.append("begun")
+        while True:
+            check_deadline()
+
+    async def main() -> None:
+        queue = WorkQueue(threads=1, max_waiting=2)
+        deadline = Deadline.after(60)
+        works = [endless, lambda: ran.append("waiting"), lambda: ran.append("waiting")]
+        asking = asyncio.create_task(queue.run_all(works, deadline))
+        while not ran:
+            await asyncio.sleep(0.001)
+        with pytest.raises(QueueFullError):
+            queue.check_room()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        assert deadline.left_s < 0
+        # The room of the one that had begun is free once it has noticed.
+        done = await queue.run_all([lambda: 1] * 2, Deadline.after(5))
+        assert [piece.unwrap() for piece in done] == [1, 1]
+        queue.close()
+
+    asyncio.run(main())
+    assert ran == ["begun"]
+
+
+def test_what_still_runs_takes_up_room() -> None:
+    """Whoever gave it up: its picture is in memory, and its thread is busy."""
+    release = threading.Event()
+
+    async def main() -> None:
+        queue = WorkQueue(threads=1, max_waiting=1)
+        await queue.run_all([release.wait], Deadline.after(0.02))
+        queue.check_room(1)
+        with pytest.raises(QueueFullError):
+            queue.check_room(2)
+        release.set()
+        await queue.run_all([lambda: 1], Deadline.after(5))
+        queue.check_room(2)
+        queue.close()
+
+    asyncio.run(main())
+
+
+def test_when_to_come_again() -> None:
+    """By the median: one picture that took long among many says little."""
+    release = threading.Event()
+
+    async def main() -> float:
+        queue = WorkQueue(threads=2, max_waiting=20)
+        assert queue.retry_after_s == 0
+        pieces = [0.05, 0.05, 0.4]
+        await queue.run_all([partial(time.sleep, s) for s in pieces], Deadline.after(5))
+        asking = asyncio.create_task(queue.run_all([release.wait] * 22, Deadline.after(5)))
+        await asyncio.sleep(0.01)
+        with pytest.raises(QueueFullError) as full:
+            queue.check_room()
+        release.set()
+        await asking
+        queue.close()
+        return full.value.retry_after_s
+
+    assert 0.05 * 22 / 2 <= asyncio.run(main()) < 0.2 * 22 / 2
 
 
 def test_deadline_over_http(photo: bytes) -> None:

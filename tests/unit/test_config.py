@@ -3,7 +3,6 @@ from pathlib import Path
 
 import pytest
 
-from mien import config
 from mien.config import Settings
 from mien.errors import InvalidParameterError
 
@@ -32,6 +31,9 @@ def test_an_empty_variable_is_no_variable() -> None:
         ({"MIEN_MAX_UPLOAD_BYTES": "-1"}, "max_upload_bytes"),
         ({"MIEN_DEADLINE_S": "nan"}, "deadline_s"),
         ({"MIEN_MAX_QUEUE": "15"}, "max_queue"),
+        ({"MIEN_STOP_DELAY_S": "-1"}, "stop_delay_s"),
+        ({"MIEN_STOP_DELAY_S": "30"}, "less than drain_s"),
+        ({"MIEN_DRAIN_S": "0"}, "drain_s"),
         ({"MIEN_UPLOAD_TIMEOUT_S": "soon"}, "MIEN_UPLOAD_TIMEOUT_S"),
     ],
 )
@@ -54,16 +56,3 @@ def test_where_a_setting_comes_from() -> None:
     assert origins["host"] == "MIEN_HOST"
     assert origins["threads"] == origins["workers"] == "default"
     assert list(origins) == [field.name for field in dataclasses.fields(Settings)]
-
-
-@pytest.mark.parametrize(
-    ("quota", "cores"), [("max 100000", 8), ("200000 100000", 2), ("50000 100000", 1), ("?", 8)]
-)
-def test_a_containers_quota_counts(
-    quota: str, cores: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(config.os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
-    file = tmp_path / "cpu.max"
-    file.write_text(quota)
-    monkeypatch.setattr(config, "CPU_QUOTA", file)
-    assert config.available_cores() == cores

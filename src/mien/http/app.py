@@ -1,6 +1,8 @@
 """The application: routes, errors and the service's life put together."""
 
 import asyncio
+import faulthandler
+import sys
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
@@ -22,6 +24,9 @@ from mien.http.signals import noticing_shutdown
 from mien.pipeline import Pipeline
 
 __all__ = ["create_app"]
+
+# After what is not done was given up, for its threads to notice.
+_SPARE_S = 5
 
 _DESCRIPTION = (
     "Reads emotions off the faces in a photo. What a face shows is an expression; "
@@ -46,7 +51,7 @@ def create_app(
         redirect_slashes=False,
     )
     app.state.service = service
-    app.add_middleware(ExchangeMiddleware)
+    app.add_middleware(ExchangeMiddleware, leaving=lambda: service.draining)
     app.add_exception_handler(MienError, _on_error)
     app.add_exception_handler(HTTPException, _on_routing)
     app.include_router(emotion_routes(service))
@@ -56,14 +61,23 @@ def create_app(
 
 
 def _lifespan_of(service: Service) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+    settings = service.settings
+
+    def leave() -> None:
+        service.drain()
+        # For work that notices no deadline: ends the process and says where it was stuck.
+        patience_s = settings.drain_s + _SPARE_S
+        faulthandler.dump_traceback_later(patience_s, exit=True, file=sys.__stderr__ or sys.stderr)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         try:
             await asyncio.to_thread(service.start)
-            with noticing_shutdown(service.drain):
+            with noticing_shutdown(leave, delay_s=settings.stop_delay_s):
                 yield
         finally:
             await asyncio.to_thread(service.close)
+            faulthandler.cancel_dump_traceback_later()
 
     return lifespan
 

@@ -1,10 +1,11 @@
 """Around every request: its id, its timings, its line in the log, and a last net for errors."""
 
+import asyncio
 import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
@@ -12,6 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import ClientDisconnect, Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from mien.errors import NotReadyError
 from mien.http.linger import discard_body
 from mien.http.problems import problem_response
 from mien.http.work import Done
@@ -62,8 +64,10 @@ def exchange_of(request: Request) -> Exchange:
 class ExchangeMiddleware:
     """Plain ASGI, outermost: what it adds is on every response, whoever made it."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, leaving: Callable[[], bool] = lambda: False) -> None:
+        """leaving: whether connections end with their next answer, as the service is stopping."""
         self._app = app
+        self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -71,7 +75,7 @@ class ExchangeMiddleware:
             return
         started = time.perf_counter()
         exchange = Exchange(_request_id(scope))
-        answer = _Answer(exchange, scope, receive, send)
+        answer = _Answer(exchange, scope, receive, send, self._leaving)
         # A HEAD is a GET whose body stays unsent: no route needs to know.
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         inner = {**scope, "method": method, _KEY: exchange}
@@ -94,6 +98,11 @@ class ExchangeMiddleware:
         except ClientDisconnect:
             # Nobody is left to be answered.
             return
+        except asyncio.CancelledError:
+            # The server gives up what is not done when its time to stop is over.
+            if not answer.begun:
+                late = NotReadyError("the service has shut down; try again")
+                await problem_response(late, request_id)(scope, answer.receive, answer.send)
         except Exception as error:
             _errors.exception("request %s failed", request_id)
             if answer.begun:
@@ -108,13 +117,21 @@ class _Answer:
     read what is left of it, however long and however slow, before the next request.
     """
 
-    def __init__(self, exchange: Exchange, scope: Scope, receive: Receive, send: Send) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+        leaving: Callable[[], bool],
+    ) -> None:
         self.status = _CLIENT_GONE
         self.begun = False
         self._exchange = exchange
         self._bodiless = scope["method"] == "HEAD"
         self._body_pending = _has_body(scope)
         self._closing = False
+        self._leaving = leaving
         self._receive = receive
         self._send = send
 
@@ -139,7 +156,7 @@ class _Answer:
         self.status = message["status"]
         headers = MutableHeaders(scope=message)
         self._closing = self._body_pending
-        if self._closing:
+        if self._closing or self._leaving():
             headers["Connection"] = "close"
         headers["X-Request-ID"] = self._exchange.request_id
         headers["Server-Timing"] = self._exchange.server_timing

@@ -14,7 +14,6 @@ from typing import Any
 
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
-from uvicorn.supervisors import Multiprocess
 
 from mien.build import build_pipeline
 from mien.config import Settings
@@ -22,15 +21,11 @@ from mien.errors import ArtifactError
 from mien.http.app import create_app
 from mien.http.keys import ApiKeys
 from mien.http.rates import RateLimits
+from mien.http.supervisor import WORKER_SILENCE_S, Supervisor, worker_app
 
 __all__ = ["serve"]
 
 _BACKLOG = 2048
-# Beyond the deadlines of what is under way, for the answers to be sent.
-_SPARE_S = 5
-# A worker that is silent for so long is replaced. Importing and loading a large model on a busy
-# machine may hold it up for longer than the server's own 5 seconds, and would begin anew for ever.
-_WORKER_SILENCE_S = 15
 
 _LOGGING: dict[str, Any] = {
     "version": 1,
@@ -77,7 +72,7 @@ def serve(settings: Settings) -> int:
         if settings.workers > 1:
             # Each worker builds its own: sessions do not survive a change of process.
             del pipeline
-            return _run_many(_config(settings, partial(create_app, settings)), listener)
+            return _run_many(_config(settings, partial(worker_app, settings)), listener)
         app = partial(create_app, settings, build=lambda _: pipeline)
         return _run_one(_config(settings, app), listener)
 
@@ -111,7 +106,6 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _config(settings: Settings, factory: Any) -> uvicorn.Config:
-    patience_s = settings.upload_timeout_s + settings.deadline_s + _SPARE_S
     return uvicorn.Config(
         factory,
         factory=True,
@@ -123,8 +117,8 @@ def _config(settings: Settings, factory: Any) -> uvicorn.Config:
         access_log=False,
         proxy_headers=False,
         server_header=False,
-        timeout_graceful_shutdown=math.ceil(patience_s),
-        timeout_worker_healthcheck=_WORKER_SILENCE_S,
+        timeout_graceful_shutdown=math.ceil(settings.drain_s - settings.stop_delay_s),
+        timeout_worker_healthcheck=WORKER_SILENCE_S,
     )
 
 
@@ -145,7 +139,7 @@ def _run_one(config: uvicorn.Config, listener: socket.socket) -> int:
 
 def _run_many(config: uvicorn.Config, listener: socket.socket) -> int:
     _announce(listener)
-    supervisor = Multiprocess(config, sockets=[listener])
+    supervisor = Supervisor(config, sockets=[listener])
     supervisor.run()
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         return _refuse("a worker did not start")

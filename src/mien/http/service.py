@@ -9,7 +9,8 @@ import numpy as np
 from starlette.requests import Request
 
 from mien.artifacts import Card
-from mien.config import Settings, available_cores
+from mien.config import Settings
+from mien.cores import available_cores
 from mien.deadline import Deadline
 from mien.errors import NotReadyError
 from mien.http.keys import ApiKeys
@@ -35,16 +36,17 @@ class Service:
         self.settings = settings
         self._keys, self._rates = ApiKeys.of(settings), RateLimits(settings)
         self._build = build
-        self._draining = False
+        self.draining = False
         self._pipeline: Pipeline | None = None
         self.queue = WorkQueue(
-            threads=settings.threads or available_cores(), max_waiting=settings.max_queue
+            threads=settings.threads or max(1, available_cores() // settings.workers),
+            max_waiting=settings.max_queue,
         )
 
     @property
     def ready(self) -> bool:
         """Whether new requests should be sent here."""
-        return self._pipeline is not None and not self._draining
+        return self._pipeline is not None and not self.draining
 
     @property
     def pipeline(self) -> Pipeline:
@@ -70,7 +72,7 @@ class Service:
 
     def drain(self) -> None:
         """Stop being ready; what is under way still gets its answer."""
-        self._draining = True
+        self.draining = True
 
     def close(self) -> None:
         """Wait for running work and free the threads."""
@@ -89,7 +91,10 @@ class Service:
     async def analyze_all(
         self, pictures: Sequence[bytes], options: Options
     ) -> list[Done[ImageResult]]:
-        """Return what came of each picture, in order. Raises QueueFullError if they don't fit."""
+        """Return what came of each picture, in order. Raises QueueFullError if they don't fit.
+
+        Whoever cancels this drops the work, begun or not.
+        """
         deadline = Deadline.after(self.settings.deadline_s)
         works = [partial(self._analyze, picture, options) for picture in pictures]
         return await self.queue.run_all(works, deadline)

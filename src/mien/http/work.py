@@ -1,24 +1,27 @@
 """Where slow work happens: a bounded pool of threads behind a bounded queue.
 
-Handlers hand over functions and wait; how these are scheduled, and later whether pictures of
-several requests share a batch, is decided here alone.
+Handlers hand over functions and wait; how these are scheduled is decided here alone. Pictures of
+several requests are not put into one batch: docs/operations.md says what was measured.
 """
 
 import asyncio
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from mien.deadline import Deadline, too_late
+from mien.deadline import Deadline, check_deadline, too_late
 from mien.errors import QueueFullError
 
 __all__ = ["Done", "WorkQueue"]
 
 _Answer = TypeVar("_Answer")
-# How much of the mean time of a piece is the newest one's.
-_NEW_SHARE = 0.1
+
+# Enough pieces for a steady median, few enough to follow when other pictures come.
+_RECENT = 101
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,20 +45,27 @@ class WorkQueue:
     """
 
     def __init__(self, *, threads: int, max_waiting: int) -> None:
+        self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mien")
         # The loop hands out the threads: what waits can then be given up without a trace.
         self._free = asyncio.Semaphore(threads)
-        self._threads = threads
         self._capacity = threads + max_waiting
-        self._admitted = 0
-        self._work_s = 0.0
+        # Waiting or running; what runs counts until its thread is free, whoever waits for it.
+        self._unfinished = 0
+        self._recent_s: deque[float] = deque(maxlen=_RECENT)
+
+    @property
+    def retry_after_s(self) -> float:
+        """How long, in seconds, until what is here now should be done, as recent pieces went."""
+        each_s = statistics.median(self._recent_s) if self._recent_s else 0.0
+        return each_s * self._unfinished / self._threads
 
     def check_room(self, pieces: int = 1) -> None:
         """Raise QueueFullError if so much more work would not be taken now."""
-        if self._admitted + pieces > self._capacity:
+        if self._unfinished + pieces > self._capacity:
             raise QueueFullError(
                 "too many pictures are waiting; try again in a moment",
-                retry_after_s=self._admitted * self._work_s / self._threads,
+                retry_after_s=self.retry_after_s,
             )
 
     async def run_all(
@@ -64,14 +74,16 @@ class WorkQueue:
         """Return what came of each piece, in order; one that fails leaves the others alone.
 
         Raises QueueFullError if they do not all fit. A piece that is not done by the deadline is
-        a DeadlineExceededError; if it has begun, its thread is free once it notices.
+        a DeadlineExceededError; if it has begun, its thread is free once it notices. Whoever
+        cancels this lets the deadline expire.
         """
         self.check_room(len(works))
-        self._admitted += len(works)
+        self._unfinished += len(works)
         try:
             return await asyncio.gather(*(self._run(work, deadline) for work in works))
-        finally:
-            self._admitted -= len(works)
+        except asyncio.CancelledError:
+            deadline.expire()
+            raise
 
     def close(self) -> None:
         """Wait for running work, then give the threads back."""
@@ -79,34 +91,48 @@ class WorkQueue:
 
     async def _run(self, work: Callable[[], _Answer], deadline: Deadline) -> Done[_Answer]:
         began = time.monotonic()
-        queued_s = 0.0
         try:
             async with asyncio.timeout(deadline.left_s):
                 await self._free.acquire()
-                queued_s = time.monotonic() - began
-                began_work = time.monotonic()
-                running = asyncio.get_running_loop().run_in_executor(
-                    self._pool, _observing(deadline, work)
-                )
-                running.add_done_callback(self._release)
-                # Not the return value of gather: a failure must keep its place and its wait.
-                await asyncio.wait((running,))
-                self._work_s += _NEW_SHARE * (time.monotonic() - began_work - self._work_s)
         except TimeoutError:
-            return Done(too_late(), queued_s or time.monotonic() - began)
-        error = running.exception()
-        return Done(running.result() if error is None else error, queued_s)
+            self._unfinished -= 1
+            return Done(too_late(), time.monotonic() - began)
+        except asyncio.CancelledError:
+            self._unfinished -= 1
+            raise
+        queued_s = time.monotonic() - began
+        running = asyncio.get_running_loop().run_in_executor(self._pool, _outcome, work, deadline)
+        running.add_done_callback(self._release)
+        await asyncio.wait((running,), timeout=max(0.0, deadline.left_s))
+        return Done(running.result().answer if running.done() else too_late(), queued_s)
 
-    def _release(self, finished: "asyncio.Future[_Answer]") -> None:
+    def _release(self, finished: "asyncio.Future[_Outcome[_Answer]]") -> None:
+        self._unfinished -= 1
         self._free.release()
         if not finished.cancelled():
-            # Nobody may be waiting any more: looked at, so that asyncio does not complain.
-            finished.exception()
+            self._recent_s.append(finished.result().seconds)
 
 
-def _observing(deadline: Deadline, work: Callable[[], _Answer]) -> Callable[[], _Answer]:
-    def run() -> _Answer:
+@dataclass(frozen=True, slots=True)
+class _Outcome(Generic[_Answer]):
+    """What a thread gives back. seconds: how long it was busy."""
+
+    answer: _Answer | BaseException
+    seconds: float
+
+
+def _outcome(work: Callable[[], _Answer], deadline: Deadline) -> _Outcome[_Answer]:
+    """Run one piece of work in its thread; never raises.
+
+    Not left to the pool: what some exceptions mean to coroutines, StopIteration for one, would
+    leave the caller waiting.
+    """
+    began = time.monotonic()
+    answer: _Answer | BaseException
+    try:
         with deadline.observed():
-            return work()
-
-    return run
+            check_deadline()
+            answer = work()
+    except BaseException as error:  # noqa: BLE001 - whatever it is, it is this piece's alone
+        answer = error
+    return _Outcome(answer, time.monotonic() - began)

@@ -8,6 +8,7 @@ from starlette.responses import Response
 
 from mien.http import describe
 from mien.http.answers import json_response
+from mien.http.departure import unless_gone
 from mien.http.exchange import exchange_of
 from mien.http.parameters import Query, parse_query
 from mien.http.problems import INTERNAL, code_of, detail_of
@@ -37,7 +38,7 @@ def emotion_routes(service: Service) -> APIRouter:
         query = parse_query(request.scope["query_string"])
         service.admit()
         pictures = await read_images(request, settings, max_images=1, raw=True)
-        outcomes = await service.analyze_all(pictures, query.options)
+        outcomes = await unless_gone(request, service.analyze_all(pictures, query.options))
         exchange_of(request).add(outcomes)
         return json_response(face_records(outcomes[0].unwrap(), query.include))
 
@@ -53,7 +54,7 @@ def emotion_routes(service: Service) -> APIRouter:
         pictures = await read_images(
             request, settings, max_images=settings.max_batch_images, raw=False
         )
-        outcomes = await service.analyze_all(pictures, query.options)
+        outcomes = await unless_gone(request, service.analyze_all(pictures, query.options))
         exchange = exchange_of(request)
         exchange.add(outcomes)
         return json_response([_entry(done, query, exchange.request_id) for done in outcomes])

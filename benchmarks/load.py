@@ -1,0 +1,144 @@
+"""Requests to a server, closed loop or open, and how long their answers took.
+
+Open loop: requests leave at times that were fixed before, however slow the answers are, and each is
+timed from when it was due. What a slow server holds up is thus counted (Gil Tene's "coordinated
+omission"). Times go into an HDR histogram, with three significant digits.
+"""
+
+import asyncio
+import itertools
+import random
+import time
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import aiohttp
+from hdrh.histogram import HdrHistogram
+
+__all__ = ["Arrivals", "Report", "closed_loop", "form_of", "open_loop"]
+
+Arrivals = Literal["constant", "poisson"]
+
+_LONGEST_US = 600_000_000
+_TIMEOUT = aiohttp.ClientTimeout(total=120)
+_BOUNDARY = "8d3f5c1e9a704b62"
+FORM_HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+OK, BUSY = 200, 429
+
+
+def form_of(photo: bytes) -> bytes:
+    """Return the body of a form with a photo in the field ``image``."""
+    head = (
+        f"--{_BOUNDARY}\r\nContent-Disposition: form-data; "
+        'name="image"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
+    )
+    return head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()
+
+
+def _histogram() -> HdrHistogram:
+    return HdrHistogram(1, _LONGEST_US, 3)
+
+
+@dataclass(slots=True)
+class Report:
+    """What came back: the times of the answers that were given, and how many of each status.
+
+    Status 0: no answer, such as a connection that broke.
+    """
+
+    seconds: float = 0.0
+    statuses: Counter[int] = field(default_factory=Counter)
+    answered: HdrHistogram = field(default_factory=_histogram)
+    refused: HdrHistogram = field(default_factory=_histogram)
+
+    def add(self, status: int, took_s: float) -> None:
+        self.statuses[status] += 1
+        if status in (OK, BUSY):
+            times = self.answered if status == OK else self.refused
+            times.record_value(max(1, round(took_s * 1e6)))
+
+    @property
+    def answers_per_s(self) -> float:
+        return self.statuses[OK] / self.seconds
+
+    def milliseconds(self, percentile: float) -> float:
+        """Return the percentile of the given answers' times."""
+        return float(self.answered.get_value_at_percentile(percentile)) / 1e3
+
+    def __str__(self) -> str:
+        times = " ".join(f"p{p} {self.milliseconds(p):.0f}" for p in (50, 95, 99))
+        statuses = ", ".join(
+            f"{count} x {status}" for status, count in sorted(self.statuses.items())
+        )
+        words = f"{self.answers_per_s:.1f}/s, {times} ms; {statuses}"
+        if self.statuses[BUSY]:
+            p99_ms = self.refused.get_value_at_percentile(99) / 1e3
+            words += f"; refused in p99 {p99_ms:.0f} ms"
+        return words
+
+
+async def closed_loop(
+    address: str, photos: Sequence[bytes], *, callers: int, seconds: float
+) -> Report:
+    """Have so many callers ask one photo after the other, whole rounds of all, at least so long."""
+    report = Report()
+    began = time.perf_counter()
+    turns = _rounds(photos, began + seconds)
+
+    async def caller(session: aiohttp.ClientSession) -> None:
+        for photo in turns:
+            await _ask(session, address, photo, time.perf_counter(), report)
+
+    async with _session() as session:
+        await asyncio.gather(*(caller(session) for _ in range(callers)))
+    report.seconds = time.perf_counter() - began
+    return report
+
+
+async def open_loop(
+    address: str, photos: Sequence[bytes], *, per_s: float, seconds: float, arrivals: Arrivals
+) -> Report:
+    """Send so many requests a second, whatever becomes of them, and wait for all answers."""
+    report = Report(seconds=seconds)
+    async with _session() as session, asyncio.TaskGroup() as sending:
+        began = time.perf_counter()
+        due = zip(_times(per_s, seconds, arrivals), itertools.cycle(photos), strict=False)
+        for at_s, photo in due:
+            await asyncio.sleep(began + at_s - time.perf_counter())
+            sending.create_task(_ask(session, address, photo, began + at_s, report))
+    return report
+
+
+def _session() -> aiohttp.ClientSession:
+    connector = aiohttp.TCPConnector(limit=0)
+    return aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT, headers=FORM_HEADERS)
+
+
+def _rounds(photos: Sequence[bytes], until: float) -> Iterator[bytes]:
+    while True:
+        yield from photos
+        if time.perf_counter() > until:
+            return
+
+
+def _times(per_s: float, seconds: float, arrivals: Arrivals) -> Iterator[float]:
+    """Yield when requests are due, the same each time."""
+    chance = random.Random(0)
+    at_s = 0.0
+    while at_s < seconds:
+        yield at_s
+        at_s += chance.expovariate(per_s) if arrivals == "poisson" else 1 / per_s
+
+
+async def _ask(
+    session: aiohttp.ClientSession, address: str, photo: bytes, due: float, report: Report
+) -> None:
+    try:
+        async with session.post(address, data=photo) as answer:
+            await answer.read()
+            status = answer.status
+    except (aiohttp.ClientError, TimeoutError):
+        status = 0
+    report.add(status, time.perf_counter() - due)

@@ -1,0 +1,162 @@
+"""Whether the service keeps its memory: many requests of all kinds, its size watched.
+
+    make soak PHOTOS=FOLDER
+
+Of twenty requests thirteen are photos of the folder; the others are broken, far too large, cut off
+by their caller, left before the answer, or ask for nonsense. Prints the resident memory on the way,
+its growth from a tenth of the requests to the end, all statuses, and whether the process is still
+the same.
+"""
+
+import argparse
+import asyncio
+import io
+import itertools
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import aiohttp
+from PIL import Image
+
+from benchmarks.load import FORM_HEADERS, form_of
+from benchmarks.serving import Server, mien_server, photos_in
+
+Kind = Callable[["Callers", bytes], Awaitable[int]]
+GONE = 0
+SAMPLES = 20
+BOMB_SIDE_PX = 12_000
+TOO_MANY_BYTES = 20_000_001
+
+
+class Callers:
+    """Callers of all kinds; each method is one request, and returns its status, 0 for none."""
+
+    def __init__(self, session: aiohttp.ClientSession, address: str) -> None:
+        self._session = session
+        self._address = address
+        self._bomb = form_of(_bomb())
+
+    async def photo(self, photo: bytes) -> int:
+        return await self._post(form_of(photo))
+
+    async def crop(self, photo: bytes) -> int:
+        return await self._post(form_of(photo), "?crop=true&labels=eight&include=scores")
+
+    async def broken(self, photo: bytes) -> int:
+        return await self._post(form_of(photo[: len(photo) // 3]))
+
+    async def nonsense(self, photo: bytes) -> int:
+        return await self._post(form_of(photo[::-1]))
+
+    async def bomb(self, _: bytes) -> int:
+        return await self._post(self._bomb)
+
+    async def too_large(self, _: bytes) -> int:
+        return await self._post(bytes(TOO_MANY_BYTES))
+
+    async def unknown_parameter(self, photo: bytes) -> int:
+        return await self._post(form_of(photo), "?size=9")
+
+    async def cut_off(self, photo: bytes) -> int:
+        return await self._raw(photo, len(photo) // 2, 0)
+
+    async def left(self, photo: bytes) -> int:
+        return await self._raw(photo, len(photo), 0.01)
+
+    async def _post(self, body: bytes, query: str = "") -> int:
+        async with self._session.post(
+            f"{self._address}/emotion{query}", data=io.BytesIO(body), headers=FORM_HEADERS
+        ) as answer:
+            await answer.read()
+            return answer.status
+
+    async def _raw(self, photo: bytes, sent: int, wait_s: float) -> int:
+        where = urlsplit(self._address)
+        _, writer = await asyncio.open_connection(where.hostname, where.port)
+        head = "POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
+        writer.write(f"{head}Content-Length: {len(photo)}\r\n\r\n".encode() + photo[:sent])
+        with suppress(ConnectionError):
+            await writer.drain()
+            await asyncio.sleep(wait_s)
+            writer.close()
+            await writer.wait_closed()
+        return GONE
+
+
+KINDS: tuple[Kind, ...] = (
+    *(Callers.photo,) * 6,
+    Callers.crop,
+    Callers.broken,
+    Callers.photo,
+    Callers.cut_off,
+    *(Callers.photo,) * 5,
+    Callers.nonsense,
+    Callers.left,
+    Callers.bomb,
+    Callers.unknown_parameter,
+    Callers.too_large,
+)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("photos", type=Path, help="a folder with JPEG files")
+    parser.add_argument("--requests", type=int, default=20_000)
+    parser.add_argument("--callers", type=int, default=4)
+    arguments = parser.parse_args()
+    with mien_server() as server:
+        asyncio.run(
+            soak(server, photos_in(arguments.photos), arguments.requests, arguments.callers)
+        )
+        same = server.process.poll() is None
+    print("the process is still the same" if same else "the process has ended")
+
+
+async def soak(server: Server, photos: list[bytes], requests: int, callers: int) -> None:
+    """Send so many requests, and print what became of them and of the memory."""
+    statuses: Counter[int] = Counter()
+    resident_mb: list[float] = []
+    work = _work(photos, requests)
+    every = requests // SAMPLES
+    began = time.perf_counter()
+
+    async def caller(all_kinds: Callers) -> None:
+        for number, kind, photo in work:
+            statuses[await kind(all_kinds, photo)] += 1
+            if number % every == 0:
+                resident_mb.append(server.resident_mb)
+                print(f"  {number:6} requests, {resident_mb[-1]:.0f} MB", flush=True)
+
+    async with aiohttp.ClientSession() as session:
+        all_kinds = Callers(session, server.address)
+        await asyncio.gather(*(caller(all_kinds) for _ in range(callers)))
+    # From a tenth on: until then caches and pools fill, once.
+    first, last = resident_mb[SAMPLES // 10 - 1], resident_mb[-1]
+    counts = ", ".join(
+        f"{count} x {status or 'left'}" for status, count in sorted(statuses.items())
+    )
+    print(f"{requests} requests in {time.perf_counter() - began:.0f} s: {counts}")
+    print(f"{first:.0f} MB after a tenth, {last:.0f} MB at the end: {last / first - 1:+.1%}")
+
+
+def _work(photos: list[bytes], requests: int) -> Iterator[tuple[int, Kind, bytes]]:
+    pairs = zip(itertools.cycle(KINDS), itertools.cycle(photos), strict=False)
+    for number, (kind, photo) in enumerate(itertools.islice(pairs, requests), start=1):
+        yield number, kind, photo
+
+
+def _bomb() -> bytes:
+    """Return a small file of a picture with more pixels than are taken."""
+    buffer = io.BytesIO()
+    Image.new("1", (BOMB_SIDE_PX, BOMB_SIDE_PX)).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+if __name__ == "__main__":
+    main()

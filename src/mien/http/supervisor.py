@@ -1,0 +1,53 @@
+"""Several processes behind one socket: one that dies is replaced, and none outlives its parent."""
+
+import logging
+import multiprocessing
+import os
+import signal
+import threading
+
+from fastapi import FastAPI
+from uvicorn.supervisors import Multiprocess
+
+from mien.config import Settings
+from mien.http.app import create_app
+
+__all__ = ["WORKER_SILENCE_S", "Supervisor", "worker_app"]
+
+# A worker that is silent for so long is replaced. Importing and loading a large model on a busy
+# machine may hold it up for longer than the server's own 5 seconds, and would begin anew for ever.
+WORKER_SILENCE_S = 15
+
+_log = logging.getLogger("mien.http")
+
+
+class Supervisor(Multiprocess):
+    """The server's own, with its deaths on record and its door shut in time."""
+
+    def keep_subprocess_alive(self) -> None:
+        before = list(self.processes)
+        super().keep_subprocess_alive()
+        for old, new in zip(before, self.processes, strict=True):
+            if new is not old:
+                words = "worker %s ended with status %s; %s takes its place"
+                _log.error(words, old.pid, old.exitcode, new.pid)
+
+    def terminate_all(self) -> None:
+        # The workers have theirs; whoever connected to this one alone would wait for nobody.
+        for listener in self.sockets:
+            listener.close()
+        super().terminate_all()
+
+
+def worker_app(settings: Settings) -> FastAPI:
+    """Return the application of a worker, which stops once its parent has died."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
+    return create_app(settings)
+
+
+def _follow(parent: multiprocessing.process.BaseProcess) -> None:
+    parent.join()
+    # Otherwise it would hold the port, and nobody would replace it.
+    os.kill(os.getpid(), signal.SIGTERM)

@@ -1,0 +1,59 @@
+"""``serve`` as a process of its own, for tests of its life and death."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx2 as httpx
+import psutil
+from http_fakes import wait_until
+
+SERVED = Path(__file__).with_name("served.py")
+
+
+def start(workers: int, wait: str, **settings: object) -> subprocess.Popen[str]:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(SERVED.parent)])}
+    command = [sys.executable, str(SERVED), str(workers), wait, json.dumps(settings)]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+
+
+@contextmanager
+def served(
+    workers: int, wait: float | str, **settings: object
+) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run it with a fake pipeline, as ``served.py`` says; gives the process and its address."""
+    process = start(workers, str(wait), **settings)
+    try:
+        found = re.search(r"http://\S+", process.stderr.readline())
+        assert found
+        address = found.group()
+        wait_until(lambda: httpx.get(f"{address}/readyz", timeout=20).status_code == 200)
+        yield process, address
+    finally:
+        # Not killed: its workers would live on.
+        process.terminate()
+        process.communicate(timeout=20)
+
+
+def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """Return the worker processes that are alive now."""
+    found = []
+    for child in psutil.Process(process.pid).children():
+        try:
+            if any("spawn_main" in word for word in child.cmdline()):
+                found.append(child)
+        except psutil.NoSuchProcess:
+            continue
+    return found
+
+
+def seconds_until_exit(process: subprocess.Popen[str]) -> float:
+    began = time.monotonic()
+    process.wait(20)
+    return time.monotonic() - began

@@ -1,0 +1,163 @@
+"""Kills and signals under load, on real processes."""
+
+import signal
+import socket
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import httpx2 as httpx
+import psutil
+import pytest
+from http_fakes import part, picture, wait_until
+from http_process import seconds_until_exit, served, workers_of
+
+PHOTO = picture()
+REQUEST = (
+    b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
+    % len(PHOTO)
+)
+
+
+class Callers:
+    """Threads that ask again and again, each on a new connection, until told to stop."""
+
+    def __init__(self, address: str, count: int, *, while_ready: bool = False) -> None:
+        self.answers: Counter[int | str] = Counter()
+        self._address = address
+        self._while_ready = while_ready
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run) for _ in range(count)]
+
+    def _run(self) -> None:
+        while not self._stop.is_set():
+            if self._while_ready and not ready(self._address):
+                return
+            try:
+                answer = httpx.post(f"{self._address}/emotion", files=[part(PHOTO)], timeout=20)
+                self.answers[answer.status_code] += 1
+            except httpx.TransportError as error:
+                self.answers[type(error).__name__] += 1
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            self._stop.set()
+            for thread in self._threads:
+                thread.join()
+
+
+def ready(address: str) -> bool:
+    """Return what a load balancer would make of it."""
+    try:
+        return httpx.get(f"{address}/readyz", timeout=20).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def connect(address: str) -> socket.socket:
+    where = urlsplit(address)
+    return socket.create_connection((where.hostname, where.port), timeout=15)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    while chunk := connection.recv(65536):
+        received += chunk
+    return received
+
+
+def test_a_killed_worker_is_replaced_while_the_other_answers() -> None:
+    callers = 4
+    with served(2, 0.02) as (process, address):
+        load = Callers(address, callers)
+        with load.asking():
+            wait_until(lambda: load.answers[200] > 20)
+            before = workers_of(process)
+            assert len(before) == 2
+            before[0].send_signal(signal.SIGKILL)
+            killed_at = load.answers[200]
+            wait_until(lambda: load.answers[200] > killed_at + 10)
+            wait_until(lambda: len(set(workers_of(process)) - {before[0]}) == 2)
+            after = load.answers[200]
+            wait_until(lambda: load.answers[200] > after + 20)
+        lost = sum(load.answers.values()) - load.answers[200]
+        # Those that it was working on, and those that it had just taken up.
+        assert lost <= 2 * callers
+        process.terminate()
+        assert f"worker {before[0].pid} ended with status -9" in process.stderr.read()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_stopped_under_load_it_answers_all_that_it_took(workers: int) -> None:
+    with served(workers, 0.05) as (process, address):
+        load = Callers(address, 4, while_ready=True)
+        # Connected before the signal, asking after it.
+        late = [connect(address) for _ in range(3)]
+        with load.asking():
+            wait_until(lambda: load.answers[200] > 10)
+            process.terminate()
+            wait_until(lambda: httpx.get(f"{address}/readyz").status_code == 503)
+            for connection in late:
+                connection.sendall(REQUEST + PHOTO)
+            answers = [read_all(connection) for connection in late]
+            for connection in late:
+                connection.close()
+            assert process.wait(10) == 0
+        assert set(load.answers) == {200}
+        for answer in answers:
+            assert answer.startswith(b"HTTP/1.1 200")
+            assert b"connection: close" in answer.lower()
+        with pytest.raises(ConnectionRefusedError):
+            connect(address)
+
+
+def test_what_is_not_done_in_time_is_given_up() -> None:
+    with served(1, "endless", drain_s=1.0) as (process, address), connect(address) as connection:
+        time.sleep(0.3)
+        connection.sendall(REQUEST + PHOTO)
+        time.sleep(0.1)
+        process.terminate()
+        answer = read_all(connection)
+        assert answer.startswith(b"HTTP/1.1 503")
+        assert b'"code":"not_ready"' in answer
+        assert b"retry-after: 1" in answer.lower()
+        assert process.wait(5) == 0
+
+
+def test_work_that_can_not_be_stopped_does_not_hold_up_the_end() -> None:
+    with served(1, "deaf", drain_s=1.0) as (process, address):
+        time.sleep(0.3)
+        with connect(address) as connection:
+            connection.sendall(REQUEST + PHOTO)
+            time.sleep(0.1)
+            process.terminate()
+            assert seconds_until_exit(process) < 5
+            assert process.returncode == 1
+        assert "in detect" in process.stderr.read()
+
+
+def test_asked_twice_it_does_not_wait_for_newcomers() -> None:
+    with served(1, 0.0, stop_delay_s=10.0, drain_s=20.0) as (process, address):
+        process.terminate()
+        wait_until(lambda: httpx.get(f"{address}/readyz").status_code == 503)
+        process.terminate()
+        assert seconds_until_exit(process) < 5
+        assert process.returncode == 0
+
+
+def test_workers_do_not_outlive_their_parent() -> None:
+    with served(2, 0.0) as (process, address):
+        workers = workers_of(process)
+        process.kill()
+        _, alive = psutil.wait_procs(workers, timeout=10)
+        assert not alive
+        with pytest.raises(ConnectionRefusedError):
+            connect(address)
