@@ -1,7 +1,7 @@
 """Where slow work happens: a bounded pool of threads behind a bounded queue.
 
 Handlers hand over functions and wait; how these are scheduled is decided here alone. Pictures of
-several requests are not put into one batch: docs/operations.md says what was measured.
+several requests are not put into one batch: python -m benchmarks.batches measures whether to.
 """
 
 import asyncio
