@@ -22,6 +22,7 @@ __all__ = ["Server", "mien_server", "photos_in", "reference_server"]
 
 _PATIENCE_S = 120.0
 _LOG_BYTES = 1 << 20
+_NOTABLE_CORES = 0.2
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +36,28 @@ class Server:
     @property
     def resident_mb(self) -> float:
         """Resident memory of the process and its workers."""
+        return sum(float(member.memory_info().rss) for member in self._family) / 2**20
+
+    @property
+    def _family(self) -> list[psutil.Process]:
         parent = psutil.Process(self.process.pid)
-        family = [parent, *parent.children(recursive=True)]
-        return sum(float(member.memory_info().rss) for member in family) / 2**20
+        return [parent, *parent.children(recursive=True)]
+
+    @contextmanager
+    def seeing_others(self) -> Iterator[None]:
+        """Print how many cores went to neither this server nor its caller, where it matters."""
+        before, began = self._others_s(), time.perf_counter()
+        yield
+        cores = (self._others_s() - before) / (time.perf_counter() - began)
+        if cores > _NOTABLE_CORES:
+            print(f"  NOT TO BE TRUSTED: other processes used {cores:.1f} cores meanwhile")
+
+    def _others_s(self) -> float:
+        """Return the processor time, in seconds, that everybody else has used so far."""
+        everybody = psutil.cpu_times()
+        ours = [*self._family, psutil.Process()]
+        known = sum(member.cpu_times().user + member.cpu_times().system for member in ours)
+        return float(everybody.user + everybody.nice + everybody.system - known)
 
 
 @contextmanager

@@ -112,6 +112,9 @@ def _config(settings: Settings, factory: Any) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
+        # Not whatever happens to be installed: limits and slow callers are tested with these.
+        loop="asyncio",
+        http="h11",
         lifespan="on",
         log_config=_LOGGING,
         access_log=False,
