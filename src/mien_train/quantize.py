@@ -11,13 +11,6 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 from numpy.typing import NDArray
-from onnxruntime.quantization import (
-    CalibrationDataReader,
-    QuantFormat,
-    QuantType,
-    quantize_static,
-)
-from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from mien.artifacts import CARD_NAME
 from mien.classify.onnx import OnnxClassifier, load_classifier
@@ -26,6 +19,16 @@ from mien_train.card import new_card
 from mien_train.data.fer2013 import FerDataset
 from mien_train.evaluate import crops_of_faces, score
 from mien_train.export import MODEL_FILE
+
+# isort: split
+# After mien, which switches its telemetry off.
+from onnxruntime.quantization import (
+    CalibrationDataReader,
+    QuantFormat,
+    QuantType,
+    quantize_static,
+)
+from onnxruntime.quantization.shape_inference import quant_pre_process
 
 __all__ = ["Gain", "compare", "quantize"]
 

@@ -1,5 +1,8 @@
+from pathlib import Path
+
 import numpy as np
 import pytest
+from onnx import TensorProto, helper
 
 from mien.artifacts import load_card
 from mien.errors import ArtifactError
@@ -10,6 +13,39 @@ from mien.runtime.ort import OrtSession
 def test_foreign_bytes_are_refused_without_the_librarys_words(model: bytes) -> None:
     with pytest.raises(ArtifactError, match="not a graph that ONNX Runtime can run"):
         OrtSession(model)
+
+
+@pytest.fixture
+def weights(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> TensorProto:
+    """A tensor whose numbers are in a file where the process stands."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights.bin").write_bytes(np.ones(4, dtype=np.float32).tobytes())
+    tensor = TensorProto(name="weights", data_type=TensorProto.FLOAT, dims=[4])
+    tensor.data_location = TensorProto.EXTERNAL
+    tensor.external_data.add(key="location", value="weights.bin")
+    return tensor
+
+
+def graph_of(weights: TensorProto, *, constant: bool) -> bytes:
+    add = helper.make_node("Add", ["x", "weights"], ["y"])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [4]) for name in "xy"]
+    graph = helper.make_graph([add], "graph", ends[:1], ends[1:], [] if constant else [weights])
+    if constant:
+        graph.node.insert(0, helper.make_node("Constant", [], ["weights"], value=weights))
+    model = helper.make_model(graph, ir_version=8, opset_imports=[helper.make_opsetid("", 17)])
+    return model.SerializeToString()
+
+
+@pytest.mark.parametrize("constant", [False, True])
+def test_data_in_other_files_is_refused(weights: TensorProto, constant: bool) -> None:
+    where = weights.external_data[0]
+    for where.value in ("weights.bin", f"../{Path.cwd().name}/weights.bin", str(Path.cwd())):
+        with pytest.raises(ArtifactError, match="only what is in one file is run"):
+            OrtSession(graph_of(weights, constant=constant))
+    weights.ClearField("data_location")
+    weights.ClearField("external_data")
+    weights.raw_data = Path("weights.bin").read_bytes()
+    OrtSession(graph_of(weights, constant=constant))
 
 
 def test_a_graph_tells_its_inputs_and_outputs() -> None:

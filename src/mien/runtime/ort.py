@@ -1,16 +1,30 @@
-"""ONNX Runtime sessions; the only importer of onnxruntime."""
+"""ONNX Runtime sessions; the only importer of onnxruntime, whose telemetry is kept off.
 
+From 1.29 on its builds for Linux too send what runs to their maker, and write to disk for it, from
+the moment of their import. The variable prevents that; the call is for who imported it earlier.
+"""
+
+import os
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-import onnxruntime
 from numpy.typing import NDArray
 
 from mien.deadline import check_deadline
 from mien.errors import ArtifactError
 from mien.runtime import TensorSpec
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+import onnxruntime
+
+onnxruntime.disable_telemetry_events()
+
 __all__ = ["OrtSession"]
+
+# A folder that can't be. A graph from memory would otherwise read its external data from wherever
+# the process stands, and what is read so was never verified.
+_NOWHERE = Path(os.devnull, "none")
 
 
 class OrtSession:
@@ -20,7 +34,8 @@ class OrtSession:
     thread each, so that is the default.
     dynamic_shapes: set where the input's size changes from run to run; a memory pattern per shape
     would only grow.
-    Raises ArtifactError if the bytes are not a graph that ONNX Runtime can run.
+    Raises ArtifactError if the bytes are not a graph that ONNX Runtime can run, or not all of it:
+    external data is refused.
     """
 
     def __init__(self, model: bytes, *, threads: int = 1, dynamic_shapes: bool = False) -> None:
@@ -31,12 +46,19 @@ class OrtSession:
         options.enable_mem_pattern = not dynamic_shapes
         # Spinning threads would burn the cores that other requests need.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.add_session_config_entry(
+            "session.model_external_initializers_file_folder_path", str(_NOWHERE)
+        )
         options.log_severity_level = 3
         try:
             self._session = onnxruntime.InferenceSession(
                 model, options, providers=["CPUExecutionProvider"]
             )
         except Exception as error:  # ONNX Runtime raises plain pybind exceptions of many types
+            if "External data" in str(error):
+                raise ArtifactError(
+                    "the model keeps data in other files; only what is in one file is run"
+                ) from error
             raise ArtifactError(
                 "the model file is not a graph that ONNX Runtime can run"
             ) from error
