@@ -4,7 +4,9 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 9000
 # One build for all tests: the CPU is enough, and the newest release may bring gigabytes of CUDA.
+SECONDS ?= 600
 TORCH ?= torch==2.13.0
+SYSTEM_PROGRAMS := redis-server strace prometheus
 
 RUN_ENV := .venv
 DEV_ENV := .venv-dev
@@ -20,7 +22,7 @@ DETECTORS = $(DEV_ENV)/bin/python -m benchmarks.detectors $(PHOTOS) --reference 
 
 SAY_WHICH_PHOTOS = test -d "$(PHOTOS)" || { echo "say which photos: PHOTOS=FOLDER with JPEG files"; exit 1; }
 
-.PHONY: help serve test system-programs train-smoke lint bench bench-detectors bench-service soak docs clean
+.PHONY: help serve test system-programs train-smoke lint bench bench-detectors bench-service soak fuzz docs clean
 
 help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
@@ -31,6 +33,7 @@ help:
 	@echo "make bench-detectors PHOTOS=FOLDER   faces found, time and memory of each detector"
 	@echo "make bench-service PHOTOS=FOLDER   answers a second and their times, under more and more load"
 	@echo "make soak PHOTOS=FOLDER   20,000 requests of all kinds, memory watched"
+	@echo "make fuzz SECONDS=600   look for files that break the parsers, guided by coverage"
 	@echo "make docs    build the documentation"
 	@echo "make clean   remove environments and build outputs"
 
@@ -40,11 +43,13 @@ serve: $(RUN_READY)
 test: lint system-programs
 	$(DEV_ENV)/bin/python -m pytest --cov --cov-report=term
 
-# Debian's servers, for the tests against real ones; where they can't be had, those tests say so.
+# Debian's servers and tools, for the tests against real ones; without them those tests say so.
 system-programs:
-	@command -v redis-server >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
-		&& apt-get install -y -qq redis-server >/dev/null 2>&1; } \
-		|| echo "redis-server can't be installed: the tests of shared rate limits are left out"
+	@for program in $(SYSTEM_PROGRAMS); do \
+		command -v $$program >/dev/null || { test "$$(id -u)" = 0 && command -v apt-get >/dev/null \
+			&& apt-get install -y -qq --no-install-recommends $$program >/dev/null 2>&1; } \
+			|| echo "$$program can't be installed: the tests that need it are left out"; \
+	done
 
 train-smoke: $(DEV_READY)
 	$(DEV_ENV)/bin/python -m pytest tests/train/test_cycle.py --no-cov -vv
@@ -71,6 +76,10 @@ bench-service: $(REFERENCE_READY) $(BENCH_READY)
 soak: $(BENCH_READY)
 	@$(SAY_WHICH_PHOTOS)
 	$(DEV_ENV)/bin/python -m benchmarks.soak $(PHOTOS) $(OPTIONS)
+
+fuzz: $(DEV_READY)
+	$(DEV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[fuzz]"
+	$(DEV_ENV)/bin/python tests/robustness/atheris_target.py build/corpus -max_len=65536 -max_total_time=$(SECONDS)
 
 docs: $(DOCS_READY)
 	$(DOCS_ENV)/bin/mkdocs build --quiet

@@ -12,6 +12,18 @@ from mien.errors import InvalidParameterError
 __all__ = ["Settings"]
 
 PREFIX = "MIEN_"
+_POSITIVE = (
+    "workers",
+    "max_pixels",
+    "max_upload_bytes",
+    "max_batch_images",
+    "head_timeout_s",
+    "upload_timeout_s",
+    "deadline_s",
+    "drain_s",
+)
+_LOG_FORMATS = ("auto", "json", "text")
+_BOOLEANS = {"true": True, "false": False}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +41,9 @@ class Settings:
     be used;
     max_upload_bytes: one request's body, however many pictures it holds;
     max_batch_images: parts of one ``/emotion/batch`` request;
-    upload_timeout_s: for a whole body to arrive; deadline_s: from then to the answer;
+    max_pending_bytes: of all bodies that are arriving, waiting or worked on, in each worker;
+    head_timeout_s: for the head of a request to arrive; upload_timeout_s: for a whole body;
+    deadline_s: from then to the answer;
     max_queue: pictures that may wait for a thread, at least ``max_batch_images``;
     stop_delay_s: after SIGTERM, how long new requests are still taken, by whoever has not yet seen
     that the service is not ready; drain_s: from SIGTERM until what is not done is given up;
@@ -39,6 +53,10 @@ class Settings:
     keys, each address; rate_limit_storage: the Redis that counts for several servers, as
     ``redis://host:6379``, None for each process's own memory; trusted_proxies: how many proxies
     stand in front and add to X-Forwarded-For.
+    cors_origins: web sites whose pages may call this service, as ``https://example.org``, separated
+    by commas, or ``*`` for all; metrics, docs: whether there is ``/metrics``, and ``/docs`` with
+    ``/openapi.json``; log_format: ``json``, ``text``, or ``auto``: text on a terminal only;
+    trace_endpoint: the collector of OpenTelemetry traces, as ``http://host:4318/v1/traces``.
     """
 
     host: str = "127.0.0.1"
@@ -52,6 +70,8 @@ class Settings:
     max_upload_bytes: int = 20_000_000
     max_batch_images: int = 16
     max_queue: int = 64
+    max_pending_bytes: int = 250_000_000
+    head_timeout_s: float = 10.0
     upload_timeout_s: float = 30.0
     deadline_s: float = 30.0
     stop_delay_s: float = 1.0
@@ -62,32 +82,40 @@ class Settings:
     rate_limit: str | None = None
     rate_limit_storage: str | None = None
     trusted_proxies: int = 0
+    cors_origins: str | None = None
+    metrics: bool = True
+    docs: bool = True
+    log_format: str = "auto"
+    trace_endpoint: str | None = None
 
     def __post_init__(self) -> None:
-        for name in (
-            "workers",
-            "max_pixels",
-            "max_upload_bytes",
-            "max_batch_images",
-            "upload_timeout_s",
-            "deadline_s",
-            "drain_s",
-        ):
+        optional = [n for n in ("threads", "min_face_size") if getattr(self, n) is not None]
+        for name in (*_POSITIVE, *optional):
             # Written so that NaN is refused too.
             if not getattr(self, name) > 0:
                 raise InvalidParameterError(f"{name} must be greater than 0")
-        if not 0 <= self.stop_delay_s < self.drain_s:
-            raise InvalidParameterError("stop_delay_s must be at least 0 and less than drain_s")
-        if self.max_queue < self.max_batch_images:
-            raise InvalidParameterError("max_queue must be at least max_batch_images")
-        if self.trusted_proxies < 0:
-            raise InvalidParameterError("trusted_proxies must be at least 0")
-        if not 0 <= self.port <= 65535:
-            raise InvalidParameterError("port must be 0 to 65535")
-        for name in ("threads", "min_face_size"):
-            value = getattr(self, name)
-            if value is not None and value < 1:
-                raise InvalidParameterError(f"{name} must be at least 1")
+        for sound, words in (
+            (
+                0 <= self.stop_delay_s < self.drain_s,
+                "stop_delay_s must be at least 0 and less than drain_s",
+            ),
+            (
+                self.max_queue >= self.max_batch_images,
+                "max_queue must be at least max_batch_images",
+            ),
+            (
+                self.max_pending_bytes >= self.max_upload_bytes,
+                "max_pending_bytes must be at least max_upload_bytes",
+            ),
+            (
+                self.log_format in _LOG_FORMATS,
+                f"log_format must be one of {', '.join(_LOG_FORMATS)}",
+            ),
+            (self.trusted_proxies >= 0, "trusted_proxies must be at least 0"),
+            (0 <= self.port <= 65535, "port must be 0 to 65535"),
+        ):
+            if not sound:
+                raise InvalidParameterError(words)
 
     @classmethod
     def from_environment(
@@ -138,6 +166,10 @@ def _variable(name: str) -> str:
 
 
 def _parse(name: str, kind: str, text: str) -> Any:
+    if kind == "bool":
+        if text not in _BOOLEANS:
+            raise InvalidParameterError(f"{_variable(name)} must be true or false, not {text!r}")
+        return _BOOLEANS[text]
     try:
         if "int" in kind:
             return int(text)

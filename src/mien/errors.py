@@ -88,6 +88,12 @@ class RequestError(MienError):
         self.retry_after_s = retry_after_s
 
 
+class MalformedRequestError(RequestError):
+    """What arrived is not a request as HTTP/1.1 has them."""
+
+    code = "malformed_request"
+
+
 class UnauthorizedError(RequestError):
     """No key, or one that is not accepted."""
 

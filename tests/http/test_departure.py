@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import httpx2 as httpx
 import pytest
-from http_fakes import FakeDetector, fake_app, part, picture, running, wait_until
+from http_fakes import FakeDetector, fake_app, logged, part, picture, running, wait_until
 from starlette.testclient import TestClient
 
 PHOTO = picture()
@@ -50,7 +50,7 @@ def test_work_of_callers_that_left_is_never_begun(
         begun = len(detector.asked)
         for connection in [ask(address) for _ in range(5)]:
             connection.close()
-        wait_until(lambda: caplog.text.count("POST /emotion 499") == 5)
+        wait_until(lambda: logged(caplog).count("POST /emotion 499") == 5)
         detector.wait_s = 0.0
         assert httpx.post(f"{address}/emotion", files=[part(PHOTO)]).status_code == 200
     assert len(detector.asked) == begun + 1

@@ -1,7 +1,5 @@
 """Rate limits: by key, by address, behind proxies, and counted in a real Redis."""
 
-import os
-import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -16,6 +14,7 @@ from mien.config import Settings
 from mien.errors import InvalidParameterError
 from mien.http.keys import digest_of
 from mien.http.rates import RateLimits
+from programs import needs
 
 FILES = [part(picture())]
 
@@ -116,9 +115,7 @@ class Redis:
 
 @pytest.fixture
 def redis(tmp_path: Path) -> Iterator[Redis]:
-    if shutil.which("redis-server") is None:
-        assert not os.environ.get("NO_OMISSIONS"), "redis-server is not installed"
-        pytest.skip("redis-server is not installed")
+    needs("redis-server")
     server = Redis(tmp_path)
     yield server
     server.kill()

@@ -9,6 +9,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import AsyncMock
@@ -16,14 +17,24 @@ from unittest.mock import AsyncMock
 import httpx2 as httpx
 import pytest
 import uvicorn
-from http_fakes import FakeClassifier, FakeDetector, fake_app, part, picture, running, wait_until
+from http_fakes import (
+    FakeClassifier,
+    FakeDetector,
+    fake_app,
+    logged,
+    part,
+    picture,
+    running,
+    wait_until,
+)
 from http_process import served, start
 from starlette.types import Receive, Scope, Send
 
 from mien.config import Settings
 from mien.errors import InvalidParameterError
 from mien.http import server
-from mien.http.exchange import ExchangeMiddleware
+from mien.http.exchange import ExchangeMiddleware, tell
+from mien.http.metrics import Metrics
 from mien.http.signals import noticing_shutdown
 from mien.pipeline import Pipeline
 
@@ -129,7 +140,7 @@ def test_a_caller_that_leaves_is_no_error(port: int, caplog: pytest.LogCaptureFi
     with connect(port) as connection:
         connection.sendall(HEAD + b"Content-Length: 5000\r\n\r\nabc")
         time.sleep(0.1)
-    wait_until(lambda: "POST /emotion 499" in caplog.text)
+    wait_until(lambda: logged(caplog) == ["POST /emotion 499"])
     assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
     assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
 
@@ -141,7 +152,7 @@ def test_a_caller_that_leaves_before_the_answer(
     with connect(port) as connection:
         connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(photo) + photo)
         time.sleep(0.1)
-    wait_until(lambda: "POST /emotion" in caplog.text)
+    wait_until(lambda: logged(caplog) == ["POST /emotion 499"])
     assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
 
 
@@ -222,9 +233,9 @@ def test_workers(
     monkeypatch: pytest.MonkeyPatch, detector: FakeDetector, exitcode: int, status: int
 ) -> None:
     class Supervisor:
-        def __init__(self, config: uvicorn.Config, sockets: list[socket.socket]) -> None:
+        def __init__(self, config: uvicorn.Config, **_: object) -> None:
             # What each worker is sent, and makes its application of.
-            factory = pickle.loads(pickle.dumps(config.app))
+            factory = pickle.loads(pickle.dumps(config)).app
             assert factory().state.service.settings.workers == 2
             assert config.timeout_worker_healthcheck >= 15
             self.processes = [SimpleNamespace(exitcode=0), SimpleNamespace(exitcode=exitcode)]
@@ -268,11 +279,12 @@ def test_a_failure_amid_an_answer_ends_the_connection(caplog: pytest.LogCaptureF
 
     async def run() -> None:
         scope = {"type": "http", "method": "GET", "path": "/é\n", "headers": []}
-        await ExchangeMiddleware(broken)(scope, None, AsyncMock())
+        telling = partial(tell, metrics=Metrics(), record=None)
+        await ExchangeMiddleware(broken, tell=telling)(scope, None, AsyncMock())
 
     with pytest.raises(RuntimeError):
         asyncio.run(run())
-    assert "GET /%C3%A9%0A 200" in caplog.text
+    assert logged(caplog) == ["GET /%C3%A9%0A 200"]
 
 
 def test_a_taken_port(capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,25 +3,34 @@
 import asyncio
 import faulthandler
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
 
 from mien._version import __version__
 from mien.build import build_pipeline
 from mien.config import Settings
-from mien.errors import MethodNotAllowedError, MienError, NotFoundError
-from mien.http.exchange import ExchangeMiddleware, exchange_of
-from mien.http.problems import INTERNAL, code_of, problem_response
+from mien.errors import InvalidParameterError, MethodNotAllowedError, MienError, NotFoundError
+from mien.http.connection import TELL
+from mien.http.exchange import ExchangeMiddleware, exchange_of, tell
+from mien.http.metrics import Metrics
+from mien.http.problems import INTERNAL, code_of
 from mien.http.routes.documentation import documentation_routes
 from mien.http.routes.emotion import emotion_routes
 from mien.http.routes.system import system_routes
 from mien.http.service import Service
 from mien.http.signals import noticing_shutdown
 from mien.pipeline import Pipeline
+
+if TYPE_CHECKING:
+    from mien.http.traces import Traces
 
 __all__ = ["create_app"]
 
@@ -35,32 +44,70 @@ _DESCRIPTION = (
 
 
 def create_app(
-    settings: Settings, *, build: Callable[[Settings], Pipeline] = build_pipeline
+    settings: Settings,
+    *,
+    build: Callable[[Settings], Pipeline] = build_pipeline,
+    metrics_folder: Path | None = None,
 ) -> FastAPI:
     """Return the service as an ASGI application; models are loaded when its lifespan begins.
 
     build: makes the pipeline; whatever it raises ends the start-up.
+    metrics_folder: where processes that serve together keep their counts.
+    Raises InvalidParameterError for settings that can't be had.
     """
-    service = Service(settings, build)
+    metrics = Metrics(metrics_folder)
+    traces = _traces(settings)
+    telling = partial(tell, metrics=metrics, record=traces.record if traces else None)
+    service = Service(settings, build, metrics)
     app = FastAPI(
         title="mien",
         version=__version__,
         description=_DESCRIPTION,
-        lifespan=_lifespan_of(service),
+        lifespan=_lifespan_of(service, traces, {TELL: telling}),
         openapi_url=None,
         redirect_slashes=False,
     )
     app.state.service = service
-    app.add_middleware(ExchangeMiddleware, leaving=lambda: service.draining)
+    if settings.cors_origins:
+        app.add_middleware(CORSMiddleware, **_cors(settings.cors_origins))
+    app.add_middleware(
+        ExchangeMiddleware,
+        tell=telling,
+        in_flight=metrics.in_flight.track_inprogress,
+        leaving=lambda: service.draining,
+    )
     app.add_exception_handler(MienError, _on_error)
     app.add_exception_handler(HTTPException, _on_routing)
     app.include_router(emotion_routes(service))
     app.include_router(system_routes(service))
-    app.include_router(documentation_routes(app))
+    if settings.docs:
+        app.include_router(documentation_routes(app))
     return app
 
 
-def _lifespan_of(service: Service) -> Callable[[FastAPI], AbstractAsyncContextManager[None]]:
+def _traces(settings: Settings) -> "Traces | None":
+    if settings.trace_endpoint is None:
+        return None
+    try:
+        from mien.http.traces import Traces  # noqa: PLC0415 - an extra, loaded where it is wanted
+    except ImportError as error:
+        raise InvalidParameterError("traces need: pip install 'mien[otel]'") from error
+    return Traces(settings.trace_endpoint)
+
+
+def _cors(origins: str) -> dict[str, Any]:
+    """Return what pages of these origins may do; never with cookies, which mean nothing here."""
+    return {
+        "allow_origins": [origin.strip() for origin in origins.split(",")],
+        "allow_methods": ["GET", "POST"],
+        "allow_headers": ["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
+        "expose_headers": ["Retry-After", "Server-Timing", "X-Request-ID"],
+    }
+
+
+def _lifespan_of(
+    service: Service, traces: "Traces | None", state: Mapping[str, Any]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]:
     settings = service.settings
 
     def leave() -> None:
@@ -70,13 +117,15 @@ def _lifespan_of(service: Service) -> Callable[[FastAPI], AbstractAsyncContextMa
         faulthandler.dump_traceback_later(patience_s, exit=True, file=sys.__stderr__ or sys.stderr)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         try:
             await asyncio.to_thread(service.start)
             with noticing_shutdown(leave, delay_s=settings.stop_delay_s):
-                yield
+                yield state
         finally:
             await asyncio.to_thread(service.close)
+            if traces is not None:
+                await asyncio.to_thread(traces.close)
             faulthandler.cancel_dump_traceback_later()
 
     return lifespan
@@ -86,18 +135,18 @@ async def _on_error(request: Request, error: Exception) -> Response:
     if code_of(error) == INTERNAL:
         # Not the caller's to know: the outermost net writes it to the log.
         raise error
-    return problem_response(error, exchange_of(request).request_id)
+    return exchange_of(request).problem(error)
 
 
 async def _on_routing(request: Request, error: Exception) -> Response:
     """Answer what the router found wrong; its only words are a status and the Allow header."""
-    request_id = exchange_of(request).request_id
+    exchange = exchange_of(request)
     match error:
         case HTTPException(status_code=404):
             nothing = NotFoundError("there is nothing at this path; see /docs")
-            return problem_response(nothing, request_id)
+            return exchange.problem(nothing)
         case HTTPException(status_code=405, headers={"Allow": allow}):
             wrong = MethodNotAllowedError(f"this path takes {allow}")
-            return problem_response(wrong, request_id, {"Allow": allow})
+            return exchange.problem(wrong, {"Allow": allow})
     # Nothing here raises any other; should a later release of the framework, the log will tell.
     raise error

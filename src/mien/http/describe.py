@@ -26,7 +26,13 @@ _HEADERS = {
 }
 _BINARY = {"type": "string", "format": "binary"}
 _FACE_EXAMPLE = {"bounding_box": [120, 85, 90, 90], "emotion": "happy", "confidence": 0.94}
-_EVERYWHERE = ("internal_error", "invalid_parameter", "method_not_allowed")
+_EVERYWHERE = (
+    "internal_error",
+    "invalid_parameter",
+    "malformed_request",
+    "method_not_allowed",
+    "upload_timeout",
+)
 _UPLOAD = (
     "missing_image",
     "not_ready",
@@ -35,7 +41,6 @@ _UPLOAD = (
     "too_many_images",
     "unauthorized",
     "unsupported_media_type",
-    "upload_timeout",
     "upload_too_large",
 )
 _PICTURE = (

@@ -1,58 +1,128 @@
-"""Around every request: its id, its timings, its line in the log, and a last net for errors."""
+"""Around every request: its id, its timings, what is told of it, and a last net for errors."""
 
 import asyncio
 import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import NamedTuple
 from urllib.parse import quote
 
-from starlette.datastructures import MutableHeaders
+from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.errors import NotReadyError
 from mien.http.linger import discard_body
-from mien.http.problems import problem_response
+from mien.http.metrics import Metrics
+from mien.http.problems import code_of, problem_response
 from mien.http.work import Done
 from mien.types import ImageResult
 
-__all__ = ["Exchange", "ExchangeMiddleware", "exchange_of"]
+__all__ = ["Exchange", "ExchangeMiddleware", "Stage", "exchange_of", "tell"]
 
 _KEY = "mien.exchange"
-_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+# Source: W3C Trace Context, 3.2; ids of zeros alone are invalid.
+_TRACEPARENT = re.compile(r"[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
 _MAX_LOGGED_PATH = 200
 _CLIENT_GONE = 499
+_NO_ROUTE = "other"
+_WATCHED = frozenset({"/livez", "/readyz", "/metrics"})
+
+# For answers that set none of their own. Source: OWASP REST Security Cheat Sheet.
+_SECURITY = {
+    "X-Content-Type-Options": "nosniff",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cache-Control": "no-store",
+}
 
 _access = logging.getLogger("mien.access")
 _errors = logging.getLogger("mien.http")
 
 
+class Stage(NamedTuple):
+    """A part of the work. began_s: as ``time.perf_counter`` counts."""
+
+    name: str
+    began_s: float
+    seconds: float
+
+
 @dataclass(slots=True)
 class Exchange:
-    """One request and its answer. stages_s: seconds by stage, 0 where it was not needed."""
+    """One request and its answer. codes: of the errors that the caller got."""
 
     request_id: str
-    stages_s: dict[str, float] = field(
-        default_factory=lambda: dict.fromkeys(("decode", "detect", "classify", "queue"), 0.0)
-    )
+    method: str
+    path: str
+    traceparent: str | None = None
+    began_s: float = field(default_factory=time.perf_counter)
+    began_ns: int = field(default_factory=time.time_ns)
+    route: str = _NO_ROUTE
+    seconds: float = 0.0
+    pictures: int = 0
+    faces: int = 0
+    stages: list[Stage] = field(default_factory=list)
+    codes: list[str] = field(default_factory=list)
 
-    def add(self, outcomes: Iterable[Done[ImageResult]]) -> None:
-        """Count the work of several pictures: stages add up, of the waits the longest counts."""
+    @classmethod
+    def of(cls, scope: Scope) -> "Exchange":
+        """Return a new one; its id is the caller's, or its trace's, if they are well-formed."""
+        headers = Headers(scope=scope)
+        given = headers.get("x-request-id", "")
+        trace = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
+        traced = trace[1] if trace else uuid.uuid4().hex
+        return cls(
+            given if _ID.fullmatch(given) else traced,
+            scope["method"],
+            _path(scope),
+            trace[0] if trace else None,
+        )
+
+    def add(self, outcomes: Sequence[Done[ImageResult]]) -> None:
+        """Take note of the work on pictures."""
         for done in outcomes:
-            self.stages_s["queue"] = max(self.stages_s["queue"], done.queued_s)
+            at_s = done.began_s
+            self.stages.append(Stage("queue", at_s, done.queued_s))
             if isinstance(done.answer, ImageResult):
-                seconds = done.answer.seconds
-                self.stages_s["decode"] += seconds.decode
-                self.stages_s["detect"] += seconds.detect
-                self.stages_s["classify"] += seconds.classify
+                self.pictures += 1
+                self.faces += len(done.answer.faces)
+                at_s += done.queued_s
+                for name in ("decode", "detect", "classify"):
+                    seconds = getattr(done.answer.seconds, name)
+                    self.stages.append(Stage(name, at_s, seconds))
+                    at_s += seconds
+
+    def problem(self, error: BaseException, headers: Mapping[str, str] | None = None) -> Response:
+        """Return the error as the answer. headers: further ones to send."""
+        self.codes.append(code_of(error))
+        return problem_response(error, self.request_id, headers)
 
     @property
-    def server_timing(self) -> str:
-        """The header's value; durations in milliseconds."""
-        return ", ".join(f"{name};dur={s * 1000:.1f}" for name, s in self.stages_s.items())
+    def milliseconds(self) -> dict[str, float]:
+        """Of each stage, for all pictures: work adds up, of the waits the longest counts."""
+        totals = dict.fromkeys(("decode", "detect", "classify", "queue"), 0.0)
+        for stage in self.stages:
+            total = totals[stage.name]
+            totals[stage.name] = (
+                max(total, stage.seconds) if stage.name == "queue" else total + stage.seconds
+            )
+        return {name: round(seconds * 1000, 1) for name, seconds in totals.items()}
+
+    def headers(self) -> dict[str, str]:
+        """Return what every answer carries."""
+        timing = ", ".join(f"{name};dur={ms:.1f}" for name, ms in self.milliseconds.items())
+        return {**_SECURITY, "X-Request-ID": self.request_id, "Server-Timing": timing}
 
 
 def exchange_of(request: Request) -> Exchange:
@@ -61,38 +131,78 @@ def exchange_of(request: Request) -> Exchange:
     return exchange
 
 
+def tell(
+    exchange: Exchange,
+    status: int,
+    *,
+    metrics: Metrics,
+    record: Callable[[Exchange, int], str] | None,
+) -> None:
+    """Count and log an exchange that is over. record: hands it to a tracer, returns a trace id."""
+    exchange.seconds = time.perf_counter() - exchange.began_s
+    metrics.count_request(exchange.method, exchange.route, status, exchange.seconds)
+    metrics.count_rejections(exchange.codes)
+    line = {
+        "request_id": exchange.request_id,
+        "method": exchange.method,
+        "path": exchange.path,
+        "status": status,
+        "duration_ms": round(exchange.seconds * 1000, 1),
+    }
+    if exchange.stages:
+        stages = {f"{name}_ms": ms for name, ms in exchange.milliseconds.items()}
+        line |= {"pictures": exchange.pictures, "faces": exchange.faces, **stages}
+    if exchange.codes:
+        line["codes"] = exchange.codes
+    if record:
+        line["trace_id"] = record(exchange, status)
+    elif exchange.traceparent:
+        line["trace_id"] = exchange.traceparent.split("-")[1]
+    # Those who watch ask all the time.
+    level = (
+        logging.DEBUG if status == HTTPStatus.OK and exchange.route in _WATCHED else logging.INFO
+    )
+    _access.log(level, "request", extra=line)
+
+
 class ExchangeMiddleware:
     """Plain ASGI, outermost: what it adds is on every response, whoever made it."""
 
-    def __init__(self, app: ASGIApp, *, leaving: Callable[[], bool] = lambda: False) -> None:
-        """leaving: whether connections end with their next answer, as the service is stopping."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        tell: Callable[[Exchange, int], None],
+        in_flight: Callable[[], AbstractContextManager[object]] = nullcontext,
+        leaving: Callable[[], bool] = lambda: False,
+    ) -> None:
+        """Wrap the application.
+
+        tell: takes each exchange when it is over, with its status; in_flight: entered meanwhile;
+        leaving: whether connections end with their next answer, as the service is stopping.
+        """
         self._app = app
+        self._tell = tell
+        self._in_flight = in_flight
         self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        started = time.perf_counter()
-        exchange = Exchange(_request_id(scope))
+        exchange = Exchange.of(scope)
         answer = _Answer(exchange, scope, receive, send, self._leaving)
         # A HEAD is a GET whose body stays unsent: no route needs to know.
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         inner = {**scope, "method": method, _KEY: exchange}
         try:
-            await self._guarded(inner, answer)
+            with self._in_flight():
+                await self._guarded(inner, exchange, answer)
         finally:
-            _access.info(
-                "%s %s %d %.1fms id=%s",
-                scope["method"],
-                _path(scope),
-                answer.status,
-                (time.perf_counter() - started) * 1000,
-                exchange.request_id,
-            )
+            exchange.route = getattr(inner.get("route"), "path", _NO_ROUTE)
+            self._tell(exchange, answer.status)
 
-    async def _guarded(self, scope: Scope, answer: "_Answer") -> None:
-        request_id = scope[_KEY].request_id
+    async def _guarded(self, scope: Scope, exchange: Exchange, answer: "_Answer") -> None:
         try:
             await self._app(scope, answer.receive, answer.send)
         except ClientDisconnect:
@@ -102,12 +212,12 @@ class ExchangeMiddleware:
             # The server gives up what is not done when its time to stop is over.
             if not answer.begun:
                 late = NotReadyError("the service has shut down; try again")
-                await problem_response(late, request_id)(scope, answer.receive, answer.send)
+                await exchange.problem(late)(scope, answer.receive, answer.send)
         except Exception as error:
-            _errors.exception("request %s failed", request_id)
+            _errors.exception("request failed", extra={"request_id": exchange.request_id})
             if answer.begun:
                 raise
-            await problem_response(error, request_id)(scope, answer.receive, answer.send)
+            await exchange.problem(error)(scope, answer.receive, answer.send)
 
 
 class _Answer:
@@ -158,9 +268,8 @@ class _Answer:
         self._closing = self._body_pending
         if self._closing or self._leaving():
             headers["Connection"] = "close"
-        headers["X-Request-ID"] = self._exchange.request_id
-        headers["Server-Timing"] = self._exchange.server_timing
-        headers["X-Content-Type-Options"] = "nosniff"
+        for name, value in self._exchange.headers().items():
+            headers.setdefault(name, value)
 
 
 def _has_body(scope: Scope) -> bool:
@@ -168,13 +277,6 @@ def _has_body(scope: Scope) -> bool:
         name == b"transfer-encoding" or (name == b"content-length" and value.strip(b"0"))
         for name, value in scope["headers"]
     )
-
-
-def _request_id(scope: Scope) -> str:
-    for name, value in scope["headers"]:
-        if name == b"x-request-id" and _ID.fullmatch(value):
-            return str(value.decode("ascii"))
-    return uuid.uuid4().hex
 
 
 def _path(scope: Scope) -> str:

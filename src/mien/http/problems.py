@@ -30,6 +30,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "unsupported_format": Problem(
         400, "Unsupported format", "GIF pictures are not read; send JPEG, PNG or WebP"
     ),
+    "malformed_request": Problem(
+        400, "Malformed request", "this is not HTTP/1.1, or its head is too long"
+    ),
     "unauthorized": Problem(
         401, "Unauthorized", "send an API key as Authorization: Bearer KEY, or X-API-Key"
     ),

@@ -9,6 +9,8 @@ import signal
 import socket
 import sys
 from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import FrameType
 from typing import Any
 
@@ -19,24 +21,16 @@ from mien.build import build_pipeline
 from mien.config import Settings
 from mien.errors import ArtifactError
 from mien.http.app import create_app
+from mien.http.connection import Connection
 from mien.http.keys import ApiKeys
+from mien.http.logs import logging_config
+from mien.http.metrics import FOLDER_VARIABLE
 from mien.http.rates import RateLimits
 from mien.http.supervisor import WORKER_SILENCE_S, Supervisor, worker_app
 
 __all__ = ["serve"]
 
 _BACKLOG = 2048
-
-_LOGGING: dict[str, Any] = {
-    "version": 1,
-    "disable_existing_loggers": False,
-    "formatters": {"line": {"format": "%(asctime)s %(levelname)s %(name)s: %(message)s"}},
-    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-    "loggers": {
-        "mien": {"handlers": ["stderr"], "level": "INFO", "propagate": False},
-        "uvicorn": {"handlers": ["stderr"], "level": "WARNING", "propagate": False},
-    },
-}
 
 _log = logging.getLogger("mien.http")
 
@@ -49,7 +43,7 @@ def serve(settings: Settings) -> int:
     for API keys or rate limits that are none.
     """
     # The server does so too, but only once it runs.
-    logging.config.dictConfig(_LOGGING)
+    logging.config.dictConfig(logging_config(settings.log_format))
     # Workers would only tell the log what is wrong with them.
     RateLimits(settings)
     if not ApiKeys.of(settings) and not _is_loopback(settings.host):
@@ -72,7 +66,7 @@ def serve(settings: Settings) -> int:
         if settings.workers > 1:
             # Each worker builds its own: sessions do not survive a change of process.
             del pipeline
-            return _run_many(_config(settings, partial(worker_app, settings)), listener)
+            return _run_many(settings, listener)
         app = partial(create_app, settings, build=lambda _: pipeline)
         return _run_one(_config(settings, app), listener)
 
@@ -114,9 +108,9 @@ def _config(settings: Settings, factory: Any) -> uvicorn.Config:
         workers=settings.workers,
         # Not whatever happens to be installed: limits and slow callers are tested with these.
         loop="asyncio",
-        http="h11",
+        http=partial(Connection, head_timeout_s=settings.head_timeout_s),  # type: ignore[arg-type]
         lifespan="on",
-        log_config=_LOGGING,
+        log_config=logging_config(settings.log_format),
         access_log=False,
         proxy_headers=False,
         server_header=False,
@@ -140,10 +134,17 @@ def _run_one(config: uvicorn.Config, listener: socket.socket) -> int:
     return 0
 
 
-def _run_many(config: uvicorn.Config, listener: socket.socket) -> int:
+def _run_many(settings: Settings, listener: socket.socket) -> int:
     _announce(listener)
-    supervisor = Supervisor(config, sockets=[listener])
-    supervisor.run()
+    with TemporaryDirectory(prefix="mien-metrics-") as folder:
+        # Workers inherit it.
+        os.environ[FOLDER_VARIABLE] = folder
+        config = _config(settings, partial(worker_app, settings, Path(folder)))
+        supervisor = Supervisor(config, sockets=[listener], metrics_folder=Path(folder))
+        try:
+            supervisor.run()
+        finally:
+            del os.environ[FOLDER_VARIABLE]
     if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
         return _refuse("a worker did not start")
     return 0

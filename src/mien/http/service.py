@@ -1,19 +1,22 @@
 """What the endpoints share: the pipeline, the queue in front of it, and whether both are ready."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
 import numpy as np
 from starlette.requests import Request
 
+from mien._version import __version__
 from mien.artifacts import Card
 from mien.config import Settings
 from mien.cores import available_cores
 from mien.deadline import Deadline
-from mien.errors import NotReadyError
+from mien.errors import NotReadyError, QueueFullError
 from mien.http.keys import ApiKeys
+from mien.http.metrics import Metrics
 from mien.http.rates import RateLimits
 from mien.http.work import Done, WorkQueue
 from mien.image import decode_image
@@ -32,8 +35,11 @@ class Service:
     Raises InvalidParameterError for API keys or rate limits that are none.
     """
 
-    def __init__(self, settings: Settings, build: Callable[[Settings], Pipeline]) -> None:
+    def __init__(
+        self, settings: Settings, build: Callable[[Settings], Pipeline], metrics: Metrics
+    ) -> None:
         self.settings = settings
+        self.metrics = metrics
         self._keys, self._rates = ApiKeys.of(settings), RateLimits(settings)
         self._build = build
         self.draining = False
@@ -41,7 +47,10 @@ class Service:
         self.queue = WorkQueue(
             threads=settings.threads or max(1, available_cores() // settings.workers),
             max_waiting=settings.max_queue,
+            waiting=metrics.queue_depth.track_inprogress,
         )
+        metrics.queue_capacity.set(settings.max_queue)
+        self._pending_bytes = 0
 
     @property
     def ready(self) -> bool:
@@ -69,6 +78,9 @@ class Service:
         pipeline.analyze(blank)
         pipeline.analyze(blank, Options(crop=True))
         self._pipeline = pipeline
+        self.metrics.tell_model(
+            version=__version__, detector=self.settings.detector, model=self.model
+        )
 
     def drain(self) -> None:
         """Stop being ready; what is under way still gets its answer."""
@@ -78,6 +90,7 @@ class Service:
         """Wait for running work and free the threads."""
         self.drain()
         self.queue.close()
+        self.metrics.close()
 
     async def authorize(self, request: Request) -> None:
         """Raise UnauthorizedError or RateLimitedError before anything of a request is read."""
@@ -88,6 +101,33 @@ class Service:
         _ = self.pipeline
         self.queue.check_room(pieces)
 
+    @contextmanager
+    def holding_bytes(self) -> Iterator[Callable[[int], None]]:
+        """Give a function that is called with each number of bytes that a request takes up.
+
+        It raises QueueFullError once all requests together hold too many.
+        """
+        held = 0
+
+        def hold(count: int) -> None:
+            nonlocal held
+            if self._pending_bytes + count > self.settings.max_pending_bytes:
+                raise QueueFullError(
+                    "too many bytes of pictures are waiting; try again in a moment",
+                    retry_after_s=self.queue.retry_after_s,
+                )
+            held += count
+            change(count)
+
+        def change(count: int) -> None:
+            self._pending_bytes += count
+            self.metrics.pending_bytes.set(self._pending_bytes)
+
+        try:
+            yield hold
+        finally:
+            change(-held)
+
     async def analyze_all(
         self, pictures: Sequence[bytes], options: Options
     ) -> list[Done[ImageResult]]:
@@ -97,7 +137,9 @@ class Service:
         """
         deadline = Deadline.after(self.settings.deadline_s)
         works = [partial(self._analyze, picture, options) for picture in pictures]
-        return await self.queue.run_all(works, deadline)
+        outcomes = await self.queue.run_all(works, deadline)
+        self.metrics.count_pictures(outcomes)
+        return outcomes
 
     def _analyze(self, data: bytes, options: Options) -> ImageResult:
         started = time.perf_counter()

@@ -4,9 +4,13 @@ import logging
 import multiprocessing
 import os
 import signal
+import socket
 import threading
+from pathlib import Path
 
+import uvicorn
 from fastapi import FastAPI
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from mien.config import Settings
@@ -22,7 +26,16 @@ _log = logging.getLogger("mien.http")
 
 
 class Supervisor(Multiprocess):
-    """The server's own, with its deaths on record and its door shut in time."""
+    """The server's own, with its deaths on record and its door shut in time.
+
+    metrics_folder: where the workers keep their counts.
+    """
+
+    def __init__(
+        self, config: uvicorn.Config, *, sockets: list[socket.socket], metrics_folder: Path
+    ) -> None:
+        super().__init__(config, sockets=sockets)
+        self._metrics_folder = metrics_folder
 
     def keep_subprocess_alive(self) -> None:
         before = list(self.processes)
@@ -31,6 +44,8 @@ class Supervisor(Multiprocess):
             if new is not old:
                 words = "worker %s ended with status %s; %s takes its place"
                 _log.error(words, old.pid, old.exitcode, new.pid)
+                # What it was doing ended with it; what it had counted still holds.
+                mark_process_dead(old.pid, str(self._metrics_folder))  # type: ignore[no-untyped-call]
 
     def terminate_all(self) -> None:
         # The workers have theirs; whoever connected to this one alone would wait for nobody.
@@ -39,12 +54,12 @@ class Supervisor(Multiprocess):
         super().terminate_all()
 
 
-def worker_app(settings: Settings) -> FastAPI:
+def worker_app(settings: Settings, metrics_folder: Path) -> FastAPI:
     """Return the application of a worker, which stops once its parent has died."""
     parent = multiprocessing.parent_process()
     if parent is not None:
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-    return create_app(settings)
+    return create_app(settings, metrics_folder=metrics_folder)
 
 
 def _follow(parent: multiprocessing.process.BaseProcess) -> None:

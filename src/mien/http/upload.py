@@ -21,12 +21,18 @@ RAW_TYPES = ("image/jpeg", "image/png", "image/webp", "application/octet-stream"
 
 
 async def read_images(
-    request: Request, settings: Settings, *, max_images: int, raw: bool
+    request: Request,
+    settings: Settings,
+    hold: Callable[[int], None],
+    *,
+    max_images: int,
+    raw: bool,
 ) -> list[bytes]:
     """Return the pictures of a form, or the one that is the body itself where ``raw`` allows it.
 
-    Raises the errors of ImageForm, UnsupportedMediaTypeError, UploadTooLargeError and
-    UploadTimeoutError; ClientDisconnect if the caller has gone.
+    hold: is called with the length of what arrived, before it is kept.
+    Raises the errors of ImageForm, UnsupportedMediaTypeError, UploadTooLargeError,
+    UploadTimeoutError and what ``hold`` raises; ClientDisconnect if the caller has gone.
     """
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         # Pictures are compressed already; unpacking would need a limit of its own.
@@ -35,17 +41,22 @@ async def read_images(
     essence = header.partition(";")[0].strip().lower()
     if essence == FORM_TYPE:
         form = ImageForm(boundary_of(header), max_images=max_images)
-        await _receive(request, settings, form.feed)
+        await _receive(request, settings, hold, form.feed)
         return form.finish()
     if raw and essence in RAW_TYPES:
         body = bytearray()
-        await _receive(request, settings, body.extend)
+        await _receive(request, settings, hold, body.extend)
         return [bytes(body)]
     also = f", or a picture as {', '.join(RAW_TYPES)}" if raw else ""
     raise UnsupportedMediaTypeError(f"send {FORM_TYPE}{also}")
 
 
-async def _receive(request: Request, settings: Settings, sink: Callable[[bytes], object]) -> None:
+async def _receive(
+    request: Request,
+    settings: Settings,
+    hold: Callable[[int], None],
+    sink: Callable[[bytes], object],
+) -> None:
     limit = settings.max_upload_bytes
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and _exceeds(declared, limit):
@@ -57,6 +68,7 @@ async def _receive(request: Request, settings: Settings, sink: Callable[[bytes],
                 received += len(chunk)
                 if received > limit:
                     raise _too_large(limit)
+                hold(len(chunk))
                 sink(chunk)
     except TimeoutError as error:
         raise UploadTimeoutError(

@@ -10,6 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -26,10 +27,14 @@ _RECENT = 101
 
 @dataclass(frozen=True, slots=True)
 class Done(Generic[_Answer]):
-    """What came of one piece of work. queued_s: how long it waited for a thread."""
+    """What came of one piece of work.
+
+    queued_s: how long it waited for a thread; began_s: since when, as ``time.perf_counter`` counts.
+    """
 
     answer: _Answer | BaseException
     queued_s: float = 0.0
+    began_s: float = 0.0
 
     def unwrap(self) -> _Answer:
         """Return the answer, or raise what stopped it."""
@@ -41,10 +46,18 @@ class Done(Generic[_Answer]):
 class WorkQueue:
     """Runs work in ``threads`` threads; at most ``max_waiting`` more pieces may wait.
 
+    waiting: entered for each piece while it waits, to be counted.
     Used from one event loop, so its counters need no lock.
     """
 
-    def __init__(self, *, threads: int, max_waiting: int) -> None:
+    def __init__(
+        self,
+        *,
+        threads: int,
+        max_waiting: int,
+        waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+    ) -> None:
+        self._waiting = waiting
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mien")
         # The loop hands out the threads: what waits can then be given up without a trace.
@@ -90,21 +103,23 @@ class WorkQueue:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     async def _run(self, work: Callable[[], _Answer], deadline: Deadline) -> Done[_Answer]:
-        began = time.monotonic()
+        began_s = time.perf_counter()
         try:
-            async with asyncio.timeout(deadline.left_s):
-                await self._free.acquire()
+            with self._waiting():
+                async with asyncio.timeout(deadline.left_s):
+                    await self._free.acquire()
         except TimeoutError:
             self._unfinished -= 1
-            return Done(too_late(), time.monotonic() - began)
+            return Done(too_late(), time.perf_counter() - began_s, began_s)
         except asyncio.CancelledError:
             self._unfinished -= 1
             raise
-        queued_s = time.monotonic() - began
+        queued_s = time.perf_counter() - began_s
         running = asyncio.get_running_loop().run_in_executor(self._pool, _outcome, work, deadline)
         running.add_done_callback(self._release)
         await asyncio.wait((running,), timeout=max(0.0, deadline.left_s))
-        return Done(running.result().answer if running.done() else too_late(), queued_s)
+        answer = running.result().answer if running.done() else too_late()
+        return Done(answer, queued_s, began_s)
 
     def _release(self, finished: "asyncio.Future[_Outcome[_Answer]]") -> None:
         self._unfinished -= 1
@@ -127,7 +142,7 @@ def _outcome(work: Callable[[], _Answer], deadline: Deadline) -> _Outcome[_Answe
     Not left to the pool: what some exceptions mean to coroutines, StopIteration for one, would
     leave the caller waiting.
     """
-    began = time.monotonic()
+    began_s = time.perf_counter()
     answer: _Answer | BaseException
     try:
         with deadline.observed():
@@ -135,4 +150,4 @@ def _outcome(work: Callable[[], _Answer], deadline: Deadline) -> _Outcome[_Answe
             answer = work()
     except BaseException as error:  # noqa: BLE001 - whatever it is, it is this piece's alone
         answer = error
-    return _Outcome(answer, time.monotonic() - began)
+    return _Outcome(answer, time.perf_counter() - began_s)

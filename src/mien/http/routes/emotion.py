@@ -9,7 +9,7 @@ from starlette.responses import Response
 from mien.http import describe
 from mien.http.answers import json_response
 from mien.http.departure import unless_gone
-from mien.http.exchange import exchange_of
+from mien.http.exchange import Exchange, exchange_of
 from mien.http.parameters import Query, parse_query
 from mien.http.problems import INTERNAL, code_of, detail_of
 from mien.http.service import Service
@@ -26,7 +26,6 @@ _errors = logging.getLogger("mien.http")
 def emotion_routes(service: Service) -> APIRouter:
     """Return the routes that read emotions with the given service."""
     router = APIRouter(tags=["emotion"])
-    settings = service.settings
 
     @router.post("/emotion", **describe.EMOTION)
     async def emotion(request: Request) -> Response:
@@ -34,13 +33,8 @@ def emotion_routes(service: Service) -> APIRouter:
 
         A picture without a face gives an empty list.
         """
-        await service.authorize(request)
-        query = parse_query(request.scope["query_string"])
-        service.admit()
-        pictures = await read_images(request, settings, max_images=1, raw=True)
-        outcomes = await unless_gone(request, service.analyze_all(pictures, query.options))
-        exchange_of(request).add(outcomes)
-        return json_response(face_records(outcomes[0].unwrap(), query.include))
+        query, (done,) = await _analyze(service, request, max_images=1, raw=True)
+        return json_response(face_records(done.unwrap(), query.include))
 
     @router.post("/emotion/batch", **describe.BATCH)
     async def emotion_batch(request: Request) -> Response:
@@ -48,24 +42,39 @@ def emotion_routes(service: Service) -> APIRouter:
 
         The answer has one entry per picture, in the order of the form.
         """
-        await service.authorize(request)
-        query = parse_query(request.scope["query_string"])
-        service.admit()
-        pictures = await read_images(
-            request, settings, max_images=settings.max_batch_images, raw=False
-        )
-        outcomes = await unless_gone(request, service.analyze_all(pictures, query.options))
+        at_most = service.settings.max_batch_images
+        query, outcomes = await _analyze(service, request, max_images=at_most, raw=False)
         exchange = exchange_of(request)
-        exchange.add(outcomes)
-        return json_response([_entry(done, query, exchange.request_id) for done in outcomes])
+        return json_response([_entry(done, query, exchange) for done in outcomes])
 
     return router
 
 
-def _entry(done: Done[ImageResult], query: Query, request_id: str) -> dict[str, Any]:
+async def _analyze(
+    service: Service, request: Request, *, max_images: int, raw: bool
+) -> tuple[Query, list[Done[ImageResult]]]:
+    """Return what is asked and what came of each picture; cheap refusals come first."""
+    await service.authorize(request)
+    query = parse_query(request.scope["query_string"])
+    service.admit()
+    with service.holding_bytes() as hold:
+        pictures = await read_images(
+            request, service.settings, hold, max_images=max_images, raw=raw
+        )
+        outcomes = await unless_gone(request, service.analyze_all(pictures, query.options))
+    exchange_of(request).add(outcomes)
+    return query, outcomes
+
+
+def _entry(done: Done[ImageResult], query: Query, exchange: Exchange) -> dict[str, Any]:
     if not isinstance(done.answer, BaseException):
         return {"faces": face_records(done.answer, query.include)}
     code = code_of(done.answer)
+    exchange.codes.append(code)
     if code == INTERNAL:
-        _errors.error("request %s: a picture failed", request_id, exc_info=done.answer)
+        _errors.error(
+            "a picture failed",
+            extra={"request_id": exchange.request_id},
+            exc_info=done.answer,
+        )
     return {"error": error_record(code, detail_of(done.answer))}

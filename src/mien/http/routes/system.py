@@ -44,4 +44,12 @@ def system_routes(service: Service) -> APIRouter:
             }
         )
 
+    if service.settings.metrics:
+
+        @router.get("/metrics", include_in_schema=False)
+        async def metrics(request: Request) -> Response:
+            refuse_parameters(request.scope["query_string"])
+            page, content_type = service.metrics.page(request.headers.get("accept", ""))
+            return Response(page, headers={"Content-Type": content_type})
+
     return router

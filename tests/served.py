@@ -9,7 +9,6 @@ import sys
 import threading
 
 from http_fakes import FakeClassifier, FakeDetector
-
 from mien.config import Settings
 from mien.http import app, server
 from mien.pipeline import Pipeline

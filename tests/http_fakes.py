@@ -3,9 +3,11 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from io import BytesIO
 
 import numpy as np
+import pytest
 import uvicorn
 from fastapi import FastAPI
 from numpy.typing import NDArray
@@ -14,6 +16,7 @@ from PIL import Image
 from mien.config import Settings
 from mien.deadline import check_deadline
 from mien.http.app import create_app
+from mien.http.connection import Connection
 from mien.pipeline import Pipeline
 from mien.types import Box, Emotion, Face, Landmarks, RgbImage
 
@@ -96,12 +99,19 @@ def fake_app(
     return app, detector
 
 
+def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
+    """Return what the log says of each request, such as ``POST /emotion 200``."""
+    lines = [record for record in caplog.records if record.name == "mien.access"]
+    return [f"{line.method} {line.path} {line.status}" for line in lines]
+
+
 @contextmanager
-def running(app: FastAPI) -> Iterator[int]:
-    """Run a real server in a thread; gives its port."""
+def running(app: FastAPI, **options: object) -> Iterator[int]:
+    """Run a real server in a thread, as ``serve`` does; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    config = uvicorn.Config(app, lifespan="on", log_config=None, access_log=False)
+    connection = partial(Connection, **{"head_timeout_s": 10.0, **options})
+    config = uvicorn.Config(app, http=connection, lifespan="on", log_config=None, access_log=False)
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import httpx2 as httpx
 import psutil
+
 from http_fakes import wait_until
 
 SERVED = Path(__file__).with_name("served.py")
@@ -30,7 +31,7 @@ def served(
     """Run it with a fake pipeline, as ``served.py`` says; gives the process and its address."""
     process = start(workers, str(wait), **settings)
     try:
-        found = re.search(r"http://\S+", process.stderr.readline())
+        found = re.search(r"http://[^\s\"]+", process.stderr.readline())
         assert found
         address = found.group()
         wait_until(lambda: httpx.get(f"{address}/readyz", timeout=20).status_code == 200)

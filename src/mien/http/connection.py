@@ -1,0 +1,94 @@
+"""Connections under a deadline: whoever never ends a request's head does not keep one."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+
+from mien.errors import MalformedRequestError, MienError, UploadTimeoutError
+from mien.http.exchange import Exchange
+
+__all__ = ["TELL", "Connection"]
+
+# Under this name the application leaves, in its lifespan's state, how exchanges are told of.
+TELL = "tell"
+
+_MAX_HEAD_BYTES = 16 * 1024  # as for the parser
+
+
+class Connection(H11Protocol):
+    """The server's own, which waits for a head for ever and answers what is not HTTP with text.
+
+    head_timeout_s: from the connection's beginning, or the first byte of a further request.
+    """
+
+    def __init__(self, *arguments: Any, head_timeout_s: float, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._head_timeout_s = head_timeout_s
+        self._head_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.IDLE and self._is_long_head(data):
+            self.send_400_response("")
+            return
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._head_is_there()
+        elif self._head_due is None:
+            self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_there()
+        super().connection_lost(exc)
+
+    def send_400_response(self, _: str) -> None:
+        """Answer what is not HTTP; called by the server, whose words are for its log."""
+        self._refuse(MalformedRequestError("this is not HTTP/1.1, or its head is too long"))
+
+    def _is_long_head(self, data: bytes) -> bool:
+        """Say whether a head is too long; the server's parser looks at those in pieces alone."""
+        begun, _ = self.conn.trailing_data
+        if len(begun) + len(data) <= _MAX_HEAD_BYTES:
+            return False
+        return b"\r\n\r\n" not in (begun + data[:_MAX_HEAD_BYTES])[:_MAX_HEAD_BYTES]
+
+    def _expect_head(self) -> None:
+        self._head_due = self.loop.call_later(self._head_timeout_s, self._give_up)
+
+    def _head_is_there(self) -> None:
+        if self._head_due is not None:
+            self._head_due.cancel()
+            self._head_due = None
+
+    def _give_up(self) -> None:
+        begun, _ = self.conn.trailing_data
+        if begun and not self.transport.is_closing():
+            late = f"the request's head did not arrive within {self._head_timeout_s:g} seconds"
+            self._refuse(UploadTimeoutError(late))
+        else:
+            self.transport.close()
+
+    def _refuse(self, error: MienError) -> None:
+        exchange = Exchange.of({"method": "other", "path": "", "headers": []})
+        answer = exchange.problem(error)
+        headers = {**exchange.headers(), **answer.headers, "Connection": "close"}
+        for event in (
+            h11.Response(
+                status_code=answer.status_code,
+                headers=[(name.encode(), value.encode()) for name, value in headers.items()],
+                reason=STATUS_PHRASES[answer.status_code],
+            ),
+            h11.Data(data=bytes(answer.body)),
+            h11.EndOfMessage(),
+        ):
+            self.transport.write(self.conn.send(event) or b"")
+        self.transport.close()
+        tell: Callable[[Exchange, int], None] | None = self.app_state.get(TELL)
+        if tell is not None:
+            tell(exchange, answer.status_code)

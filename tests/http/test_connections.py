@@ -1,0 +1,205 @@
+"""Connections that bring no request, a slow one, an endless one, or something else."""
+
+import resource
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import httpx2 as httpx
+import pytest
+from http_fakes import FakeDetector, fake_app, logged, picture, running, wait_until
+
+HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\n"
+HEAD_TIMEOUT_S = 0.5
+
+
+@pytest.fixture
+def port(detector: FakeDetector) -> Iterator[int]:
+    app, _ = fake_app(detector, max_upload_bytes=100_000)
+    with running(app, head_timeout_s=HEAD_TIMEOUT_S) as port:
+        yield port
+
+
+def connect(port: int) -> socket.socket:
+    return socket.create_connection(("127.0.0.1", port), timeout=10)
+
+
+def read_all(connection: socket.socket) -> bytes:
+    received = b""
+    try:
+        while chunk := connection.recv(65536):
+            received += chunk
+    except ConnectionResetError:
+        pass
+    return received
+
+
+def drip(connection: socket.socket, data: bytes) -> None:
+    """Send a byte every now and then, until nobody takes them."""
+    try:
+        for byte in data:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.02)
+    except OSError:
+        pass
+
+
+def test_a_head_that_never_ends_is_given_up(port: int, caplog: pytest.LogCaptureFixture) -> None:
+    with connect(port) as connection:
+        dripping = threading.Thread(target=drip, args=(connection, HEAD + b"X-Slow: " * 50))
+        began = time.monotonic()
+        dripping.start()
+        answer = read_all(connection)
+        took_s = time.monotonic() - began
+        dripping.join()
+    assert answer.startswith(b"HTTP/1.1 408")
+    assert b'"code":"upload_timeout"' in answer
+    assert b"connection: close" in answer.lower()
+    assert b"x-request-id: " in answer.lower()
+    assert HEAD_TIMEOUT_S <= took_s < 5
+    wait_until(lambda: logged(caplog) == ["other  408"])
+
+
+def test_a_further_head_has_no_more_time_than_the_first(port: int) -> None:
+    with connect(port) as connection:
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+        threading.Thread(target=drip, args=(connection, HEAD * 10), daemon=True).start()
+        began = time.monotonic()
+        assert b"HTTP/1.1 408" in read_all(connection)
+        assert time.monotonic() - began < 5
+
+
+def test_who_says_nothing_is_shown_out(port: int) -> None:
+    with connect(port) as connection:
+        assert read_all(connection) == b""
+
+
+def test_a_slow_head_in_time_is_a_request(port: int) -> None:
+    with connect(port) as connection:
+        for piece in (b"GET /livez HT", b"TP/1.1\r\nHost: x\r\nConnection: close\r\n", b"\r\n"):
+            connection.sendall(piece)
+            time.sleep(0.1)
+        time.sleep(HEAD_TIMEOUT_S)
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),  # TLS
+        b"hello\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nHost x\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nContent-Length: -1\r\nHost: x\r\n\r\n",
+        b"GET /livez HTTP/1.1\r\nContent-Length: 1\r\nContent-Length: 2\r\nHost: x\r\n\r\n",
+        HEAD + b"X-Long: " + b"x" * 100_000 + b"\r\n\r\n",
+        HEAD + b"X: y\r\n" * 20_000 + b"\r\n",
+        b"GET /" + b"x" * 100_000 + b" HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"\r\n" * 50_000 + b"x",
+        b"\0" * 1000,
+    ],
+)
+def test_what_is_not_http(port: int, words: bytes, caplog: pytest.LogCaptureFixture) -> None:
+    with connect(port) as connection:
+        try:
+            connection.sendall(words)
+        except OSError:
+            return  # it was cut off amid what it was sending
+        answer = read_all(connection)
+    if answer:
+        assert answer.startswith(b"HTTP/1.1 400")
+        assert b'"code":"malformed_request"' in answer
+    assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_upgrades_that_are_not_there(port: int) -> None:
+    headers = {
+        "Connection": "Upgrade",
+        "Upgrade": "websocket",
+        "Sec-WebSocket-Version": "13",
+        "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
+    }
+    answer = httpx.get(f"http://127.0.0.1:{port}/livez", headers=headers)
+    assert answer.status_code < 500
+
+
+def test_a_thousand_who_only_connect(port: int) -> None:
+    count = 1000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # Both ends are in this process.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 2 * count + 200), hard), hard))
+    idle = [connect(port) for _ in range(count)]
+    try:
+        photo = {"image": picture()}
+        for _ in range(5):
+            answer = httpx.post(f"http://127.0.0.1:{port}/emotion", files=photo, timeout=10)
+            assert answer.status_code == 200
+        for connection in idle:
+            assert read_all(connection) == b""
+    finally:
+        for connection in idle:
+            connection.close()
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def form(*parts: bytes, end: bytes = b"--B--\r\n") -> bytes:
+    return b"".join(b"--B\r\n" + part + b"\r\n" for part in parts) + end
+
+
+IMAGE = b'Content-Disposition: form-data; name="image"; filename="%s"\r\n'
+JPEG = picture()
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (form(IMAGE % b"a" + b"\r\n" + JPEG, IMAGE % b"b" + b"\r\n" + JPEG), "too_many_images"),
+        (form(IMAGE % (b"x" * 5000) + b"\r\n" + JPEG), "invalid_parameter"),
+        (form(b"A: b\r\n" * 1000 + b"\r\n"), "invalid_parameter"),
+        (form(*[b"\r\n"] * 5000), "invalid_parameter"),
+        (form(*[IMAGE % b"a" + b"\r\n"] * 1000), "too_many_images"),
+        (form(IMAGE % b"a" + b"Content-Type: multipart/mixed; boundary=C\r\n\r\n--C"), 400),
+        (form(IMAGE % b"a" + b"Content-Transfer-Encoding: base64\r\n\r\naGk="), 400),
+        (b"--B\r\n", "invalid_parameter"),
+        (b"--B", "invalid_parameter"),
+        (form(end=b"--B--"), "missing_image"),
+        (b"preamble\r\n" + form(IMAGE % b"a" + b"\r\n" + JPEG), "invalid_parameter"),
+        (form(IMAGE % b"a" + b"\r\n" + JPEG) + b"epilogue", 200),
+    ],
+)
+def test_odd_forms(port: int, body: bytes, code: str | int) -> None:
+    began = time.monotonic()
+    answer = httpx.post(
+        f"http://127.0.0.1:{port}/emotion",
+        content=body,
+        headers={"Content-Type": "multipart/form-data; boundary=B"},
+        timeout=10,
+    )
+    assert code in (answer.status_code, answer.json()["code"] if answer.status_code > 200 else 200)
+    assert time.monotonic() - began < 5
+
+
+def test_parts_without_end_are_cut_off_at_the_limit(port: int) -> None:
+    head = HEAD + b"Content-Type: multipart/form-data; boundary=B\r\nTransfer-Encoding: chunked\r\n"
+    piece = b"x" * 65536
+    with connect(port) as connection:
+        connection.sendall(head + b"\r\n")
+        start = b"--B\r\n" + IMAGE % b"a" + b"\r\n"
+        connection.sendall(b"%x\r\n%s\r\n" % (len(start), start))
+        try:
+            for _ in range(2000):
+                connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
+        except OSError:
+            pass
+        answer = read_all(connection)
+    assert answer == b"" or b'"code":"upload_too_large"' in answer
+
+
+@pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary="])
+def test_a_form_without_boundary(port: int, kind: str) -> None:
+    answer = httpx.post(
+        f"http://127.0.0.1:{port}/emotion", content=b"--B\r\n", headers={"Content-Type": kind}
+    )
+    assert answer.json()["code"] == "unsupported_media_type"

@@ -1,0 +1,22 @@
+"""Servers and tools from Debian's packages, used by tests as they are."""
+
+import os
+import shutil
+import socket
+from contextlib import closing
+
+import pytest
+
+
+def needs(program: str) -> str:
+    """Return where a program is; without it the test is skipped, or fails if none may be."""
+    path = shutil.which(program)
+    if path is None:
+        assert not os.environ.get("NO_OMISSIONS"), f"{program} is not installed"
+        pytest.skip(f"{program} is not installed")
+    return path
+
+
+def free_port() -> int:
+    with closing(socket.create_server(("127.0.0.1", 0))) as probe:
+        return int(probe.getsockname()[1])
