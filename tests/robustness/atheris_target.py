@@ -1,0 +1,56 @@
+"""A longer search for files that break the parsers, guided by what they reach: ``make fuzz``.
+
+Arguments are libFuzzer's: a folder that keeps what it found worth keeping, and options. It ends at
+the first input that is neither read nor refused with an error of ours, and writes it beside.
+"""
+
+import sys
+from contextlib import suppress
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["mien", "python_multipart"]):
+    from mien.errors import MienError
+    from mien.http.multipart import ImageForm
+    from mien.http.parameters import parse_query
+    from mien.image import decode_image
+
+from PIL import Image
+from skimage import data
+
+sys.path.append(str(Path(__file__).parents[1]))
+from mutations import seeds
+
+MAX_PIXELS = 1_000_000
+FORM = b'--B\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n\r\nx\r\n--B--\r\n'
+QUERY = b"include=scores,landmarks&labels=eight&max_faces=1&crop=true"
+
+
+def one_input(content: bytes) -> None:
+    """Give the input to one of the parsers; its first byte says which."""
+    kind, rest = content[:1], content[1:]
+    with suppress(MienError):
+        if kind == b"f":
+            form = ImageForm(b"B", max_images=3)
+            form.feed(rest[:40])
+            form.feed(rest[40:])
+            form.finish()
+        elif kind == b"q":
+            parse_query(rest)
+        else:
+            decode_image(rest, max_pixels=MAX_PIXELS)
+
+
+def main() -> None:
+    corpus = Path(sys.argv[1])
+    corpus.mkdir(parents=True, exist_ok=True)
+    files = [b"p" + file for file in seeds(Image.fromarray(data.astronaut()))]
+    for number, start in enumerate([*files, b"f" + FORM, b"q" + QUERY]):
+        (corpus / f"seed-{number}").write_bytes(start)
+    atheris.Setup(sys.argv, one_input)
+    atheris.Fuzz()
+
+
+if __name__ == "__main__":
+    main()

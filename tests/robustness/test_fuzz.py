@@ -1,0 +1,124 @@
+"""Ten thousand broken files sent to a real service: each gets an answer that is known, soon."""
+
+import asyncio
+import random
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx2 as httpx
+import numpy as np
+import psutil
+import pytest
+from mutations import mutate, seeds
+from numpy.typing import NDArray
+from PIL import Image
+
+from http_fakes import wait_until
+from mien.http.problems import PROBLEMS
+from programs import free_port
+
+CASES = 10_000
+CALLERS = 4
+# Far beyond what any takes on a quiet machine, far below what a decoder that runs wild takes.
+LONGEST_S = 10.0
+MOST_GROWTH_BYTES = 200_000_000
+KINDS = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
+QUERIES = ("", "?crop=true", "?min_face_size=20", "?labels=eight&include=scores,landmarks")
+
+
+@pytest.fixture
+def service(tmp_path: Path) -> Iterator[tuple[psutil.Process, str]]:
+    port = free_port()
+    command = [sys.executable, "-m", "mien", "serve", "--port", str(port)]
+    with (tmp_path / "log").open("w") as log:
+        process = subprocess.Popen(command, stderr=log)
+    address = f"http://127.0.0.1:{port}"
+    try:
+        wait_until(lambda: ready(address), 60)
+        yield psutil.Process(process.pid), address
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def ready(address: str) -> bool:
+    try:
+        return httpx.get(f"{address}/readyz").status_code == 200
+    except httpx.TransportError:
+        return False
+
+
+def requests(seed: int, face: Image.Image) -> Iterator[dict]:
+    """Yield the same requests each time, most of them a broken file as the body."""
+    chance = random.Random(seed)
+    files = seeds(face)
+    for _ in range(CASES):
+        file = mutate(chance.choice(files), files, chance)
+        request = {"url": "/emotion" + chance.choice(QUERIES)}
+        if chance.random() < 0.8:
+            yield request | {"content": file, "headers": {"Content-Type": chance.choice(KINDS)}}
+            continue
+        form = (
+            b'--B\r\nContent-Disposition: form-data; name="image"; filename="a"\r\n'
+            b"Content-Type: image/jpeg\r\n\r\n" + file + b"\r\n--B--\r\n"
+        )
+        if chance.random() < 0.5:
+            form = mutate(form, [form], chance)
+        headers = {"Content-Type": "multipart/form-data; boundary=B"}
+        yield request | {"content": form, "headers": headers}
+
+
+def check(answer: httpx.Response) -> str:
+    """Return the answer's code; 200 has faces, all others a problem that is known."""
+    if answer.status_code == 200:
+        assert isinstance(answer.json(), list)
+        return "faces"
+    problem = answer.json()
+    assert PROBLEMS[problem["code"]].status == answer.status_code < 500, problem
+    return str(problem["code"])
+
+
+def test_broken_files(service: tuple[psutil.Process, str], astronaut: NDArray[np.uint8]) -> None:
+    process, address = service
+    face = Image.fromarray(astronaut).crop((130, 0, 330, 200))
+    codes: Counter[str] = Counter()
+    work = requests(20_260_101, face)
+    resident: list[int] = []
+    took_s: list[float] = []
+
+    async def caller(client: httpx.AsyncClient) -> None:
+        for request in work:
+            began = time.monotonic()
+            codes[check(await client.post(**request))] += 1
+            took_s.append(time.monotonic() - began)
+            if len(took_s) % 500 == 0:
+                resident.append(process.memory_info().rss)
+
+    async def main() -> None:
+        async with httpx.AsyncClient(base_url=address, timeout=60) as client:
+            await asyncio.gather(*(caller(client) for _ in range(CALLERS)))
+
+    before = process.memory_info().rss
+    asyncio.run(main())
+    assert codes.total() == CASES
+    assert max(took_s) < LONGEST_S
+    assert max(resident) - before < MOST_GROWTH_BYTES
+    assert process.is_running()
+    # Otherwise what is sent would be too broken, or not enough, to find anything.
+    for code in ("faces", "truncated_image", "not_an_image", "unsupported_format"):
+        assert codes[code] > CASES / 50, codes
+    for code in ("image_too_large", "invalid_parameter"):
+        assert codes[code] > 5, codes
+
+
+def test_the_guided_search_runs(tmp_path: Path) -> None:
+    pytest.importorskip("atheris", reason="needs the extra fuzz")
+    target = Path(__file__).with_name("atheris_target.py")
+    command = [sys.executable, target, tmp_path / "corpus", "-runs=3000", "-max_len=4096"]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert "DONE" in done.stderr
