@@ -166,7 +166,7 @@ def _variable(name: str) -> str:
 
 
 def _parse(name: str, kind: str, text: str) -> Any:
-    if kind == "bool":
+    if "bool" in kind:
         if text not in _BOOLEANS:
             raise InvalidParameterError(f"{_variable(name)} must be true or false, not {text!r}")
         return _BOOLEANS[text]

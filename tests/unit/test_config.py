@@ -17,6 +17,11 @@ def test_the_environment_sets_and_arguments_win() -> None:
     assert (settings.port, settings.host, settings.model) == (7000, "0.0.0.0", Path("a/b.onnx"))
 
 
+def test_switches() -> None:
+    settings = Settings.from_environment({"MIEN_METRICS": "false", "MIEN_DOCS": "true"})
+    assert (settings.metrics, settings.docs) == (False, True)
+
+
 def test_an_empty_variable_is_no_variable() -> None:
     assert Settings.from_environment({"MIEN_PORT": ""}).port == 9000
 
@@ -35,6 +40,11 @@ def test_an_empty_variable_is_no_variable() -> None:
         ({"MIEN_STOP_DELAY_S": "30"}, "less than drain_s"),
         ({"MIEN_DRAIN_S": "0"}, "drain_s"),
         ({"MIEN_UPLOAD_TIMEOUT_S": "soon"}, "MIEN_UPLOAD_TIMEOUT_S"),
+        ({"MIEN_HEAD_TIMEOUT_S": "0"}, "head_timeout_s"),
+        ({"MIEN_MAX_PENDING_BYTES": "19999999"}, "max_pending_bytes"),
+        ({"MIEN_METRICS": "no"}, "MIEN_METRICS must be true or false"),
+        ({"MIEN_DOCS": "False"}, "MIEN_DOCS"),
+        ({"MIEN_LOG_FORMAT": "xml"}, "log_format"),
     ],
 )
 def test_a_wrong_value_is_named(environment: dict[str, str], words: str) -> None:

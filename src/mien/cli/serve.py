@@ -28,7 +28,12 @@ def _lines(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
         value, origin = getattr(settings, field.name), origins[field.name]
         # Hashes are no secret, but too long for a table.
         shown = f"{value.count(',') + 1} given" if field.name == "api_keys" and value else value
-        yield f"{field.name:18} {shown!s:20} {origin:24} {field.default}"
+        yield f"{field.name:18} {_as_set(shown):20} {origin:24} {_as_set(field.default)}"
+
+
+def _as_set(value: object) -> str:
+    """Return a value as its variable would have it."""
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -32,7 +32,7 @@ from mien.pipeline import Pipeline
 if TYPE_CHECKING:
     from mien.http.traces import Traces
 
-__all__ = ["create_app"]
+__all__ = ["create_app", "traces_class"]
 
 # After what is not done was given up, for its threads to notice.
 _SPARE_S = 5
@@ -56,7 +56,7 @@ def create_app(
     Raises InvalidParameterError for settings that can't be had.
     """
     metrics = Metrics(metrics_folder)
-    traces = _traces(settings)
+    traces = traces_class()(settings.trace_endpoint) if settings.trace_endpoint else None
     telling = partial(tell, metrics=metrics, record=traces.record if traces else None)
     service = Service(settings, build, metrics)
     app = FastAPI(
@@ -85,14 +85,13 @@ def create_app(
     return app
 
 
-def _traces(settings: Settings) -> "Traces | None":
-    if settings.trace_endpoint is None:
-        return None
+def traces_class() -> "type[Traces]":
+    """Return what sends traces. Raises InvalidParameterError without the extra ``otel``."""
     try:
         from mien.http.traces import Traces  # noqa: PLC0415 - an extra, loaded where it is wanted
     except ImportError as error:
         raise InvalidParameterError("traces need: pip install 'mien[otel]'") from error
-    return Traces(settings.trace_endpoint)
+    return Traces
 
 
 def _cors(origins: str) -> dict[str, Any]:

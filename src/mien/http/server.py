@@ -20,7 +20,7 @@ from uvicorn.config import STARTUP_FAILURE
 from mien.build import build_pipeline
 from mien.config import Settings
 from mien.errors import ArtifactError
-from mien.http.app import create_app
+from mien.http.app import create_app, traces_class
 from mien.http.connection import Connection
 from mien.http.keys import ApiKeys
 from mien.http.logs import logging_config
@@ -46,6 +46,8 @@ def serve(settings: Settings) -> int:
     logging.config.dictConfig(logging_config(settings.log_format))
     # Workers would only tell the log what is wrong with them.
     RateLimits(settings)
+    if settings.trace_endpoint:
+        traces_class()
     if not ApiKeys.of(settings) and not _is_loopback(settings.host):
         _log.warning(
             "anybody who reaches %s may use this service: no API keys are set (mien keys)",
