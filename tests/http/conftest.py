@@ -2,8 +2,9 @@ import logging
 from collections.abc import Iterator
 
 import pytest
-from http_fakes import FakeDetector, fake_app, picture
 from starlette.testclient import TestClient
+
+from http_fakes import FakeDetector, fake_app, picture
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 
 import httpx2 as httpx
 import pytest
+
 from http_fakes import FakeDetector, fake_app, logged, picture, running, wait_until
 
 HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\n"

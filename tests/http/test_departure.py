@@ -6,8 +6,9 @@ from collections.abc import Iterator
 
 import httpx2 as httpx
 import pytest
-from http_fakes import FakeDetector, fake_app, logged, part, picture, running, wait_until
 from starlette.testclient import TestClient
+
+from http_fakes import FakeDetector, fake_app, logged, part, picture, running, wait_until
 
 PHOTO = picture()
 REQUEST = (

@@ -1,7 +1,7 @@
 import pytest
-from http_fakes import FakeDetector, part, picture
 from starlette.testclient import TestClient
 
+from http_fakes import FakeDetector, part, picture
 from mien.types import Emotion
 
 SIX = [emotion.value for emotion in Emotion][:6]

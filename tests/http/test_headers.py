@@ -2,8 +2,9 @@
 
 import httpx2 as httpx
 import pytest
-from http_fakes import fake_app, part
 from starlette.testclient import TestClient
+
+from http_fakes import fake_app, part
 
 ORIGIN = "https://example.org"
 PREFLIGHT = {

@@ -3,9 +3,9 @@
 from pathlib import Path
 
 import pytest
-from http_fakes import fake_app, part, picture
 from starlette.testclient import TestClient
 
+from http_fakes import fake_app, part, picture
 from mien.cli import main
 from mien.config import Settings
 from mien.errors import InvalidParameterError

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import httpx2 as httpx
 import psutil
 import pytest
+
 from http_fakes import part, picture, wait_until
 from http_process import seconds_until_exit, served, workers_of
 

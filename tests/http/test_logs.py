@@ -6,10 +6,10 @@ import subprocess
 
 import httpx2 as httpx
 import pytest
-from http_fakes import FakeDetector, fake_app, part, picture
-from http_process import served
 from starlette.testclient import TestClient
 
+from http_fakes import FakeDetector, fake_app, part, picture
+from http_process import served
 from mien.http.logs import logging_config
 
 TRACE = "4bf92f3577b34da6a3ce929d0e0e4736"

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import httpx2 as httpx
 import pytest
-from http_fakes import FakeDetector, fake_app, part, picture, wait_until
-from http_process import served, workers_of
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
+from http_fakes import FakeDetector, fake_app, part, picture, wait_until
+from http_process import served, workers_of
 from mien.http.problems import PROBLEMS
 
 

@@ -14,9 +14,9 @@ import httpx2 as httpx
 import numpy as np
 import psutil
 import pytest
-from http_fakes import wait_until
 from PIL import Image
 
+from http_fakes import wait_until
 from programs import needs
 
 MARK = "Anna-at-the-clinic"

@@ -7,9 +7,9 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from http_fakes import fake_app, part, picture, wait_until
 from starlette.testclient import TestClient
 
+from http_fakes import fake_app, part, picture, wait_until
 from mien.config import Settings
 from mien.errors import InvalidParameterError
 from mien.http.keys import digest_of

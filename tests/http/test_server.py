@@ -17,6 +17,8 @@ from unittest.mock import AsyncMock
 import httpx2 as httpx
 import pytest
 import uvicorn
+from starlette.types import Receive, Scope, Send
+
 from http_fakes import (
     FakeClassifier,
     FakeDetector,
@@ -28,8 +30,6 @@ from http_fakes import (
     wait_until,
 )
 from http_process import served, start
-from starlette.types import Receive, Scope, Send
-
 from mien.config import Settings
 from mien.errors import InvalidParameterError
 from mien.http import server

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from http_fakes import FakeDetector, fake_app, logged, part, picture
 from starlette.testclient import TestClient
 
+from http_fakes import FakeDetector, fake_app, logged, part, picture
 from mien._version import __version__
 from mien.artifacts import load_card
 from mien.errors import ArtifactError, UnreadableFileError

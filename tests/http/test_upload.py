@@ -3,11 +3,11 @@
 from contextlib import suppress
 
 import pytest
-from http_fakes import part
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
+from http_fakes import part
 from mien.errors import InvalidParameterError, MissingImageError, TooManyImagesError
 from mien.http.multipart import ImageForm
 

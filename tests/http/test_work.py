@@ -8,9 +8,9 @@ from functools import partial
 
 import httpx2 as httpx
 import pytest
-from http_fakes import FakeDetector, fake_app, part, picture, wait_until
 from starlette.testclient import TestClient
 
+from http_fakes import FakeDetector, fake_app, part, picture, wait_until
 from mien.deadline import Deadline, check_deadline
 from mien.errors import DeadlineExceededError, QueueFullError
 from mien.http.work import Done, WorkQueue
