@@ -31,15 +31,20 @@ def served(
     """Run it with a fake pipeline, as ``served.py`` says; gives the process and its address."""
     process = start(workers, str(wait), **settings)
     try:
-        found = re.search(r"http://[^\s\"]+", process.stderr.readline())
-        assert found
-        address = found.group()
-        wait_until(lambda: httpx.get(f"{address}/readyz", timeout=20).status_code == 200)
-        yield process, address
+        yield process, address_when_ready(process)
     finally:
         # Not killed: its workers would live on.
         process.terminate()
         process.communicate(timeout=20)
+
+
+def address_when_ready(process: subprocess.Popen[str]) -> str:
+    """Wait for a service that says on its stderr where it listens."""
+    found = re.search(r"http://[^\s\"]+", process.stderr.readline())
+    assert found
+    address = found.group()
+    wait_until(lambda: httpx.get(f"{address}/readyz", timeout=20).status_code == 200)
+    return address
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:

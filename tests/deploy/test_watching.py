@@ -48,9 +48,10 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         watching = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
             wait_until(lambda: ask(address, "up") == [1.0])
-            for _ in range(3):
+            # Each seen before the next comes: a rate needs a series to grow while it is watched.
+            for pictures in (3.0, 6.0, 9.0):
                 traffic(service)
-            wait_until(lambda: ask(address, "mien_pictures_total") == [9.0])
+                wait_until(lambda: ask(address, "mien_pictures_total") == [pictures])  # noqa: B023
             yield address
         finally:
             watching.terminate()

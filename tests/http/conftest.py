@@ -25,7 +25,12 @@ def client(detector: FakeDetector) -> Iterator[TestClient]:
 
 
 @pytest.fixture(autouse=True)
-def _log_levels(caplog: pytest.LogCaptureFixture) -> None:
-    # A server started by another test may have told its logger not to pass lines on.
-    logging.getLogger("mien").propagate = True
+def _log_levels(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
     caplog.set_level(logging.INFO, logger="mien")
+    root = logging.getLogger()
+    before = list(root.handlers)
+    yield
+    # A server in this process writes to what was its stderr: the test's own, and soon closed.
+    for handler in [*root.handlers]:
+        if handler not in before:
+            root.removeHandler(handler)

@@ -7,12 +7,10 @@ import csv
 import io
 import json
 import os
-import re
 import shutil
 import signal
 import subprocess
 import sys
-import time
 import tomllib
 from pathlib import Path
 
@@ -23,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from http_process import address_when_ready
 from mien.artifacts import card_beside
 from mien.classify.onnx import load_classifier
 from mien_train import cli, export, quantize
@@ -137,14 +136,10 @@ def test_the_model_is_served(model: Path, fer_folder: Path) -> None:
     command = [sys.executable, "-m", "mien", "serve", "--port", "0", "--model", str(model)]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
-        assert process.stderr
-        found = re.search(r"http://\S+", process.stderr.readline())
-        assert found
-        while httpx.get(f"{found.group()}/readyz", timeout=30).status_code != 200:
-            time.sleep(0.1)
+        address = address_when_ready(process)
         answers = [
             httpx.post(
-                f"{found.group()}/emotion?crop=true",
+                f"{address}/emotion?crop=true",
                 content=picture_of(face),
                 headers={"Content-Type": "image/png"},
                 timeout=30,
