@@ -6,7 +6,7 @@ PORT ?= 9000
 # One build for all tests: the CPU is enough, and the newest release may bring gigabytes of CUDA.
 SECONDS ?= 600
 TORCH ?= torch==2.13.0
-SYSTEM_PROGRAMS := redis-server strace prometheus
+SYSTEM_PROGRAMS := redis-server strace prometheus chromium
 
 RUN_ENV := .venv
 DEV_ENV := .venv-dev

@@ -17,6 +17,7 @@ from mien.config import Settings
 from mien.deadline import check_deadline
 from mien.http.app import create_app
 from mien.http.connection import Connection
+from mien.http.server import SOCKET_OPTIONS
 from mien.pipeline import Pipeline
 from mien.types import Box, Emotion, Face, Landmarks, RgbImage
 
@@ -111,7 +112,9 @@ def running(app: FastAPI, **options: object) -> Iterator[int]:
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
     connection = partial(Connection, **{"head_timeout_s": 10.0, **options})
-    config = uvicorn.Config(app, http=connection, lifespan="on", log_config=None, access_log=False)
+    config = uvicorn.Config(
+        app, http=connection, lifespan="on", log_config=None, access_log=False, **SOCKET_OPTIONS
+    )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
     thread.start()

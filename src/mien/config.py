@@ -21,6 +21,8 @@ _POSITIVE = (
     "upload_timeout_s",
     "deadline_s",
     "drain_s",
+    "max_live",
+    "live_idle_s",
 )
 _LOG_FORMATS = ("auto", "json", "text")
 _BOOLEANS = {"true": True, "false": False}
@@ -54,9 +56,11 @@ class Settings:
     ``redis://host:6379``, None for each process's own memory; trusted_proxies: how many proxies
     stand in front and add to X-Forwarded-For.
     cors_origins: web sites whose pages may call this service, as ``https://example.org``, separated
-    by commas, or ``*`` for all; metrics, docs: whether there is ``/metrics``, and ``/docs`` with
-    ``/openapi.json``; log_format: ``json``, ``text``, or ``auto``: text on a terminal only;
-    trace_endpoint: the collector of OpenTelemetry traces, as ``http://host:4318/v1/traces``.
+    by commas, or ``*`` for all; max_live: callers of ``/live`` at once, in each worker;
+    live_idle_s: after so long without a frame they are let go; page, metrics, docs: whether there
+    is the page at ``/``, ``/metrics``, and ``/docs`` with ``/openapi.json``; log_format: ``json``,
+    ``text``, or ``auto``: text on a terminal only; trace_endpoint: the collector of OpenTelemetry
+    traces, as ``http://host:4318/v1/traces``.
     """
 
     host: str = "127.0.0.1"
@@ -83,6 +87,9 @@ class Settings:
     rate_limit_storage: str | None = None
     trusted_proxies: int = 0
     cors_origins: str | None = None
+    max_live: int = 16
+    live_idle_s: float = 60.0
+    page: bool = True
     metrics: bool = True
     docs: bool = True
     log_format: str = "auto"

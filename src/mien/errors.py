@@ -100,6 +100,12 @@ class UnauthorizedError(RequestError):
     code = "unauthorized"
 
 
+class ForbiddenOriginError(RequestError):
+    """A page of another site, which may not call this service."""
+
+    code = "forbidden_origin"
+
+
 class NotFoundError(RequestError):
     """There is nothing at this path."""
 

@@ -113,9 +113,12 @@ def test_version_names_the_model_of_the_card() -> None:
         assert client.get("/version").json()["model"] == "mine"
 
 
-def test_root_leads_to_the_docs(client: TestClient) -> None:
-    answer = client.get("/", follow_redirects=False)
-    assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+def test_root_leads_to_the_docs_where_there_is_no_page() -> None:
+    app, _ = fake_app(page=False)
+    with TestClient(app) as client:
+        answer = client.get("/", follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (307, "/docs")
+        assert client.get("/web/main.js").status_code == 404
 
 
 def test_not_ready_before_the_start_and_while_draining(photo: bytes) -> None:

@@ -24,6 +24,8 @@ from mien.http.metrics import Metrics
 from mien.http.problems import INTERNAL, code_of
 from mien.http.routes.documentation import documentation_routes
 from mien.http.routes.emotion import emotion_routes
+from mien.http.routes.live import live_routes
+from mien.http.routes.page import page_routes
 from mien.http.routes.system import system_routes
 from mien.http.service import Service
 from mien.http.signals import noticing_shutdown
@@ -79,7 +81,10 @@ def create_app(
     app.add_exception_handler(MienError, _on_error)
     app.add_exception_handler(HTTPException, _on_routing)
     app.include_router(emotion_routes(service))
+    app.include_router(live_routes(service))
     app.include_router(system_routes(service))
+    if settings.page:
+        app.include_router(page_routes())
     if settings.docs:
         app.include_router(documentation_routes(app))
     return app

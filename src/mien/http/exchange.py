@@ -13,7 +13,7 @@ from typing import NamedTuple
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -91,17 +91,23 @@ class Exchange:
 
     def add(self, outcomes: Sequence[Done[ImageResult]]) -> None:
         """Take note of the work on pictures."""
+        self.count(outcomes)
         for done in outcomes:
             at_s = done.began_s
             self.stages.append(Stage("queue", at_s, done.queued_s))
             if isinstance(done.answer, ImageResult):
-                self.pictures += 1
-                self.faces += len(done.answer.faces)
                 at_s += done.queued_s
                 for name in ("decode", "detect", "classify"):
                     seconds = getattr(done.answer.seconds, name)
                     self.stages.append(Stage(name, at_s, seconds))
                     at_s += seconds
+
+    def count(self, outcomes: Sequence[Done[ImageResult]]) -> None:
+        """Take note of pictures, not of each one's work: for exchanges without an end."""
+        for done in outcomes:
+            if isinstance(done.answer, ImageResult):
+                self.pictures += 1
+                self.faces += len(done.answer.faces)
 
     def problem(self, error: BaseException, headers: Mapping[str, str] | None = None) -> Response:
         """Return the error as the answer. headers: further ones to send."""
@@ -125,7 +131,7 @@ class Exchange:
         return {**_SECURITY, "X-Request-ID": self.request_id, "Server-Timing": timing}
 
 
-def exchange_of(request: Request) -> Exchange:
+def exchange_of(request: HTTPConnection) -> Exchange:
     """Return the exchange that a request belongs to."""
     exchange: Exchange = request.scope[_KEY]
     return exchange
@@ -140,7 +146,8 @@ def tell(
 ) -> None:
     """Count and log an exchange that is over. record: hands it to a tracer, returns a trace id."""
     exchange.seconds = time.perf_counter() - exchange.began_s
-    metrics.count_request(exchange.method, exchange.route, status, exchange.seconds)
+    if status != HTTPStatus.SWITCHING_PROTOCOLS:  # that is a view, which lasts as long as one looks
+        metrics.count_request(exchange.method, exchange.route, status, exchange.seconds)
     metrics.count_rejections(exchange.codes)
     line = {
         "request_id": exchange.request_id,
@@ -149,6 +156,8 @@ def tell(
         "status": status,
         "duration_ms": round(exchange.seconds * 1000, 1),
     }
+    if exchange.pictures and not exchange.stages:
+        line |= {"pictures": exchange.pictures, "faces": exchange.faces}
     if exchange.stages:
         stages = {f"{name}_ms": ms for name, ms in exchange.milliseconds.items()}
         line |= {"pictures": exchange.pictures, "faces": exchange.faces, **stages}
@@ -187,6 +196,9 @@ class ExchangeMiddleware:
         self._leaving = leaving
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await self._live(scope, receive, send)
+            return
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -201,6 +213,28 @@ class ExchangeMiddleware:
         finally:
             exchange.route = getattr(inner.get("route"), "path", _NO_ROUTE)
             self._tell(exchange, answer.status)
+
+    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
+        exchange = Exchange.of({**scope, "method": "GET"})
+        status = HTTPStatus.FORBIDDEN.value  # what the server makes of one that nobody takes
+
+        async def noting(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "websocket.accept":
+                status = HTTPStatus.SWITCHING_PROTOCOLS.value
+            elif message["type"] == "websocket.http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                for name, value in exchange.headers().items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        inner = {**scope, _KEY: exchange}
+        try:
+            await self._app(inner, receive, noting)
+        finally:
+            exchange.route = getattr(inner.get("route"), "path", _NO_ROUTE)
+            self._tell(exchange, status)
 
     async def _guarded(self, scope: Scope, exchange: Exchange, answer: "_Answer") -> None:
         try:

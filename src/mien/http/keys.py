@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterable
 from pathlib import Path
 
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from mien.config import Settings
 from mien.errors import InvalidParameterError, UnauthorizedError
@@ -18,6 +18,7 @@ _PREFIX = "mien_"
 _RANDOM_BYTES = 32
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _BEARER = "bearer "
+_PROTOCOL = "key."
 
 
 def new_key() -> str:
@@ -58,10 +59,11 @@ class ApiKeys:
     def __bool__(self) -> bool:
         return bool(self._digests)
 
-    def check(self, request: Request) -> str | None:
+    def check(self, request: HTTPConnection) -> str | None:
         """Return the digest of the request's key; None where none is needed.
 
-        It comes as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``.
+        It comes as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; for a WebSocket also as
+        the protocol ``key.KEY``, as browsers send no such headers there.
         Raises UnauthorizedError if it is not one of those that are accepted.
         """
         if not self._digests:
@@ -88,8 +90,10 @@ def _in_file(path: Path | None) -> list[str]:
     return found
 
 
-def _key_of(request: Request) -> str:
+def _key_of(request: HTTPConnection) -> str:
     authorization = request.headers.get("authorization", "")
     if authorization[: len(_BEARER)].lower() == _BEARER:
         return authorization[len(_BEARER) :].strip()
-    return request.headers.get("x-api-key", "")
+    offered = request.scope.get("subprotocols", [])
+    keys = [name.removeprefix(_PROTOCOL) for name in offered if name.startswith(_PROTOCOL)]
+    return request.headers.get("x-api-key") or (keys[0] if keys else "")

@@ -87,6 +87,7 @@ class Metrics:
         self.in_flight = self._live("http_requests_in_flight", "Requests without a whole answer")
         self.queue_depth = self._live("mien_queue_depth", "Pictures that wait for a thread")
         self.queue_capacity = self._live("mien_queue_capacity", "How many of them may wait")
+        self.live_views = self._live("mien_live_views", "Live views that are open")
         self.pending_bytes = self._live(
             "mien_pending_bytes", "Bytes of bodies that are arriving, waiting or worked on"
         )

@@ -1,6 +1,6 @@
 """Query parameters, read strictly: what is unknown, repeated or out of range is refused."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
@@ -11,27 +11,38 @@ from mien.errors import InvalidParameterError
 from mien.pipeline import Options
 from mien.render.json import Include
 
-__all__ = ["MAX_NUMBER", "MIN_FACE_SIZE_PX", "Query", "parse_query", "refuse_parameters", "shown"]
+__all__ = [
+    "MAX_NUMBER",
+    "MIN_FACE_SIZE_PX",
+    "Query",
+    "boolean",
+    "parse_query",
+    "refuse_parameters",
+    "shown",
+]
 
 MIN_FACE_SIZE_PX = 12  # the detector's own window: nothing smaller can be looked for
 MAX_NUMBER = 1_000_000
 _MAX_FIELDS = 32
 _SHOWN_CHARS = 40
+_KNOWN = frozenset({"labels", "max_faces", "min_face_size", "crop"})
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True)
 class Query:
-    """What a caller asks for: how to look, and which optional keys to tell."""
+    """What a caller asks for: how to look, which optional keys to tell, and more, unparsed."""
 
     options: Options
     include: frozenset[Include]
+    more: Mapping[str, str]
 
 
-def parse_query(query_string: bytes) -> Query:
+def parse_query(query_string: bytes, *, more: Collection[str] = ()) -> Query:
     """Return the parameters of a request for emotions.
 
+    more: names of further parameters that this request may have.
     Raises InvalidParameterError naming the parameter that is unknown, repeated or out of range.
     """
     include: list[str] = []
@@ -39,7 +50,7 @@ def parse_query(query_string: bytes) -> Query:
     for name, value in _pairs(query_string):
         if name == "include":
             include.extend(value.split(","))
-        elif name not in ("labels", "max_faces", "min_face_size", "crop"):
+        elif name not in _KNOWN and name not in more:
             raise InvalidParameterError(f"there is no parameter {shown(name)}")
         elif name in single:
             raise InvalidParameterError(f"{name} may be given only once")
@@ -49,9 +60,13 @@ def parse_query(query_string: bytes) -> Query:
         labels=_choice("labels", single.get("labels", LabelSet.SIX.value), LabelSet),
         max_faces=_number("max_faces", single.get("max_faces"), least=1),
         min_face_size=_number("min_face_size", single.get("min_face_size"), least=MIN_FACE_SIZE_PX),
-        crop=_boolean("crop", single.get("crop", "false")),
+        crop=boolean("crop", single.get("crop", "false")),
     )
-    return Query(options, frozenset(_choice("include", item, Include) for item in include))
+    return Query(
+        options,
+        frozenset(_choice("include", item, Include) for item in include),
+        {name: single[name] for name in more if name in single},
+    )
 
 
 def refuse_parameters(query_string: bytes) -> None:
@@ -96,7 +111,8 @@ def _number(name: str, text: str | None, *, least: int) -> int | None:
     )
 
 
-def _boolean(name: str, text: str) -> bool:
+def boolean(name: str, text: str) -> bool:
+    """Return a strict truth value. Raises InvalidParameterError for anything else."""
     if text not in ("true", "false"):
         raise InvalidParameterError(f"{name} must be true or false, not {shown(text)}")
     return text == "true"

@@ -36,6 +36,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "unauthorized": Problem(
         401, "Unauthorized", "send an API key as Authorization: Bearer KEY, or X-API-Key"
     ),
+    "forbidden_origin": Problem(
+        403, "Forbidden origin", "pages of this site may not call this service"
+    ),
     "not_found": Problem(404, "Not found", "there is nothing at this path; see /docs"),
     "method_not_allowed": Problem(405, "Method not allowed", "this path takes POST"),
     "upload_timeout": Problem(408, "Upload timeout", "the body did not arrive within 30 seconds"),

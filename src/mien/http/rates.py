@@ -9,7 +9,7 @@ from limits.aio.storage import Storage
 from limits.aio.strategies import MovingWindowRateLimiter
 from limits.errors import ConfigurationError, StorageError
 from limits.storage import storage_from_string
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from mien.config import Settings
 from mien.errors import InvalidParameterError, RateLimitedError
@@ -41,7 +41,7 @@ class RateLimits:
             ) from error
         self._limiter = MovingWindowRateLimiter(_storage(settings.rate_limit_storage or ""))
 
-    async def check(self, request: Request, key: str | None) -> None:
+    async def check(self, request: HTTPConnection, key: str | None) -> None:
         """Count a request of the caller with this API key, or else of its address.
 
         Raises RateLimitedError, with the seconds until the next one may pass, if it is one too
@@ -86,7 +86,7 @@ def _opened(address: str, **options: str | bool) -> Storage:
     return storage
 
 
-def _address(request: Request, proxies: int) -> str:
+def _address(request: HTTPConnection, proxies: int) -> str:
     """Return the address that the caller connects from, as the nearest trusted proxy saw it."""
     host = request.client.host if request.client else ""
     if proxies:

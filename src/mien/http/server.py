@@ -26,9 +26,17 @@ from mien.http.keys import ApiKeys
 from mien.http.logs import logging_config
 from mien.http.metrics import FOLDER_VARIABLE
 from mien.http.rates import RateLimits
+from mien.http.routes.live import MAX_FRAME_BYTES
 from mien.http.supervisor import WORKER_SILENCE_S, Supervisor, worker_app
 
-__all__ = ["serve"]
+__all__ = ["SOCKET_OPTIONS", "serve"]
+
+SOCKET_OPTIONS: dict[str, Any] = {
+    "ws": "websockets-sansio",
+    "ws_max_size": MAX_FRAME_BYTES,
+    # What is compressed may be a bomb; frames are compressed already.
+    "ws_per_message_deflate": False,
+}
 
 _BACKLOG = 2048
 
@@ -111,6 +119,7 @@ def _config(settings: Settings, factory: Any) -> uvicorn.Config:
         # Not whatever happens to be installed: limits and slow callers are tested with these.
         loop="asyncio",
         http=partial(Connection, head_timeout_s=settings.head_timeout_s),  # type: ignore[arg-type]
+        **SOCKET_OPTIONS,
         lifespan="on",
         log_config=logging_config(settings.log_format),
         access_log=False,

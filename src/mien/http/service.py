@@ -7,7 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
-from starlette.requests import Request
+from starlette.requests import HTTPConnection
 
 from mien._version import __version__
 from mien.artifacts import Card
@@ -27,6 +27,7 @@ __all__ = ["Service"]
 
 # Large enough for a face pyramid of several levels, small enough to take no time.
 _WARM_UP_SIDE_PX = 160
+_LIVE_RETRY_S = 30.0
 
 
 class Service:
@@ -51,6 +52,7 @@ class Service:
         )
         metrics.queue_capacity.set(settings.max_queue)
         self._pending_bytes = 0
+        self._live = 0
 
     @property
     def ready(self) -> bool:
@@ -92,7 +94,7 @@ class Service:
         self.queue.close()
         self.metrics.close()
 
-    async def authorize(self, request: Request) -> None:
+    async def authorize(self, request: HTTPConnection) -> None:
         """Raise UnauthorizedError or RateLimitedError before anything of a request is read."""
         await self._rates.check(request, self._keys.check(request))
 
@@ -127,6 +129,20 @@ class Service:
             yield hold
         finally:
             change(-held)
+
+    @contextmanager
+    def live_place(self) -> Iterator[None]:
+        """Count a live view while it lasts. Raises QueueFullError if there are too many."""
+        if self._live >= self.settings.max_live:
+            raise QueueFullError(
+                "too many live views; try again later", retry_after_s=_LIVE_RETRY_S
+            )
+        self._live += 1
+        try:
+            with self.metrics.live_views.track_inprogress():
+                yield
+        finally:
+            self._live -= 1
 
     async def analyze_all(
         self, pictures: Sequence[bytes], options: Options

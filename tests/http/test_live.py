@@ -1,0 +1,222 @@
+"""``WS /live``: a view of its own for each caller, and what happens to bad ones."""
+
+import asyncio
+import contextlib
+import json
+import time
+
+import pytest
+import websockets
+from starlette.testclient import TestClient, WebSocketDenialResponse
+from starlette.websockets import WebSocketDisconnect
+from websockets.asyncio.client import connect
+
+from http_fakes import FakeDetector, fake_app, picture, running, wait_until
+from mien.http.keys import digest_of
+
+
+def test_a_frame_gives_a_message(client: TestClient) -> None:
+    with client.websocket_connect("/live") as view:
+        for number in range(3):
+            view.send_bytes(picture())
+            message = view.receive_json()
+            assert message["frame"] == number
+            assert message["dropped"] == 0
+            assert message["size"] == [120, 80]
+            assert set(message["seconds"]) == {"decode", "detect", "classify"}
+            assert [face["person"] for face in message["faces"]] == [1, 2]
+            assert set(message["faces"][0]) == {"person", "bounding_box", "emotion", "confidence"}
+
+
+def test_it_takes_the_parameters_of_a_picture(client: TestClient, detector: FakeDetector) -> None:
+    url = "/live?include=scores&labels=eight&max_faces=1&min_face_size=30&smooth=true"
+    with client.websocket_connect(url) as view:
+        view.send_bytes(picture())
+        (face,) = view.receive_json()["faces"]
+    assert len(face["scores"]) == 8
+    assert detector.asked[-1] == 30
+
+
+def test_a_bad_frame_is_an_error_and_the_view_goes_on(client: TestClient) -> None:
+    with client.websocket_connect("/live") as view:
+        for frame, code in (
+            (b"no picture", "not_an_image"),
+            (b"", "empty_upload"),
+            (picture()[:300], "truncated_image"),
+            (picture(1100, 1000), "image_too_large"),
+        ):
+            view.send_bytes(frame)
+            assert view.receive_json()["error"]["code"] == code
+        view.send_text("frame")
+        assert view.receive_json()["error"]["code"] == "unsupported_media_type"
+        view.send_bytes(picture())
+        assert view.receive_json()["frame"] == 5
+
+
+def test_what_fails_inside_is_told_to_the_log_alone(
+    client: TestClient, detector: FakeDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    detector.error = RuntimeError("secret")
+    with client.websocket_connect("/live") as view:
+        view.send_bytes(picture())
+        error = view.receive_json()["error"]
+    assert error["code"] == "internal_error"
+    assert "secret" not in json.dumps(error)
+    assert "secret" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "headers", "status", "code"),
+    [
+        ("/live?smooth=maybe", {}, 422, "invalid_parameter"),
+        ("/live?fps=3", {}, 422, "invalid_parameter"),
+        ("/live", {"Origin": "https://elsewhere.example"}, 403, "forbidden_origin"),
+        ("/live", {"Origin": "null"}, 403, "forbidden_origin"),
+    ],
+)
+def test_what_is_refused_before_it_begins(
+    client: TestClient, url: str, headers: dict[str, str], status: int, code: str
+) -> None:
+    with (
+        pytest.raises(WebSocketDenialResponse) as refused,
+        client.websocket_connect(url, headers=headers),
+    ):
+        pass
+    assert refused.value.status_code == status
+    assert refused.value.json()["code"] == code
+    assert refused.value.headers["X-Request-ID"]
+    assert refused.value.headers["X-Content-Type-Options"] == "nosniff"
+
+
+def test_pages_of_this_site_and_of_allowed_ones_may_look() -> None:
+    app, _ = fake_app(cors_origins="https://friend.example")
+    with TestClient(app) as client:
+        for origin in ("http://testserver", "https://friend.example"):
+            with client.websocket_connect("/live", headers={"Origin": origin}) as view:
+                view.send_bytes(picture())
+                assert view.receive_json()["faces"]
+
+
+def test_a_key_comes_as_a_header_or_as_a_protocol() -> None:
+    app, _ = fake_app(api_keys=digest_of("mien_good"))
+    with TestClient(app) as client:
+        for options in (
+            {"headers": {"X-API-Key": "mien_good"}},
+            {"headers": {"Authorization": "Bearer mien_good"}},
+            {"subprotocols": ["mien", "key.mien_good"]},
+        ):
+            with client.websocket_connect("/live", **options) as view:
+                # The key itself is never said back.
+                assert view.accepted_subprotocol in (None, "mien")
+        for options in ({}, {"subprotocols": ["mien", "key.mien_bad"]}):
+            with (
+                pytest.raises(WebSocketDenialResponse) as refused,
+                client.websocket_connect("/live", **options),
+            ):
+                pass
+            assert refused.value.json()["code"] == "unauthorized"
+
+
+def test_views_are_counted_and_limited() -> None:
+    app, _ = fake_app(max_live=1)
+    with TestClient(app) as client:
+        with client.websocket_connect("/live"):
+            assert "mien_live_views 1.0" in client.get("/metrics").text
+            with (
+                pytest.raises(WebSocketDenialResponse) as refused,
+                client.websocket_connect("/live"),
+            ):
+                pass
+            assert refused.value.status_code == 429
+            assert int(refused.value.headers["Retry-After"]) > 1
+        wait_until(lambda: "mien_live_views 0.0" in client.get("/metrics").text)
+        with client.websocket_connect("/live") as view:
+            view.send_bytes(picture())
+            assert view.receive_json()["faces"]
+
+
+def test_whoever_falls_silent_is_let_go() -> None:
+    app, _ = fake_app(live_idle_s=0.2)
+    with TestClient(app) as client, client.websocket_connect("/live") as view:
+        with pytest.raises(WebSocketDisconnect) as left:
+            view.receive_json()
+        assert left.value.code == 1001
+
+
+def test_a_view_is_a_line_of_the_log_without_its_frames(
+    client: TestClient, caplog: pytest.LogCaptureFixture
+) -> None:
+    with client.websocket_connect("/live") as view:
+        for _ in range(2):
+            view.send_bytes(picture())
+            view.receive_json()
+    wait_until(lambda: any(record.name == "mien.access" for record in caplog.records))
+    (line,) = (record for record in caplog.records if record.name == "mien.access")
+    assert (line.path, line.status, line.pictures, line.faces) == ("/live", 101, 2, 4)
+    assert "http_request_duration_seconds_count{" not in client.get("/metrics").text
+
+
+def test_the_newest_frame_wins() -> None:
+    detector = FakeDetector()
+    app, _ = fake_app(detector)
+
+    async def look(port: int) -> list[dict]:
+        async with connect(f"ws://127.0.0.1:{port}/live") as view:
+            await view.send(picture())
+            await view.recv()
+            detector.wait_s = 0.3
+            for width in (100, 110, 120, 130, 140):
+                await view.send(picture(width))
+                await asyncio.sleep(0.01)
+            return [json.loads(await view.recv()) for _ in range(2)]
+
+    with running(app) as port:
+        first, second = asyncio.run(look(port))
+    assert first["size"][0] < 140
+    assert second["size"] == [140, 80]
+    assert second["frame"] == 5
+    assert second["dropped"] == 5 - first["frame"] - 1 > 0
+
+
+def test_a_caller_that_leaves_takes_its_work_along() -> None:
+    detector = FakeDetector()
+    app, _ = fake_app(detector, threads=1)
+
+    async def leave(port: int) -> None:
+        view = await connect(f"ws://127.0.0.1:{port}/live")
+        detector.endless = True
+        await view.send(picture())
+        while not detector.running:
+            await asyncio.sleep(0.01)
+        view.transport.abort()
+
+    with running(app) as port:
+        asyncio.run(leave(port))
+        began = time.monotonic()
+        wait_until(lambda: not detector.running)
+        assert time.monotonic() - began < 5
+
+
+def test_frames_have_a_limit_and_stopping_says_goodbye() -> None:
+    app, _ = fake_app()
+    goodbyes = []
+
+    async def send_too_much(port: int) -> None:
+        async with connect(f"ws://127.0.0.1:{port}/live") as view:
+            with contextlib.suppress(websockets.ConnectionClosed):
+                await view.send(b"\xff" * 5_000_000)
+                await view.recv()
+            goodbyes.append(view.close_code)
+
+    async def stay(port: int, stop) -> None:
+        async with connect(f"ws://127.0.0.1:{port}/live") as view:
+            await asyncio.to_thread(stop)
+            with contextlib.suppress(websockets.ConnectionClosed):
+                await view.recv()
+            goodbyes.append(view.close_code)
+
+    with contextlib.ExitStack() as stack:
+        port = stack.enter_context(running(app))
+        asyncio.run(send_too_much(port))
+        asyncio.run(stay(port, stack.close))
+    assert goodbyes == [1009, 1012]
