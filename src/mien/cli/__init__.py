@@ -20,8 +20,10 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "analyze": "read the emotions of the faces in photos",
+    "batch": "the same for thousands of photos, into a table",
     "keys": "make an API key for the service",
     "models": "list, show or verify the models that come along",
+    "report": "one page about a table: counts, confidence, examples, errors",
     "serve": "answer over HTTP, with a page to try it",
 }
 

@@ -8,10 +8,17 @@ from PIL import Image
 
 from mien.errors import InvalidParameterError
 
-__all__ = ["AnnotationFolder"]
+__all__ = ["AnnotationFolder", "encoded"]
 
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 _QUALITY = 92
+
+
+def encoded(picture: Image.Image, suffix: str) -> bytes:
+    """Return the picture as a file of that suffix, JPEG for those that are not written."""
+    file = BytesIO()
+    picture.save(file, _FORMATS.get(suffix.lower(), "JPEG"), quality=_QUALITY)
+    return file.getvalue()
 
 
 class AnnotationFolder:
@@ -48,11 +55,10 @@ class AnnotationFolder:
     @staticmethod
     def save(picture: Image.Image, target: Path) -> None:
         """Write the picture in the format of the name. Raises OSError, leaving no file behind."""
-        encoded = BytesIO()
-        picture.save(encoded, _FORMATS[target.suffix.lower()], quality=_QUALITY)
+        data = encoded(picture, target.suffix)
         with target.open("xb") as file:
             try:
-                file.write(encoded.getbuffer())
+                file.write(data)
                 file.flush()
             except OSError:
                 target.unlink()

@@ -1,33 +1,14 @@
 """A copy of the photo with each face boxed and labelled."""
 
-import functools
 from dataclasses import dataclass
 
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw
 
+from mien.render.drawing import COLOURS, DARK, Font, Rgb, font_of, ink_on, label_size
 from mien.render.layout import LabelLayout, Rect
-from mien.types import Emotion, FaceEmotion, ImageResult, RgbImage
+from mien.types import FaceEmotion, ImageResult, RgbImage
 
 __all__ = ["annotate"]
-
-_Rgb = tuple[int, int, int]
-_Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
-
-_DARK: _Rgb = (0, 0, 0)
-_LIGHT: _Rgb = (255, 255, 255)
-
-# Told apart with any kind of colour blindness. Source: Okabe and Ito 2008, Color Universal Design;
-# grey in place of its black, which would vanish on hair.
-_COLOURS: dict[Emotion, _Rgb] = {
-    Emotion.HAPPY: (240, 228, 66),
-    Emotion.SAD: (0, 114, 178),
-    Emotion.ANGRY: (213, 94, 0),
-    Emotion.FEAR: (204, 121, 167),
-    Emotion.SURPRISE: (230, 159, 0),
-    Emotion.NEUTRAL: (200, 200, 200),
-    Emotion.DISGUST: (0, 158, 115),
-    Emotion.CONTEMPT: (86, 180, 233),
-}
 
 # A label may shrink to find room between faces, while it can still be read.
 _SHRINK = (1.0, 0.85, 0.7)
@@ -42,7 +23,7 @@ class _Mark:
 
     box: Rect
     text: str
-    colour: _Rgb
+    colour: Rgb
     line: int
     font: int
 
@@ -55,7 +36,7 @@ class _Mark:
         return cls(
             box=(x, y, x + width, y + height),
             text=f"{face.emotion.value} {round(100 * face.confidence)} %",
-            colour=_COLOURS[face.emotion],
+            colour=COLOURS[face.emotion],
             line=max(1, round(min(max(2.0, picture / 400), side / 10))),
             font=round(min(max(side / 5, smallest), largest)),
         )
@@ -83,14 +64,14 @@ def _draw_box(draw: ImageDraw.ImageDraw, mark: _Mark) -> None:
     rim = max(1, mark.line // 3)
     # A dark rim: the box shows on a background of its own colour too.
     outer = (left - rim, top - rim, right - 1 + rim, bottom - 1 + rim)
-    draw.rectangle(outer, outline=_DARK, width=mark.line + 2 * rim)
+    draw.rectangle(outer, outline=DARK, width=mark.line + 2 * rim)
     draw.rectangle((left, top, right - 1, bottom - 1), outline=mark.colour, width=mark.line)
 
 
 def _draw_label(draw: ImageDraw.ImageDraw, mark: _Mark, layout: LabelLayout) -> None:
     for font_sizes in (_font_sizes(mark.font), [_LAST_RESORT_FONT]):
-        fonts = [_font(size) for size in font_sizes]
-        sizes = [_label_size(draw, mark.text, font) for font in fonts]
+        fonts = [font_of(size) for size in font_sizes]
+        sizes = [label_size(draw, mark.text, font) for font in fonts]
         place = layout.place(sizes, mark.box, gap=mark.line)
         if place is not None:
             font = fonts[sizes.index((place[2] - place[0], place[3] - place[1]))]
@@ -98,7 +79,7 @@ def _draw_label(draw: ImageDraw.ImageDraw, mark: _Mark, layout: LabelLayout) -> 
             return
 
 
-def _draw_plate(draw: ImageDraw.ImageDraw, mark: _Mark, place: Rect, font: _Font) -> None:
+def _draw_plate(draw: ImageDraw.ImageDraw, mark: _Mark, place: Rect, font: Font) -> None:
     left, top, right, bottom = place
     ends = (_nearest(place, mark.box), _nearest(mark.box, place))
     if ends[0] != ends[1]:
@@ -107,7 +88,7 @@ def _draw_plate(draw: ImageDraw.ImageDraw, mark: _Mark, place: Rect, font: _Font
     draw.text(
         ((left + right) / 2, (top + bottom) / 2),
         mark.text,
-        fill=_ink(mark.colour),
+        fill=ink_on(mark.colour),
         font=font,
         anchor="mm",
     )
@@ -117,18 +98,6 @@ def _font_sizes(preferred: int) -> list[int]:
     return sorted({max(_LEGIBLE_FONT, round(preferred * f)) for f in _SHRINK}, reverse=True)
 
 
-@functools.lru_cache(maxsize=64)
-def _font(size: int) -> _Font:
-    return ImageFont.load_default(size)
-
-
-def _label_size(draw: ImageDraw.ImageDraw, text: str, font: _Font) -> tuple[int, int]:
-    _, top, _, bottom = draw.textbbox((0, 0), "Ag", font=font, anchor="lt")
-    padding = max(2, round((bottom - top) / 3))
-    width = draw.textlength(text, font=font)
-    return round(width) + 2 * padding, round(bottom - top) + 2 * padding
-
-
 def _nearest(here: Rect, there: Rect) -> tuple[float, float]:
     """Return the point of rectangle ``here`` that is nearest to the middle of what both span."""
     points = []
@@ -136,10 +105,3 @@ def _nearest(here: Rect, there: Rect) -> tuple[float, float]:
         middle = (max(here[low], there[low]) + min(here[high], there[high])) / 2
         points.append(min(max(middle, here[low]), here[high]))
     return points[0], points[1]
-
-
-def _ink(colour: _Rgb) -> _Rgb:
-    """Return black or white, whichever stands out more. Source: WCAG 2.2, relative luminance."""
-    linear = [(c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4) for c in colour]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    return _DARK if (luminance + 0.05) ** 2 > 1.05 * 0.05 else _LIGHT

@@ -31,7 +31,7 @@ hidden = 1
 SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-COMMANDS = ["analyze", "keys", "models", "serve"]
+COMMANDS = ["analyze", "batch", "keys", "models", "report", "serve"]
 
 
 @pytest.fixture
@@ -53,7 +53,7 @@ def test_without_a_command(mien) -> None:
 def test_unknown_command(mien) -> None:
     done = mien("analyse")
     assert done.status == 2
-    assert "'analyze', 'keys', 'models', 'serve'" in done.err
+    assert ", ".join(map(repr, COMMANDS)) in done.err
 
 
 def test_version(mien) -> None:

@@ -1,0 +1,49 @@
+"""What all pictures share: the colours of emotions, letters, and labels that can be read."""
+
+import functools
+
+from PIL import ImageDraw, ImageFont
+
+from mien.types import Emotion
+
+__all__ = ["COLOURS", "DARK", "LIGHT", "Font", "Rgb", "font_of", "ink_on", "label_size"]
+
+Rgb = tuple[int, int, int]
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+DARK: Rgb = (0, 0, 0)
+LIGHT: Rgb = (255, 255, 255)
+
+# Told apart with any kind of colour blindness. Source: Okabe and Ito 2008, Color Universal Design;
+# grey in place of its black, which would vanish on hair.
+COLOURS: dict[Emotion, Rgb] = {
+    Emotion.HAPPY: (240, 228, 66),
+    Emotion.SAD: (0, 114, 178),
+    Emotion.ANGRY: (213, 94, 0),
+    Emotion.FEAR: (204, 121, 167),
+    Emotion.SURPRISE: (230, 159, 0),
+    Emotion.NEUTRAL: (200, 200, 200),
+    Emotion.DISGUST: (0, 158, 115),
+    Emotion.CONTEMPT: (86, 180, 233),
+}
+
+
+@functools.lru_cache(maxsize=64)
+def font_of(size: int) -> Font:
+    """Return letters of so many pixels."""
+    return ImageFont.load_default(size)
+
+
+def label_size(draw: ImageDraw.ImageDraw, text: str, font: Font) -> tuple[int, int]:
+    """Return width and height in pixels of a plate that holds the text."""
+    _, top, _, bottom = draw.textbbox((0, 0), "Ag", font=font, anchor="lt")
+    padding = max(2, round((bottom - top) / 3))
+    width = draw.textlength(text, font=font)
+    return round(width) + 2 * padding, round(bottom - top) + 2 * padding
+
+
+def ink_on(colour: Rgb) -> Rgb:
+    """Return black or white, whichever stands out more. Source: WCAG 2.2, relative luminance."""
+    linear = [(c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4) for c in colour]
+    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+    return DARK if (luminance + 0.05) ** 2 > 1.05 * 0.05 else LIGHT

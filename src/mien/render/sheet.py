@@ -1,0 +1,55 @@
+"""A contact sheet: faces beside each other, a band for each emotion."""
+
+from collections.abc import Mapping, Sequence
+
+from PIL import Image, ImageDraw
+
+from mien.render.drawing import COLOURS, LIGHT, font_of, ink_on, label_size
+from mien.types import Box, Emotion, RgbImage
+
+__all__ = ["THUMB_PX", "contact_sheet", "thumbnail"]
+
+THUMB_PX = 96
+_COLUMNS = 8
+_GAP_PX = 6
+_FONT_PX = 16
+# Around a face, as a share of it on each side.
+_AROUND = 0.25
+
+
+def thumbnail(image: RgbImage, box: Box) -> Image.Image:
+    """Return the face with some of what is around it, as a square of THUMB_PX pixels."""
+    side = max(box.width, box.height) * (1 + 2 * _AROUND)
+    left, top = (box.left + box.right - side) / 2, (box.top + box.bottom - side) / 2
+    crop = Image.fromarray(image.pixels).crop(
+        (round(left), round(top), round(left + side), round(top + side))
+    )
+    return crop.resize((THUMB_PX, THUMB_PX), Image.Resampling.LANCZOS)
+
+
+def contact_sheet(faces: Mapping[Emotion, Sequence[Image.Image]]) -> Image.Image:
+    """Return one picture of all thumbnails, a titled band for each emotion that has any."""
+    bands = {emotion: list(thumbs) for emotion, thumbs in faces.items() if thumbs}
+    step = THUMB_PX + _GAP_PX
+    widest = max((len(thumbs) for thumbs in bands.values()), default=1)
+    columns = min(widest, _COLUMNS)
+    font = font_of(_FONT_PX)
+    canvas = Image.new("RGB", (1, 1))
+    _, title_px = label_size(ImageDraw.Draw(canvas), "", font)
+    rows = {emotion: -(-len(thumbs) // columns) for emotion, thumbs in bands.items()}
+    height = sum(title_px + _GAP_PX + count * step for count in rows.values()) + _GAP_PX
+    width = max(columns * step + _GAP_PX, 200)
+    canvas = Image.new("RGB", (width, height), LIGHT)
+    draw = ImageDraw.Draw(canvas)
+    top = _GAP_PX
+    for emotion, thumbs in bands.items():
+        colour = COLOURS[emotion]
+        draw.rectangle((0, top, width, top + title_px - 1), fill=colour)
+        middle = (_GAP_PX + 4, top + title_px / 2)
+        draw.text(middle, emotion.value, fill=ink_on(colour), font=font, anchor="lm")
+        top += title_px + _GAP_PX
+        for index, thumb in enumerate(thumbs):
+            row, column = divmod(index, columns)
+            canvas.paste(thumb, (_GAP_PX + column * step, top + row * step))
+        top += rows[emotion] * step
+    return canvas
