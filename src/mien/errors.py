@@ -55,6 +55,28 @@ class EmptyUploadError(ImageError):
     code = "empty_upload"
 
 
+class VideoError(MienError):
+    """The clip cannot be used."""
+
+
+class UnreadableVideoError(VideoError):
+    """The bytes are no clip, or one without a picture that can be read."""
+
+    code = "unreadable_video"
+
+
+class VideoTooLargeError(VideoError):
+    """More pixels or seconds than the limit."""
+
+    code = "video_too_large"
+
+
+class VideoUnavailableError(VideoError):
+    """The library that reads clips is not installed."""
+
+    code = "video_unavailable"
+
+
 class UnreadableFileError(ImageError):
     """The path is missing, a folder, or may not be read."""
 

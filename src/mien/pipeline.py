@@ -1,6 +1,7 @@
 """Detector and classifier put together: an image in, faces with emotions out. No I/O."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -9,7 +10,7 @@ from numpy.typing import NDArray
 from mien.classify import EmotionClassifier
 from mien.classify.crop import crops_of, region_of_face, region_of_picture
 from mien.classify.labels import LabelSet, narrow
-from mien.detect import FaceDetector
+from mien.detect import FaceDetector, FaceFollower
 from mien.types import Box, Emotion, Face, FaceEmotion, ImageResult, RgbImage, Timings
 
 __all__ = ["Options", "Pipeline"]
@@ -52,11 +53,21 @@ class Pipeline:
         given = options.min_face_size or self.min_face_size
         return None if given or options.crop else ENOUGH_PIXELS
 
-    def analyze(self, image: RgbImage, options: Options | None = None) -> ImageResult:
-        """Return the faces of a picture, largest first, each with its emotion."""
+    def analyze(
+        self,
+        image: RgbImage,
+        options: Options | None = None,
+        *,
+        near: Sequence[Box] | None = None,
+    ) -> ImageResult:
+        """Return the faces of a picture, largest first, each with its emotion.
+
+        near: where faces were a moment ago, None for a search of the whole picture; a detector that
+        can't look there alone searches all of it.
+        """
         options = options or Options()
         started = time.perf_counter()
-        faces = self._faces(image, options)
+        faces = self._faces(image, options, near)
         detected = time.perf_counter()
         probabilities = self._probabilities(image, faces, options)
         width, height = image.stored_size or (image.width, image.height)
@@ -73,10 +84,14 @@ class Pipeline:
             ),
         )
 
-    def _faces(self, image: RgbImage, options: Options) -> tuple[Face, ...]:
+    def _faces(
+        self, image: RgbImage, options: Options, near: Sequence[Box] | None
+    ) -> tuple[Face, ...]:
         if options.crop:
             whole = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
             return (Face(box=whole, score=1.0),)
+        if near is not None and isinstance(self.detector, FaceFollower):
+            return self.detector.follow(image, near)
         smallest = options.min_face_size or self.min_face_size
         return self.detector.detect(image, min_face_size=smallest)[: options.max_faces]
 

@@ -31,6 +31,8 @@ class Recognizer:
     looked for; settings: everything else, by default the environment's.
     Raises ArtifactError if a model file is missing or altered, InvalidParameterError for an
     option that is out of range.
+
+    Its pipeline and options may be used for pictures that are decoded already.
     """
 
     def __init__(
@@ -43,9 +45,9 @@ class Recognizer:
         settings: Settings | None = None,
         pipeline: Pipeline | None = None,
     ) -> None:
-        self._options = _options(min_face_size, max_faces, labels, crop)
+        self.options = _options(min_face_size, max_faces, labels, crop)
         self._settings = settings or Settings.from_environment()
-        self._pipeline = pipeline or build_pipeline(self._settings)
+        self.pipeline = pipeline or build_pipeline(self._settings)
 
     @property
     def threads(self) -> int:
@@ -63,10 +65,10 @@ class Recognizer:
         Raises an ImageError if the picture cannot be used.
         """
         started = perf_counter()
-        enough = self._pipeline.enough_pixels(self._options)
+        enough = self.pipeline.enough_pixels(self.options)
         image = load_image(picture, max_pixels=self.max_pixels, enough_pixels=enough)
         decode = perf_counter() - started
-        result = self._pipeline.analyze(image, self._options)
+        result = self.pipeline.analyze(image, self.options)
         return replace(result, seconds=replace(result.seconds, decode=decode))
 
     def analyze_many(self, pictures: Iterable[Picture]) -> list[ImageResult]:

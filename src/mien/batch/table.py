@@ -17,7 +17,10 @@ Row = Sequence[Cell]
 
 # Rows that are held at once, and the size of Parquet's row groups.
 _GROUP = 20_000
-_WHOLE_NUMBERS = frozenset({"width", "height", "face", "x", "y", "box_width", "box_height"})
+_WHOLE_NUMBERS = frozenset(
+    {"width", "height", "face", "x", "y", "box_width", "box_height", "frame", "person"}
+)
+_TIME = "time_s"  # in a long clip single precision would lose frames
 _TEXTS = frozenset({"path", "emotion", "error_code", "error_message"})
 
 
@@ -76,6 +79,8 @@ def _write_parquet(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> N
         if name in _WHOLE_NUMBERS
         else arrow.string()
         if name in _TEXTS
+        else arrow.float64()
+        if name == _TIME
         else arrow.float32()
         for name in columns
     }

@@ -1,5 +1,6 @@
 """A copy of the photo with each face boxed and labelled."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
@@ -28,29 +29,34 @@ class _Mark:
     font: int
 
     @classmethod
-    def of(cls, face: FaceEmotion, size_wh: tuple[int, int]) -> "_Mark":
+    def of(cls, face: FaceEmotion, size_wh: tuple[int, int], name: str) -> "_Mark":
         x, y, width, height = face.box.to_pixels(*size_wh)
         picture, side = max(size_wh), min(width, height)
         # Between what can still be read with the whole picture on a screen and what shouts.
         smallest, largest = max(12.0, picture / 80), max(16.0, picture / 30)
         return cls(
             box=(x, y, x + width, y + height),
-            text=f"{face.emotion.value} {round(100 * face.confidence)} %",
+            text=f"{name}{face.emotion.value} {round(100 * face.confidence)} %",
             colour=COLOURS[face.emotion],
             line=max(1, round(min(max(2.0, picture / 400), side / 10))),
             font=round(min(max(side / 5, smallest), largest)),
         )
 
 
-def annotate(image: RgbImage, result: ImageResult) -> Image.Image:
+def annotate(image: RgbImage, result: ImageResult, names: Sequence[str] = ()) -> Image.Image:
     """Return an RGB copy of the picture with a box, the emotion and its confidence per face.
 
     Lines and letters scale with the picture and the face. A label goes where it covers the least
     of any face and of other labels, and stays inside the picture; one that can't fit is left out.
+    names: put before the emotion, one for each face.
     """
     canvas = Image.fromarray(image.pixels)
     draw = ImageDraw.Draw(canvas)
-    marks = [_Mark.of(face, canvas.size) for face in result.faces]
+    named = names or [""] * len(result.faces)
+    marks = [
+        _Mark.of(face, canvas.size, f"{name} " if name else "")
+        for face, name in zip(result.faces, named, strict=True)
+    ]
     layout = LabelLayout(canvas.size, [mark.box for mark in marks])
     for mark in marks:
         _draw_box(draw, mark)

@@ -31,7 +31,7 @@ hidden = 1
 SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-COMMANDS = ["analyze", "batch", "keys", "models", "report", "serve"]
+COMMANDS = ["analyze", "batch", "keys", "models", "report", "serve", "video"]
 
 
 @pytest.fixture

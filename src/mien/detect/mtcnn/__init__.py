@@ -1,11 +1,15 @@
 """MTCNN: a cascade of three small networks over an image pyramid."""
 
+from collections.abc import Sequence
+
+import numpy as np
+
 from mien.artifacts import Card, load_card
 from mien.detect.detections import Detections
 from mien.detect.mtcnn.cascade import Cascade
 from mien.detect.mtcnn.search import Search, exact_search, usual_search
 from mien.runtime.ort import OrtSession
-from mien.types import Face, RgbImage
+from mien.types import Box, Face, RgbImage
 
 __all__ = ["MtcnnDetector"]
 
@@ -26,6 +30,14 @@ class MtcnnDetector:
     def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
         """Return the faces, largest box first, inside the picture."""
         return self.detections(image, min_face_size=min_face_size).faces(image)
+
+    def follow(self, image: RgbImage, near: Sequence[Box]) -> tuple[Face, ...]:
+        """Return the faces around the given boxes, largest first: the last two stages alone."""
+        boxes = np.array(
+            [(box.left, box.top, box.right, box.bottom) for box in near], dtype=np.float32
+        ).reshape(-1, 4)
+        search = self.search(image, None)
+        return self._cascade.follow(image.pixels, boxes, search).faces(image)
 
     def detections(self, image: RgbImage, *, min_face_size: int | None = None) -> Detections:
         """Return boxes as the cascade gives them, unclipped."""

@@ -84,6 +84,12 @@ class Cascade:
             return self.output(PixelCrops(pixels), _enlarged(boxes, search.shrink), search)
         return self.output(table, boxes, search)
 
+    def follow(self, pixels: NDArray[np.uint8], near: Floats, search: Search) -> Detections:
+        """Return the faces around boxes (N, 4) that were found a moment ago; N may be 0."""
+        crops = PixelCrops(pixels)
+        boxes = self.refine(crops, squared(near), search) if len(near) else near
+        return self.output(crops, boxes, search)
+
     def _pyramid(self, pixels: NDArray[np.uint8]) -> Pyramid:
         height, width = pixels.shape[:2]
         if height * width > MAX_TABLE_PIXELS:

@@ -1,0 +1,48 @@
+"""A clip's pictures read one after the other: what each person shows, and when."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+from mien.pipeline import Options, Pipeline
+from mien.types import ImageResult
+from mien.video.clip import Frame
+from mien.video.tracks import Tracked, Tracker
+
+__all__ = ["DETECT_EVERY", "PER_SECOND", "Sample", "followed", "grouped", "read_group"]
+
+PER_SECOND = 10.0
+# Between, faces are looked for only where they were: python -m benchmarks.video.
+DETECT_EVERY = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A picture of a clip and who is in it."""
+
+    frame: Frame
+    faces: tuple[Tracked, ...]
+
+
+def grouped(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
+    """Yield the frames in groups, each of which can be read by itself."""
+    frames = iter(frames)
+    while group := list(islice(frames, size)):
+        yield group
+
+
+def read_group(
+    pipeline: Pipeline, group: Sequence[Frame], options: Options
+) -> list[tuple[Frame, ImageResult]]:
+    """Return what each frame shows: faces are found in the first and followed through the rest."""
+    read: list[tuple[Frame, ImageResult]] = []
+    for frame in group:
+        near = [face.box for face in read[-1][1].faces] if read else None
+        read.append((frame, pipeline.analyze(frame.image, options, near=near)))
+    return read
+
+
+def followed(results: Iterable[tuple[Frame, ImageResult]], tracker: Tracker) -> Iterator[Sample]:
+    """Yield each frame with its faces as persons, smoothed."""
+    for frame, result in results:
+        yield Sample(frame, tracker.update(result.faces, frame.time_s))

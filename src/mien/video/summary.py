@@ -1,0 +1,88 @@
+"""Who showed what, when: spans of one emotion for each person."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from mien.types import Emotion
+from mien.video.analysis import Sample
+
+__all__ = ["Person", "Span", "Summary"]
+
+# A person who is not seen for longer is gone: no span goes on beyond.
+_GAP_STEPS = 2.5
+
+
+@dataclass(slots=True)
+class Span:
+    """So long, in seconds since the beginning, a person showed one emotion."""
+
+    emotion: Emotion
+    begin_s: float
+    end_s: float
+
+
+@dataclass(slots=True)
+class Person:
+    """Spans in the order of time; they do not overlap."""
+
+    spans: list[Span] = field(default_factory=list)
+
+    @property
+    def seconds(self) -> float:
+        return sum(span.end_s - span.begin_s for span in self.spans)
+
+    def shares(self) -> dict[Emotion, float]:
+        """Return the part of the time that each emotion was shown, the longest first; sum 1."""
+        shares: dict[Emotion, float] = {}
+        for span in self.spans:
+            shares[span.emotion] = shares.get(span.emotion, 0.0) + span.end_s - span.begin_s
+        whole = max(self.seconds, 1e-9)
+        ranked = sorted(shares.items(), key=lambda item: -item[1])
+        return {emotion: seconds / whole for emotion, seconds in ranked}
+
+
+class Summary:
+    """Gathers samples; its size grows with changes of emotion, not with the clip.
+
+    per_second: how many samples a second there are.
+    """
+
+    def __init__(self, per_second: float) -> None:
+        self._step_s = 1.0 / per_second
+        self.persons: dict[int, Person] = {}
+        self.samples = 0
+        self.seconds = 0.0
+
+    def add(self, sample: Sample) -> None:
+        """Take the next sample into account; each face counts until the next sample is due."""
+        begin_s = sample.frame.time_s
+        end_s = begin_s + self._step_s
+        self.samples += 1
+        self.seconds = end_s
+        for tracked in sample.faces:
+            spans = self.persons.setdefault(tracked.person, Person()).spans
+            if spans and begin_s - spans[-1].end_s < (_GAP_STEPS - 1) * self._step_s:
+                # Times vary a little: no gap, and no overlap.
+                spans[-1].end_s = begin_s
+                if spans[-1].emotion == tracked.face.emotion:
+                    spans[-1].end_s = end_s
+                    continue
+            spans.append(Span(tracked.face.emotion, begin_s, end_s))
+
+    def record(self, *, cut_off: bool) -> dict[str, Any]:
+        """Return it for JSON; cut_off: whether reading the clip ended in damage."""
+        return {
+            "samples": self.samples,
+            "seconds": round(self.seconds, 3),
+            "cut_off": cut_off,
+            "persons": [
+                {
+                    "person": number,
+                    "from": round(person.spans[0].begin_s, 3),
+                    "to": round(person.spans[-1].end_s, 3),
+                    "seconds": round(person.seconds, 3),
+                    "emotions": {e.value: round(s, 4) for e, s in person.shares().items()},
+                }
+                for number, person in sorted(self.persons.items())
+            ],
+        }
