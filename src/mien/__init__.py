@@ -27,7 +27,11 @@ if TYPE_CHECKING:
         NotAnImageError,
         TruncatedImageError,
         UnreadableFileError,
+        UnreadableVideoError,
         UnsupportedFormatError,
+        VideoError,
+        VideoTooLargeError,
+        VideoUnavailableError,
     )
     from mien.recognizer import Recognizer, analyze
     from mien.types import (
@@ -61,7 +65,11 @@ __all__ = [
     "Timings",
     "TruncatedImageError",
     "UnreadableFileError",
+    "UnreadableVideoError",
     "UnsupportedFormatError",
+    "VideoError",
+    "VideoTooLargeError",
+    "VideoUnavailableError",
     "__version__",
     "analyze",
 ]
