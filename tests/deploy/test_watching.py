@@ -67,9 +67,12 @@ def traffic(service: str) -> None:
 def ask(address: str, expression: str) -> list[float]:
     """Return the values of a query now; none while Prometheus is not there."""
     try:
-        answer = httpx.get(f"{address}/api/v1/query", params={"query": expression}).json()
+        reply = httpx.get(f"{address}/api/v1/query", params={"query": expression})
     except httpx.TransportError:
         return []
+    if reply.status_code == 503:  # It listens before it is ready, and says so in plain text.
+        return []
+    answer = reply.json()
     assert answer["status"] == "success", answer
     return [float(result["value"][1]) for result in answer["data"]["result"]]
 
