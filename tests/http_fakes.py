@@ -32,6 +32,7 @@ class FakeDetector:
         self.wait_s = 0.0
         self.endless = False  # as a picture that was made to take for ever
         self.error: Exception | None = None
+        self.fail_from = 1  # the first picture that fails with it, counted from 1
         self.lock = threading.Lock()
         self.running = 0
         self.most_running = 0
@@ -53,7 +54,7 @@ class FakeDetector:
         finally:
             with self.lock:
                 self.running -= 1
-        if self.error is not None:
+        if self.error is not None and len(self.asked) >= self.fail_from:
             raise self.error
         if image.width < 100:
             return ()

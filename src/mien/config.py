@@ -21,6 +21,9 @@ _POSITIVE = (
     "upload_timeout_s",
     "deadline_s",
     "drain_s",
+    "max_video_bytes",
+    "max_video_seconds",
+    "max_video_pixels",
     "max_live",
     "live_idle_s",
 )
@@ -56,11 +59,13 @@ class Settings:
     ``redis://host:6379``, None for each process's own memory; trusted_proxies: how many proxies
     stand in front and add to X-Forwarded-For.
     cors_origins: web sites whose pages may call this service, as ``https://example.org``, separated
-    by commas, or ``*`` for all; max_live: callers of ``/live`` at once, in each worker;
-    live_idle_s: after so long without a frame they are let go; page, metrics, docs: whether there
-    is the page at ``/``, ``/metrics``, and ``/docs`` with ``/openapi.json``; log_format: ``json``,
-    ``text``, or ``auto``: text on a terminal only; trace_endpoint: the collector of OpenTelemetry
-    traces, as ``http://host:4318/v1/traces``.
+    by commas, or ``*`` for all; max_videos: clips that each worker reads at once, 0 for none;
+    max_video_bytes, within max_pending_bytes, and max_video_seconds: of one clip; max_video_pixels:
+    of each of its pictures; max_live: callers of ``/live`` at once, in each worker; live_idle_s:
+    after so long without a frame they are let go; page, metrics, docs: whether there is the page at
+    ``/``, ``/metrics``, and ``/docs`` with ``/openapi.json``; log_format: ``json``, ``text``, or
+    ``auto``: text on a terminal only; trace_endpoint: the collector of OpenTelemetry traces, as
+    ``http://host:4318/v1/traces``.
     """
 
     host: str = "127.0.0.1"
@@ -87,6 +92,10 @@ class Settings:
     rate_limit_storage: str | None = None
     trusted_proxies: int = 0
     cors_origins: str | None = None
+    max_videos: int = 2
+    max_video_bytes: int = 100_000_000
+    max_video_seconds: float = 300.0
+    max_video_pixels: int = 9_000_000
     max_live: int = 16
     live_idle_s: float = 60.0
     page: bool = True
@@ -119,6 +128,7 @@ class Settings:
                 f"log_format must be one of {', '.join(_LOG_FORMATS)}",
             ),
             (self.trusted_proxies >= 0, "trusted_proxies must be at least 0"),
+            (self.max_videos >= 0, "max_videos must be at least 0"),
             (0 <= self.port <= 65535, "port must be 0 to 65535"),
         ):
             if not sound:

@@ -164,6 +164,12 @@ class MissingImageError(RequestError):
     code = "missing_image"
 
 
+class MissingVideoError(RequestError):
+    """The form has no file in its field ``video``."""
+
+    code = "missing_video"
+
+
 class TooManyImagesError(RequestError):
     """More pictures than one request may hold."""
 

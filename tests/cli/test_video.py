@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -12,27 +11,14 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.errors import VideoTooLargeError
+from clips import film, plain
+from mien.errors import UnreadableVideoError, VideoTooLargeError
 from mien.video.clip import ClipLimits, open_clip
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "mien", "video", *map(str, arguments)]
     return subprocess.run(command, check=False, capture_output=True, text=True, timeout=120)
-
-
-def film(path: Path, pictures: list[NDArray[np.uint8]], times_ms: list[int], form: str) -> Path:
-    with av.open(str(path), "w", format=form) as container:
-        stream = container.add_stream("mpeg4", rate=25)
-        stream.height, stream.width = pictures[0].shape[:2]
-        stream.pix_fmt = "yuv420p"
-        stream.codec_context.time_base = Fraction(1, 1000)
-        for picture, time_ms in zip(pictures, times_ms, strict=True):
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-            frame.pts, frame.time_base = time_ms, stream.codec_context.time_base
-            container.mux(stream.encode(frame))
-        container.mux(stream.encode())
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -43,8 +29,9 @@ def moving(astronaut: NDArray[np.uint8]) -> list[NDArray[np.uint8]]:
 
 @pytest.fixture(scope="module")
 def clip(moving: list[NDArray[np.uint8]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("clip")
-    return film(folder / "clip.mp4", moving, [50 * step for step in range(40)], "mp4")
+    path = tmp_path_factory.mktemp("clip") / "clip.mp4"
+    path.write_bytes(film(moving, [50 * step for step in range(40)]))
+    return path
 
 
 def rows_of(path: Path) -> list[dict]:
@@ -74,7 +61,8 @@ def test_one_person_through_time(clip: Path, tmp_path: Path) -> None:
 
 def test_times_of_an_uneven_clip(moving: list, tmp_path: Path) -> None:
     times = [0, 40, 80, 1000, 1040, 2500, 2540]
-    uneven = film(tmp_path / "clip.mkv", moving[:7], times, "matroska")
+    uneven = tmp_path / "clip.mkv"
+    uneven.write_bytes(film(moving[:7], times, "matroska"))
     assert run(uneven, "--out", tmp_path / "r.jsonl", "--fps", "5").returncode == 0
     assert [row["time_s"] for row in rows_of(tmp_path / "r.jsonl")] == [0.0, 1.0, 2.5]
 
@@ -95,12 +83,55 @@ def test_a_clip_that_lies_on_its_side(clip: Path, tmp_path: Path) -> None:
 
 
 def test_a_cut_off_clip_keeps_what_could_be_read(moving: list, tmp_path: Path) -> None:
-    whole = film(tmp_path / "w.avi", moving, [50 * step for step in range(40)], "avi")
+    whole = film(moving, [50 * step for step in range(40)], "avi")
     cut = tmp_path / "cut.avi"
-    cut.write_bytes(whole.read_bytes()[: whole.stat().st_size // 2])
+    cut.write_bytes(whole[: len(whole) // 2])
     done = run(cut, "--out", tmp_path / "r.jsonl")
-    assert "Traceback" not in done.stderr
+    assert (done.returncode, "the clip is damaged" in done.stderr) == (1, True)
     assert len(rows_of(tmp_path / "r.jsonl")) >= 5
+
+
+@pytest.mark.parametrize(
+    ("form", "encoder"),
+    [
+        ("mp4", "libx264"),
+        ("mp4", "libx265"),
+        ("mp4", "libsvtav1"),
+        ("mov", "mjpeg"),
+        ("matroska", "libvpx"),
+        ("webm", "libvpx-vp9"),
+        ("avi", "mpeg4"),
+    ],
+)
+def test_each_codec(astronaut: NDArray[np.uint8], form: str, encoder: str) -> None:
+    small = astronaut[::4, ::4]
+    data = film([small] * 6, range(0, 600, 100), form, encoder)
+    with open_clip(data, ClipLimits()) as clip:
+        read = list(clip.frames(10))
+    assert [round(frame.time_s, 1) for frame in read] == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
+    assert np.abs(read[3].image.pixels.astype(int) - small).mean() < 12
+    assert not clip.cut_off
+
+
+def test_a_codec_that_is_not_read() -> None:
+    with (
+        pytest.raises(UnreadableVideoError, match="in a format that is not read"),
+        open_clip(plain(form="avi", encoder="ffv1"), ClipLimits()),
+    ):
+        pass
+
+
+def test_the_largest_pictures_of_cameras(astronaut: NDArray[np.uint8], tmp_path: Path) -> None:
+    """4K, with a face that is a small part of it."""
+    picture = np.full((2160, 3840, 3), 90, np.uint8)
+    picture[900:1412, 2000:2512] = astronaut
+    clip = tmp_path / "clip.mp4"
+    clip.write_bytes(film([picture] * 4, range(0, 400, 100), encoder="libx264"))
+    done = run(clip, "--out", tmp_path / "r.jsonl", "--annotate", tmp_path / "copy.mp4")
+    assert done.returncode == 0, done.stderr
+    rows = rows_of(tmp_path / "r.jsonl")
+    assert [row["emotion"] for row in rows] == ["happy"] * 4
+    assert all(2000 < row["x"] < 2512 and 900 < row["y"] < 1412 for row in rows)
 
 
 def test_limits(clip: Path) -> None:
@@ -151,3 +182,9 @@ def test_a_camera_that_is_not_there(tmp_path: Path) -> None:
     done = run("camera:99", "--out", tmp_path / "r.csv")
     assert (done.returncode, done.stderr) == (1, "mien: camera:99: camera 99 can't be opened\n")
     assert run("camera:x", "--out", tmp_path / "r.csv").returncode == 2
+
+
+def test_a_title_in_another_encoding() -> None:
+    data = plain(form="avi").replace(b"Lavf", b"Caf\xe9")
+    with open_clip(data, ClipLimits()) as clip:
+        assert len(list(clip.frames(10))) == 10

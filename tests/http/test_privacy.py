@@ -16,6 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from clips import film
 from http_fakes import wait_until
 from programs import needs
 
@@ -79,6 +80,11 @@ def large_picture() -> bytes:
     return buffer.getvalue()
 
 
+def noisy_clip() -> bytes:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 360, 640, 3), dtype=np.uint8)
+    return film(list(noise), range(0, 2000, 100), "avi", "mjpeg")
+
+
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_pictures_are_kept_nowhere(tmp_path: Path, workers: str, face_photo: bytes) -> None:
     needs("strace")
@@ -100,6 +106,8 @@ def test_pictures_are_kept_nowhere(tmp_path: Path, workers: str, face_photo: byt
             batch = client.post("/emotion/batch", files=[*big, *one, ("image", ("x", b"x"))])
             assert [list(entry) for entry in batch.json()] == [["faces"], ["faces"], ["error"]]
             assert client.post("/emotion", files=[*big, *big]).status_code in (413, 422)
+            clip = [("video", (f"{MARK}.avi", noisy_clip(), "video/x-msvideo"))]
+            assert '{"summary":' in client.post("/video", files=clip).text
         calls = service.since(seen)
     allowed = re.compile(
         # What goes to the log, to a caller, or from one thread to another.
@@ -115,6 +123,7 @@ def test_pictures_are_kept_nowhere(tmp_path: Path, workers: str, face_photo: byt
         assert not call.startswith(("connect(", "sendfile(", "memfd_create(")), call
     words = service.log.read_text()
     assert words.count('"path": "/emotion') == 7
+    assert words.count('"path": "/video') == 1
     assert MARK not in words + "".join(calls)
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"calls", "log"}

@@ -17,8 +17,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from clips import plain
 from http_fakes import fake_app, picture, running
 from mien.http.problems import PROBLEMS
+from mien.http.upload import CLIP_TYPES
 
 CHECKS = [
     not_a_server_error,
@@ -51,10 +53,13 @@ def animated() -> bytes:
 
 
 SEEDS = [picture(form=form) for form in ("JPEG", "PNG", "WEBP", "GIF", "TIFF")] + [animated()]
-PICTURES = st.one_of(*map(mutated, SEEDS), st.binary(max_size=200))
+CLIPS = st.one_of(*(mutated(plain(0.3, form=form)) for form in ("mp4", "avi", "matroska")))
+PICTURES = st.one_of(*map(mutated, SEEDS), CLIPS, st.binary(max_size=200))
 
 for media_type in ("image/jpeg", "image/png", "image/webp", "application/octet-stream"):
     schemathesis.openapi.media_type(media_type, PICTURES)
+for media_type in CLIP_TYPES[:-1]:
+    schemathesis.openapi.media_type(media_type, CLIPS)
 # In forms.
 schemathesis.openapi.format("binary", PICTURES)
 
@@ -62,6 +67,7 @@ schemathesis.openapi.format("binary", PICTURES)
 OPERATIONS = [
     ("POST", "/emotion"),
     ("POST", "/emotion/batch"),
+    ("POST", "/video"),
     ("GET", "/livez"),
     ("GET", "/readyz"),
     ("GET", "/version"),

@@ -9,7 +9,7 @@ from starlette.testclient import TestClient
 
 from http_fakes import part
 from mien.errors import InvalidParameterError, MissingImageError, TooManyImagesError
-from mien.http.multipart import ImageForm
+from mien.http.multipart import IMAGE, FileForm
 
 HEAD = b'Content-Disposition: form-data; name="image"; filename="a.jpg"\r\n'
 FORM = "multipart/form-data; boundary=b"
@@ -129,7 +129,7 @@ def test_an_extra_field_is_named(client: TestClient, photo: bytes) -> None:
 
 
 def test_a_picture_that_holds_almost_the_boundary(client: TestClient) -> None:
-    form = ImageForm(b"b", max_images=1)
+    form = FileForm(b"b", IMAGE)
     data = b"\r\n--c\r\n--\r\r\n-\r\n--"
     for byte in body(HEAD + b"\r\n" + data):
         form.feed(bytes([byte]))
@@ -138,7 +138,7 @@ def test_a_picture_that_holds_almost_the_boundary(client: TestClient) -> None:
 
 @given(st.lists(st.binary(max_size=60), max_size=6))
 def test_junk_never_breaks_the_form(chunks: list[bytes]) -> None:
-    form = ImageForm(b"b", max_images=1)
+    form = FileForm(b"b", IMAGE)
     # Anything else than an error of the contract would fail the test.
     with suppress(InvalidParameterError, MissingImageError, TooManyImagesError):
         form.feed(b"--b\r\n")
@@ -150,7 +150,7 @@ def test_junk_never_breaks_the_form(chunks: list[bytes]) -> None:
 @given(st.binary(max_size=300), st.lists(st.integers(1, 40), max_size=20))
 def test_any_bytes_come_through_in_any_pieces(data: bytes, cuts: list[int]) -> None:
     content = b"--=edge=\r\n" + HEAD + b"\r\n" + data + b"\r\n--=edge=--\r\n"
-    form = ImageForm(b"=edge=", max_images=1)
+    form = FileForm(b"=edge=", IMAGE)
     for cut in cuts:
         form.feed(content[:cut])
         content = content[cut:]

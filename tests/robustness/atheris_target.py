@@ -12,7 +12,7 @@ import atheris
 
 with atheris.instrument_imports(include=["mien", "python_multipart"]):
     from mien.errors import MienError
-    from mien.http.multipart import ImageForm
+    from mien.http.multipart import IMAGE, FileForm
     from mien.http.parameters import parse_query
     from mien.image import decode_image
 
@@ -32,7 +32,7 @@ def one_input(content: bytes) -> None:
     kind, rest = content[:1], content[1:]
     with suppress(MienError):
         if kind == b"f":
-            form = ImageForm(b"B", max_images=3)
+            form = FileForm(b"B", IMAGE, at_most=3)
             form.feed(rest[:40])
             form.feed(rest[40:])
             form.finish()

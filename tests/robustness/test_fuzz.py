@@ -1,6 +1,7 @@
 """Ten thousand broken files sent to a real service: each gets an answer that is known, soon."""
 
 import asyncio
+import json
 import random
 import subprocess
 import sys
@@ -17,12 +18,21 @@ from mutations import mutate, seeds
 from numpy.typing import NDArray
 from PIL import Image
 
+from clips import film
 from http_fakes import wait_until
 from mien.http.problems import PROBLEMS
 from programs import free_port
 
 CASES = 10_000
 CALLERS = 4
+CLIP_CASES = 400
+CLIPS = (
+    ("mp4", "libx264"),
+    ("mov", "mjpeg"),
+    ("matroska", "libx265"),
+    ("webm", "libvpx-vp9"),
+    ("avi", "mpeg4"),
+)
 # Far beyond what any takes on a quiet machine, far below what a decoder that runs wild takes.
 LONGEST_S = 10.0
 MOST_GROWTH_BYTES = 200_000_000
@@ -113,6 +123,37 @@ def test_broken_files(service: tuple[psutil.Process, str], astronaut: NDArray[np
         assert codes[code] > CASES / 50, codes
     for code in ("image_too_large", "invalid_parameter"):
         assert codes[code] > 5, codes
+
+
+def test_broken_clips(service: tuple[psutil.Process, str], astronaut: NDArray[np.uint8]) -> None:
+    """What is broken inside is decoded by a library of C: the service lives on."""
+    process, address = service
+    chance, codes = random.Random(20_260_102), Counter[str]()
+    pictures = [np.roll(astronaut[::4, ::4], step, axis=1) for step in range(8)]
+    whole = [film(pictures, range(0, 800, 100), form, encoder) for form, encoder in CLIPS]
+    headers = {"Content-Type": "application/octet-stream"}
+    with httpx.Client(base_url=address, timeout=60) as client:
+        for number in range(CLIP_CASES):
+            clip = whole[number % len(whole)]
+            content = clip if number < len(whole) else mutate(clip, whole, chance)
+            answer = client.post("/video", content=content, headers=headers)
+            codes[check_lines(answer)] += 1
+    assert process.is_running()
+    for code in ("summary", "unreadable_video"):
+        assert codes[code] > CLIP_CASES / 10, codes
+
+
+def check_lines(answer: httpx.Response) -> str:
+    """Return the code of a refusal, or what the last line is."""
+    if answer.status_code != 200:
+        return check(answer)
+    *samples, last = map(json.loads, answer.text.splitlines())
+    assert all("faces" in line for line in samples)
+    if "error" in last:
+        assert PROBLEMS[last["error"]["code"]].status < 500, last
+        return str(last["error"]["code"])
+    assert last["summary"]["samples"] == len(samples)
+    return "summary"
 
 
 def test_the_guided_search_runs(tmp_path: Path) -> None:

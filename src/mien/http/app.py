@@ -27,6 +27,7 @@ from mien.http.routes.emotion import emotion_routes
 from mien.http.routes.live import live_routes
 from mien.http.routes.page import page_routes
 from mien.http.routes.system import system_routes
+from mien.http.routes.video import video_routes
 from mien.http.service import Service
 from mien.http.signals import noticing_shutdown
 from mien.pipeline import Pipeline
@@ -81,6 +82,7 @@ def create_app(
     app.add_exception_handler(MienError, _on_error)
     app.add_exception_handler(HTTPException, _on_routing)
     app.include_router(emotion_routes(service))
+    app.include_router(video_routes(service))
     app.include_router(live_routes(service))
     app.include_router(system_routes(service))
     if settings.page:

@@ -27,3 +27,5 @@ async def unless_gone(request: Request, work: Coroutine[Any, Any, _Answer]) -> _
     finally:
         leaving.cancel()
         working.cancel()
+        # What it works with must not be taken away under it.
+        await asyncio.wait((leaving, working))

@@ -1,18 +1,37 @@
 """What each endpoint takes and gives, in the words of OpenAPI; used by the routes themselves."""
 
+import json
 from typing import Any
 
 from starlette.responses import Response
 
 from mien.classify.labels import LabelSet
-from mien.http.multipart import FIELD
+from mien.http.multipart import IMAGE, Field
+from mien.http.multipart import VIDEO as CLIP
 from mien.http.parameters import MAX_NUMBER, MIN_FACE_SIZE_PX
 from mien.http.problems import PROBLEMS
 from mien.http.schemas import reference
-from mien.http.upload import FORM_TYPE, RAW_TYPES
+from mien.http.upload import CLIP_TYPES, FORM_TYPE, PICTURE_TYPES
 from mien.render.json import Include
+from mien.video.analysis import DETECT_EVERY, PER_SECOND
 
-__all__ = ["BATCH", "EMOTION", "LIVEZ", "READYZ", "SECURITY_SCHEMES", "VERSION"]
+__all__ = [
+    "BATCH",
+    "DETECT_EVERY_RANGE",
+    "EMOTION",
+    "FPS_RANGE",
+    "LINES_TYPE",
+    "LIVEZ",
+    "READYZ",
+    "SECURITY_SCHEMES",
+    "VERSION",
+    "VIDEO",
+]
+
+LINES_TYPE = "application/x-ndjson"
+# Between two samples there is so little of a clip that it can be decoded in time.
+FPS_RANGE = (0.5, 30.0)
+DETECT_EVERY_RANGE = (1, 60)
 
 _HEADERS = {
     "X-Request-ID": {
@@ -34,14 +53,21 @@ _EVERYWHERE = (
     "upload_timeout",
 )
 _UPLOAD = (
-    "missing_image",
     "not_ready",
     "queue_full",
     "rate_limited",
-    "too_many_images",
     "unauthorized",
     "unsupported_media_type",
     "upload_too_large",
+)
+_FORM = ("missing_image", "too_many_images")
+_VIDEO = (
+    "deadline_exceeded",
+    "empty_upload",
+    "missing_video",
+    "unreadable_video",
+    "video_too_large",
+    "video_unavailable",
 )
 _PICTURE = (
     "deadline_exceeded",
@@ -134,14 +160,18 @@ def _responses(success: dict[str, Any], *codes: str) -> dict[int | str, dict[str
     return answers
 
 
-def _form(field: dict[str, Any]) -> dict[str, Any]:
+def _form(field: Field, files: dict[str, Any]) -> dict[str, Any]:
     schema = {
         "type": "object",
-        "properties": {FIELD: field},
-        "required": [FIELD],
+        "properties": {field.name: files},
+        "required": [field.name],
         "additionalProperties": False,
     }
     return {"schema": schema}
+
+
+def _file(field: Field, raw_types: tuple[str, ...]) -> dict[str, Any]:
+    return {FORM_TYPE: _form(field, _BINARY)} | {t: {"schema": _BINARY} for t in raw_types}
 
 
 def _endpoint(responses: dict[int | str, dict[str, Any]], **extra: Any) -> dict[str, Any]:
@@ -157,12 +187,12 @@ SECURITY_SCHEMES = {
 
 
 EMOTION = _endpoint(
-    _responses(_success("Faces", [_FACE_EXAMPLE]), *_EVERYWHERE, *_UPLOAD, *_PICTURE),
+    _responses(_success("Faces", [_FACE_EXAMPLE]), *_EVERYWHERE, *_UPLOAD, *_FORM, *_PICTURE),
     parameters=_PARAMETERS,
     security=_SECURITY,
     requestBody={
         "required": True,
-        "content": {FORM_TYPE: _form(_BINARY)} | {t: {"schema": _BINARY} for t in RAW_TYPES},
+        "content": _file(IMAGE, PICTURE_TYPES),
     },
 )
 
@@ -177,12 +207,79 @@ BATCH = _endpoint(
         ),
         *_EVERYWHERE,
         *_UPLOAD,
+        *_FORM,
     ),
     parameters=_PARAMETERS,
     security=_SECURITY,
     requestBody={
         "required": True,
-        "content": {FORM_TYPE: _form({"type": "array", "items": _BINARY})},
+        "content": {FORM_TYPE: _form(IMAGE, {"type": "array", "items": _BINARY})},
+    },
+)
+
+_LINE_EXAMPLES = (
+    {"time_s": 0.0, "frame": 0, "size": [1280, 720], "faces": [{"person": 1, **_FACE_EXAMPLE}]},
+    {
+        "summary": {
+            "samples": 1,
+            "seconds": 0.1,
+            "cut_off": False,
+            "persons": [
+                {"person": 1, "from": 0.0, "to": 0.1, "seconds": 0.1, "emotions": {"happy": 1.0}}
+            ],
+        }
+    },
+)
+
+VIDEO = _endpoint(
+    _responses(
+        {
+            "description": "Lines of JSON, each a `VideoLine`: one for each sample as soon as it "
+            "is read, then the summary, or an error if it has to end before.",
+            "headers": _HEADERS,
+            "content": {
+                LINES_TYPE: {
+                    "schema": {"type": "string"},
+                    "example": "".join(json.dumps(line) + "\n" for line in _LINE_EXAMPLES),
+                }
+            },
+        },
+        *_EVERYWHERE,
+        *_UPLOAD,
+        *_VIDEO,
+    ),
+    parameters=[
+        *_PARAMETERS,
+        _parameter(
+            "fps",
+            "Samples a second.",
+            {
+                "type": "number",
+                "minimum": FPS_RANGE[0],
+                "maximum": FPS_RANGE[1],
+                "default": PER_SECOND,
+            },
+        ),
+        _parameter(
+            "detect_every",
+            "Look for new faces in every n-th sample, and between only where faces were.",
+            {
+                "type": "integer",
+                "minimum": DETECT_EVERY_RANGE[0],
+                "maximum": DETECT_EVERY_RANGE[1],
+                "default": DETECT_EVERY,
+            },
+        ),
+        _parameter(
+            "smooth",
+            "Whether what a person shows is smoothed over time. Only true or false.",
+            {"type": "boolean", "default": True},
+        ),
+    ],
+    security=_SECURITY,
+    requestBody={
+        "required": True,
+        "content": _file(CLIP, CLIP_TYPES),
     },
 )
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from starlette.datastructures import Headers, MutableHeaders
@@ -20,8 +20,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from mien.errors import NotReadyError
 from mien.http.linger import discard_body
 from mien.http.metrics import Metrics
-from mien.http.problems import code_of, problem_response
+from mien.http.problems import INTERNAL, code_of, detail_of, problem_response
 from mien.http.work import Done
+from mien.render.json import error_record
 from mien.types import ImageResult
 
 __all__ = ["Exchange", "ExchangeMiddleware", "Stage", "exchange_of", "tell"]
@@ -108,6 +109,13 @@ class Exchange:
             if isinstance(done.answer, ImageResult):
                 self.pictures += 1
                 self.faces += len(done.answer.faces)
+
+    def failure(self, error: BaseException, words: str) -> dict[str, Any]:
+        """Return what stands in for one answer of several; what is ours to mend is logged."""
+        code = code_of(error)
+        if code == INTERNAL:
+            _errors.error(words, extra={"request_id": self.request_id}, exc_info=error)
+        return error_record(code, detail_of(error))
 
     def problem(self, error: BaseException, headers: Mapping[str, str] | None = None) -> Response:
         """Return the error as the answer. headers: further ones to send."""

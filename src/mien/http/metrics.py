@@ -88,6 +88,7 @@ class Metrics:
         self.queue_depth = self._live("mien_queue_depth", "Pictures that wait for a thread")
         self.queue_capacity = self._live("mien_queue_capacity", "How many of them may wait")
         self.live_views = self._live("mien_live_views", "Live views that are open")
+        self.videos = self._live("mien_videos", "Clips that are being read")
         self.pending_bytes = self._live(
             "mien_pending_bytes", "Bytes of bodies that are arriving, waiting or worked on"
         )

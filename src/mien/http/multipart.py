@@ -1,29 +1,46 @@
-"""The pictures of a multipart form, taken out as its bytes arrive; nothing touches the disk."""
+"""The files of a multipart form, taken out as its bytes arrive; nothing touches the disk."""
 
 import logging
+from dataclasses import dataclass
 
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
 from mien.errors import (
     InvalidParameterError,
+    MienError,
     MissingImageError,
+    MissingVideoError,
+    RequestError,
     TooManyImagesError,
     UnsupportedMediaTypeError,
 )
 from mien.http.parameters import shown
 
-__all__ = ["FIELD", "ImageForm", "boundary_of"]
+__all__ = ["IMAGE", "VIDEO", "Field", "FileForm", "boundary_of"]
 
-FIELD = "image"
 _MAX_HEADERS = 8
 _MAX_HEADER_BYTES = 1024
 _MALFORMED = "the multipart body is malformed"
-_AS_FILE = "the field image must be a file; with curl: -F image=@photo.jpg"
 
 # The parser logs bytes of what it could not parse, and a picture's content belongs in no log. Not
 # from getLogger: whoever configures logging could make that one speak again.
 _SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """A field of a form that holds files. noun: what each is; example: a name such a file has."""
+
+    name: str
+    noun: str
+    example: str
+    missing: type[RequestError]
+    too_many: type[MienError]
+
+
+IMAGE = Field("image", "picture", "photo.jpg", MissingImageError, TooManyImagesError)
+VIDEO = Field("video", "clip", "clip.mp4", MissingVideoError, InvalidParameterError)
 
 
 def boundary_of(content_type: str) -> bytes:
@@ -38,16 +55,16 @@ def boundary_of(content_type: str) -> bytes:
     return boundary
 
 
-class ImageForm:
-    """Collects the files of the field ``image``; refuses every other field.
+class FileForm:
+    """Collects the files of one field; refuses every other field.
 
-    max_images: one more is refused as soon as its header is there.
+    at_most: one file more is refused as soon as its header is there.
     Raises UnsupportedMediaTypeError for a boundary that is longer than allowed.
     """
 
-    def __init__(self, boundary: bytes, *, max_images: int) -> None:
-        self.images: list[bytearray] = []
-        self._max_images = max_images
+    def __init__(self, boundary: bytes, field: Field, *, at_most: int = 1) -> None:
+        self.files: list[bytearray] = []
+        self._field, self._at_most = field, at_most
         self._headers: dict[bytes, bytes] = {}
         self._name = bytearray()
         self._value = bytearray()
@@ -72,8 +89,8 @@ class ImageForm:
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the body.
 
-        Raises InvalidParameterError for a malformed body or an unknown field, MissingImageError
-        for an ``image`` that is text, TooManyImagesError for more than ``max_images``.
+        Raises InvalidParameterError for a malformed body or an unknown field, and the field's own
+        errors where it is text, or there are more files than ``at_most``.
         """
         try:
             self._parser.write(chunk)
@@ -81,15 +98,15 @@ class ImageForm:
             raise InvalidParameterError(_MALFORMED) from error
 
     def finish(self) -> list[bytes]:
-        """Return the pictures, in the order of the form.
+        """Return the files, in the order of the form.
 
-        Raises InvalidParameterError if the body ended early, MissingImageError if it had none.
+        Raises InvalidParameterError if the body ended early, the field's own error if it had none.
         """
         if self._parser.state not in (MultipartState.START, MultipartState.END):
             raise InvalidParameterError(f"{_MALFORMED}: it ends before its last boundary")
-        if not self.images:
-            raise MissingImageError("the form has no file in its field image")
-        return [bytes(image) for image in self.images]
+        if not self.files:
+            raise self._field.missing(f"the form has no file in its field {self._field.name}")
+        return [bytes(file) for file in self.files]
 
     def _begin_part(self) -> None:
         self._headers.clear()
@@ -110,20 +127,22 @@ class ImageForm:
         kind, options = parse_options_header(disposition)
         if kind != b"form-data" or b"name" not in options:
             raise InvalidParameterError(f"{_MALFORMED}: a part has no name")
-        name = options[b"name"].decode("utf-8", "replace")
-        if name != FIELD:
-            raise InvalidParameterError(f"there is no form field {shown(name)}; send {FIELD}")
+        name, field = options[b"name"].decode("utf-8", "replace"), self._field
+        if name != field.name:
+            raise InvalidParameterError(f"there is no form field {shown(name)}; send {field.name}")
         # Some clients send filename*, which the parser leaves out, or only say what it is.
-        if "filename" not in disposition.lower() and not self._is_picture():
-            raise MissingImageError(_AS_FILE)
-        if len(self.images) == self._max_images:
-            at_most = "one picture" if self._max_images == 1 else f"{self._max_images} pictures"
-            raise TooManyImagesError(f"send at most {at_most} in the field image")
-        self.images.append(bytearray())
+        if "filename" not in disposition.lower() and not self._is_file():
+            raise field.missing(
+                f"the field {name} must be a file; with curl: -F {name}=@{field.example}"
+            )
+        if len(self.files) == self._at_most:
+            count = f"one {field.noun}" if self._at_most == 1 else f"{self._at_most} {field.noun}s"
+            raise field.too_many(f"send at most {count} in the field {name}")
+        self.files.append(bytearray())
 
-    def _is_picture(self) -> bool:
+    def _is_file(self) -> bool:
         kind = self._headers.get(b"content-type", b"").lower()
-        return kind.startswith((b"image/", b"application/octet-stream"))
+        return kind.startswith((self._field.name.encode() + b"/", b"application/octet-stream"))
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
-        self.images[-1] += memoryview(data)[start:end]
+        self.files[-1] += memoryview(data)[start:end]

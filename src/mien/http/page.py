@@ -95,13 +95,14 @@ def _values(schema: dict[str, Any]) -> str:
 
 
 def _answers(responses: dict[str, Any]) -> str:
-    success = responses["200"]["content"]["application/json"]["example"]
+    (success,) = (content["example"] for content in responses["200"]["content"].values())
     others = [
         (f"<code>{escape(status)}</code>", _codes(answer["content"]))
         for status, answer in responses.items()
         if status != "200"
     ]
-    example = escape(json.dumps(success, indent=2))
+    lines = success if isinstance(success, str) else json.dumps(success, indent=2)
+    example = escape(lines)
     return f"<p><code>200</code></p><pre>{example}</pre>" + _table(("Status", "Codes"), others)
 
 

@@ -1,5 +1,6 @@
 """Query parameters, read strictly: what is unknown, repeated or out of range is refused."""
 
+import re
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,15 +17,20 @@ __all__ = [
     "MIN_FACE_SIZE_PX",
     "Query",
     "boolean",
+    "decimal",
     "parse_query",
     "refuse_parameters",
     "shown",
+    "whole",
 ]
 
 MIN_FACE_SIZE_PX = 12  # the detector's own window: nothing smaller can be looked for
 MAX_NUMBER = 1_000_000
 _MAX_FIELDS = 32
 _SHOWN_CHARS = 40
+# Written by hand: int() and float() take more, such as digits of other scripts, nan, 1e3 and 1_0.
+_WHOLE = re.compile("[0-9]{1,7}")
+_DECIMAL = re.compile(r"[0-9]{1,7}(\.[0-9]{1,7})?")
 _KNOWN = frozenset({"labels", "max_faces", "min_face_size", "crop"})
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -58,8 +64,8 @@ def parse_query(query_string: bytes, *, more: Collection[str] = ()) -> Query:
             single[name] = value
     options = Options(
         labels=_choice("labels", single.get("labels", LabelSet.SIX.value), LabelSet),
-        max_faces=_number("max_faces", single.get("max_faces"), least=1),
-        min_face_size=_number("min_face_size", single.get("min_face_size"), least=MIN_FACE_SIZE_PX),
+        max_faces=_optional("max_faces", single.get("max_faces"), least=1),
+        min_face_size=_optional("min_face_size", single.get("min_face_size"), MIN_FACE_SIZE_PX),
         crop=boolean("crop", single.get("crop", "false")),
     )
     return Query(
@@ -98,16 +104,25 @@ def _choice(name: str, text: str, kind: type[_Choice]) -> _Choice:
     raise InvalidParameterError(f"{name} must be one of {known}, not {shown(text)}")
 
 
-def _number(name: str, text: str | None, *, least: int) -> int | None:
-    if text is None:
-        return None
-    # isdigit alone would let digits of other scripts pass; the length keeps int() cheap.
-    if text.isascii() and text.isdigit() and len(text) <= len(str(MAX_NUMBER)):
-        number = int(text)
-        if least <= number <= MAX_NUMBER:
-            return number
+def _optional(name: str, text: str | None, least: int) -> int | None:
+    return None if text is None else whole(name, text, least)
+
+
+def whole(name: str, text: str, least: int, most: int = MAX_NUMBER) -> int:
+    """Return a whole number in that range. Raises InvalidParameterError for anything else."""
+    if _WHOLE.fullmatch(text) and least <= int(text) <= most:
+        return int(text)
     raise InvalidParameterError(
-        f"{name} must be a whole number from {least} to {MAX_NUMBER}, not {shown(text)}"
+        f"{name} must be a whole number from {least} to {most}, not {shown(text)}"
+    )
+
+
+def decimal(name: str, text: str, least: float, most: float) -> float:
+    """Return a number in that range. Raises InvalidParameterError for anything else."""
+    if _DECIMAL.fullmatch(text) and least <= float(text) <= most:
+        return float(text)
+    raise InvalidParameterError(
+        f"{name} must be a number from {least:g} to {most:g}, not {shown(text)}"
     )
 
 

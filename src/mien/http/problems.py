@@ -25,6 +25,7 @@ class Problem(NamedTuple):
 
 PROBLEMS: Mapping[str, Problem] = {
     "empty_upload": Problem(400, "Empty upload", "the picture is empty: it has no bytes"),
+    "unreadable_video": Problem(400, "Unreadable video", "the clip is cut off or corrupt"),
     "not_an_image": Problem(400, "Not an image", "the bytes are not a picture of any known format"),
     "truncated_image": Problem(400, "Truncated image", "this JPEG picture is cut off or corrupt"),
     "unsupported_format": Problem(
@@ -48,6 +49,9 @@ PROBLEMS: Mapping[str, Problem] = {
     "image_too_large": Problem(
         413, "Image too large", "9000 x 9000 pixels are more than the limit of 50,000,000"
     ),
+    "video_too_large": Problem(
+        413, "Video too large", "the clip is longer than the limit of 300 seconds"
+    ),
     "unsupported_media_type": Problem(
         415, "Unsupported media type", "send multipart/form-data, or a picture as image/jpeg"
     ),
@@ -55,6 +59,7 @@ PROBLEMS: Mapping[str, Problem] = {
         422, "Invalid parameter", "max_faces must be a whole number of at least 1, not '0'"
     ),
     "missing_image": Problem(422, "Missing image", "the form has no file in its field image"),
+    "missing_video": Problem(422, "Missing video", "the form has no file in its field video"),
     "too_many_images": Problem(422, "Too many images", "send one picture, not several"),
     "queue_full": Problem(
         429, "Queue full", "too many pictures are waiting; try again in a moment"
@@ -65,6 +70,7 @@ PROBLEMS: Mapping[str, Problem] = {
         "Internal error",
         "something went wrong on the server; its log knows this request by its id",
     ),
+    "video_unavailable": Problem(501, "Video unavailable", "clips need: pip install 'mien[video]'"),
     "not_ready": Problem(503, "Not ready", "the service is warming up or shutting down"),
     "deadline_exceeded": Problem(
         504, "Deadline exceeded", "the answer was not ready in time; try again later"

@@ -9,6 +9,7 @@ __all__ = ["SCHEMAS", "reference"]
 
 _PROBABILITY = {"type": "number", "minimum": 0, "maximum": 1}
 _PIXELS = {"type": "integer", "minimum": 0}
+_SECONDS = {"type": "number", "minimum": 0}
 _POINT = {"type": "array", "items": {"type": "number"}, "minItems": 2, "maxItems": 2}
 
 
@@ -66,6 +67,36 @@ _FACE = _object(
     ("bounding_box", "emotion", "confidence"),
 )
 
+_PERSON = {"type": "integer", "minimum": 1, "description": "The same for the same person."}
+_TRACKED = {
+    **_FACE,
+    "properties": {"person": _PERSON, **_FACE["properties"]},
+    "required": ["person", *_FACE["required"]],
+}
+_SUMMARY = _object(
+    {
+        "samples": _PIXELS,
+        "seconds": _SECONDS,
+        "cut_off": {"type": "boolean", "description": "Whether the clip ended in damage."},
+        "persons": {
+            "type": "array",
+            "items": _object(
+                {
+                    "person": _PERSON,
+                    "from": _SECONDS,
+                    "to": _SECONDS,
+                    "seconds": {**_SECONDS, "description": "How long the person was seen."},
+                    "emotions": {
+                        "type": "object",
+                        "additionalProperties": _PROBABILITY,
+                        "description": "The part of that time that each was shown.",
+                    },
+                }
+            ),
+        },
+    }
+)
+
 _ERROR = _object(
     {"code": {"type": "string", "enum": sorted(PROBLEMS)}, "message": {"type": "string"}}
 )
@@ -75,6 +106,20 @@ SCHEMAS: dict[str, Any] = {
     "Faces": {"type": "array", "items": reference("Face")},
     "BatchEntry": {
         "oneOf": [_object({"faces": reference("Faces")}), _object({"error": _ERROR})],
+    },
+    "VideoLine": {
+        "oneOf": [
+            _object(
+                {
+                    "time_s": {**_SECONDS, "description": "Since the first picture."},
+                    "frame": {**_PIXELS, "description": "The picture's number, from 0."},
+                    "size": {"type": "array", "items": _PIXELS, "minItems": 2, "maxItems": 2},
+                    "faces": {"type": "array", "items": _TRACKED},
+                }
+            ),
+            _object({"summary": _SUMMARY}),
+            _object({"error": _ERROR}),
+        ],
     },
     "Problem": _object(
         {

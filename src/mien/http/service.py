@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 
 import numpy as np
+from prometheus_client import Gauge
 from starlette.requests import HTTPConnection
 
 from mien._version import __version__
@@ -27,7 +28,28 @@ __all__ = ["Service"]
 
 # Large enough for a face pyramid of several levels, small enough to take no time.
 _WARM_UP_SIDE_PX = 160
-_LIVE_RETRY_S = 30.0
+_LONG_RETRY_S = 30.0
+
+
+class Places:
+    """Room for so many callers of what lasts long. words: what they have there."""
+
+    def __init__(self, at_most: int, words: str, taken: Gauge) -> None:
+        self.free, self._words, self._taken = at_most, words, taken
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Take a place while it lasts. Raises QueueFullError if there is none."""
+        if not self.free:
+            raise QueueFullError(
+                f"too many {self._words} at once; try again later", retry_after_s=_LONG_RETRY_S
+            )
+        self.free -= 1
+        try:
+            with self._taken.track_inprogress():
+                yield
+        finally:
+            self.free += 1
 
 
 class Service:
@@ -52,7 +74,8 @@ class Service:
         )
         metrics.queue_capacity.set(settings.max_queue)
         self._pending_bytes = 0
-        self._live = 0
+        self.live = Places(settings.max_live, "live views", metrics.live_views)
+        self.videos = Places(settings.max_videos, "clips", metrics.videos)
 
     @property
     def ready(self) -> bool:
@@ -129,20 +152,6 @@ class Service:
             yield hold
         finally:
             change(-held)
-
-    @contextmanager
-    def live_place(self) -> Iterator[None]:
-        """Count a live view while it lasts. Raises QueueFullError if there are too many."""
-        if self._live >= self.settings.max_live:
-            raise QueueFullError(
-                "too many live views; try again later", retry_after_s=_LIVE_RETRY_S
-            )
-        self._live += 1
-        try:
-            with self.metrics.live_views.track_inprogress():
-                yield
-        finally:
-            self._live -= 1
 
     async def analyze_all(
         self, pictures: Sequence[bytes], options: Options

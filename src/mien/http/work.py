@@ -82,15 +82,17 @@ class WorkQueue:
             )
 
     async def run_all(
-        self, works: Sequence[Callable[[], _Answer]], deadline: Deadline
+        self, works: Sequence[Callable[[], _Answer]], deadline: Deadline, *, reserved: bool = False
     ) -> list[Done[_Answer]]:
         """Return what came of each piece, in order; one that fails leaves the others alone.
 
-        Raises QueueFullError if they do not all fit. A piece that is not done by the deadline is
+        Raises QueueFullError if they do not all fit; reserved: they do, as places of another kind
+        were taken before. A piece that is not done by the deadline is
         a DeadlineExceededError; if it has begun, its thread is free once it notices. Whoever
         cancels this lets the deadline expire.
         """
-        self.check_room(len(works))
+        if not reserved:
+            self.check_room(len(works))
         self._unfinished += len(works)
         try:
             return await asyncio.gather(*(self._run(work, deadline) for work in works))

@@ -3,11 +3,13 @@
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 
 from mien.pipeline import Options, Pipeline
+from mien.render.json import Include
 from mien.types import ImageResult
 from mien.video.clip import Frame
-from mien.video.tracks import Tracked, Tracker
+from mien.video.tracks import Tracked, Tracker, tracked_record
 
 __all__ = ["DETECT_EVERY", "PER_SECOND", "Sample", "followed", "grouped", "read_group"]
 
@@ -22,6 +24,15 @@ class Sample:
 
     frame: Frame
     faces: tuple[Tracked, ...]
+
+    def record(self, include: frozenset[Include] = frozenset()) -> dict[str, Any]:
+        """Return it for JSON: ``time_s``, ``frame``, ``size`` and ``faces``."""
+        image = self.frame.image
+        return {
+            "time_s": round(self.frame.time_s, 3),
+            "frame": self.frame.index,
+            **tracked_record(self.faces, image.width, image.height, include),
+        }
 
 
 def grouped(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:

@@ -5,6 +5,7 @@ others can name further files to be read. Nothing but the pictures is decoded.
 """
 
 import math
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from mien.deadline import check_deadline
 from mien.errors import (
     EmptyUploadError,
     InvalidParameterError,
@@ -32,6 +34,9 @@ _CODECS = frozenset({"h264", "hevc", "vp8", "vp9", "av1", "mpeg4", "mjpeg"})
 _MOST_PER_SECOND = 250
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 _SNIFF_BYTES = 16
+# The last picture may be shown for longer than any before it.
+_SPARE_S = 0.5
+_DURATION = re.compile(r"(\d+):(\d+):(\d+(?:\.\d+)?)")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,15 +74,19 @@ class Clip:
         if self._stream.codec_context is None or self._stream.codec_context.name not in _decoders():
             raise UnreadableVideoError("the pictures of this clip are in a format that is not read")
         self._check_pixels(self._stream.width, self._stream.height)
+        # Pictures may grow later on: then they are not even decoded.
+        self._stream.codec_context.options = {"max_pixels": str(limits.pixels)}
         self._check_seconds(self.duration_s or 0.0)
 
     def frames(self, per_second: float) -> Iterator[Frame]:
         """Yield so many pictures a second, as they were shown: whatever the rate of the clip.
 
-        Raises UnreadableVideoError if there is none, VideoTooLargeError as soon as it shows.
+        Raises UnreadableVideoError if there is none, VideoTooLargeError as soon as it shows, and
+        DeadlineExceededError.
         """
-        due_s, first_s = 0.0, None
+        due_s, time_s, first_s = 0.0, 0.0, None
         for index, picture in enumerate(self._decoded()):
+            check_deadline()
             time_s = self._time_of(picture, index)
             first_s = time_s if first_s is None else first_s
             time_s -= first_s
@@ -89,6 +98,7 @@ class Clip:
                 yield Frame(time_s, index, _upright(picture))
         if first_s is None:
             raise UnreadableVideoError("there is no picture in this clip that can be read")
+        self.cut_off |= time_s < self._promised_s() - _SPARE_S
 
     def _decoded(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
@@ -100,11 +110,23 @@ class Clip:
             except (OSError, ValueError):  # FFmpegError is one of both
                 self.cut_off = True
                 return
+            self.cut_off |= packet.is_corrupt
             try:
                 yield from packet.decode()
             except (OSError, ValueError):
                 # One damaged packet: the next may be whole.
                 self.cut_off = True
+
+    def _promised_s(self) -> float:
+        """Return how long the pictures go on, as the file says; 0 where it does not."""
+        stream = self._stream
+        if stream.duration is not None:
+            # AVI has the length only as a number of frames, which tick as its time does.
+            return float(max(stream.duration, stream.frames) * stream.time_base)
+        # Matroska's, as most programs write it: hours:minutes:seconds.
+        told = _DURATION.fullmatch(stream.metadata.get("DURATION", ""))
+        hours, minutes, seconds = map(float, told.groups() if told else "000")
+        return 3600 * hours + 60 * minutes + seconds
 
     def _time_of(self, picture: Any, index: int) -> float:
         if picture.time is not None:
@@ -145,7 +167,9 @@ def open_clip(source: bytes | Path, limits: ClipLimits) -> Iterator[Clip]:
         with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
             start = file.read(_SNIFF_BYTES)
             file.seek(0)
-            with _reading(), av.open(file, format=_container_of(start)) as container:
+            form = _container_of(start)
+            # Titles and the like may be in any encoding, and nobody reads them here.
+            with _reading(), av.open(file, format=form, metadata_errors="replace") as container:
                 yield Clip(container, limits)
     except FileNotFoundError as error:
         raise UnreadableFileError("there is no such file") from error

@@ -8,14 +8,16 @@ still meets itself. Source: Yang et al. 2022, arXiv 2211.14317 (buffered overlap
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mien.geometry import intersection_over_union
+from mien.render.json import Include, face_record
 from mien.types import Emotion, FaceEmotion
 
-__all__ = ["SMOOTHING_S", "Tracked", "Tracker"]
+__all__ = ["SMOOTHING_S", "Tracked", "Tracker", "tracked_record"]
 
 # What a face shows lasts from half a second to four. Source: Ekman 2003, Emotions Revealed.
 SMOOTHING_S = 0.4
@@ -32,6 +34,20 @@ class Tracked:
 
     person: int
     face: FaceEmotion
+
+
+def tracked_record(
+    tracked: Sequence[Tracked], width: int, height: int, include: frozenset[Include] = frozenset()
+) -> dict[str, Any]:
+    """Return ``size`` and ``faces`` for JSON, each face with its person.
+
+    width, height: pixels of the picture; include: further keys of each face.
+    """
+    faces = [
+        {"person": item.person, **face_record(item.face, width, height, include)}
+        for item in tracked
+    ]
+    return {"size": [width, height], "faces": faces}
 
 
 @dataclass(slots=True)

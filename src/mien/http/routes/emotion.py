@@ -1,6 +1,5 @@
 """``POST /emotion`` and ``POST /emotion/batch``: pictures in, faces with emotions out."""
 
-import logging
 from typing import Any
 
 from fastapi import APIRouter, Request
@@ -11,16 +10,13 @@ from mien.http.answers import json_response
 from mien.http.departure import unless_gone
 from mien.http.exchange import Exchange, exchange_of
 from mien.http.parameters import Query, parse_query
-from mien.http.problems import INTERNAL, code_of, detail_of
 from mien.http.service import Service
-from mien.http.upload import read_images
+from mien.http.upload import Upload, one_picture, pictures, read_files
 from mien.http.work import Done
-from mien.render.json import error_record, face_records
+from mien.render.json import face_records
 from mien.types import ImageResult
 
 __all__ = ["emotion_routes"]
-
-_errors = logging.getLogger("mien.http")
 
 
 def emotion_routes(service: Service) -> APIRouter:
@@ -33,7 +29,7 @@ def emotion_routes(service: Service) -> APIRouter:
 
         A picture without a face gives an empty list.
         """
-        query, (done,) = await _analyze(service, request, max_images=1, raw=True)
+        query, (done,) = await _analyze(service, request, one_picture(service.settings))
         return json_response(face_records(done.unwrap(), query.include))
 
     @router.post("/emotion/batch", **describe.BATCH)
@@ -42,8 +38,7 @@ def emotion_routes(service: Service) -> APIRouter:
 
         The answer has one entry per picture, in the order of the form.
         """
-        at_most = service.settings.max_batch_images
-        query, outcomes = await _analyze(service, request, max_images=at_most, raw=False)
+        query, outcomes = await _analyze(service, request, pictures(service.settings))
         exchange = exchange_of(request)
         return json_response([_entry(done, query, exchange) for done in outcomes])
 
@@ -51,17 +46,15 @@ def emotion_routes(service: Service) -> APIRouter:
 
 
 async def _analyze(
-    service: Service, request: Request, *, max_images: int, raw: bool
+    service: Service, request: Request, upload: Upload
 ) -> tuple[Query, list[Done[ImageResult]]]:
     """Return what is asked and what came of each picture; cheap refusals come first."""
     await service.authorize(request)
     query = parse_query(request.scope["query_string"])
     service.admit()
     with service.holding_bytes() as hold:
-        pictures = await read_images(
-            request, service.settings, hold, max_images=max_images, raw=raw
-        )
-        outcomes = await unless_gone(request, service.analyze_all(pictures, query.options))
+        files = await read_files(request, upload, hold)
+        outcomes = await unless_gone(request, service.analyze_all(files, query.options))
     exchange_of(request).add(outcomes)
     return query, outcomes
 
@@ -69,12 +62,6 @@ async def _analyze(
 def _entry(done: Done[ImageResult], query: Query, exchange: Exchange) -> dict[str, Any]:
     if not isinstance(done.answer, BaseException):
         return {"faces": face_records(done.answer, query.include)}
-    code = code_of(done.answer)
-    exchange.codes.append(code)
-    if code == INTERNAL:
-        _errors.error(
-            "a picture failed",
-            extra={"request_id": exchange.request_id},
-            exc_info=done.answer,
-        )
-    return {"error": error_record(code, detail_of(done.answer))}
+    failure = exchange.failure(done.answer, "a picture failed")
+    exchange.codes.append(failure["code"])
+    return {"error": failure}

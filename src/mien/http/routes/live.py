@@ -1,7 +1,6 @@
 """``WS /live``: frames of a camera in, what they show out, as fast as both sides can."""
 
 import asyncio
-import logging
 import time
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,11 +17,9 @@ from mien.errors import (
 )
 from mien.http.exchange import Exchange, exchange_of
 from mien.http.parameters import Query, boolean, parse_query
-from mien.http.problems import INTERNAL, code_of, detail_of
 from mien.http.service import Service
-from mien.render.json import error_record, face_record
 from mien.types import ImageResult
-from mien.video.tracks import SMOOTHING_S, Tracker
+from mien.video.tracks import SMOOTHING_S, Tracker, tracked_record
 
 __all__ = ["MAX_FRAME_BYTES", "PROTOCOL", "live_routes"]
 
@@ -30,8 +27,6 @@ __all__ = ["MAX_FRAME_BYTES", "PROTOCOL", "live_routes"]
 MAX_FRAME_BYTES = 4_000_000
 PROTOCOL = "mien"
 _GOING_AWAY = 1001
-
-_log = logging.getLogger("mien.http")
 
 
 def live_routes(service: Service) -> APIRouter:
@@ -52,7 +47,7 @@ def live_routes(service: Service) -> APIRouter:
             )
             if not service.ready:
                 raise NotReadyError("the service is warming up or shutting down")
-            with service.live_place():
+            with service.live.one():
                 offered = websocket.scope.get("subprotocols", [])
                 await websocket.accept(PROTOCOL if PROTOCOL in offered else None)
                 await _Frames(websocket, service, query, tracker, exchange).run()
@@ -136,11 +131,9 @@ class _Frames:
         try:
             return self._shown(await self._analyze(frame))
         except Exception as error:  # noqa: BLE001 - whatever it is, it is this frame's alone
-            code = code_of(error)
-            if code == INTERNAL:
-                _log.exception("a frame failed", extra={"request_id": self._exchange.request_id})
-            self._service.metrics.count_rejections([code])
-            return {"error": error_record(code, detail_of(error))}
+            failure = self._exchange.failure(error, "a frame failed")
+            self._service.metrics.count_rejections([failure["code"]])
+            return {"error": failure}
 
     async def _analyze(self, frame: bytes | str) -> ImageResult:
         if isinstance(frame, str):
@@ -153,18 +146,10 @@ class _Frames:
 
     def _shown(self, result: ImageResult) -> dict[str, Any]:
         tracked = self._tracker.update(result.faces, time.monotonic())
-        width, height, seconds = result.width, result.height, result.seconds
         return {
-            "size": [width, height],
-            "faces": [
-                {
-                    "person": item.person,
-                    **face_record(item.face, width, height, self._query.include),
-                }
-                for item in tracked
-            ],
+            **tracked_record(tracked, result.width, result.height, self._query.include),
             "seconds": {
-                stage: round(getattr(seconds, stage), 4)
+                stage: round(getattr(result.seconds, stage), 4)
                 for stage in ("decode", "detect", "classify")
             },
         }

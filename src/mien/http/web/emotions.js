@@ -32,6 +32,7 @@ export const MESSAGES = {
   video_unavailable: "This service does not read clips.",
   invalid_parameter: "One of the options is not understood.",
   missing_image: "There was no picture in what was sent.",
+  missing_video: "There was no clip in what was sent.",
   too_many_images: "Too many pictures at once.",
   queue_full: "The service is busy. Try again in a moment.",
   rate_limited: "Too many photos in a short time. Try again in a moment.",
