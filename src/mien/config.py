@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import InvalidParameterError
+from mien.runtime.providers import parse_providers
 
 __all__ = ["Settings"]
 
@@ -40,6 +41,8 @@ class Settings:
 
     detector: a registered name; detector_model: its file where it brings none;
     model: an ONNX file with its ``card.toml`` beside it, None for the one in the wheel;
+    providers: what ONNX Runtime runs on, ``cpu``, ``cuda`` or ``openvino``, several separated by
+    commas, the first preferred;
     min_face_size: pixels, None for the detector's own rule;
     max_pixels: larger pictures are refused before decoding;
     threads: pictures worked on at once by each worker, None for its share of the cores that may
@@ -74,6 +77,7 @@ class Settings:
     detector: str = "mtcnn"
     detector_model: Path | None = None
     model: Path | None = None
+    providers: str = "cpu"
     min_face_size: int | None = None
     max_pixels: int = 50_000_000
     max_upload_bytes: int = 20_000_000
@@ -105,6 +109,7 @@ class Settings:
     trace_endpoint: str | None = None
 
     def __post_init__(self) -> None:
+        parse_providers(self.providers)
         optional = [n for n in ("threads", "min_face_size") if getattr(self, n) is not None]
         for name in (*_POSITIVE, *optional):
             # Written so that NaN is refused too.

@@ -1,6 +1,6 @@
 """The classifier: an ONNX graph run as its card says."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -12,6 +12,7 @@ from mien.artifacts import Card, card_beside, load_card
 from mien.errors import ArtifactError, ModelContractError
 from mien.runtime import InferenceSession
 from mien.runtime.ort import OrtSession
+from mien.runtime.providers import CPU, Provider
 from mien.types import Emotion
 
 __all__ = ["DEFAULT_MODEL", "OnnxClassifier", "load_classifier", "log_softmax"]
@@ -120,9 +121,12 @@ class _SecondHead:
         return blend
 
 
-def load_classifier(model_file: Path | None = None, *, threads: int = 1) -> OnnxClassifier:
+def load_classifier(
+    model_file: Path | None = None, *, threads: int = 1, providers: Sequence[Provider] = CPU
+) -> OnnxClassifier:
     """Load the model in the wheel, or a file with its card beside it.
 
+    threads, providers: as for OrtSession.
     Raises ArtifactError if the file or its card is missing, altered or not what it says.
     """
     if model_file is None:
@@ -130,7 +134,7 @@ def load_classifier(model_file: Path | None = None, *, threads: int = 1) -> Onnx
         file = next(name for name in card.files if name.endswith(".onnx"))
     else:
         card, file = card_beside(model_file), model_file.name
-    return OnnxClassifier(OrtSession(card.read(file), threads=threads), card)
+    return OnnxClassifier(OrtSession(card.read(file), threads=threads, providers=providers), card)
 
 
 def _labels(card: Card) -> tuple[Emotion, ...]:

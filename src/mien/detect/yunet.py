@@ -9,7 +9,7 @@ reshape works out the number of cells. So they are freed of it and run at any wh
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +22,7 @@ from mien.geometry import suppress
 from mien.runtime import InferenceSession
 from mien.runtime.freesize import with_free_size
 from mien.runtime.ort import OrtSession
+from mien.runtime.providers import CPU, Provider
 from mien.types import Face, RgbImage
 
 __all__ = ["YunetDetector"]
@@ -56,18 +57,22 @@ class YunetDetector:
     The file may declare one input size: it is run at the size of each picture. The picture is
     reduced so that the smallest face keeps 16 pixels, never enlarged. ``min_face_size`` drops
     faces with both sides smaller; without it the smallest face follows the picture's size.
-    threads: ONNX Runtime threads per run.
+    threads, providers: as for OrtSession.
     Raises ArtifactError if the file can't be read or is no ONNX graph, ModelContractError if it
     is another network.
     """
 
-    def __init__(self, model_file: Path, *, threads: int = 1) -> None:
+    def __init__(
+        self, model_file: Path, *, threads: int = 1, providers: Sequence[Provider] = CPU
+    ) -> None:
         try:
             model = model_file.read_bytes()
         except OSError as error:
             raise ArtifactError(f"can't read the detector's file {model_file}") from error
         try:
-            self._session = OrtSession(with_free_size(model), threads=threads, dynamic_shapes=True)
+            self._session = OrtSession(
+                with_free_size(model), threads=threads, dynamic_shapes=True, providers=providers
+            )
         except ArtifactError as error:
             raise ArtifactError(f"{model_file}: {error.message}") from error
         _check(self._session, model_file)

@@ -9,6 +9,7 @@ from mien.detect.detections import Detections
 from mien.detect.mtcnn.cascade import Cascade
 from mien.detect.mtcnn.search import Search, exact_search, usual_search
 from mien.runtime.ort import OrtSession
+from mien.runtime.providers import CPU, Provider
 from mien.types import Box, Face, RgbImage
 
 __all__ = ["MtcnnDetector"]
@@ -19,13 +20,13 @@ class MtcnnDetector:
 
     With ``min_face_size`` it searches exactly as facenet-pytorch 2.6.0 does, scores of at least
     0.9; without, as ``usual_search`` chooses for the picture's size, which is faster.
-    threads: ONNX Runtime threads per run.
+    threads, providers: as for OrtSession.
     Raises ArtifactError if a model file is missing or was altered.
     """
 
-    def __init__(self, *, threads: int = 1) -> None:
+    def __init__(self, *, threads: int = 1, providers: Sequence[Provider] = CPU) -> None:
         self.card = load_card("mtcnn")
-        self._cascade = _load(self.card, threads)
+        self._cascade = _load(self.card, threads, providers)
 
     def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
         """Return the faces, largest box first, inside the picture."""
@@ -50,9 +51,9 @@ class MtcnnDetector:
         return exact_search(min_face_size)
 
 
-def _load(card: Card, threads: int) -> Cascade:
+def _load(card: Card, threads: int, providers: Sequence[Provider]) -> Cascade:
     pnet, rnet, onet = (
-        OrtSession(card.read(file), threads=threads, dynamic_shapes=True)
+        OrtSession(card.read(file), threads=threads, dynamic_shapes=True, providers=providers)
         for file in ("pnet.onnx", "rnet.onnx", "onet.onnx")
     )
     return Cascade(pnet, rnet, onet)

@@ -1,0 +1,120 @@
+"""What runs the graphs: the setting, what is asked of ONNX Runtime, and what a lack is told as."""
+
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import mien.runtime.ort as ort
+from mien.artifacts import load_card
+from mien.build import build_pipeline
+from mien.cli import main
+from mien.config import Settings
+from mien.errors import InvalidParameterError
+from mien.runtime.ort import OrtSession
+from mien.runtime.providers import PROVIDERS, parse_providers
+from mien.types import RgbImage
+
+GRAPH = load_card("mtcnn").read("rnet.onnx")
+
+
+class Runtime:
+    """Stands for another build of ONNX Runtime, on a machine where only some providers start."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, *, has: str, starts: str) -> None:
+        self.has = [PROVIDERS[name].ort_name for name in has.split()]
+        self.starts = [PROVIDERS[name].ort_name for name in starts.split()]
+        self.asked: list[Sequence[tuple[str, dict[str, str]]]] = []
+        self.preloaded = 0
+        self._real = ort.onnxruntime.InferenceSession
+        monkeypatch.setattr(ort.onnxruntime, "get_available_providers", lambda: self.has)
+        monkeypatch.setattr(ort.onnxruntime, "InferenceSession", self._session)
+        monkeypatch.setattr(ort.onnxruntime, "preload_dlls", self._preload, raising=False)
+
+    def _session(self, model: bytes, options: Any, *, providers: Any) -> Any:
+        self.asked.append(providers)
+        started = [name for name, _ in providers if name in self.starts]
+        session = self._real(model, options, providers=["CPUExecutionProvider"])
+        session.get_providers = lambda: started
+        return session
+
+    def _preload(self) -> None:
+        self.preloaded += 1
+        sys.stdout.write("what was not found\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [("cpu", ["cpu"]), ("cuda,cpu", ["cuda", "cpu"]), (" openvino , cpu ", ["openvino", "cpu"])],
+)
+def test_the_setting_is_a_list(text: str, names: list[str]) -> None:
+    assert [provider.name for provider in parse_providers(text)] == names
+
+
+@pytest.mark.parametrize("text", ["", ",", "cpu,", "gpu", "CUDA", "CPUExecutionProvider"])
+def test_other_names_are_refused_with_those_there_are(text: str) -> None:
+    with pytest.raises(InvalidParameterError, match=r"no provider .*; there are cpu, cuda, openv"):
+        Settings(providers=text)
+
+
+def test_one_named_twice_is_refused() -> None:
+    with pytest.raises(InvalidParameterError, match="twice: cpu,cpu"):
+        Settings.from_environment({"MIEN_PROVIDERS": "cpu,cpu"})
+
+
+def test_the_cpu_alone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = Runtime(monkeypatch, has="cuda cpu", starts="cuda cpu")
+    OrtSession(GRAPH)
+    assert runtime.asked == [[("CPUExecutionProvider", {})]]
+    assert runtime.preloaded == 0
+
+
+def test_all_graphs_get_what_is_set(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    runtime = Runtime(monkeypatch, has="cuda cpu", starts="cuda cpu")
+    pipeline = build_pipeline(Settings(providers="cuda"))
+    assert len(runtime.asked) == 4
+    assert {tuple(name for name, _ in asked) for asked in runtime.asked} == {
+        ("CUDAExecutionProvider", "CPUExecutionProvider")
+    }
+    assert pipeline.analyze(RgbImage(np.zeros((64, 64, 3), dtype=np.uint8))).faces == ()
+    # Standard output is for results.
+    assert capsys.readouterr().out == ""
+
+
+def test_openvino_keeps_the_models_precision_and_to_its_threads(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    runtime = Runtime(monkeypatch, has="openvino cpu", starts="openvino cpu")
+    OrtSession(GRAPH, threads=3, providers=parse_providers("openvino,cpu"))
+    ((first, second),) = runtime.asked
+    assert first[1] == {"device_type": "CPU", "num_of_threads": "3", "precision": "FP32"}
+    assert second == ("CPUExecutionProvider", {})
+
+
+def test_a_build_without_the_provider_says_which_has_it() -> None:
+    with pytest.raises(InvalidParameterError, match="install onnxruntime-gpu in place of it"):
+        build_pipeline(Settings(providers="cuda,cpu"))
+
+
+@pytest.mark.parametrize(("name", "words"), [("cuda", "NVIDIA GPU.*cudnn"), ("openvino", "AVX2")])
+def test_a_provider_that_does_not_start_is_an_error_not_a_slow_service(
+    monkeypatch: pytest.MonkeyPatch, name: str, words: str
+) -> None:
+    Runtime(monkeypatch, has=f"{name} cpu", starts="cpu")
+    with pytest.raises(InvalidParameterError, match=f"{name} does not start here.*{words}"):
+        OrtSession(GRAPH, providers=parse_providers(name))
+
+
+def test_the_command_tells_it_in_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("MIEN_PROVIDERS", "openvino")
+    assert main(["analyze", "no-such-photo.jpg"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.count("\n") == 1
+    assert "install onnxruntime-openvino in place of it" in told.err
