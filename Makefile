@@ -13,6 +13,15 @@ DEV_ENV := .venv-dev
 RUN_READY := $(RUN_ENV)/.ready
 DEV_READY := $(DEV_ENV)/.ready
 BENCH_READY := $(DEV_ENV)/.ready-bench
+UV_ENV := .venv-uv
+UV_READY := $(UV_ENV)/.ready
+# The image's Python: what is pinned for it is pinned for that version.
+IMAGE_PYTHON := 3.13
+PIN = $(UV_ENV)/bin/uv pip compile --quiet --universal --python-version $(IMAGE_PYTHON) --generate-hashes \
+	--no-annotate --custom-compile-command "make requirements"
+EXTRAS := --extra redis --extra otel
+OPENVINO_ENV := .venv-openvino
+OPENVINO_READY := $(OPENVINO_ENV)/.ready
 DOCS_ENV := .venv-docs
 DOCS_READY := $(DOCS_ENV)/.ready
 REFERENCE_ENV := .venv-reference
@@ -22,7 +31,7 @@ DETECTORS = $(DEV_ENV)/bin/python -m benchmarks.detectors $(PHOTOS) --reference 
 
 SAY_WHICH_PHOTOS = test -d "$(PHOTOS)" || { echo "say which photos: PHOTOS=FOLDER with JPEG files"; exit 1; }
 
-.PHONY: help serve test system-programs train-smoke lint bench bench-detectors bench-service soak fuzz docs clean
+.PHONY: help serve test system-programs train-smoke lint bench bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs clean
 
 help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
@@ -32,8 +41,11 @@ help:
 	@echo "make bench   speed and memory against the reference pipeline (installs several GB); with PHOTOS=FOLDER detectors too"
 	@echo "make bench-detectors PHOTOS=FOLDER   faces found, time and memory of each detector"
 	@echo "make bench-service PHOTOS=FOLDER   answers a second and their times, under more and more load"
+	@echo "make bench-openvino   time of each photo with OpenVINO, against the CPU's own provider"
 	@echo "make soak PHOTOS=FOLDER   20,000 requests of all kinds, memory watched"
 	@echo "make fuzz SECONDS=600   look for files that break the parsers, guided by coverage"
+	@echo "make requirements   pin what the container image installs anew, with hashes"
+	@echo "make container-check   build the image without Docker, run it read-only and ask it (as root, on Debian)"
 	@echo "make docs    build the documentation"
 	@echo "make clean   remove environments and build outputs"
 
@@ -73,6 +85,9 @@ bench-service: $(REFERENCE_READY) $(BENCH_READY)
 	@$(SAY_WHICH_PHOTOS)
 	$(DEV_ENV)/bin/python -m benchmarks.service $(PHOTOS) --reference $(REFERENCE_ENV)/bin/python $(OPTIONS)
 
+bench-openvino: $(OPENVINO_READY)
+	$(OPENVINO_ENV)/bin/python -m benchmarks.providers
+
 soak: $(BENCH_READY)
 	@$(SAY_WHICH_PHOTOS)
 	$(DEV_ENV)/bin/python -m benchmarks.soak $(PHOTOS) $(OPTIONS)
@@ -81,12 +96,29 @@ fuzz: $(DEV_READY)
 	$(DEV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[fuzz]"
 	$(DEV_ENV)/bin/python tests/robustness/atheris_target.py build/corpus -max_len=65536 -max_total_time=$(SECONDS)
 
+# Builds of ONNX Runtime exclude each other: for the others the plain one is overridden by none.
+requirements: $(UV_READY)
+	@$(PIN) $(EXTRAS) pyproject.toml -o deploy/requirements.txt --upgrade
+	@for variant in gpu openvino; do \
+		echo "onnxruntime; python_version < '0'" | $(PIN) $(EXTRAS) --extra $$variant pyproject.toml --overrides - \
+			-o deploy/requirements-$$variant.txt --upgrade || exit 1; \
+	done
+	@echo "hatchling>=1.27" | $(PIN) - -o deploy/requirements-build.txt --upgrade
+
+container-check:
+	@for program in buildah debootstrap; do \
+		command -v $$program >/dev/null || { apt-get install -y -qq --no-install-recommends $$program >/dev/null 2>&1 \
+			|| { apt-get update -qq && apt-get install -y -qq --no-install-recommends $$program >/dev/null; }; } \
+			|| { echo "$$program can't be installed: the container is not checked"; exit 1; }; \
+	done
+	$(PYTHON) tools/container_check.py $(if $(VARIANT),--variant $(VARIANT))
+
 docs: $(DOCS_READY)
 	$(DOCS_ENV)/bin/mkdocs build --quiet
 	@echo "site/index.html"
 
 clean:
-	rm -rf $(RUN_ENV) $(DEV_ENV) $(DOCS_ENV) $(REFERENCE_ENV) build dist site .coverage* .*_cache
+	rm -rf $(RUN_ENV) $(DEV_ENV) $(UV_ENV) $(OPENVINO_ENV) $(DOCS_ENV) $(REFERENCE_ENV) build dist site .coverage* .*_cache
 
 $(RUN_READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make serve PYTHON=python3.11")'
@@ -102,6 +134,19 @@ $(DEV_READY): pyproject.toml
 
 $(BENCH_READY): $(DEV_READY)
 	$(DEV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+	@touch $@
+
+$(UV_READY):
+	$(PYTHON) -m venv $(UV_ENV)
+	$(UV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	@touch $@
+
+# As docs/deploy.md says: pip knows nothing of builds that exclude each other.
+$(OPENVINO_READY): pyproject.toml
+	$(PYTHON) -m venv $(OPENVINO_ENV)
+	$(OPENVINO_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[openvino]"
+	$(OPENVINO_ENV)/bin/python -m pip uninstall --quiet --yes onnxruntime
+	$(OPENVINO_ENV)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps onnxruntime-openvino
 	@touch $@
 
 $(DOCS_READY): pyproject.toml

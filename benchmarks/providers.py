@@ -1,0 +1,95 @@
+"""How long a photo takes on each provider of the installed ONNX Runtime, against the CPU's own.
+
+    python -m benchmarks.providers [PROVIDER ...]
+
+All providers work on the same decoded photos in turn, one thread each, so that whatever else the
+machine does slows them alike. Prints for each the median time and, as a ratio within each round,
+the median and the first and last tenth of how many times the CPU's time it takes; then whether
+they say the same. Without names all that are there are measured; docs/deploy.md says how a build
+with another provider is installed.
+"""
+
+import argparse
+import math
+import statistics
+import time
+from collections.abc import Sequence
+
+import numpy as np
+import onnxruntime
+
+from benchmarks.photos import many_faces, one_face
+from mien.build import build_pipeline
+from mien.config import Settings
+from mien.image import decode_image
+from mien.pipeline import Pipeline
+from mien.runtime.providers import PROVIDERS
+from mien.types import Box, FaceEmotion, RgbImage
+
+MAX_PIXELS = 50_000_000
+PHOTOS = {
+    "640 x 480, one face": one_face(640, 480),
+    "640 x 480, ten faces": many_faces(640, 480, 5, 2),
+    "1920 x 1080, one face": one_face(1920, 1080),
+}
+# What other ways to add up may come to.
+SAME_PX = 1.0
+SAME_CONFIDENCE = 0.01
+
+
+def main() -> None:
+    there = onnxruntime.get_available_providers()
+    names = [name for name, provider in PROVIDERS.items() if provider.ort_name in there]
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("providers", nargs="*", default=names, metavar="PROVIDER")
+    parser.add_argument("--rounds", type=int, default=100)
+    arguments = parser.parse_args()
+    pipelines = {}
+    for name in dict.fromkeys(["cpu", *arguments.providers]):
+        began = time.perf_counter()
+        pipelines[name] = build_pipeline(Settings(providers=name))
+        print(f"{name}: loaded in {time.perf_counter() - began:.2f} s")
+    print(f"ONNX Runtime {onnxruntime.__version__}, {arguments.rounds} rounds")
+    for photo, content in PHOTOS.items():
+        report(photo, decode_image(content, max_pixels=MAX_PIXELS), pipelines, arguments.rounds)
+
+
+def report(photo: str, image: RgbImage, pipelines: dict[str, Pipeline], rounds: int) -> None:
+    results = {name: pipeline.analyze(image) for name, pipeline in pipelines.items()}
+    times_s: dict[str, list[float]] = {name: [] for name in pipelines}
+    for _ in range(rounds):
+        for name, pipeline in pipelines.items():
+            began = time.perf_counter()
+            pipeline.analyze(image)
+            times_s[name].append(time.perf_counter() - began)
+    cpu_s = times_s.pop("cpu")
+    print(f"{photo}: cpu {statistics.median(cpu_s) * 1e3:.1f} ms")
+    for name, taken_s in times_s.items():
+        ratios = [own / cpu for own, cpu in zip(taken_s, cpu_s, strict=True)]
+        first, *_, last = statistics.quantiles(ratios, n=10)
+        agrees = same(results[name].faces, results["cpu"].faces)
+        print(
+            f"  {name} {statistics.median(taken_s) * 1e3:.1f} ms, "
+            f"{statistics.median(ratios):.2f} times as long ({first:.2f} to {last:.2f}), "
+            f"{'the same answer' if agrees else 'ANOTHER ANSWER'}"
+        )
+
+
+def same(ours: Sequence[FaceEmotion], theirs: Sequence[FaceEmotion]) -> bool:
+    """Whether both found the same faces with the same emotions."""
+    return len(ours) == len(theirs) and all(
+        one.emotion == other.emotion
+        and math.isclose(one.confidence, other.confidence, abs_tol=SAME_CONFIDENCE)
+        and np.allclose(edges(one.box), edges(other.box), rtol=0, atol=SAME_PX)
+        for one, other in zip(ours, theirs, strict=True)
+    )
+
+
+def edges(box: Box) -> tuple[float, ...]:
+    return box.left, box.top, box.right, box.bottom
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,94 @@
+"""The image's recipe and what is pinned for it; `make container-check` builds and runs it."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from mien.config import Settings
+from mien.runtime.providers import PROVIDERS
+from programs import needs
+
+ROOT = Path(__file__).parents[2]
+DEPLOY = ROOT / "deploy"
+RECIPE = (DEPLOY / "Dockerfile").read_text()
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+PINS = ("requirements", "requirements-gpu", "requirements-openvino", "requirements-build")
+BUILDS = {
+    "requirements": PROVIDERS["cpu"],
+    "requirements-gpu": PROVIDERS["cuda"],
+    "requirements-openvino": PROVIDERS["openvino"],
+}
+
+
+def pinned(name: str) -> dict[str, str]:
+    """Return what a list holds: names to versions."""
+    text = (DEPLOY / f"{name}.txt").read_text()
+    return dict(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", text, re.MULTILINE))
+
+
+def test_docker_finds_it_where_it_looks() -> None:
+    assert (ROOT / "Dockerfile").resolve() == DEPLOY / "Dockerfile"
+
+
+def test_it_ends_as_a_number_that_is_not_root_and_serves_whoever_asks() -> None:
+    last = RECIPE.rpartition("\nFROM ")[2]
+    assert int(re.findall(r"^USER (\d+):\d+$", last, re.MULTILINE)[-1]) > 0
+    assert f"\nEXPOSE {Settings().port}\n" in last
+    assert "\nHEALTHCHECK " in last
+    assert last.rstrip().endswith('CMD ["mien", "serve", "--host", "0.0.0.0"]')
+
+
+def test_all_that_it_copies_passes_the_ignore_file() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    let = {line.removeprefix("!") for line in lines if line.startswith("!")}
+    for line in re.findall(r"^COPY (?!--from)(.+)$", RECIPE, re.MULTILINE):
+        *sources, _ = line.split()
+        assert set(sources) <= let
+
+
+@pytest.mark.parametrize("name", PINS)
+def test_every_package_is_pinned_to_a_version_and_its_hashes(name: str) -> None:
+    text = (DEPLOY / f"{name}.txt").read_text()
+    blocks = re.split(r"^(?=[A-Za-z])", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE), flags=re.M)
+    for block in filter(None, blocks):
+        assert re.match(r"[\w.-]+(\[[\w,]+\])?==[\w.]+", block), block
+        assert "--hash=sha256:" in block, block
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_pins_are_what_the_package_asks_for(name: str) -> None:
+    """`make requirements` makes them anew when the package's own requirements change."""
+    pins = pinned(name)
+    extras = PROJECT["optional-dependencies"]
+    for text in (*PROJECT["dependencies"], *extras["redis"], *extras["otel"]):
+        wanted = Requirement(text)
+        if wanted.name == "onnxruntime":
+            continue
+        assert wanted.specifier.contains(pins[canonicalize_name(wanted.name)]), text
+
+
+@pytest.mark.parametrize("name", BUILDS)
+def test_one_build_of_onnx_runtime_is_installed(name: str) -> None:
+    builds = {pin for pin in pinned(name) if pin.startswith("onnxruntime")}
+    assert builds == {BUILDS[name].package}
+
+
+def test_systemd_takes_the_unit_and_finds_it_confined(tmp_path: Path) -> None:
+    unit = (DEPLOY / "mien.service").read_text()
+    stop_s = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
+    assert stop_s is not None
+    assert int(stop_s[1]) > Settings().drain_s
+    # What it starts is not installed here.
+    file = tmp_path / "mien.service"
+    file.write_text(re.sub(r"^ExecStart=.*$", "ExecStart=/bin/true", unit, flags=re.MULTILINE))
+    for check in (["verify", "--man=no"], ["security", "--offline=true", "--threshold=20"]):
+        command = [needs("systemd-analyze"), *check, str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout[-500:] + done.stderr
+        # A word that systemd does not know is only told.
+        assert done.stderr == ""
