@@ -1,0 +1,55 @@
+"""The manifest for KubeRay: what Kubernetes and Ray read of it, each held to its own schema."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from manifests import check_pod
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+SERVICE = yaml.safe_load((DEPLOY / "rayservice.yaml").read_text())
+CLUSTER = SERVICE["spec"]["rayClusterConfig"]
+CONFIG = yaml.safe_load(SERVICE["spec"]["serveConfigV2"])
+GROUPS = [CLUSTER["headGroupSpec"], *CLUSTER["workerGroupSpecs"]]
+
+
+def test_it_is_what_the_operator_reads() -> None:
+    assert (SERVICE["apiVersion"], SERVICE["kind"]) == ("ray.io/v1", "RayService")
+    assert SERVICE["spec"].keys() == {"serveConfigV2", "rayClusterConfig"}
+    (workers,) = CLUSTER["workerGroupSpecs"]
+    assert workers["minReplicas"] <= workers["replicas"] <= workers["maxReplicas"]
+    assert CLUSTER["authOptions"] == {"mode": "token"}
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_kubernetes_takes_its_pods(group: dict[str, Any]) -> None:
+    # Ray's parameters are words of a command line.
+    assert all(isinstance(value, str) for value in group["rayStartParams"].values())
+    check_pod(group["template"]["spec"])
+
+
+def test_all_run_the_image_and_its_version_of_ray() -> None:
+    images = {box["image"] for group in GROUPS for box in group["template"]["spec"]["containers"]}
+    dockerfile = (DEPLOY / "Dockerfile.ray").read_text()
+    (image,) = images
+    assert f"--tag {image} " in dockerfile
+    assert f"FROM rayproject/ray:{CLUSTER['rayVersion']}-py" in dockerfile
+
+
+def test_ray_serve_takes_its_part_and_there_is_room_for_it() -> None:
+    schema = pytest.importorskip("ray.serve.schema")
+    (application,) = schema.ServeDeploySchema.model_validate(CONFIG).applications
+    (workers,) = CLUSTER["workerGroupSpecs"]
+    cores = int(workers["template"]["spec"]["containers"][0]["resources"]["limits"]["cpu"])
+    assert application.args["min_replicas"] <= cores * workers["minReplicas"]
+    assert application.args["max_replicas"] <= cores * workers["maxReplicas"]
+
+
+def test_its_application_takes_its_arguments() -> None:
+    serve = pytest.importorskip("mien.distributed.serve")
+    (application,) = CONFIG["applications"]
+    module, _, name = application["import_path"].partition(":")
+    assert module == serve.__name__
+    assert getattr(serve, name)(application["args"]) is not None
