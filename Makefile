@@ -114,7 +114,7 @@ container-check:
 	$(PYTHON) tools/container_check.py $(if $(VARIANT),--variant $(VARIANT))
 
 docs: $(DOCS_READY)
-	$(DOCS_ENV)/bin/mkdocs build --quiet
+	NO_MKDOCS_2_WARNING=1 $(DOCS_ENV)/bin/mkdocs build --quiet --strict
 	@echo "site/index.html"
 
 clean:
@@ -151,7 +151,7 @@ $(OPENVINO_READY): pyproject.toml
 
 $(DOCS_READY): pyproject.toml
 	$(PYTHON) -m venv $(DOCS_ENV)
-	$(DOCS_ENV)/bin/python -m pip install --quiet --disable-pip-version-check "mkdocs-material>=9.6"
+	$(DOCS_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
 	@touch $@
 
 # The reference needs old torch and NumPy, so Python 3.11 or 3.12.

@@ -1,0 +1,171 @@
+"""What the documents show is what happens: every block is run, every answer compared."""
+
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+from tools import examples, pictures, reference
+from tools.examples import ROOT, Block, ExampleError, Runner, blocks_of, differences
+
+README = ROOT / "README.md"
+DOCS = ROOT / "docs"
+PAGES = [README, ROOT / "CONTRIBUTING.md", *sorted(DOCS.glob("*.md"))]
+# Blocks that can't run, so that their number doesn't grow unseen.
+NOT_RUN = {"detection.md": 1, "http.md": 1, "migrating.md": 2, "training.md": 5}
+FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    with examples.served(sys.executable) as address:
+        yield address
+
+
+def runner(folder: Path, address: str = "") -> Runner:
+    return Runner(python=sys.executable, address=address, folder=folder)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_what_is_shown_happens(page: Path, address: str, tmp_path: Path) -> None:
+    blocks = blocks_of(page)
+    wanted = [b for b in blocks if b.language in examples.RUN and b.reason is None]
+    assert runner(examples.folder_for(tmp_path), address).run(blocks) == len(wanted)
+
+
+def test_blocks_that_are_not_run_are_counted() -> None:
+    counts = {page.name: sum(b.reason is not None for b in blocks_of(page)) for page in PAGES}
+    assert {name: count for name, count in counts.items() if count} == NOT_RUN
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_block_is_fenced(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    assert text.count("\n```") % 2 == 0
+    assert len(blocks_of(page)) == len(FENCED.findall(text))
+    # Indented, a block has no language and would be run by nobody.
+    assert not re.search(r"\n\n {4,}(?!- )\S", FENCED.sub("", text))
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    named = re.findall(r"[\w-]+\.md", str(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
+    assert sorted(named) == sorted(page.name for page in DOCS.glob("*.md"))
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    assert re.findall(r"^\$ (make \w+)", README.read_text(), re.MULTILINE)[:2] == [
+        "make serve",
+        "make test",
+    ]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_file_it_names_is_there(page: Path) -> None:
+    text = FENCED.sub("", page.read_text(encoding="utf-8"))
+    for name in re.findall(r"\b((?:tests|docs|examples|tools|benchmarks|deploy)/[\w./-]+)", text):
+        assert (ROOT / name.rstrip(".")).exists(), name
+
+
+def block(text: str, language: str = "console", reason: str | None = None) -> Block:
+    return Block(page=README, line=1, language=language, text=text, reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("text", "language", "complaint"),
+    [
+        ("$ mien analyze photo.jpg\nphoto.jpg (512 x 512): 2 faces\n", "console", "another"),
+        ("$ mien analyze missing.jpg\n", "console", "status 1"),
+        ("$ mien serve --no-such-option\n", "console", "status 2"),
+        ("$ make no-such-target\n", "console", "status 2"),
+        ("$ pip install 'mien[nothing]'\n", "console", "no extra nothing"),
+        ("$ rm -r photos\n", "console", "nobody knows"),
+        ("raise ValueError('so')\n", "python", "ValueError: so"),
+    ],
+)
+def test_what_is_wrong_is_found(text: str, language: str, complaint: str, tmp_path: Path) -> None:
+    (tmp_path / "photo.jpg").write_bytes((ROOT / "examples" / "astronaut.jpg").read_bytes())
+    with pytest.raises(ExampleError, match=rf"(?s)README.md:1: .*{complaint}"):
+        runner(tmp_path).run([block(text, language)])
+
+
+def test_what_a_program_prints_is_compared(tmp_path: Path) -> None:
+    blocks = [block("print(1)", "python"), block("2", "output")]
+    with pytest.raises(ExampleError, match="another"):
+        runner(tmp_path).run(blocks)
+
+
+def test_a_variable_before_a_command_is_its_environment(tmp_path: Path) -> None:
+    good = "$ MIEN_MAX_QUEUE=32 mien serve    # a comment\n"
+    assert runner(tmp_path).run([block(good), block("never", reason="needs a moon")]) == 1
+    with pytest.raises(ExampleError, match="MIEN_MAX_QUEUE"):
+        runner(tmp_path).run([block(good.replace("MAX_QUEUE", "QUEUE_MAX"))])
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("```\nno language\n```\n", "name the block's language"),
+        ("```json\n{\n```\n", "not valid json"),
+        ("```toml\na = \n```\n", "not valid toml"),
+        ("```text\nmien analyze photo.jpg\n```\n", "console block"),
+        ("<!-- not run: data -->\n```json\n{}\n```\n", "leave the comment out"),
+    ],
+)
+def test_blocks_of_no_kind_are_refused(
+    text: str, complaint: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(examples, "ROOT", tmp_path)
+    (tmp_path / "page.md").write_text(f"# Page\n\n{text}")
+    with pytest.raises(ExampleError, match=rf"page.md:\d: .*{complaint}"):
+        blocks_of(tmp_path / "page.md")
+
+
+@pytest.mark.parametrize(
+    ("shown", "printed", "same"),
+    [
+        ("", "", True),
+        ("a\n", "a", True),
+        ("0.9993", "0.9999", True),
+        ("0.99", "0.95", False),
+        ("180", "181", False),
+        ("a ... z", "a b\nc z", True),
+        ("a ... z", "a b", False),
+        ("{...}", "{}", True),
+        ("1.5", "1.5.5", False),
+    ],
+)
+def test_differences(shown: str, printed: str, same: bool) -> None:
+    assert (differences(shown, printed) is None) is same
+
+
+def test_a_service_that_does_not_start_is_told() -> None:
+    with pytest.raises(ExampleError, match="does not start"), examples.served("false"):
+        pass
+
+
+def test_the_pictures_are_what_the_command_draws(tmp_path: Path) -> None:
+    drawn = pictures.draw(ROOT / "examples" / "astronaut.jpg", tmp_path)
+    kept = sorted((DOCS / "images" / "pipeline").iterdir())
+    assert [path.name for path in kept] == [path.name for path in drawn]
+    for ours, theirs in zip(kept, drawn, strict=True):
+        with Image.open(ours) as one, Image.open(theirs) as other:
+            assert one.size == other.size
+            # Other processors round differently.
+            pixels = [np.asarray(picture.convert("RGB"), dtype=float) for picture in (one, other)]
+            assert np.abs(pixels[0] - pixels[1]).mean() < 2
+
+
+def test_references_are_complete() -> None:
+    page = reference.on_page_markdown("<!-- made: http -->\n\n<!-- made: command line -->\n")
+    for expected in ("### POST /emotion", "`min_face_size`", "[`queue_full`](#queue_full)"):
+        assert expected in page
+    for command in ("analyze", "batch", "keys", "models", "report", "serve", "video"):
+        assert f"usage: mien {command}" in page
+    links, anchors = (set(re.findall(p, page)) for p in (r"\(#(\w+)\)", r'id="(\w+)"'))
+    assert links <= anchors
+    with pytest.raises(KeyError):
+        reference.on_page_markdown("<!-- made: nothing -->")

@@ -1,0 +1,94 @@
+"""The reference parts of the documentation, made from what they describe.
+
+MkDocs calls ``on_page_markdown`` for each page (mkdocs.yml, ``hooks``): a comment such as
+``<!-- made: http -->`` gives way to the reference of that name.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stdout
+from io import StringIO
+from typing import Any
+from unittest import mock
+
+from mien.cli import _COMMANDS, main
+from mien.config import Settings
+from mien.http.app import create_app
+from mien.http.problems import PROBLEMS
+from mien.http.routes.documentation import schema_of
+
+__all__ = ["MARK", "REFERENCES", "command_line", "http", "on_page_markdown"]
+
+MARK = re.compile(r"^<!-- made: ([\w ]+) -->$", re.MULTILINE)
+HELP_COLUMNS = "90"
+
+
+def on_page_markdown(markdown: str, **_: Any) -> str:
+    """Return the page with its references in place. Raises KeyError for an unknown one."""
+    return MARK.sub(lambda match: REFERENCES[match[1]](), markdown)
+
+
+def http() -> str:
+    """Return the endpoints and errors of the service's OpenAPI schema, as Markdown."""
+    schema = schema_of(create_app(Settings()))
+    paths: Mapping[str, Any] = schema["paths"]  # type: ignore[assignment]
+    lines = [
+        line
+        for path, methods in paths.items()
+        for method, operation in methods.items()
+        for line in _operation(f"{method.upper()} {path}", operation)
+    ]
+    return "\n".join([*lines, *_problems()])
+
+
+def _operation(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
+    yield from (f"### {name}", "", operation.get("description", ""), "")
+    if "parameters" in operation:
+        yield from ("| parameter | value | meaning |", "|---|---|---|")
+        for each in operation["parameters"]:
+            yield f"| `{each['name']}` | {_values(each['schema'])} | {each['description']} |"
+        yield ""
+    if "requestBody" in operation:
+        kinds = ", ".join(f"`{kind}`" for kind in operation["requestBody"]["content"])
+        yield from (f"Body: {kinds}", "")
+    yield from ("| status | |", "|---|---|", "| 200 | done |")
+    for status, answer in operation["responses"].items():
+        if status != "200":
+            codes = answer["description"].split(", ")
+            yield f"| {status} | {', '.join(f'[`{code}`](#{code})' for code in codes)} |"
+    yield ""
+
+
+def _values(schema: Mapping[str, Any]) -> str:
+    schema = schema.get("items", schema)
+    if "enum" in schema:
+        return ", ".join(f"`{value}`" for value in schema["enum"])
+    least = f" from {schema['minimum']}" if "minimum" in schema else ""
+    return f"{schema['type']}{least}"
+
+
+def _problems() -> Iterator[str]:
+    yield from ("### Errors", "", "| code | status | for example |", "|---|---|---|")
+    for code, problem in PROBLEMS.items():
+        yield f'| <span id="{code}"></span>`{code}` | {problem.status} | {problem.example} |'
+
+
+def command_line() -> str:
+    """Return the help of each command, as Markdown."""
+    parts = []
+    for name in ("", *_COMMANDS):
+        words = [name, "--help"] if name else ["--help"]
+        parts.append(f"### {f'mien {name}'.strip()}\n\n```text\n{_printed(words)}```\n")
+    return "\n".join(parts)
+
+
+def _printed(words: Sequence[str]) -> str:
+    # argparse follows the terminal's width and colours.
+    own = {"COLUMNS": HELP_COLUMNS, "NO_COLOR": "1"}
+    with mock.patch.dict(os.environ, own), redirect_stdout(StringIO()) as printed:
+        main(words)
+    return printed.getvalue()
+
+
+REFERENCES = {"http": http, "command line": command_line}
