@@ -31,11 +31,12 @@ DETECTORS = $(DEV_ENV)/bin/python -m benchmarks.detectors $(PHOTOS) --reference 
 
 SAY_WHICH_PHOTOS = test -d "$(PHOTOS)" || { echo "say which photos: PHOTOS=FOLDER with JPEG files"; exit 1; }
 
-.PHONY: help serve test system-programs train-smoke lint bench bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs clean
+.PHONY: help serve test system-programs test-cluster train-smoke lint bench bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs clean
 
 help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
 	@echo "make test    install what the tests need; lint, then run all tests with coverage"
+	@echo "make test-cluster   the tests on real Rays only: batches and the service, with nodes and replicas killed"
 	@echo "make train-smoke   train, resume, export, calibrate, evaluate and serve a tiny model on made-up faces"
 	@echo "make lint    style, types and the import rules only"
 	@echo "make bench   speed and memory against the reference pipeline (installs several GB); with PHOTOS=FOLDER detectors too"
@@ -62,6 +63,9 @@ system-programs:
 			&& apt-get install -y -qq --no-install-recommends $$program >/dev/null 2>&1; } \
 			|| echo "$$program can't be installed: the tests that need it are left out"; \
 	done
+
+test-cluster: $(DEV_READY)
+	$(DEV_ENV)/bin/python -m pytest tests/cluster --no-cov -v
 
 train-smoke: $(DEV_READY)
 	$(DEV_ENV)/bin/python -m pytest tests/train/test_cycle.py --no-cov -vv

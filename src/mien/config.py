@@ -10,7 +10,7 @@ from typing import Any
 from mien.errors import InvalidParameterError
 from mien.runtime.providers import parse_providers
 
-__all__ = ["Settings"]
+__all__ = ["PREFIX", "Settings"]
 
 PREFIX = "MIEN_"
 _POSITIVE = (

@@ -12,7 +12,7 @@ from mien.batch.table import write_table
 from mien.errors import InvalidParameterError
 from mien.render.csv import Cell
 
-__all__ = ["Journal"]
+__all__ = ["Journal", "key_of", "lock"]
 
 try:
     import fcntl
@@ -46,7 +46,7 @@ class Journal:
         except OSError as error:
             raise InvalidParameterError(f"--out: can't write {self.path}") from error
         with self._file:
-            self._lock()
+            lock(self._file, self.path)
             self._file.seek(0)
             begun = self._file.readline()
             if begun.endswith(b"\n"):
@@ -93,14 +93,6 @@ class Journal:
         self._file.write(text.encode("ascii"))
         self._file.flush()
 
-    def _lock(self) -> None:
-        if fcntl is None or self._file is None:
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InvalidParameterError(f"another run is writing {self.path}") from error
-
     def _drop_torn_line(self) -> None:
         assert self._file is not None  # noqa: S101
         size = self._file.seek(0, os.SEEK_END)
@@ -120,3 +112,13 @@ class Journal:
 def key_of(path: str) -> bytes:
     """Return what stands for a photo among those that are done: short, however long its name."""
     return hashlib.blake2b(path.encode("utf-8", "surrogateescape"), digest_size=12).digest()
+
+
+def lock(file: IO[bytes], path: Path) -> None:
+    """Keep other runs out while the file is open. Raises InvalidParameterError in the second."""
+    if fcntl is None:
+        return
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        raise InvalidParameterError(f"another run is writing {path}") from error

@@ -49,8 +49,16 @@ def write_table(path: Path, suffix: str, columns: Sequence[str], rows: Iterable[
 def read_rows(path: Path) -> Iterator[dict[str, Cell]]:
     """Yield the rows of a table, with None for empty cells and numbers as numbers.
 
+    A folder of Parquet files is one table, in the order of their names.
     Raises InvalidParameterError if the file can't be read or is none.
     """
+    if path.is_dir():
+        parts = sorted(path.glob("[!_.]*.parquet"))
+        if not parts:
+            raise InvalidParameterError(f"{path}: a folder without Parquet files is no table")
+        for part in parts:
+            yield from read_rows(part)
+        return
     check_suffix(path)
     try:
         yield from _READERS[path.suffix.lower()](path)

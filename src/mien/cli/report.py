@@ -79,7 +79,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Writes one page about a table that mien batch wrote: how many faces show "
         "what, how confident, examples, and what failed. It needs no other file.",
     )
-    parser.add_argument("table", type=Path, metavar="TABLE", help=".parquet, .csv or .jsonl")
+    parser.add_argument(
+        "table", type=Path, metavar="TABLE", help=".parquet, .csv, .jsonl or a folder"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="default: TABLE's name with .html")
     parser.add_argument(
         "--sheet", type=Path, metavar="FILE", help="the examples as one picture too: .jpg or .png"

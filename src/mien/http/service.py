@@ -98,14 +98,15 @@ class Service:
     def start(self) -> None:
         """Load the models and run each once. Raises what ``build`` and the models raise."""
         pipeline = self._build(self.settings)
-        side = _WARM_UP_SIDE_PX
-        blank = RgbImage(np.full((side, side, 3), 127, dtype=np.uint8))
-        pipeline.analyze(blank)
-        pipeline.analyze(blank, Options(crop=True))
+        _try_out(pipeline)
         self._pipeline = pipeline
         self.metrics.tell_model(
             version=__version__, detector=self.settings.detector, model=self.model
         )
+
+    def try_out(self) -> None:
+        """Run the models once. Raises NotReadyError before they are there, and what they raise."""
+        _try_out(self.pipeline)
 
     def drain(self) -> None:
         """Stop being ready; what is under way still gets its answer."""
@@ -176,3 +177,10 @@ class Service:
         decode_s = time.perf_counter() - started
         result = self.pipeline.analyze(image, options)
         return replace(result, seconds=replace(result.seconds, decode=decode_s))
+
+
+def _try_out(pipeline: Pipeline) -> None:
+    side = _WARM_UP_SIDE_PX
+    blank = RgbImage(np.full((side, side, 3), 127, dtype=np.uint8))
+    pipeline.analyze(blank)
+    pipeline.analyze(blank, Options(crop=True))

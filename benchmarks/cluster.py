@@ -1,0 +1,222 @@
+"""Photos a second from the engine ray, against the local one, and what that means for a billion.
+
+    python -m benchmarks.cluster [--photos 400] [--photo-bytes 115000] [--price 0.04]
+
+Runs ``mien batch`` on copies of a 640 x 480 photo with one face: N of them, then 3 N. The
+difference of the times gives the rate, and the rate the start-up. First with the local engine, one
+process and two; then on a Ray of one node with one actor and with two; then on two nodes of a core
+each, on this machine. Last, how many empty shards a second one driver hands out. The arithmetic
+for a billion photos follows from these, the bytes of a photo and the price of a core for an hour.
+"""
+
+import argparse
+import json
+import os
+import secrets
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from benchmarks.photos import one_face
+from benchmarks.process import ROOT
+from mien.batch.job import Done, Fetched
+from mien.batch.shards import Shards
+from mien.batch.source import photos_of
+from mien.batch.storage import Folder
+from mien.batch.table import read_rows
+
+NODES = ROOT / "tests" / "cluster" / "nodes.py"
+BILLION = 1_000_000_000
+SHARD_SIZE = 10_000
+EMPTY_SHARDS = 1000
+WAYS = (
+    ("local engine, 1 process", ["--engine", "local"], 1),
+    ("local engine, 2 processes", ["--engine", "local"], 2),
+    ("Ray, 1 actor", ["--engine", "ray"], 1),
+    ("Ray, 2 actors", ["--engine", "ray"], 2),
+)
+
+
+@dataclass(frozen=True)
+class EmptyJob:
+    def __call__(self) -> "EmptyWorker":
+        return EmptyWorker()
+
+    def died(self, path: str) -> Done:
+        return Done([(path,)], failed=True)
+
+
+class EmptyWorker:
+    def __call__(self, path: str) -> Done:
+        return Done([(path,)])
+
+    def work(self, fetched: Fetched) -> Done:
+        return self(fetched.path)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--photos", type=int, default=400, metavar="N")
+    parser.add_argument("--photo-bytes", type=int, default=115_000, metavar="BYTES")
+    parser.add_argument("--price", type=float, default=0.04, help="of a core for an hour")
+    options = parser.parse_args()
+    os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": f"{ROOT}/src:{ROOT}"}
+    os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+    with tempfile.TemporaryDirectory() as name:
+        few, many = fill(Path(name), options.photos), fill(Path(name), 3 * options.photos)
+        print("measured" + " " * 24 + "photos/s  a core  start-up  others used before")
+        rates = [measure(name, few, many, actors, way) for name, way, actors in WAYS]
+        with nodes() as address:
+            on_nodes = ["--engine", "ray", "--address", address]
+            measure("Ray, 2 nodes of a core", few, many, 2, on_nodes)
+        measured = Measured(rates[2], hand_out(Path(name)), *sizes(many))
+    print(
+        f"{measured.shards_s:.0f} empty shards a second from one driver to one actor; a photo "
+        f"takes {measured.row_bytes:.0f} bytes of Parquet, {measured.list_bytes:.1f} of lists"
+    )
+    compute(measured, options.photo_bytes, options.price)
+
+
+@dataclass(frozen=True)
+class Measured:
+    """rate: photos a second of one actor; row_bytes and list_bytes: of a photo."""
+
+    rate: float
+    shards_s: float
+    row_bytes: float
+    list_bytes: float
+
+
+def fill(folder: Path, count: int) -> Path:
+    photos = folder / str(count)
+    photos.mkdir()
+    data = one_face(640, 480)
+    for number in range(count):
+        (photos / f"{number:06}.jpg").write_bytes(data)
+    return photos
+
+
+def measure(name: str, few: Path, many: Path, cores: int, way: list[str]) -> float:
+    """Print and return the rate, in photos a second."""
+    others = psutil.cpu_percent(interval=2) / 100 * (psutil.cpu_count() or 1)
+    short, long = (seconds(photos, cores, way) for photos in (few, many))
+    rate = (int(many.name) - int(few.name)) / (long - short)
+    began = short - int(few.name) / rate
+    print(
+        f"{name:30} {rate:10.1f}  {rate / cores:6.1f}  {began:6.1f} s  {others:.1f} cores",
+        flush=True,
+    )
+    return rate
+
+
+def seconds(photos: Path, cores: int, way: list[str]) -> float:
+    out = results_of(photos)
+    shutil.rmtree(out, ignore_errors=True)
+    on_ray = ["--shard-size", "20"] if "ray" in way else []
+    target = out if on_ray else out / "results.parquet"
+    target.parent.mkdir(exist_ok=True)
+    command = [sys.executable, "-m", "mien", "batch", photos, "--out", target, *on_ray, *way]
+    environment = {**os.environ, "MIEN_THREADS": str(cores)}
+    began = time.perf_counter()
+    done = subprocess.run(
+        list(map(str, command)), check=False, capture_output=True, text=True, env=environment
+    )
+    took = time.perf_counter() - began
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return took
+
+
+def results_of(photos: Path) -> Path:
+    return photos.with_name(f"{photos.name}-results")
+
+
+@contextmanager
+def nodes() -> Iterator[str]:
+    """Give the address of a cluster of two nodes with a core each."""
+    process = subprocess.Popen(
+        [sys.executable, str(NODES)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+    if process.stdout is None:
+        raise RuntimeError("no pipes")
+    try:
+        yield next(json.loads(line)["address"] for line in process.stdout if line.startswith("{"))
+    finally:
+        process.communicate()
+
+
+def hand_out(folder: Path) -> float:
+    """Return how many shards a second get done with nothing in them."""
+    # Not before the environment is set.
+    from mien.distributed.batch import connected, work  # noqa: PLC0415
+
+    shards = Shards(Folder(str(folder / "empty")), ".jsonl")
+    photos = (f"{number}.jpg" for number in range(EMPTY_SHARDS))
+    plan = shards.begin(photos, 1, ["path"], {})
+    with connected(None, 1) as cores:
+        done = work(
+            EmptyJob(),
+            shards,
+            plan,
+            range(plan.shards),
+            cores=cores,
+            most=1,
+            stall_after_s=600,
+            tell=print,
+        )
+        next(done)
+        began = time.perf_counter()
+        count = sum(1 for _ in done)
+    return count / (time.perf_counter() - began)
+
+
+def sizes(photos: Path) -> tuple[float, float]:
+    """Return the bytes a photo takes in the results, and in the list that says what is asked."""
+    rows = [list(row.values()) for row in read_rows(results_of(photos))]
+    columns = next(read_rows(results_of(photos)))
+    folder = photos.with_name("one")
+    shards = Shards(Folder(str(folder)), ".parquet")
+    plan = shards.begin(photos_of(str(photos)), len(rows), list(columns), {})
+    shards.finish(0, plan.columns, rows)
+    table, listed = folder / "0000000.parquet", folder / "_plan" / "0000000.json.gz"
+    return table.stat().st_size / plan.photos, listed.stat().st_size / plan.photos
+
+
+def compute(measured: Measured, photo_bytes: int, price: float) -> None:
+    rate = measured.rate
+    hours = BILLION / rate / 3600
+    print(f"computed for a billion photos of {photo_bytes:,} bytes, {rate:.1f} a second a core")
+    say("core hours", f"{hours:,.0f}")
+    say("cost", f"{hours * price:,.0f} at {price} a core hour")
+    for cores in (100, 1000, 4000):
+        took, read = hours / cores, photo_bytes * rate * cores * 8 / 1e9
+        say(f"on {cores:,} cores", f"{took:,.1f} h = {took / 24:.1f} days, {read:.1f} Gbit/s read")
+    say("bytes read", f"{photo_bytes * BILLION / 1e12:,.0f} TB")
+    written, lists = (each * BILLION / 1e9 for each in (measured.row_bytes, measured.list_bytes))
+    say("bytes written", f"{written:,.0f} GB, and {lists:,.1f} GB of lists")
+    shard_s = SHARD_SIZE / rate
+    say("shards", f"{BILLION // SHARD_SIZE:,} of {SHARD_SIZE:,} photos, {shard_s:.0f} s each")
+    say("actors of one driver", f"{measured.shards_s * shard_s:,.0f} at most")
+    say("bits of an id", f"{(BILLION - 1).bit_length()}")
+
+
+def say(name: str, value: str) -> None:
+    print(f"  {name:22}{value}")
+
+
+if __name__ == "__main__":
+    main()

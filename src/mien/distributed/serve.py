@@ -1,0 +1,133 @@
+"""The HTTP service as a deployment of Ray Serve: ``mien.distributed.serve:app``."""
+
+import asyncio
+import logging.config
+import os
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
+from typing import Any
+
+from ray import serve
+from ray.serve import Application
+
+from mien.build import build_pipeline
+from mien.config import PREFIX, Settings
+from mien.errors import InvalidParameterError
+from mien.http.app import create_app
+from mien.http.logs import logging_config
+from mien.http.service import Service
+from mien.pipeline import Pipeline
+
+__all__ = ["Replica", "app", "deployed"]
+
+_Event = MutableMapping[str, Any]
+_Asgi = Callable[[_Event, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
+
+_MAX_REPLICAS = 8
+# Pictures that a replica works on or has waiting, on average, before another is started.
+_TARGET_REQUESTS = 2.0
+# Callers of what needs no thread, beside all who wait for one: they learn at once that it is full.
+_SPARE_REQUESTS = 64
+_HEALTH_PERIOD_S = 10.0
+_HEALTH_TIMEOUT_S = 30.0
+
+
+@serve.deployment(name="mien")
+@serve.ingress()
+class Replica:
+    """One process with the whole service; Ray's proxy hands it requests as a server would."""
+
+    def __init__(self, settings: Settings, build: Callable[[Settings], Pipeline]) -> None:
+        self._settings, self._build = settings, build
+        self._service: Service | None = None
+
+    def __serve_build_asgi_app__(self) -> _Asgi:
+        """Return the application; Ray runs its lifespan, which loads the models."""
+        logging.config.dictConfig(logging_config(self._settings.log_format))
+        built = create_app(self._settings, build=self._build)
+        self._service = built.state.service
+        return _without_request_id(built)
+
+    async def check_health(self) -> None:
+        """Run the models once, in a thread. Ray replaces a replica for which this raises, or hangs.
+
+        Whatever waits for a thread of the queue does not hold it up.
+        """
+        if self._service is not None:
+            await asyncio.to_thread(self._service.try_out)
+
+
+def _without_request_id(built: _Asgi) -> _Asgi:
+    """Leave ``X-Request-ID`` to Ray's proxy, which adds one, the same, to every answer."""
+
+    async def wrapped(scope: _Event, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
+        async def sending(message: _Event) -> None:
+            if message["type"] == "http.response.start":
+                named = [(n, v) for n, v in message["headers"] if n.lower() != b"x-request-id"]
+                message = {**message, "headers": named}
+            await send(message)
+
+        await built(scope, receive, sending)
+
+    return wrapped
+
+
+def app(args: Mapping[str, Any]) -> Application:
+    """Return what ``serve run mien.distributed.serve:app`` and a RayService run.
+
+    args: settings, such as ``max_pixels``; ``min_replicas`` and ``max_replicas``; as text, too.
+    What is not among them comes from the environment, as for ``mien serve``.
+    Raises InvalidParameterError for what is not known or out of range.
+    """
+    given = dict(args)
+    try:
+        least = int(given.pop("min_replicas", 1))
+        most = int(given.pop("max_replicas", max(least, _MAX_REPLICAS)))
+    except (TypeError, ValueError) as error:
+        raise InvalidParameterError("min_replicas and max_replicas are whole numbers") from error
+    if not 1 <= least <= most:
+        raise InvalidParameterError("min_replicas is at least 1 and at most max_replicas")
+    variables = {f"{PREFIX}{name.upper()}": _as_text(value) for name, value in given.items()}
+    return deployed(Settings.from_environment({**os.environ, **variables}), least, most)
+
+
+def _as_text(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def deployed(
+    settings: Settings,
+    min_replicas: int,
+    max_replicas: int,
+    *,
+    build: Callable[[Settings], Pipeline] = build_pipeline,
+) -> Application:
+    """Return the service for ``serve.run``; a replica has one thread and core if not told more.
+
+    build: makes the pipeline; must pickle.
+    """
+    settings = replace(settings, threads=settings.threads or 1, log_format="json")
+    deployment: serve.Deployment = Replica  # type: ignore[assignment]
+    options = _options(settings, min_replicas, max_replicas)
+    return deployment.options(**options).bind(settings, build)
+
+
+def _options(settings: Settings, least: int, most: int) -> dict[str, Any]:
+    threads = settings.threads or 1
+    return {
+        "ray_actor_options": {"num_cpus": threads},
+        "autoscaling_config": {
+            "min_replicas": least,
+            "max_replicas": most,
+            "target_ongoing_requests": _TARGET_REQUESTS * threads,
+        },
+        # So many that the service itself refuses what is too much, in its own words.
+        "max_ongoing_requests": threads + settings.max_queue + _SPARE_REQUESTS,
+        "health_check_period_s": _HEALTH_PERIOD_S,
+        "health_check_timeout_s": _HEALTH_TIMEOUT_S,
+        # What is under way when a replica has to go still gets its answer.
+        "graceful_shutdown_wait_loop_s": settings.stop_delay_s,
+        "graceful_shutdown_timeout_s": settings.drain_s,
+        # The service logs requests itself.
+        "logging_config": {"enable_access_log": False},
+    }

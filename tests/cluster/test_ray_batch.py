@@ -1,0 +1,253 @@
+"""``mien batch --engine ray`` as users run it, on real Rays; what is killed is killed for real."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import psutil
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from http_fakes import wait_until
+from samples import encode
+
+HERE = Path(__file__).parent
+# So that there is time to kill somebody.
+SLOW = ["--min-face-size", 12]
+MIEN = [sys.executable, "-m", "mien", "batch"]
+
+
+def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
+    command = [*MIEN, *map(str, arguments)]
+    return subprocess.run(
+        command, check=False, capture_output=True, text=True, timeout=120, **options
+    )
+
+
+def begin(*arguments: object) -> subprocess.Popen[str]:
+    return subprocess.Popen([*MIEN, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+
+
+def finished(process: subprocess.Popen[str]) -> str:
+    _, words = process.communicate(timeout=120)
+    assert process.returncode == 0, words
+    return words
+
+
+def tables(folder: Path) -> list[Path]:
+    return sorted(folder.glob("*.parquet"))
+
+
+def paths_in(folder: Path) -> Counter[str]:
+    return Counter(
+        path for table in tables(folder) for path in pq.read_table(table)["path"].to_pylist()
+    )
+
+
+def actors() -> list[psutil.Process]:
+    return [
+        p
+        for p in psutil.process_iter(["cmdline"])
+        if "MapWorker" in " ".join(p.info["cmdline"] or [])
+    ]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory, face_photo: bytes) -> Path:
+    """120 photos, and one that is broken."""
+    folder = tmp_path_factory.mktemp("photos")
+    for number in range(120):
+        (folder / f"{number:04}.jpg").write_bytes(face_photo)
+    (folder / "0500.jpg").write_bytes(face_photo[:5000])
+    return folder
+
+
+@pytest.fixture
+def mixed(tmp_path: Path, face_photo: bytes) -> Path:
+    """A photo with a face, one without, two that fail, one with an odd name, and no photo."""
+    folder = tmp_path / "mixed"
+    (folder / "deeper").mkdir(parents=True)
+    (folder / "b.JPG").write_bytes(face_photo)
+    (folder / "a.png").write_bytes(encode(Image.new("RGB", (64, 64)), "PNG"))
+    (folder / "deeper" / "c.jpg").write_bytes(face_photo[:5000])
+    (folder / "deeper" / "d.webp").write_bytes(b"")
+    shutil.copy(folder / "b.JPG", os.fsencode(folder) + b"/\xff.jpg")
+    (folder / "notes.txt").write_text("no photo")
+    return folder
+
+
+def test_the_same_rows_as_the_local_engine(mixed: Path, tmp_path: Path, cluster: dict) -> None:
+    names = ["a.png", "b.JPG", f"file://{mixed}/b.JPG", f"local://{mixed}/deeper/c.jpg", "gone.jpg"]
+    names += [f"file://{mixed}/gone.jpg", "https://example.org/x.jpg", "odd://x/y.jpg"]
+    (mixed / "list.txt").write_text("\n".join(names))
+    on_ray = ["--engine", "ray", "--address", cluster["address"]]
+    asked = ["--include", "scores,landmarks", "--labels", "eight"]
+    for source, suffix in (
+        (mixed, ".csv"),
+        (f"file://{mixed}/list.txt", ".jsonl"),
+    ):
+        here, there = tmp_path / f"here{suffix}", tmp_path / f"there{suffix}"
+        locally = run(source, "--out", here, *asked)
+        done = run(source, "--out", there, *asked, *on_ray, "--shard-size", 2)
+        assert (done.returncode, locally.returncode) == (1, 1), done.stderr
+        assert there.read_bytes() == here.read_bytes()
+        assert not Path(f"{there}.shards").exists()
+        counted = [words.splitlines()[-2].split(";")[0] for words in (locally.stderr, done.stderr)]
+        assert counted[0] == counted[1]
+    folder = tmp_path / "folder"
+    run(mixed, "--out", folder, *on_ray, "--shard-size", 2)
+    run(mixed, "--out", tmp_path / "one.parquet")
+    rows = pq.read_table(tables(folder)).to_pylist()
+    assert rows == pq.read_table(tmp_path / "one.parquet").to_pylist()
+    assert len(tables(folder)) == 3
+    again = run(mixed, "--out", folder, *on_ray, "--resume")
+    assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
+    assert "exists" in run(mixed, "--out", folder, *on_ray).stderr
+    other = run(mixed, "--out", folder, *on_ray, "--resume", "--labels", "seven")
+    assert (other.returncode, "other options" in other.stderr) == (2, True)
+
+
+def test_the_driver_is_killed_and_the_run_resumed(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "results.csv"
+    some = photos / "00[0-5]*.jpg"
+    asked = [some, "--out", out, "--engine", "ray", "--shard-size", 5, *SLOW, "--resume"]
+    process = begin(*asked)
+    folder = tmp_path / "results.csv.shards"
+    wait_until(lambda: len(list(folder.glob("*.jsonl"))) > 2, 60)
+    whole = psutil.Process(process.pid).children(recursive=True)
+    assert not [p for p in whole if "DASHBOARD_HEAD" in " ".join(p.cmdline())]
+    agents = [p for p in whole if "Agent" in p.name()]
+    environment = next(p for p in whole if "raylet" in p.name()).environ()
+    assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    # Nobody who works is left behind; Ray's agents take a while to believe it.
+    working = [p for p in whole if p not in agents]
+    assert not psutil.wait_procs(working, timeout=30)[1]
+    assert not out.exists()
+    without = run(*asked[:-1])
+    assert (without.returncode, "go on with --resume" in without.stderr) == (2, True)
+    done = run(*asked)
+    assert "were done before" in done.stderr
+    assert Counter(line.split(",")[0] for line in out.read_text().splitlines()[1:]) == {
+        str(photo): 1 for photo in photos.glob(some.name)
+    }
+    assert not folder.exists()
+
+
+def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, doomed: dict) -> None:
+    out = tmp_path / "results"
+    asked = ["--engine", "ray", "--address", doomed["address"], "--shard-size", 5, *SLOW]
+    process = begin(photos, "--out", out, *asked, "--stall-after", 1)
+    wait_until(lambda: len(tables(out)) > 1, 60)
+    # One run at a time.
+    second = run(photos, "--out", out, *asked, "--resume")
+    assert (second.returncode, "another run is writing" in second.stderr) == (2, True)
+    # A worker process that dies is one that Ray starts again.
+    victim = actors()[0]
+    victim.kill()
+    done = len(tables(out))
+    wait_until(lambda: len(tables(out)) > done + 1, 60)
+    # All that is there stands still for a while, which the watchdog tells.
+    stopped = actors()
+    for actor in stopped:
+        actor.suspend()
+    time.sleep(2.5)
+    for actor in stopped:
+        actor.resume()
+    # The second node is gone for good; what it had begun is done by the first.
+    assert len(tables(out)) < 20
+    os.kill(doomed["raylets"][1], signal.SIGKILL)
+    _, words = process.communicate(timeout=100)
+    assert process.returncode == 1, words
+    assert "no shard was done for" in words
+    assert "Ray has 2 nodes with 2 cores" in words
+    assert paths_in(out) == {str(photo): 1 for photo in photos.glob("*.jpg")}
+    left = [p.name for p in out.rglob("*") if "unfinished" in p.name or "tries" in str(p)]
+    assert not left
+
+
+def test_a_photo_that_kills_costs_a_row(tmp_path: Path, cluster: dict) -> None:
+    command = [sys.executable, HERE / "poisoned.py", cluster["address"], tmp_path / "out"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stderr
+    told = json.loads(done.stdout.splitlines()[-1])
+    assert told["shards"] == [[0, 2, 1], [1, 2, 0]]
+    names = ["a.jpg", "deadly.jpg", "b.jpg", "c.jpg"]
+    assert told["rows"] == [[name, "internal_error" if "d" in name else None] for name in names]
+
+
+def test_results_that_cant_be_written(tmp_path: Path, photos: Path, cluster: dict) -> None:
+    out = tmp_path / "results"
+    asked = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
+    some = photos / "00[0-3]*.jpg"
+    process = begin(some, "--out", out, *asked)
+    wait_until(lambda: bool(tables(out)), 60)
+    shutil.move(out / "_plan", tmp_path / "aside")
+    _, words = process.communicate(timeout=100)
+    assert (process.returncode, "Traceback" in words) == (2, False), words
+    assert "a shard can't be done" in words.splitlines()[-1]
+    shutil.rmtree(out / "_plan", ignore_errors=True)
+    shutil.move(tmp_path / "aside", out / "_plan")
+    resumed = run(some, "--out", out, *asked, "--resume")
+    assert "were done before" in resumed.stderr
+    assert paths_in(out) == {str(photo): 1 for photo in photos.glob(some.name)}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["nowhere"], "nowhere: there is no such folder, glob or manifest"),
+        (["file:///nowhere"], "file:///nowhere: there is no such folder or manifest"),
+        (["file:///nowhere/list.txt"], "can't be read"),
+        (["https://example.org/photos"], "not fetched from the web"),
+        ([".", "--address", "127.0.0.1:1"], "nobody answers at 127.0.0.1:1"),
+        ([".", "--address", "here"], "--address is HOST:PORT of Ray's head, not 'here'"),
+        ([".", "--out", "r.xls"], "a table is a file named .parquet, .csv, .jsonl"),
+        ([".", "--out", "full"], "full exists"),
+        ([".", "--out", "file"], "--out: can't write to file"),
+        ([".", "--out", "r.csv", "--stall-after", "0"], "at least 1"),
+    ],
+)
+def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+    (tmp_path / "a.png").write_bytes(encode(Image.new("RGB", (64, 64)), "PNG"))
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "x.parquet").write_text("")
+    (tmp_path / "file").write_text("")
+    out = [] if "--out" in arguments else ["--out", "results"]
+    done = run(*arguments, *out, "--engine", "ray", cwd=tmp_path)
+    assert done.returncode == 2
+    assert words in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+def test_nobody_takes_part_without_the_token(mixed: Path, tmp_path: Path, cluster: dict) -> None:
+    asked = ["--out", tmp_path / "out", "--engine", "ray", "--address", cluster["address"]]
+    done = run(
+        mixed,
+        *asked,
+        env={**os.environ, "RAY_AUTH_TOKEN": "0" * 64},
+    )
+    assert done.returncode == 2
+    assert "can't be joined" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("missing", ["ray", "pyarrow"])
+def test_without_the_extra_it_says_what_to_install(tmp_path: Path, missing: str) -> None:
+    (tmp_path / f"{missing}.py").write_text("raise ImportError")
+    (tmp_path / "a.png").write_bytes(b"")
+    code = "import sys; sys.path.insert(0, '.'); from mien.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, "batch", ".", "--out", "r.csv", "--engine", "ray"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "mien: the engine ray needs: pip install 'mien[cluster]'\n",
+    )

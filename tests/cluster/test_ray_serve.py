@@ -1,0 +1,156 @@
+"""The service with its models on a real Ray Serve: too much at once, deaths and departures."""
+
+import subprocess
+import sys
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+from http import HTTPStatus
+
+import httpx2 as httpx
+import psutil
+from PIL import Image
+
+from http_fakes import wait_until
+from rays import running
+from samples import encode
+
+CALLERS = 6
+
+
+def post(service: str, path: str = "/emotion", **body: object) -> httpx.Response:
+    return httpx.post(service + path, timeout=30, **body)
+
+
+def replicas() -> list[psutil.Process]:
+    named = psutil.process_iter(["cmdline"])
+    return [p for p in named if "ServeReplica:mien" in " ".join(p.info["cmdline"] or [])]
+
+
+def test_faces(service: str, face_photo: bytes) -> None:
+    answers = [
+        post(service, files={"image": face_photo}),
+        post(service, content=face_photo, headers={"Content-Type": "image/jpeg"}),
+    ]
+    for answer in answers:
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
+        (face,) = answer.json()
+        assert face["emotion"] == "happy"
+        assert set(face) == {"bounding_box", "emotion", "confidence"}
+        assert answer.headers["X-Content-Type-Options"] == "nosniff"
+        assert "decode;dur=" in answer.headers["Server-Timing"]
+    named = post(service, files={"image": face_photo}, headers={"X-Request-ID": "mine"})
+    assert named.headers.get_list("X-Request-ID") == ["mine"]
+
+
+def test_too_much_at_once_is_told_so(service: str, face_photo: bytes) -> None:
+    """The service's own words, not those of a proxy in front of it."""
+    with ThreadPoolExecutor(60) as pool:
+        slow = {"files": {"image": face_photo}}
+        answers = list(
+            pool.map(lambda _: post(service, "/emotion?min_face_size=12", **slow), range(60))
+        )
+    assert {answer.status_code for answer in answers} == {200, 429}
+    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert refused.json()["code"] == "queue_full"
+    assert int(refused.headers["Retry-After"]) >= 1
+
+
+def test_a_replica_is_killed_under_load(service: str, face_photo: bytes) -> None:
+    """Only those lose who were being answered by it."""
+    over = threading.Event()
+    exchanges: list[tuple[float, float, int]] = []
+
+    def call() -> None:
+        while not over.is_set():
+            began = time.monotonic()
+            status = post(service, files={"image": face_photo}).status_code
+            exchanges.append((began, time.monotonic(), status))
+
+    before = replicas()
+    with ThreadPoolExecutor(CALLERS) as pool:
+        calls = [pool.submit(call) for _ in range(CALLERS)]
+        wait_until(lambda: len(exchanges) > 30)
+        killed = time.monotonic()
+        before[0].kill()
+        wait_until(lambda: set(replicas()) - set(before) != set(), 30)
+        wait_until(lambda: exchanges[-1][0] > killed + 5)
+        over.set()
+    for done in calls:
+        done.result()
+    failed = [(began, status) for began, _, status in exchanges if status != HTTPStatus.OK]
+    assert len(failed) <= CALLERS
+    assert all(began <= killed for began, _ in failed), [began - killed for began, _ in failed]
+    assert len([began for began, *_ in exchanges if began > killed]) > 30
+
+
+def test_what_is_under_way_is_answered_when_the_service_goes(astronaut: object) -> None:
+    large = encode(Image.fromarray(astronaut).resize((1600, 1600)), "JPEG")
+    with running("serving.py", "1", "{}") as told, ThreadPoolExecutor(3) as pool:
+        path, files = "/emotion?min_face_size=12", {"image": large}
+        answers = [pool.submit(post, told["address"], path, files=files) for _ in range(3)]
+        time.sleep(0.3)
+        assert not any(answer.done() for answer in answers)
+        told["process"].stdin.write("\n")
+        told["process"].stdin.flush()
+        assert [answer.result().status_code for answer in answers] == [200] * 3
+        own = psutil.Process(told["process"].pid).children(recursive=True)
+        wait_until(lambda: not set(own) & set(replicas()), 40)
+
+
+def test_the_health_check_runs_the_models() -> None:
+    command = [sys.executable, "-c", UNHEALTHY]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.stdout.splitlines()[-1] == "not there yet, fine, the model is broken"
+
+
+UNHEALTHY = """
+import asyncio
+from mien.config import Settings
+from mien.distributed.serve import Replica
+from mien.build import build_pipeline
+
+class Broken:
+    def detect(self, *_, **__):
+        raise RuntimeError("the model is broken")
+
+replica = Replica.func_or_class.__new__(Replica.func_or_class)
+Replica.func_or_class.__bases__[0].__init__(replica, Settings(), build_pipeline)
+replica.__serve_build_asgi_app__()
+found = []
+for change in (None, replica._service.start, lambda: setattr(pipeline, "detector", Broken())):
+    if change:
+        change()
+        pipeline = replica._service.pipeline
+    try:
+        asyncio.run(replica.check_health())
+        found.append("fine")
+    except Exception as error:
+        found.append("not there yet" if not change else str(error))
+print(", ".join(found))
+"""
+
+
+def test_wrong_settings_are_told_at_once() -> None:
+    code = f"""
+from mien.distributed.serve import app
+from mien.errors import InvalidParameterError
+for arguments in {[arguments for arguments, _ in WRONG]}:
+    try:
+        app(arguments)
+    except InvalidParameterError as error:
+        print(error)
+app({{"max_pixels": "1000", "docs": False, "max_replicas": "2"}})
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines() == [words for _, words in WRONG]
+
+
+WRONG = [
+    ({"max_pixel": 1}, "there is no setting MIEN_MAX_PIXEL; did you mean MIEN_MAX_PIXELS?"),
+    ({"max_pixels": 0}, "max_pixels must be greater than 0"),
+    ({"max_pixels": "many"}, "MIEN_MAX_PIXELS: 'many' is not a number"),
+    ({"max_replicas": "many"}, "min_replicas and max_replicas are whole numbers"),
+    ({"max_replicas": 2, "min_replicas": 3}, "min_replicas is at least 1 and at most max_replicas"),
+]
