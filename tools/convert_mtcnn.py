@@ -10,7 +10,8 @@ the original networks in ways that leave the function as it is:
   convolution, exactly, because no layer pads;
 - the first pooling comes before its activation;
 - the two-class softmax becomes the difference of its logits; the sigmoid of that is the score;
-- PReLU of maps becomes convolutions of single channels;
+- PReLU of maps becomes convolutions that ONNX Runtime joins with the sum and the Relu, and channels
+  are filled up to whole blocks: nothing leaves its blocked layout on the way;
 - all outputs of a network are rows of one tensor, computed by one layer.
 
 The script checks every graph against torch before it writes anything.
@@ -34,8 +35,12 @@ from mien.runtime.ort import OrtSession
 TARGET = Path(__file__).parents[1] / "src" / "mien" / "artifacts" / "mtcnn"
 OPSET = 18
 TOLERANCE = 1e-4
+# ONNX Runtime computes maps in blocks of channels, 16 with AVX-512 and 8 or 16 elsewhere; a graph
+# stays in that layout only where channels come in whole blocks.
+BLOCK = 16
 
-Weights = dict[str, NDArray[np.float32]]
+Array = NDArray[np.floating]
+Weights = dict[str, Array]
 
 CARD = """\
 name = "mtcnn"
@@ -56,171 +61,155 @@ min_score = 0.9
 
 
 class Graph:
-    """A chain of ONNX nodes, each fed by the one before."""
+    """ONNX nodes; each method adds some and returns the name of what they give."""
 
-    def __init__(self, weights: Weights, shape: list[str | int]) -> None:
-        self.weights = weights
-        self.nodes: list[onnx.NodeProto] = []
-        self.constants: list[onnx.TensorProto] = []
-        self.input = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)
-        self.last = "pixels"
+    def __init__(self, shape: list[str | int]) -> None:
+        self._nodes: list[onnx.NodeProto] = []
+        self._constants: list[onnx.TensorProto] = []
+        self._input = helper.make_tensor_value_info("pixels", TensorProto.FLOAT, shape)
 
-    def add(self, kind: str, *constants: NDArray[np.generic], **attributes: object) -> None:
-        index = len(self.nodes)
-        names = [f"{kind}_{index}_{position}" for position in range(len(constants))]
-        for name, value in zip(names, constants, strict=True):
-            self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
-        output = f"{kind}_{index}"
-        self.nodes.append(helper.make_node(kind, [self.last, *names], [output], **attributes))
-        self.last = output
+    def conv(self, x: str, weight: Array, bias: Array | None = None, **attributes: object) -> str:
+        constants = [weight] if bias is None else [weight, bias]
+        return self._add("Conv", x, *map(self._constant, constants), **attributes)
 
-    def conv(self, name: str, *, first: bool = False) -> None:
-        weight, bias = self.weights[f"{name}.weight"], self.weights[f"{name}.bias"]
-        if first:
-            bias = bias - weight.sum(axis=(1, 2, 3), dtype=np.float64).astype(np.float32) * (
-                127.5 / 128
-            )
-            weight = weight / 128
-        self.add("Conv", weight, bias.astype(np.float32))
+    def prelu(self, x: str, slope: Array) -> str:
+        """PReLU of maps, for slopes of at most 1: slope * x + relu((1 - slope) * x)."""
+        rest = self._add("Relu", self._scaled(x, 1 - slope))
+        return self._add("Add", self._scaled(x, slope), rest)
 
-    def prelu(self, name: str, *, spatial: bool = True) -> None:
-        slope = self.weights[f"{name}.weight"]
-        if not spatial:
-            self.add("PRelu", slope)
-            return
-        # slope * x + (1 - slope) * relu(x), as convolutions of single channels: ONNX Runtime keeps
-        # those in its blocked layout, which it leaves and enters again around a PRelu.
-        before = self.last
-        self._scale(slope)
-        scaled, self.last = self.last, before
-        self.add("Relu")
-        self._scale(1 - slope)
-        self.nodes.append(helper.make_node("Add", [scaled, self.last], [f"{name}_sum"]))
-        self.last = f"{name}_sum"
+    def bent(self, x: str, straight: Array, bent: Array) -> str:
+        """Sum of one mixture of channels as it is and another one's positive part."""
+        rest = self._add("Relu", self.conv(x, bent[:, :, None, None]))
+        return self._add("Add", self.conv(x, straight[:, :, None, None]), rest)
 
-    def _scale(self, factor: NDArray[np.float32]) -> None:
-        """Multiply each channel by its factor."""
-        weight = factor.reshape(-1, 1, 1, 1).astype(np.float32)
-        self.add("Conv", weight, group=len(factor), kernel_shape=[1, 1])
+    def pool(self, x: str, size: int) -> str:
+        return self._add("MaxPool", x, kernel_shape=[size, size], strides=[2, 2], ceil_mode=1)
 
-    def first_layer(self, pool: int) -> None:
-        """Convolution, pooling, PReLU: in the original PReLU comes before the pooling."""
-        self.weights, rising, falling = _pooled_first(self.weights)
-        self.conv("conv1", first=True)
-        self.pool(pool)
-        self.activate_pooled(rising, falling)
+    def flat(self, x: str) -> str:
+        return self._add("Flatten", x, axis=1)
 
-    def activate_pooled(self, rising: int, falling: int) -> None:
-        """PReLU of pooled channels: ``rising`` as they are, ``falling`` as the larger of two."""
-        parts = []
-        pooled = self.last
-        for start, count in ((0, rising), (rising, falling), (rising + falling, falling)):
-            self.last = pooled
-            bounds = (np.array([edge]) for edge in (start, start + count, 1))
-            self.add("Slice", *bounds)
-            parts.append(self.last)
-        self.last = parts[0]
-        self.prelu("prelu1")
-        self.nodes.append(helper.make_node("Max", parts[1:], ["larger"]))
-        self.nodes.append(helper.make_node("Concat", [self.last, "larger"], ["activated"], axis=1))
-        self.last = "activated"
+    def dense(self, x: str, weight: Array, bias: Array) -> str:
+        return self._add("Gemm", x, self._constant(weight), self._constant(bias), transB=1)
 
-    def pool(self, size: int) -> None:
-        self.add("MaxPool", kernel_shape=[size, size], strides=[2, 2], ceil_mode=1)
+    def dense_prelu(self, x: str, slope: Array) -> str:
+        return self._add("PRelu", x, self._constant(slope))
 
-    def dense(self, *names: str, softmax_first: bool = False) -> None:
-        weight, bias = _stack(self.weights, names, softmax_first)
-        self.add("Gemm", weight, bias, transB=1)
-
-    def bytes(self) -> bytes:
-        output = helper.make_empty_tensor_value_info(self.last)
-        graph = helper.make_graph(self.nodes, "mtcnn", [self.input], [output], self.constants)
+    def bytes(self, last: str) -> bytes:
+        """Return the file of a graph that gives ``last``."""
+        output = helper.make_empty_tensor_value_info(last)
+        graph = helper.make_graph(self._nodes, "mtcnn", [self._input], [output], self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])
         model.ir_version = 10
         model = onnx.shape_inference.infer_shapes(model)
         onnx.checker.check_model(model, full_check=True)
         return model.SerializeToString()
 
+    def _scaled(self, x: str, factors: Array) -> str:
+        """Multiply each channel by its factor."""
+        return self.conv(x, factors.reshape(-1, 1, 1, 1), group=len(factors), kernel_shape=[1, 1])
 
-def _pooled_first(weights: Weights) -> tuple[Weights, int, int]:
-    """Return weights with which the first pooling comes before PReLU, at a quarter of the work.
+    def _add(self, kind: str, *inputs: str, **attributes: object) -> str:
+        output = f"{kind}_{len(self._nodes)}"
+        self._nodes.append(helper.make_node(kind, list(inputs), [output], **attributes))
+        return output
 
-    Where the slope is not negative PReLU rises, so the maximum may be taken first. Where it is
-    negative, PReLU is the larger of x and slope * x, and so is its maximum over a window: the
-    convolution gives both. Channels with rising activation come first; returns how many there are
-    of each kind.
+    def _constant(self, value: Array) -> str:
+        name = f"weight_{len(self._constants)}"
+        value = np.ascontiguousarray(value, dtype=np.float32)
+        self._constants.append(numpy_helper.from_array(value, name))
+        return name
+
+
+def first_layer(graph: Graph, weights: Weights, pool: int) -> tuple[str, Array]:
+    """Convolution, pooling, PReLU: in the original PReLU comes before the pooling.
+
+    Pooling first leaves PReLU a quarter of the work. Where the slope s is not negative PReLU rises,
+    so the maximum may be taken first. Where it is negative, PReLU is the larger of x and s * x, and
+    so is its maximum over a window: the convolution gives both. With p and q for their maxima, what
+    follows is the linear p plus relu(q - p), or s * p plus relu((1 - s) * p); for slopes beyond 1
+    the negative of that, which the second convolution turns round.
+    Returns the maps and the second convolution's weights for their channels, up to whole blocks.
     """
-    slope = weights["prelu1.weight"]
-    rising, falling = np.flatnonzero(slope >= 0), np.flatnonzero(slope < 0)
-    order = np.concatenate([rising, falling])
-    changed = dict(weights)
-    for name in ("conv1.weight", "conv1.bias"):
-        value = weights[name]
-        factor = slope[falling].reshape(-1, *[1] * (value.ndim - 1))
-        changed[name] = np.concatenate([value[order], value[falling] * factor])
-    changed["prelu1.weight"] = slope[rising]
-    changed["conv2.weight"] = weights["conv2.weight"][:, order]
-    return changed, len(rising), len(falling)
+    weight, bias = _from_pixels(weights["conv1.weight"], weights["conv1.bias"])
+    slope = weights["prelu1.weight"].astype(np.float64)
+    falling = np.flatnonzero(slope < 0)
+    weight = np.concatenate([weight, weight[falling] * slope[falling, None, None, None]])
+    bias = np.concatenate([bias, bias[falling] * slope[falling]])
+    pooled = graph.pool(graph.conv("pixels", _in_blocks(weight, 0), _in_blocks(bias, 0)), pool)
+
+    channels = len(slope)
+    sign = np.where(slope > 1, -1, 1)
+    straight = np.diag(np.where(slope < 0, 1, sign * slope))
+    bent = np.diag(np.where(slope < 0, -1, abs(1 - slope)))
+    larger = np.eye(channels)[:, falling]
+    straight = np.concatenate([straight, 0 * larger], axis=1)
+    bent = np.concatenate([bent, larger], axis=1)
+    maps = graph.bent(pooled, *(_in_blocks(_in_blocks(m, 0), 1) for m in (straight, bent)))
+    return maps, _in_blocks(weights["conv2.weight"] * sign[:, None, None], 1)
 
 
-def _stack(
-    weights: Weights, names: tuple[str, ...], softmax_first: bool
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+def _from_pixels(weight: Array, bias: Array) -> tuple[Array, Array]:
+    """Return a convolution's weights for pixels of 0 to 255 in place of (x - 127.5) / 128."""
+    weight, bias = weight.astype(np.float64), bias.astype(np.float64)
+    return weight / 128, bias - weight.sum(axis=(1, 2, 3)) * (127.5 / 128)
+
+
+def _in_blocks(values: Array, axis: int) -> Array:
+    """Return values with zeros for the channels that are missing to whole blocks."""
+    shape = list(values.shape)
+    shape[axis] = -shape[axis] % BLOCK
+    return np.concatenate([values, np.zeros(shape)], axis=axis)
+
+
+def _stack(weights: Weights, *names: str) -> tuple[Array, Array]:
     """Join layers that share their input; the first becomes one row, face minus background."""
     rows = [weights[f"{name}.weight"] for name in names]
     biases = [weights[f"{name}.bias"] for name in names]
-    if softmax_first:
-        rows[0] = rows[0][1:] - rows[0][:1]
-        biases[0] = biases[0][1:] - biases[0][:1]
+    rows[0] = rows[0][1:] - rows[0][:1]
+    biases[0] = biases[0][1:] - biases[0][:1]
     return np.concatenate(rows), np.concatenate(biases)
 
 
+def _layer(graph: Graph, x: str, weights: Weights, index: int, pool: int = 0) -> str:
+    """A convolution, its PReLU and, where there is one, its pooling."""
+    x = graph.conv(x, weights[f"conv{index}.weight"], weights[f"conv{index}.bias"])
+    x = graph.prelu(x, weights[f"prelu{index}.weight"])
+    return graph.pool(x, pool) if pool else x
+
+
 def pnet(weights: Weights) -> bytes:
-    graph = Graph(weights, [1, 3, "height", "width"])
-    graph.first_layer(2)
-    graph.conv("conv2")
-    graph.prelu("prelu2")
-    graph.conv("conv3")
-    graph.prelu("prelu3")
-    weight, bias = _stack(weights, ("conv4_1", "conv4_2"), softmax_first=True)
-    graph.add("Conv", weight, bias)
-    return graph.bytes()
+    graph = Graph([1, 3, "height", "width"])
+    x, second = first_layer(graph, weights, 2)
+    x = _layer(graph, x, weights | {"conv2.weight": second}, 2)
+    x = _layer(graph, x, weights, 3)
+    return graph.bytes(graph.conv(x, *_stack(weights, "conv4_1", "conv4_2")))
 
 
 def rnet(weights: Weights) -> bytes:
-    graph = Graph(weights, ["faces", 3, 24, 24])
-    graph.first_layer(3)
-    graph.conv("conv2")
-    graph.prelu("prelu2")
-    graph.pool(3)
-    graph.conv("conv3")
-    graph.prelu("prelu3")
-    _head(graph, "dense4", "prelu4", ("dense5_1", "dense5_2"))
-    return graph.bytes()
+    graph = Graph(["faces", 3, 24, 24])
+    x, second = first_layer(graph, weights, 3)
+    x = _layer(graph, x, weights | {"conv2.weight": second}, 2, 3)
+    x = _layer(graph, x, weights, 3)
+    return graph.bytes(_head(graph, x, weights, 4, ("dense5_1", "dense5_2")))
 
 
 def onet(weights: Weights) -> bytes:
-    graph = Graph(weights, ["faces", 3, 48, 48])
-    graph.first_layer(3)
-    graph.conv("conv2")
-    graph.prelu("prelu2")
-    graph.pool(3)
-    graph.conv("conv3")
-    graph.prelu("prelu3")
-    graph.pool(2)
-    graph.conv("conv4")
-    graph.prelu("prelu4")
-    _head(graph, "dense5", "prelu5", ("dense6_1", "dense6_2", "dense6_3"))
-    return graph.bytes()
+    graph = Graph(["faces", 3, 48, 48])
+    x, second = first_layer(graph, weights, 3)
+    x = _layer(graph, x, weights | {"conv2.weight": second}, 2, 3)
+    x = _layer(graph, x, weights, 3, 2)
+    x = _layer(graph, x, weights, 4)
+    return graph.bytes(_head(graph, x, weights, 5, ("dense6_1", "dense6_2", "dense6_3")))
 
 
-def _head(graph: Graph, dense: str, prelu: str, outputs: tuple[str, ...]) -> None:
-    # The weights were trained column by column (a port from Caffe by way of MATLAB).
-    graph.add("Transpose", perm=[0, 3, 2, 1])
-    graph.add("Flatten", axis=1)
-    graph.dense(dense)
-    graph.prelu(prelu, spatial=False)
-    graph.dense(*outputs, softmax_first=True)
+def _head(graph: Graph, x: str, weights: Weights, index: int, outputs: tuple[str, ...]) -> str:
+    # Trained on maps of 3 x 3 column by column (a port from Caffe by way of MATLAB).
+    weight = weights[f"dense{index}.weight"]
+    weight = weight.reshape(len(weight), 3, 3, -1).transpose(0, 3, 2, 1).reshape(weight.shape)
+    x = graph.dense(graph.flat(x), weight, weights[f"dense{index}.bias"])
+    return graph.dense(
+        graph.dense_prelu(x, weights[f"prelu{index}.weight"]), *_stack(weights, *outputs)
+    )
 
 
 def reference(kind: str, weights: Weights, pixels: NDArray[np.float32]) -> list[torch.Tensor]:
