@@ -87,7 +87,7 @@ def patches(folder: Path, detector: MtcnnDetector) -> Iterator[Seen]:
 def variants(patch: Seen, detector: MtcnnDetector) -> Iterator[tuple[str, Seen]]:
     """Yield the name of each change with the face as it is then; not where it is not found."""
     image, face = patch
-    picture = Image.fromarray(image.pixels)
+    picture = image.picture
     mean = tuple(int(value) for value in image.pixels.mean(axis=(0, 1)))
     for angle in ANGLES:
         turned = picture.rotate(angle, Image.Resampling.BICUBIC, fillcolor=mean)

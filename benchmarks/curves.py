@@ -65,7 +65,7 @@ def lenient(detector: MtcnnDetector, photo: Photo, min_face_size: int | None) ->
     search: Search = detector.search(photo.image, min_face_size)
     least = EXACT_LEAST if min_face_size else LEAST_SCORE
     thresholds = (*search.thresholds[:2], least)
-    return detector._cascade.detect(photo.image.pixels, replace(search, thresholds=thresholds))
+    return detector._cascade.detect(photo.image, replace(search, thresholds=thresholds))
 
 
 def draw(

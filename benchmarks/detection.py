@@ -16,8 +16,7 @@ from mien.classify.crop import crops_of, region_of_face
 from mien.classify.onnx import load_classifier
 from mien.detect.mtcnn import MtcnnDetector
 from mien.detect.mtcnn.cascade import Stage, _inside, _scored
-from mien.detect.mtcnn.pyramid import AreaTable, Scratch, level_size, pyramid_scales
-from mien.detect.scale import shrunk
+from mien.detect.mtcnn.pyramid import level_size, pyramid_scales
 from mien.image import decode_image
 from mien.types import RgbImage
 
@@ -50,14 +49,17 @@ def profile(data: bytes, min_face_size: int | None, rounds: int) -> list[tuple[s
     detector, classifier = MtcnnDetector(), load_classifier()
     cascade = detector._cascade
     search = detector.search(image, min_face_size)
-    small = shrunk(image.pixels, search.shrink)
-    scratch = Scratch()
-    table = AreaTable(small, Scratch())
+    table = cascade.pyramid(image, search)
     scales = pyramid_scales(
         table.height, table.width, search.min_face_size / search.shrink, search.factor
     )
     sizes = [level_size(table.height, table.width, scale) for scale in scales]
-    levels = [table.resized(*size) for size in sizes]
+
+    def levels_of() -> list[np.ndarray]:
+        pairs = zip(table.levels(sizes), sizes, strict=True)
+        return [level(0, height) for level, (height, _) in pairs]
+
+    levels = levels_of()
     boxes = cascade.propose(table, search)
     refined = cascade.refine(table, boxes, search)
     faces = detector.detect(image, min_face_size=min_face_size)
@@ -67,9 +69,8 @@ def profile(data: bytes, min_face_size: int | None, rounds: int) -> list[tuple[s
     onet = table.crops(_inside(refined, table.width, table.height), 48)
     stages: list[tuple[str, Callable[[], object]]] = [
         ("decode", lambda: decode_image(data, max_pixels=MAX_PIXELS)),
-        ("shrink", lambda: shrunk(image.pixels, search.shrink)),
-        ("area table", lambda: AreaTable(small, scratch)),
-        (f"pyramid ({len(levels)} levels)", lambda: [table.resized(*size) for size in sizes]),
+        ("shrink, or area table", lambda: cascade.pyramid(image, search)),
+        (f"pyramid ({len(levels)} levels)", levels_of),
         (f"P-Net ({pixels / 1e6:.2f} Mpx)", lambda: _pnet(cascade, levels)),
         (f"propose, all ({len(boxes)} out)", lambda: cascade.propose(table, search)),
         (f"R-Net ({len(rnet)} crops)", lambda: _batches(cascade._rnet, rnet)),

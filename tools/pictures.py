@@ -18,9 +18,9 @@ from mien.classify.crop import Region, crop_region, region_of_face
 from mien.classify.onnx import load_classifier
 from mien.config import Settings
 from mien.detect.mtcnn import MtcnnDetector
-from mien.detect.mtcnn.pyramid import AreaTable, Scratch, level_size, pyramid_scales
+from mien.detect.mtcnn.cascade import Cascade
+from mien.detect.mtcnn.pyramid import level_size, pyramid_scales
 from mien.detect.mtcnn.search import Search
-from mien.detect.scale import shrunk
 from mien.image import load_image
 from mien.pipeline import Pipeline
 from mien.render.annotate import annotate
@@ -90,7 +90,7 @@ def run_stages(image: RgbImage) -> Stages:
     region = region_of_face(face)
     return Stages(
         image=image,
-        levels=levels_of(image, search),
+        levels=levels_of(detector._cascade, image, search),
         boxes=boxes_of(detector, image, search),
         face=face,
         region=region,
@@ -99,21 +99,22 @@ def run_stages(image: RgbImage) -> Stages:
     )
 
 
-def levels_of(image: RgbImage, search: Search) -> list[NDArray[np.uint8]]:
+def levels_of(cascade: Cascade, image: RgbImage, search: Search) -> list[NDArray[np.uint8]]:
     """Return what P-Net sees: the picture at each scale, (h, w, 3)."""
-    table = AreaTable(shrunk(image.pixels, search.shrink), Scratch())
+    pyramid = cascade.pyramid(image, search)
     smallest = search.min_face_size / search.shrink
-    levels = []
-    for scale in pyramid_scales(table.height, table.width, smallest, search.factor):
-        level = table.resized(*level_size(table.height, table.width, scale))
-        levels.append(to_bytes(level[0].transpose(1, 2, 0)))
-    return levels
+    scales = pyramid_scales(pyramid.height, pyramid.width, smallest, search.factor)
+    sizes = [level_size(pyramid.height, pyramid.width, scale) for scale in scales]
+    return [
+        to_bytes(level(0, height)[0].transpose(1, 2, 0))
+        for level, (height, _) in zip(pyramid.levels(sizes), sizes, strict=True)
+    ]
 
 
 def boxes_of(detector: MtcnnDetector, image: RgbImage, search: Search) -> list[NDArray[np.float32]]:
     """Return the boxes that each of the three networks leaves, in the picture's own pixels."""
     cascade = detector._cascade
-    table = AreaTable(shrunk(image.pixels, search.shrink), Scratch())
+    table = cascade.pyramid(image, search)
     proposed = cascade.propose(table, search)
     refined = cascade.refine(table, proposed, search)
     return [proposed * search.shrink, refined * search.shrink, detector.detections(image).boxes]
@@ -135,7 +136,7 @@ def draw_candidates(stages: Stages) -> Image.Image:
     """Draw the boxes after each network on a copy of the photo."""
     panels = []
     for boxes in stages.boxes:
-        panel = Image.fromarray(stages.image.pixels)
+        panel = stages.image.picture.copy()
         pen = ImageDraw.Draw(panel)
         for left, top, right, bottom in boxes.tolist():
             pen.rectangle((left - 1, top - 1, right - 1, bottom - 1), outline=FOUND, width=3)
@@ -151,7 +152,7 @@ def draw_landmarks(stages: Stages) -> Image.Image:
     """Draw the face's box, its five points and the turned square that the crop is cut from."""
     around = surroundings(stages)
     zoom = round(480 / (around[2] - around[0]))
-    panel = enlarged(Image.fromarray(stages.image.pixels).crop(around), zoom, smooth=True)
+    panel = enlarged(stages.image.picture.crop(around), zoom, smooth=True)
     pen = ImageDraw.Draw(panel)
 
     def here(x: float, y: float) -> tuple[float, float]:

@@ -7,6 +7,7 @@ from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien.errors import MienError
 
@@ -24,31 +25,57 @@ class Emotion(StrEnum):
     CONTEMPT = "contempt"
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class RgbImage:
     """An upright picture: (H, W, 3) uint8 RGB, C-contiguous, H and W at least 1.
 
+    Made of an array or of a Pillow image of mode RGB; the other one is made when it is asked for,
+    as each takes a millisecond for a megapixel. Neither is ever changed.
     stored_size: (width, height) of the upright picture as it is stored, None where the pixels are
     just that; a large picture may have been reduced on decoding.
+    Raises ValueError for any other array or image.
     """
 
-    pixels: NDArray[np.uint8]
-    stored_size: tuple[int, int] | None = None
+    __slots__ = ("_picture", "_pixels", "height", "stored_size", "width")
 
-    def __post_init__(self) -> None:
-        shape = self.pixels.shape
-        if self.pixels.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
-            raise ValueError(f"expected (H, W, 3) uint8, got {shape} {self.pixels.dtype}")
-        if not self.pixels.flags.c_contiguous:
-            raise ValueError("pixels must be C-contiguous")
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8] | Image.Image,
+        stored_size: tuple[int, int] | None = None,
+    ) -> None:
+        self._pixels: NDArray[np.uint8] | None = None
+        self._picture: Image.Image | None = None
+        if isinstance(pixels, Image.Image):
+            if pixels.mode != "RGB" or 0 in pixels.size:
+                raise ValueError(f"expected mode RGB, got {pixels.size} {pixels.mode}")
+            self._picture = pixels
+            self.width, self.height = pixels.size
+        else:
+            _check_pixels(pixels)
+            self._pixels = pixels
+            self.height, self.width = pixels.shape[:2]
+        self.stored_size = stored_size
 
     @property
-    def width(self) -> int:
-        return int(self.pixels.shape[1])
+    def pixels(self) -> NDArray[np.uint8]:
+        """The array."""
+        if self._pixels is None:
+            self._pixels = np.asarray(self._picture)
+        return self._pixels
 
     @property
-    def height(self) -> int:
-        return int(self.pixels.shape[0])
+    def picture(self) -> Image.Image:
+        """The Pillow image."""
+        if self._picture is None:
+            self._picture = Image.fromarray(self.pixels)
+        return self._picture
+
+
+def _check_pixels(pixels: NDArray[np.uint8]) -> None:
+    shape = pixels.shape
+    if pixels.dtype != np.uint8 or len(shape) != 3 or shape[2] != 3 or 0 in shape:
+        raise ValueError(f"expected (H, W, 3) uint8, got {shape} {pixels.dtype}")
+    if not pixels.flags.c_contiguous:
+        raise ValueError("pixels must be C-contiguous")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

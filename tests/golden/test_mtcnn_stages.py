@@ -57,10 +57,10 @@ def close(ours: NDArray[np.float32], theirs: NDArray[np.float32], unit: float = 
 
 def test_levels_and_maps(stages: Stages, net: Cascade, table: AreaTable, search: Search) -> None:
     for level in stages["levels"]:
-        scale = scales(stages, search)[level]
-        pixels = table.resized(*level_size(table.height, table.width, scale))[0]
-        close((pixels - MIDDLE) / SPREAD, stages[f"level_{level}"])
-        maps = net._windows(table, scale)
+        size = level_size(table.height, table.width, scales(stages, search)[level])
+        (rows,) = table.levels([size])
+        close((rows(0, size[0])[0] - MIDDLE) / SPREAD, stages[f"level_{level}"])
+        maps = net._windows(rows, *size)
         close(maps, stages[f"maps_{level}"])
 
 
@@ -74,7 +74,9 @@ def test_strips_give_the_maps_of_the_whole(
     for pixels in (1, 1500, 2300, 4000, 7000):
         monkeypatch.setattr(cascade, "STRIP_PIXELS", pixels)
         for level in stages["levels"]:
-            maps = net._windows(table, scales(stages, search)[level])
+            size = level_size(table.height, table.width, scales(stages, search)[level])
+            (rows,) = table.levels([size])
+            maps = net._windows(rows, *size)
             close(maps, stages[f"maps_{level}"])
 
 

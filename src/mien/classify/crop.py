@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mien.types import Box, Face, RgbImage
 
@@ -122,11 +121,11 @@ def crops_of(image: RgbImage, regions: Sequence[Region], size_px: int) -> NDArra
 def crop_region(image: RgbImage, region: Region, size_px: int) -> NDArray[np.float32]:
     """Return (size_px, size_px) float32 grey in [0, 1]; the picture's edge goes on outside it."""
     if region.angle == 0.0 and region.side == image.width == image.height == size_px:
-        return _grey(image.pixels)
+        return np.asarray(image.picture.convert("L"), dtype=np.float32) / np.float32(255)
     half = region.side / 2 * (abs(math.cos(region.angle)) + abs(math.sin(region.angle)))
     left, right = _span(region.center_x, half, image.width)
     top, bottom = _span(region.center_y, half, image.height)
-    source = Image.fromarray(image.pixels[top:bottom, left:right]).convert("L")
+    source = image.picture.crop((left, top, right, bottom)).convert("L")
     factor = max(1, int(region.side / (size_px * OVERSAMPLING)))
     if factor > 1:
         source = source.reduce(factor)
@@ -140,10 +139,6 @@ def crop_region(image: RgbImage, region: Region, size_px: int) -> NDArray[np.flo
     # Rounding in the means may leave white a hair above one.
     crop: NDArray[np.float32] = np.minimum(coarse / np.float32(255), np.float32(1))
     return crop
-
-
-def _grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return np.asarray(Image.fromarray(pixels).convert("L"), dtype=np.float32) / np.float32(255)
 
 
 def _span(center: float, half: float, length: int) -> tuple[int, int]:

@@ -2,9 +2,7 @@
 
 import math
 
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
+from mien.types import RgbImage
 
 __all__ = ["shrunk", "usual_face_size"]
 
@@ -23,6 +21,6 @@ def usual_face_size(height: int, width: int) -> float:
     return max(small, math.sqrt(height * width) / LARGE_SHARE)
 
 
-def shrunk(pixels: NDArray[np.uint8], factor: int) -> NDArray[np.uint8]:
+def shrunk(image: RgbImage, factor: int) -> RgbImage:
     """Return the means of squares of ``factor`` pixels; at the far edges, of what is left."""
-    return pixels if factor == 1 else np.asarray(Image.fromarray(pixels).reduce(factor))
+    return image if factor == 1 else RgbImage(image.picture.reduce(factor))

@@ -84,11 +84,11 @@ class YunetDetector:
     def detections(self, image: RgbImage, *, min_face_size: int | None = None) -> Detections:
         """Return boxes as the network gives them, unclipped."""
         smallest = min_face_size or usual_face_size(image.height, image.width)
-        pixels, factor = image.pixels, 1
+        factor = 1
         found = [np.empty((0, 15), dtype=np.float32)]
         for step, least, largest in _levels(image.height, image.width, smallest):
-            pixels, factor = shrunk(pixels, step), factor * step
-            found.append(self._level(pixels, least, largest) * _scaling(factor))
+            image, factor = shrunk(image, step), factor * step
+            found.append(self._level(image.pixels, least, largest) * _scaling(factor))
         rows = np.concatenate(found)
         rows = rows[suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP)]
         rows = rows[_longer_sides(rows) >= (min_face_size or 0)]

@@ -24,7 +24,7 @@ from mien.errors import (
     UnreadableFileError,
 )
 from mien.image.container import SNIFF_BYTES, distil, orientation, sniff
-from mien.image.pixels import to_array
+from mien.image.pixels import to_rgb
 from mien.types import RgbImage
 
 __all__ = ["Picture", "decode_image", "load_image"]
@@ -81,7 +81,7 @@ def decode_image(data: bytes, *, max_pixels: int, enough_pixels: int | None = No
             turn = orientation(essence.exif or picture.info.get("exif"))
             size = picture.size[::-1] if turn >= _FIRST_TO_SWAP_SIDES else picture.size
             reduced = enough_pixels is not None and _reduce(picture, enough_pixels)
-            return RgbImage(to_array(picture, turn), size if reduced else None)
+            return RgbImage(to_rgb(picture, turn), size if reduced else None)
     except Image.DecompressionBombError as error:
         # The WebP reader's own limit, should ours be set higher.
         raise ImageTooLargeError("the picture has more pixels than can be read") from error
@@ -171,8 +171,7 @@ def _from_pillow(picture: Image.Image, max_pixels: int) -> RgbImage:
         raise InvalidParameterError("the PIL image has no pixels")
     try:
         # Formats that nobody sends here are not refused: the caller has opened them already.
-        picture.load()
-        return RgbImage(to_array(picture, orientation(picture.info.get("exif"))))
+        return RgbImage(to_rgb(picture, orientation(picture.info.get("exif"))))
     except _DAMAGE as error:
         raise TruncatedImageError("the picture is cut off or corrupt") from error
 

@@ -1,10 +1,9 @@
-"""From a PIL image of any mode to upright RGB pixels."""
+"""From a PIL image of any mode to an upright one of mode RGB."""
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-__all__ = ["to_array"]
+__all__ = ["to_rgb"]
 
 _WHITE = (255, 255, 255)
 
@@ -20,16 +19,15 @@ _UPRIGHT = {
 }
 
 
-def to_array(picture: Image.Image, orientation: int) -> NDArray[np.uint8]:
-    """Return (H, W, 3) uint8 RGB pixels, C-contiguous and read-only.
+def to_rgb(picture: Image.Image, orientation: int) -> Image.Image:
+    """Return an upright picture of mode RGB, all of it read.
 
     orientation: the EXIF value, 1 to 8. Raises ValueError for a mode that has no way to RGB, and
     whatever Pillow raises where it meets damage.
     """
+    picture.load()
     rgb = _rgb(picture)
-    if orientation in _UPRIGHT:
-        rgb = rgb.transpose(_UPRIGHT[orientation])
-    return np.frombuffer(rgb.tobytes(), dtype=np.uint8).reshape(rgb.height, rgb.width, 3)
+    return rgb.transpose(_UPRIGHT[orientation]) if orientation in _UPRIGHT else rgb
 
 
 def _rgb(picture: Image.Image) -> Image.Image:

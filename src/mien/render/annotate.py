@@ -50,7 +50,7 @@ def annotate(image: RgbImage, result: ImageResult, names: Sequence[str] = ()) ->
     of any face and of other labels, and stays inside the picture; one that can't fit is left out.
     names: put before the emotion, one for each face.
     """
-    canvas = Image.fromarray(image.pixels)
+    canvas = image.picture.copy()
     draw = ImageDraw.Draw(canvas)
     named = names or [""] * len(result.faces)
     marks = [

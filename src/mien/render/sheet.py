@@ -21,9 +21,7 @@ def thumbnail(image: RgbImage, box: Box) -> Image.Image:
     """Return the face with some of what is around it, as a square of THUMB_PX pixels."""
     side = max(box.width, box.height) * (1 + 2 * _AROUND)
     left, top = (box.left + box.right - side) / 2, (box.top + box.bottom - side) / 2
-    crop = Image.fromarray(image.pixels).crop(
-        (round(left), round(top), round(left + side), round(top + side))
-    )
+    crop = image.picture.crop((round(left), round(top), round(left + side), round(top + side)))
     return crop.resize((THUMB_PX, THUMB_PX), Image.Resampling.LANCZOS)
 
 

@@ -38,11 +38,11 @@ class MtcnnDetector:
             [(box.left, box.top, box.right, box.bottom) for box in near], dtype=np.float32
         ).reshape(-1, 4)
         search = self.search(image, None)
-        return self._cascade.follow(image.pixels, boxes, search).faces(image)
+        return self._cascade.follow(image, boxes, search).faces(image)
 
     def detections(self, image: RgbImage, *, min_face_size: int | None = None) -> Detections:
         """Return boxes as the cascade gives them, unclipped."""
-        return self._cascade.detect(image.pixels, self.search(image, min_face_size))
+        return self._cascade.detect(image, self.search(image, min_face_size))
 
     def search(self, image: RgbImage, min_face_size: int | None) -> Search:
         """Return how closely a picture is searched."""

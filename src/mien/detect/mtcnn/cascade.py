@@ -15,7 +15,8 @@ from mien.detect.mtcnn.pyramid import (
     AreaTable,
     CropSource,
     LargePicture,
-    PixelCrops,
+    Level,
+    PicturePyramid,
     Pyramid,
     Scratch,
     level_size,
@@ -25,6 +26,7 @@ from mien.detect.mtcnn.search import Search
 from mien.detect.scale import shrunk
 from mien.geometry import squared, suppress
 from mien.runtime import InferenceSession
+from mien.types import RgbImage
 
 __all__ = ["Cascade"]
 
@@ -38,7 +40,7 @@ OVERLAP_OF_FACES = 0.7
 MAX_TABLE_PIXELS = 16_000_000
 # What runs at once is kept small enough for the processor's cache, which is up to twice as fast
 # and bounds memory: so many pixels of a level, and so many crops.
-STRIP_PIXELS = 80_000
+STRIP_PIXELS = 40_000
 RNET_BATCH = 16
 ONET_BATCH = 4
 
@@ -75,44 +77,47 @@ class Cascade:
         self._rnet, self._onet = Stage(rnet, RNET_BATCH), Stage(onet, ONET_BATCH)
         self._scratch = Scratch()
 
-    def detect(self, pixels: NDArray[np.uint8], search: Search) -> Detections:
+    def detect(self, image: RgbImage, search: Search) -> Detections:
         """Return what the cascade finds in a picture."""
-        table = self._pyramid(shrunk(pixels, search.shrink))
-        boxes = self.propose(table, search)
-        boxes = self.refine(table, boxes, search)
+        pyramid = self.pyramid(image, search)
+        boxes = self.propose(pyramid, search)
+        boxes = self.refine(pyramid, boxes, search)
         if search.shrink > 1:
-            return self.output(PixelCrops(pixels), _enlarged(boxes, search.shrink), search)
-        return self.output(table, boxes, search)
+            return self.output(PicturePyramid(image), _enlarged(boxes, search.shrink), search)
+        return self.output(pyramid, boxes, search)
 
-    def follow(self, pixels: NDArray[np.uint8], near: Floats, search: Search) -> Detections:
+    def follow(self, image: RgbImage, near: Floats, search: Search) -> Detections:
         """Return the faces around boxes (N, 4) that were found a moment ago; N may be 0."""
-        crops = PixelCrops(pixels)
+        crops = PicturePyramid(image)
         boxes = self.refine(crops, squared(near), search) if len(near) else near
         return self.output(crops, boxes, search)
 
-    def _pyramid(self, pixels: NDArray[np.uint8]) -> Pyramid:
-        height, width = pixels.shape[:2]
-        if height * width > MAX_TABLE_PIXELS:
-            return LargePicture(pixels)
-        return AreaTable(pixels, self._scratch)
+    def pyramid(self, image: RgbImage, search: Search) -> Pyramid:
+        """Return what P- and R-Net look at."""
+        if not search.exact:
+            return PicturePyramid(shrunk(image, search.shrink))
+        if image.height * image.width > MAX_TABLE_PIXELS:
+            return LargePicture(image.pixels)
+        return AreaTable(image.pixels, self._scratch)
 
-    def propose(self, table: Pyramid, search: Search) -> Floats:
+    def propose(self, pyramid: Pyramid, search: Search) -> Floats:
         """Return P-Net's candidates (N, 4) of all scales, corrected and squared."""
-        scales = pyramid_scales(
-            table.height, table.width, search.min_face_size / search.shrink, search.factor
-        )
-        hits = [_hits(self._windows(table, scale), search.thresholds[0]) for scale in scales]
+        height, width = pyramid.height, pyramid.width
+        scales = pyramid_scales(height, width, search.min_face_size / search.shrink, search.factor)
+        sizes = [level_size(height, width, scale) for scale in scales]
+        hits = [
+            _hits(self._windows(level, *size), search.thresholds[0])
+            for level, size in zip(pyramid.levels(sizes), sizes, strict=True)
+        ]
         rows = _candidates(hits, scales)
         rows = rows[suppress(rows[:, :4], rows[:, 4], search.overlap)]
         sides = np.tile(rows[:, 2:4] - rows[:, :2], 2)
         return squared(rows[:, :4] + rows[:, 5:] * sides)
 
-    def _windows(self, table: Pyramid, scale: float) -> Floats:
-        """Return P-Net's maps (5, h, w) of one scale: the score and the correction of windows."""
-        height, width = level_size(table.height, table.width, scale)
+    def _windows(self, level: Level, height: int, width: int) -> Floats:
+        """Return P-Net's maps (5, h, w) of one level: the score and the correction of windows."""
         maps = [
-            _scored(self._pnet, table.resized(height, width, first, last))[0]
-            for first, last in _strips(height, width)
+            _scored(self._pnet, level(first, last))[0] for first, last in _strips(height, width)
         ]
         return np.concatenate(maps, axis=1)
 

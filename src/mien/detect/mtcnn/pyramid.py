@@ -1,6 +1,7 @@
-"""Area resampling with the reference's integer windows, for the pyramid and for crops.
+"""The pyramid of a picture and crops of it, fast or with the reference's integer windows.
 
-Each output pixel is the plain mean of the source pixels from ``floor(i * in / out)`` up to
+PicturePyramid leaves both to Pillow. The others give what the reference does, to the pixel:
+each output pixel is the plain mean of the source pixels from ``floor(i * in / out)`` up to
 ``ceil((i + 1) * in / out)``, so neighbouring windows share a pixel. Sums come from a summed-area
 table: four look-ups a pixel whatever the scale. Source: Crow 1984, "Summed-area tables for texture
 mapping"; the windows are those of adaptive average pooling.
@@ -8,6 +9,8 @@ mapping"; the windows are those of adaptive average pooling.
 
 import math
 import threading
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import pairwise
 from typing import Protocol
 
@@ -15,11 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.types import RgbImage
+
 __all__ = [
     "AreaTable",
     "CropSource",
     "LargePicture",
-    "PixelCrops",
+    "PicturePyramid",
     "Pyramid",
     "Scratch",
     "level_size",
@@ -71,31 +76,47 @@ class CropSource(Protocol):
         ...
 
 
+# Rows ``first`` up to ``last`` of a level, as (1, 3, last - first, width), 0 to 255.
+Level = Callable[[int, int], Pixels]
+
+
 class Pyramid(CropSource, Protocol):
     """A picture that is also wanted whole, at other sizes."""
 
-    def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
-        """Return rows ``first`` up to ``last`` of the whole picture at a size of height and width.
-
-        The result is (1, 3, last - first, width), 0 to 255.
-        """
+    def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
+        """Yield the whole picture at each size, (height, width), largest first."""
         ...
 
 
-class PixelCrops:
-    """Crops straight from the pixels (H, W, 3): for a few boxes cheaper than an AreaTable."""
+class PicturePyramid:
+    """Means of areas as Pillow takes them; each level comes from the one before."""
 
-    def __init__(self, pixels: NDArray[np.uint8]) -> None:
-        self.height, self.width = pixels.shape[:2]
-        self._pixels = pixels
+    def __init__(self, image: RgbImage) -> None:
+        self.height, self.width = image.height, image.width
+        self._image = image
+
+    def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
+        picture = self._image.picture
+        for height, width in sizes_hw:
+            picture = picture.resize((width, height), Image.Resampling.BOX)
+            yield partial(_rows, np.asarray(picture))
 
     def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
-        crops = np.empty((len(edges), 3, size_px, size_px), dtype=np.float32)
-        for crop, (left, top, right, bottom) in zip(crops, edges.tolist(), strict=True):
-            part = Image.fromarray(self._pixels[top:bottom, left:right])
-            resized = part.resize((size_px, size_px), Image.Resampling.BOX)
-            crop[:] = np.asarray(resized).transpose(2, 0, 1)
-        return crops
+        # One below the other, to be converted together.
+        column = Image.new("RGB", (size_px, size_px * len(edges)))
+        for row, box in enumerate(edges.tolist()):
+            crop = self._image.picture.resize((size_px, size_px), Image.Resampling.BOX, box)
+            column.paste(crop, (0, row * size_px))
+        return _planes(np.asarray(column).reshape(len(edges), size_px, size_px, 3))
+
+
+def _rows(picture: NDArray[np.uint8], first: int, last: int) -> Pixels:
+    return _planes(picture[None, first:last])
+
+
+def _planes(pictures: NDArray[np.uint8]) -> Pixels:
+    """Return (N, 3, H, W) of pictures (N, H, W, 3)."""
+    return pictures.transpose(0, 3, 1, 2).astype(np.float32, order="C")
 
 
 class Scratch(threading.local):
@@ -138,7 +159,11 @@ class AreaTable:
         self._sums.view(_ITEM)[1:, :, 0] = down.view(_ITEM)[:, :, 0].T
         _sum_rows(self._sums)
 
+    def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
+        return (partial(self.resized, *size) for size in sizes_hw)
+
     def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
+        """Return rows of the picture at a size, as a Level does."""
         left, right = _windows(0, self.width, width)
         top, bottom = (edges[first:last] for edges in _windows(0, self.height, height))
         return self.means(top, bottom, left, right)
@@ -181,6 +206,9 @@ class LargePicture:
     def __init__(self, pixels: NDArray[np.uint8]) -> None:
         self.height, self.width = pixels.shape[:2]
         self._pixels = pixels
+
+    def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
+        return (partial(self.resized, *size) for size in sizes_hw)
 
     def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
         left, right = _windows(0, self.width, width)

@@ -16,6 +16,7 @@ class Search:
     overlap: of P-Net's and of R-Net's candidates, those that overlap a better one by more than
     this intersection over union are dropped.
     shrink: P- and R-Net see the picture reduced by this whole factor.
+    exact: they see it as the reference resamples it, to the pixel; then ``shrink`` is 1.
     """
 
     min_face_size: float
@@ -23,12 +24,17 @@ class Search:
     thresholds: tuple[float, float, float]
     overlap: float
     shrink: int = 1
+    exact: bool = False
 
 
 def exact_search(min_face_size: float) -> Search:
     """Return facenet-pytorch's settings; its users drop faces with a score below 0.9."""
     return Search(
-        min_face_size=min_face_size, factor=0.709, thresholds=(0.6, 0.7, 0.9), overlap=0.7
+        min_face_size=min_face_size,
+        factor=0.709,
+        thresholds=(0.6, 0.7, 0.9),
+        overlap=0.7,
+        exact=True,
     )
 
 
