@@ -93,7 +93,7 @@ def fake_app(
 ) -> tuple[FastAPI, FakeDetector]:
     detector = detector or FakeDetector()
     app = create_app(
-        Settings(**{"threads": 2, **settings}),
+        Settings(**{"threads": 2, "processes": False, **settings}),
         build=lambda chosen: Pipeline(
             detector, FakeClassifier(), min_face_size=chosen.min_face_size
         ),

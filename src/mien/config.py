@@ -46,7 +46,8 @@ class Settings:
     min_face_size: pixels, None for the detector's own rule;
     max_pixels: larger pictures are refused before decoding;
     threads: pictures worked on at once by each worker, None for its share of the cores that may
-    be used;
+    be used; processes: whether each is worked on in a process of its own, not in a thread of the
+    server: more answers a second, and a fault costs one picture, for some 100 MB each;
     max_upload_bytes: one request's body, however many pictures it holds;
     max_batch_images: parts of one ``/emotion/batch`` request;
     max_pending_bytes: of all bodies that are arriving, waiting or worked on, in each worker;
@@ -90,6 +91,7 @@ class Settings:
     stop_delay_s: float = 1.0
     drain_s: float = 25.0
     threads: int | None = None
+    processes: bool = True
     api_keys: str | None = None
     api_keys_file: Path | None = None
     rate_limit: str | None = None

@@ -15,9 +15,9 @@ from mien.types import Box, Emotion, Face, FaceEmotion, ImageResult, RgbImage, T
 
 __all__ = ["Options", "Pipeline"]
 
-# A picture with this many pixels shows all of what is looked for by default: its smallest face is
-# larger than the classifier's crop.
-ENOUGH_PIXELS = 2_400_000
+# A picture with this many pixels shows all of what is looked for by default: its smallest face, a
+# twenty-sixth of a square's side, is no smaller than the classifier's crop.
+ENOUGH_PIXELS = 1_800_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

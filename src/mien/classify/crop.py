@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien.types import Box, Face, RgbImage
 
@@ -121,7 +122,7 @@ def crops_of(image: RgbImage, regions: Sequence[Region], size_px: int) -> NDArra
 def crop_region(image: RgbImage, region: Region, size_px: int) -> NDArray[np.float32]:
     """Return (size_px, size_px) float32 grey in [0, 1]; the picture's edge goes on outside it."""
     if region.angle == 0.0 and region.side == image.width == image.height == size_px:
-        return np.asarray(image.picture.convert("L"), dtype=np.float32) / np.float32(255)
+        return _shades(image.picture.convert("L"))
     half = region.side / 2 * (abs(math.cos(region.angle)) + abs(math.sin(region.angle)))
     left, right = _span(region.center_x, half, image.width)
     top, bottom = _span(region.center_y, half, image.height)
@@ -129,16 +130,21 @@ def crop_region(image: RgbImage, region: Region, size_px: int) -> NDArray[np.flo
     factor = max(1, int(region.side / (size_px * OVERSAMPLING)))
     if factor > 1:
         source = source.reduce(factor)
-    xs, ys = _grid(region, size_px * OVERSAMPLING)
-    fine = _bilinear(
-        np.asarray(source, dtype=np.float32),
-        (xs - np.float32(left)) / np.float32(factor) - np.float32(0.5),
-        (ys - np.float32(top)) / np.float32(factor) - np.float32(0.5),
+    # The region in pixels of the reduced source.
+    x, y = (region.center_x - left) / factor, (region.center_y - top) / factor
+    source, beyond_left, beyond_top = _with_edges(source, x, y, half / factor)
+    points = size_px * OVERSAMPLING
+    fine = source.transform(
+        (points, points),
+        Image.Transform.AFFINE,
+        _affine(x + beyond_left, y + beyond_top, region.side / factor, region.angle, points),
+        Image.Resampling.BILINEAR,
     )
-    coarse = fine.reshape(size_px, OVERSAMPLING, size_px, OVERSAMPLING).mean(axis=(1, 3))
-    # Rounding in the means may leave white a hair above one.
-    crop: NDArray[np.float32] = np.minimum(coarse / np.float32(255), np.float32(1))
-    return crop
+    return _shades(fine.reduce(OVERSAMPLING))
+
+
+def _shades(grey: Image.Image) -> NDArray[np.float32]:
+    return np.asarray(grey, dtype=np.float32) / np.float32(255)
 
 
 def _span(center: float, half: float, length: int) -> tuple[int, int]:
@@ -148,28 +154,27 @@ def _span(center: float, half: float, length: int) -> tuple[int, int]:
     return low, high
 
 
-def _grid(region: Region, points: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Return x and y (points, points) of the sampling points, in source-image coordinates."""
-    offsets = (np.arange(points, dtype=np.float32) + np.float32(0.5)) / np.float32(points)
-    steps = (offsets - np.float32(0.5)) * np.float32(region.side)
-    cos, sin = np.float32(math.cos(region.angle)), np.float32(math.sin(region.angle))
-    across, down = steps[None, :], steps[:, None]
-    return (
-        np.float32(region.center_x) + cos * across - sin * down,
-        np.float32(region.center_y) + sin * across + cos * down,
-    )
+def _with_edges(
+    source: Image.Image, x: float, y: float, half: float
+) -> tuple[Image.Image, int, int]:
+    """Return a picture that reaches ``half`` around x and y, its edge going on where it does not.
+
+    Returns, too, how many pixels were added at its left and at its top.
+    """
+    beyond = [math.ceil(max(edge, 0)) for edge in (half - x, half - y)]
+    after = [
+        math.ceil(max(center + half - length, 0))
+        for center, length in zip((x, y), source.size, strict=True)
+    ]
+    if any(beyond) or any(after):
+        (left, top), (right, bottom) = beyond, after
+        pixels = np.pad(np.asarray(source), ((top, bottom), (left, right)), mode="edge")
+        source = Image.fromarray(pixels)
+    return source, beyond[0], beyond[1]
 
 
-def _bilinear(
-    source: NDArray[np.float32], xs: NDArray[np.float32], ys: NDArray[np.float32]
-) -> NDArray[np.float32]:
-    """Sample (H, W) at pixel-centre coordinates; outside, the nearest edge pixel counts."""
-    height, width = source.shape
-    xs, ys = np.clip(xs, 0, width - 1), np.clip(ys, 0, height - 1)
-    left, top = xs.astype(np.intp), ys.astype(np.intp)
-    right, bottom = np.minimum(left + 1, width - 1), np.minimum(top + 1, height - 1)
-    dx, dy = xs - left.astype(np.float32), ys - top.astype(np.float32)
-    upper = source[top, left] * (1 - dx) + source[top, right] * dx
-    lower = source[bottom, left] * (1 - dx) + source[bottom, right] * dx
-    sampled: NDArray[np.float32] = upper * (1 - dy) + lower * dy
-    return sampled
+def _affine(x: float, y: float, side: float, angle: float, points: int) -> tuple[float, ...]:
+    """Return what takes output pixels to the square of this side around x and y, turned."""
+    cos, sin = math.cos(angle) * side / points, math.sin(angle) * side / points
+    middle = points / 2
+    return cos, -sin, x - (cos - sin) * middle, sin, cos, y - (sin + cos) * middle

@@ -106,7 +106,9 @@ def deployed(
 
     build: makes the pipeline; must pickle.
     """
-    settings = replace(settings, threads=settings.threads or 1, log_format="json")
+    threads = settings.threads or 1
+    # Ray has a process for each replica already.
+    settings = replace(settings, threads=threads, processes=False, log_format="json")
     deployment: serve.Deployment = Replica  # type: ignore[assignment]
     options = _options(settings, min_replicas, max_replicas)
     return deployment.options(**options).bind(settings, build)

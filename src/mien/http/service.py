@@ -12,10 +12,12 @@ from starlette.requests import HTTPConnection
 
 from mien._version import __version__
 from mien.artifacts import Card
+from mien.build import build_pipeline
 from mien.config import Settings
 from mien.cores import available_cores
 from mien.deadline import Deadline
 from mien.errors import NotReadyError, QueueFullError
+from mien.http.engines import Analyze, Engines
 from mien.http.keys import ApiKeys
 from mien.http.metrics import Metrics
 from mien.http.rates import RateLimits
@@ -67,8 +69,10 @@ class Service:
         self._build = build
         self.draining = False
         self._pipeline: Pipeline | None = None
+        at_once = settings.threads or max(1, available_cores() // settings.workers)
+        self._engines = Engines(partial(_engine, settings), at_once) if settings.processes else None
         self.queue = WorkQueue(
-            threads=settings.threads or max(1, available_cores() // settings.workers),
+            threads=at_once,
             max_waiting=settings.max_queue,
             waiting=metrics.queue_depth.track_inprogress,
         )
@@ -97,8 +101,12 @@ class Service:
 
     def start(self) -> None:
         """Load the models and run each once. Raises what ``build`` and the models raise."""
+        if self._engines:
+            self._engines.begin()
         pipeline = self._build(self.settings)
         _try_out(pipeline)
+        if self._engines:
+            self._engines.wait_until_ready()
         self._pipeline = pipeline
         self.metrics.tell_model(
             version=__version__, detector=self.settings.detector, model=self.model
@@ -116,6 +124,8 @@ class Service:
         """Wait for running work and free the threads."""
         self.drain()
         self.queue.close()
+        if self._engines:
+            self._engines.close()
         self.metrics.close()
 
     async def authorize(self, request: HTTPConnection) -> None:
@@ -162,21 +172,31 @@ class Service:
         Whoever cancels this drops the work, begun or not.
         """
         deadline = Deadline.after(self.settings.deadline_s)
-        works = [partial(self._analyze, picture, options) for picture in pictures]
+        works = [partial(self._analyze, picture, options, deadline) for picture in pictures]
         outcomes = await self.queue.run_all(works, deadline)
         self.metrics.count_pictures(outcomes)
         return outcomes
 
-    def _analyze(self, data: bytes, options: Options) -> ImageResult:
-        started = time.perf_counter()
-        image = decode_image(
-            data,
-            max_pixels=self.settings.max_pixels,
-            enough_pixels=self.pipeline.enough_pixels(options),
-        )
-        decode_s = time.perf_counter() - started
-        result = self.pipeline.analyze(image, options)
-        return replace(result, seconds=replace(result.seconds, decode=decode_s))
+    def _analyze(self, data: bytes, options: Options, deadline: Deadline) -> ImageResult:
+        if self._engines:
+            return self._engines.analyze(data, options, deadline)
+        return _analyzed(self.pipeline, self.settings.max_pixels, data, options)
+
+
+def _engine(settings: Settings) -> Analyze:
+    """Return what a process of its own does with pictures."""
+    pipeline = build_pipeline(settings)
+    _try_out(pipeline)
+    return partial(_analyzed, pipeline, settings.max_pixels)
+
+
+def _analyzed(pipeline: Pipeline, max_pixels: int, data: bytes, options: Options) -> ImageResult:
+    started = time.perf_counter()
+    enough_pixels = pipeline.enough_pixels(options)
+    image = decode_image(data, max_pixels=max_pixels, enough_pixels=enough_pixels)
+    decode_s = time.perf_counter() - started
+    result = pipeline.analyze(image, options)
+    return replace(result, seconds=replace(result.seconds, decode=decode_s))
 
 
 def _try_out(pipeline: Pipeline) -> None:
