@@ -114,7 +114,13 @@ def running(app: FastAPI, **options: object) -> Iterator[int]:
     port = listener.getsockname()[1]
     connection = partial(Connection, **{"head_timeout_s": 10.0, **options})
     config = uvicorn.Config(
-        app, http=connection, lifespan="on", log_config=None, access_log=False, **SOCKET_OPTIONS
+        app,
+        loop="asyncio",
+        http=connection,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        **SOCKET_OPTIONS,
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

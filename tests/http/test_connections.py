@@ -115,6 +115,25 @@ def test_what_is_not_http(port: int, words: bytes, caplog: pytest.LogCaptureFixt
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.parametrize("query", [b"", b"?no=such"])
+@pytest.mark.parametrize("wait_s", [0.0, 0.2])
+def test_a_body_that_breaks_gets_one_answer(
+    port: int, query: bytes, wait_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether it breaks before the answer to what came before it, amid that, or after it."""
+    head = b"POST /emotion%s HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n" % query
+    pieces = [head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"no length\r\n"]
+    with connect(port) as connection:
+        for piece in pieces if wait_s else [b"".join(pieces)]:
+            connection.sendall(piece)
+            time.sleep(wait_s)
+        answer = read_all(connection)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 422"))
+    wait_until(lambda: any("/emotion" in line for line in logged(caplog)))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
 def test_upgrades_that_are_not_there(port: int) -> None:
     headers = {
         "Connection": "Upgrade",

@@ -75,6 +75,14 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def _refuse(self, error: MienError) -> None:
+        if self.cycle is not None:
+            # Whoever is about to answer what came before the damage must not do so as well.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            # The caller has its answer, or a part of it; a second can't follow.
+            self.transport.close()
+            return
         exchange = Exchange.of({"method": "other", "path": "", "headers": []})
         answer = exchange.problem(error)
         headers = {**exchange.headers(), **answer.headers, "Connection": "close"}
