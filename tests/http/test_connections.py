@@ -134,6 +134,34 @@ def test_a_body_that_breaks_gets_one_answer(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+def test_two_lengths_smuggle_nothing(port: int) -> None:
+    head = HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connect(port) as connection:
+        connection.sendall(head + b"0\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = read_all(connection)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b'"code":"malformed_request"' in answer
+
+
+def test_a_body_in_crumbs_is_refused(port: int) -> None:
+    head = HEAD + b"Content-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connect(port) as connection:
+        connection.sendall(head + b"1\r\nx\r\n" * 1100)
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b'"code":"malformed_request"' in answer
+
+
+def test_a_body_in_small_pieces_is_read(port: int) -> None:
+    def pieces(size: int) -> Iterator[bytes]:
+        yield from (JPEG[at : at + size] for at in range(0, len(JPEG), size))
+
+    address, headers = f"http://127.0.0.1:{port}/emotion", {"Content-Type": "image/jpeg"}
+    for size in (1, 100):
+        answer = httpx.post(address, content=pieces(size), headers=headers)
+        assert answer.status_code == 200
+
+
 def test_upgrades_that_are_not_there(port: int) -> None:
     headers = {
         "Connection": "Upgrade",

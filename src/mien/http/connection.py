@@ -17,6 +17,33 @@ TELL = "tell"
 
 _MAX_HEAD_BYTES = 16 * 1024  # as for the parser
 
+# A chunk costs the parser as much as some hundred bytes in a larger one. Honest callers send them
+# by the kilobyte; those of a byte would keep the event loop busy for nobody else.
+_FREE_CHUNKS = 1000
+_BYTES_PER_CHUNK = 64
+
+
+class _Parser(h11.Connection):
+    """The server's own, which takes chunks of a byte and heads that proxies may read otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER, _MAX_HEAD_BYTES)
+        self._spare_chunks = 0.0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._spare_chunks = _FREE_CHUNKS
+            lengths = {b"content-length", b"transfer-encoding"}
+            if lengths <= {name for name, _ in event.headers}:
+                # Source: RFC 9112, 6.3: an attempt to smuggle a request past a proxy.
+                raise h11.RemoteProtocolError("two lengths")
+        elif isinstance(event, h11.Data):
+            self._spare_chunks += len(event.data) / _BYTES_PER_CHUNK - event.chunk_start
+            if self._spare_chunks < 0:
+                raise h11.RemoteProtocolError("chunks are too small")
+        return event
+
 
 class Connection(H11Protocol):
     """The server's own, which waits for a head for ever and answers what is not HTTP with text.
@@ -26,6 +53,7 @@ class Connection(H11Protocol):
 
     def __init__(self, *arguments: Any, head_timeout_s: float, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.conn = _Parser()
         self._head_timeout_s = head_timeout_s
         self._head_due: asyncio.TimerHandle | None = None
 
