@@ -112,7 +112,7 @@ def running(app: FastAPI, **options: object) -> Iterator[int]:
     """Run a real server in a thread, as ``serve`` does; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    connection = partial(Connection, **{"head_timeout_s": 10.0, **options})
+    connection = partial(Connection, **{"head_timeout_s": 10.0, "send_timeout_s": 10.0, **options})
     config = uvicorn.Config(
         app,
         loop="asyncio",

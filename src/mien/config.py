@@ -21,6 +21,7 @@ _POSITIVE = (
     "head_timeout_s",
     "upload_timeout_s",
     "deadline_s",
+    "send_timeout_s",
     "drain_s",
     "max_video_bytes",
     "max_video_seconds",
@@ -51,7 +52,7 @@ class Settings:
     max_batch_images: parts of one ``/emotion/batch`` request;
     max_pending_bytes: of all bodies that are arriving, waiting or worked on, in each worker;
     head_timeout_s: for the head of a request to arrive; upload_timeout_s: for a whole body;
-    deadline_s: from then to the answer;
+    deadline_s: from then to the answer; send_timeout_s: how long a caller may take nothing of it;
     max_queue: pictures that may wait for a thread, at least ``max_batch_images``;
     stop_delay_s: after SIGTERM, how long new requests are still taken, by whoever has not yet seen
     that the service is not ready; drain_s: from SIGTERM until what is not done is given up;
@@ -87,6 +88,7 @@ class Settings:
     head_timeout_s: float = 10.0
     upload_timeout_s: float = 30.0
     deadline_s: float = 30.0
+    send_timeout_s: float = 30.0
     stop_delay_s: float = 1.0
     drain_s: float = 25.0
     threads: int | None = None

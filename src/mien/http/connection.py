@@ -48,17 +48,24 @@ class _Parser(h11.Connection):
 class Connection(H11Protocol):
     """The server's own, which waits for a head for ever and answers what is not HTTP with text.
 
-    head_timeout_s: from the connection's beginning, or the first byte of a further request.
+    head_timeout_s: from the connection's beginning, or the first byte of a further request;
+    send_timeout_s: how long a caller may take nothing of an answer that waits for it.
     """
 
-    def __init__(self, *arguments: Any, head_timeout_s: float, **named: Any) -> None:
+    def __init__(
+        self, *arguments: Any, head_timeout_s: float, send_timeout_s: float, **named: Any
+    ) -> None:
         super().__init__(*arguments, **named)
         self.conn = _Parser()
+        self._send_timeout_s = send_timeout_s
+        self._stalled: asyncio.TimerHandle | None = None
         self._head_timeout_s = head_timeout_s
         self._head_due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        # So that pause_writing tells of every byte that the caller does not take.
+        transport.set_write_buffer_limits(0)
         self._expect_head()
 
     def data_received(self, data: bytes) -> None:
@@ -71,8 +78,18 @@ class Connection(H11Protocol):
         elif self._head_due is None:
             self._expect_head()
 
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # Not closed: that would wait for what is not taken.
+        self._stalled = self.loop.call_later(self._send_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._is_taken()
+
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_there()
+        self._is_taken()
         super().connection_lost(exc)
 
     def send_400_response(self, _: str) -> None:
@@ -93,6 +110,11 @@ class Connection(H11Protocol):
         if self._head_due is not None:
             self._head_due.cancel()
             self._head_due = None
+
+    def _is_taken(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
 
     def _give_up(self) -> None:
         begun, _ = self.conn.trailing_data

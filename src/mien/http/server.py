@@ -118,7 +118,11 @@ def _config(settings: Settings, factory: Any) -> uvicorn.Config:
         workers=settings.workers,
         # Not whatever happens to be installed: limits and slow callers are tested with these.
         loop="asyncio",
-        http=partial(Connection, head_timeout_s=settings.head_timeout_s),  # type: ignore[arg-type]
+        http=partial(  # type: ignore[arg-type]
+            Connection,
+            head_timeout_s=settings.head_timeout_s,
+            send_timeout_s=settings.send_timeout_s,
+        ),
         **SOCKET_OPTIONS,
         lifespan="on",
         log_config=logging_config(settings.log_format),
