@@ -15,11 +15,10 @@ from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from clips import film, plain
-from http_fakes import FakeDetector, fake_app, picture, running, wait_until
+from http_fakes import Crowd, FakeDetector, fake_app, picture, running, wait_until
 from mien.config import Settings
 from mien.http.app import create_app
 from mien.http.schemas import SCHEMAS
-from mien.types import Face, RgbImage
 
 MP4 = {"Content-Type": "video/mp4"}
 
@@ -194,13 +193,6 @@ def test_lines_come_while_the_rest_is_read_and_places_are_few() -> None:
         assert asked < 30
         assert client.post("/video", content=plain(0.2), headers=MP4).status_code == 200
         assert len(detector.asked) <= asked + 3
-
-
-class Crowd(FakeDetector):
-    """Fifty times as many faces, so that lines are long."""
-
-    def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
-        return super().detect(image, min_face_size=min_face_size) * 50
 
 
 def test_a_caller_who_takes_no_lines_loses_its_place() -> None:

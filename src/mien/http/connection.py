@@ -2,15 +2,20 @@
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
 from mien.errors import MalformedRequestError, MienError, UploadTimeoutError
 from mien.http.exchange import Exchange
 
-__all__ = ["TELL", "Connection"]
+__all__ = ["TELL", "Connection", "LiveConnection"]
 
 # Under this name the application leaves, in its lifespan's state, how exchanges are told of.
 TELL = "tell"
@@ -21,6 +26,8 @@ _MAX_HEAD_BYTES = 16 * 1024  # as for the parser
 # by the kilobyte; those of a byte would keep the event loop busy for nobody else.
 _FREE_CHUNKS = 1000
 _BYTES_PER_CHUNK = 64
+# The same for frames without content: so much of one caller is read before others have their turn.
+_READ_BYTES = 16 * 1024
 
 
 class _Parser(h11.Connection):
@@ -45,38 +52,21 @@ class _Parser(h11.Connection):
         return event
 
 
-class Connection(H11Protocol):
-    """The server's own, which waits for a head for ever and answers what is not HTTP with text.
+class _Patience(asyncio.Protocol):
+    """Cuts a connection whose caller takes nothing of what is sent for ``send_timeout_s``."""
 
-    head_timeout_s: from the connection's beginning, or the first byte of a further request;
-    send_timeout_s: how long a caller may take nothing of an answer that waits for it.
-    """
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
 
-    def __init__(
-        self, *arguments: Any, head_timeout_s: float, send_timeout_s: float, **named: Any
-    ) -> None:
+    def __init__(self, *arguments: Any, send_timeout_s: float, **named: Any) -> None:
         super().__init__(*arguments, **named)
-        self.conn = _Parser()
         self._send_timeout_s = send_timeout_s
         self._stalled: asyncio.TimerHandle | None = None
-        self._head_timeout_s = head_timeout_s
-        self._head_due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        # So that pause_writing tells of every byte that the caller does not take.
+        # So that pause_writing tells of every byte that is not taken.
         transport.set_write_buffer_limits(0)
-        self._expect_head()
-
-    def data_received(self, data: bytes) -> None:
-        if self.conn.their_state is h11.IDLE and self._is_long_head(data):
-            self.send_400_response("")
-            return
-        super().data_received(data)
-        if self.conn.their_state is not h11.IDLE:
-            self._head_is_there()
-        elif self._head_due is None:
-            self._expect_head()
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -88,8 +78,55 @@ class Connection(H11Protocol):
         self._is_taken()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._head_is_there()
         self._is_taken()
+        super().connection_lost(exc)
+
+    def _is_taken(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+
+class Connection(_Patience, H11Protocol):
+    """The server's own, which waits for a head for ever and answers what is not HTTP with text.
+
+    head_timeout_s: from the connection's beginning, or the first byte of a further request.
+    """
+
+    def __init__(self, *arguments: Any, head_timeout_s: float, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self.conn = _Parser()
+        self._head_timeout_s = head_timeout_s
+        self._head_due: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_head()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Refuse what the WebSocket's own parser would answer with text, or not at all."""
+        handshake = ServerProtocol()
+        lines = [b"%s: %s\r\n" % header for header in event.headers]
+        handshake.receive_data(b"GET %s HTTP/1.1\r\n%s\r\n" % (event.target, b"".join(lines)))
+        request = next(iter(handshake.events_received()), None)
+        accepted = isinstance(request, Request) and handshake.accept(request).status_code
+        if event.method != b"GET" or accepted != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._refuse(MalformedRequestError("this is no handshake of a WebSocket"))
+        else:
+            super().handle_websocket_upgrade(event)
+
+    def data_received(self, data: bytes) -> None:
+        if self.conn.their_state is h11.IDLE and self._is_long_head(data):
+            self.send_400_response("")
+            return
+        super().data_received(data)
+        if self.conn.their_state is not h11.IDLE:
+            self._head_is_there()
+        elif self._head_due is None:
+            self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._head_is_there()
         super().connection_lost(exc)
 
     def send_400_response(self, _: str) -> None:
@@ -110,11 +147,6 @@ class Connection(H11Protocol):
         if self._head_due is not None:
             self._head_due.cancel()
             self._head_due = None
-
-    def _is_taken(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
 
     def _give_up(self) -> None:
         begun, _ = self.conn.trailing_data
@@ -150,3 +182,27 @@ class Connection(H11Protocol):
         tell: Callable[[Exchange, int], None] | None = self.app_state.get(TELL)
         if tell is not None:
             tell(exchange, answer.status_code)
+
+
+class LiveConnection(_Patience, WebSocketsSansIOProtocol):
+    """The server's own for WebSockets, which is fair to others and logs no caller's mistakes."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        # A refusal ends the handshake too; the server takes it for an application's error.
+        self.handshake_complete |= self.close_sent
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                # The server would do the same, and write the bytes to the log.
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()
