@@ -29,6 +29,8 @@ _POSITIVE = (
     "max_live",
     "live_idle_s",
 )
+# Far more than anybody waits: what is endless can't be counted down.
+_LONGEST_S = 1_000_000
 _LOG_FORMATS = ("auto", "json", "text")
 _BOOLEANS = {"true": True, "false": False}
 
@@ -117,6 +119,8 @@ class Settings:
             # Written so that NaN is refused too.
             if not getattr(self, name) > 0:
                 raise InvalidParameterError(f"{name} must be greater than 0")
+            if name.endswith("_s") and getattr(self, name) > _LONGEST_S:
+                raise InvalidParameterError(f"{name} must be at most {_LONGEST_S:,}")
         for sound, words in (
             (
                 0 <= self.stop_delay_s < self.drain_s,
@@ -133,6 +137,10 @@ class Settings:
             (
                 self.log_format in _LOG_FORMATS,
                 f"log_format must be one of {', '.join(_LOG_FORMATS)}",
+            ),
+            (
+                (self.trace_endpoint or "http://").startswith(("http://", "https://")),
+                "trace_endpoint must begin with http:// or https://",
             ),
             (self.trusted_proxies >= 0, "trusted_proxies must be at least 0"),
             (self.max_videos >= 0, "max_videos must be at least 0"),

@@ -77,7 +77,10 @@ def test_callers_are_told_apart_by_address(
     [
         ({"rate_limit": "many"}, "60/minute"),
         ({"rate_limit": "5"}, "60/minute"),
+        ({"rate_limit": "0/minute"}, "60/minute"),
         ({"rate_limit_storage": "memcached://localhost"}, "redis://"),
+        ({"rate_limit_storage": "redis://[::1"}, "no address of a Redis"),
+        ({"rate_limit_storage": "redis://localhost:port"}, "no address of a Redis"),
         ({"trusted_proxies": -1}, "trusted_proxies"),
     ],
 )

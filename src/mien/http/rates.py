@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import time
+from urllib.parse import urlsplit
 
 from limits import parse_many
 from limits.aio.storage import Storage
@@ -35,6 +36,8 @@ class RateLimits:
         self._warned_at_s = -_WARN_EVERY_S
         try:
             self._limits = parse_many(settings.rate_limit) if settings.rate_limit else []
+            if not all(limit.amount for limit in self._limits):
+                raise ValueError("a limit of nothing")
         except ValueError as error:
             raise InvalidParameterError(
                 f"rate_limit is such as '60/minute; 1000/day', not {settings.rate_limit!r}"
@@ -73,6 +76,10 @@ def _storage(address: str) -> Storage:
         raise InvalidParameterError(
             f"rate_limit_storage must begin with {', '.join(_REDIS)}: it names a Redis"
         )
+    try:
+        _ = urlsplit(address).port
+    except ValueError as error:
+        raise InvalidParameterError("rate_limit_storage is no address of a Redis") from error
     try:
         return _opened(f"async+{address}", implementation="redispy", wrap_exceptions=True)
     except ConfigurationError as error:
