@@ -3,7 +3,6 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from io import BytesIO
 
 import numpy as np
@@ -16,8 +15,7 @@ from PIL import Image
 from mien.config import Settings
 from mien.deadline import check_deadline
 from mien.http.app import create_app
-from mien.http.connection import Connection
-from mien.http.server import SOCKET_OPTIONS
+from mien.http.server import socket_options
 from mien.pipeline import Pipeline
 from mien.types import Box, Emotion, Face, Landmarks, RgbImage
 
@@ -68,6 +66,13 @@ class FakeDetector:
         )
 
 
+class Crowd(FakeDetector):
+    """Fifty times as many faces, so that lines are long."""
+
+    def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
+        return super().detect(image, min_face_size=min_face_size) * 50
+
+
 class FakeClassifier:
     labels = tuple(Emotion)
     crop_size_px = 8
@@ -112,9 +117,12 @@ def running(app: FastAPI, **options: object) -> Iterator[int]:
     """Run a real server in a thread, as ``serve`` does; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
-    connection = partial(Connection, **{"head_timeout_s": 10.0, **options})
     config = uvicorn.Config(
-        app, http=connection, lifespan="on", log_config=None, access_log=False, **SOCKET_OPTIONS
+        app,
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        **socket_options(**{"head_timeout_s": 10.0, "send_timeout_s": 10.0, **options}),
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

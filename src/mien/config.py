@@ -21,6 +21,7 @@ _POSITIVE = (
     "head_timeout_s",
     "upload_timeout_s",
     "deadline_s",
+    "send_timeout_s",
     "drain_s",
     "max_video_bytes",
     "max_video_seconds",
@@ -28,6 +29,8 @@ _POSITIVE = (
     "max_live",
     "live_idle_s",
 )
+# Far more than anybody waits: what is endless can't be counted down.
+_LONGEST_S = 1_000_000
 _LOG_FORMATS = ("auto", "json", "text")
 _BOOLEANS = {"true": True, "false": False}
 
@@ -52,7 +55,7 @@ class Settings:
     max_batch_images: parts of one ``/emotion/batch`` request;
     max_pending_bytes: of all bodies that are arriving, waiting or worked on, in each worker;
     head_timeout_s: for the head of a request to arrive; upload_timeout_s: for a whole body;
-    deadline_s: from then to the answer;
+    deadline_s: from then to the answer; send_timeout_s: how long a caller may take nothing of it;
     max_queue: pictures that may wait for a thread, at least ``max_batch_images``;
     stop_delay_s: after SIGTERM, how long new requests are still taken, by whoever has not yet seen
     that the service is not ready; drain_s: from SIGTERM until what is not done is given up;
@@ -88,6 +91,7 @@ class Settings:
     head_timeout_s: float = 10.0
     upload_timeout_s: float = 30.0
     deadline_s: float = 30.0
+    send_timeout_s: float = 30.0
     stop_delay_s: float = 1.0
     drain_s: float = 25.0
     threads: int | None = None
@@ -117,6 +121,8 @@ class Settings:
             # Written so that NaN is refused too.
             if not getattr(self, name) > 0:
                 raise InvalidParameterError(f"{name} must be greater than 0")
+            if name.endswith("_s") and getattr(self, name) > _LONGEST_S:
+                raise InvalidParameterError(f"{name} must be at most {_LONGEST_S:,}")
         for sound, words in (
             (
                 0 <= self.stop_delay_s < self.drain_s,
@@ -133,6 +139,10 @@ class Settings:
             (
                 self.log_format in _LOG_FORMATS,
                 f"log_format must be one of {', '.join(_LOG_FORMATS)}",
+            ),
+            (
+                (self.trace_endpoint or "http://").startswith(("http://", "https://")),
+                "trace_endpoint must begin with http:// or https://",
             ),
             (self.trusted_proxies >= 0, "trusted_proxies must be at least 0"),
             (self.max_videos >= 0, "max_videos must be at least 0"),

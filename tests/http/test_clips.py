@@ -1,6 +1,8 @@
 """``POST /video``: lines while a clip is read, and what happens to bad ones."""
 
+import contextlib
 import json
+import socket
 import sys
 import threading
 from collections.abc import Iterator
@@ -13,7 +15,7 @@ from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from clips import film, plain
-from http_fakes import FakeDetector, fake_app, picture, running, wait_until
+from http_fakes import Crowd, FakeDetector, fake_app, picture, running, wait_until
 from mien.config import Settings
 from mien.http.app import create_app
 from mien.http.schemas import SCHEMAS
@@ -191,6 +193,25 @@ def test_lines_come_while_the_rest_is_read_and_places_are_few() -> None:
         assert asked < 30
         assert client.post("/video", content=plain(0.2), headers=MP4).status_code == 200
         assert len(detector.asked) <= asked + 3
+
+
+def test_a_caller_who_takes_no_lines_loses_its_place() -> None:
+    """With a window as small as can be had, and more lines than fit between the two."""
+    app, _ = fake_app(Crowd(), max_videos=1)
+    target = b"/video?fps=30&include=scores,landmarks&labels=eight"
+    head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: video/mp4\r\n" % target
+    clip = plain(30)
+    with running(app, send_timeout_s=0.5) as port, socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        caller.connect(("127.0.0.1", port))
+        caller.sendall(head + b"Content-Length: %d\r\n\r\n" % len(clip) + clip)
+        wait_until(lambda: app.state.service.videos.free == 0)
+        wait_until(lambda: app.state.service.videos.free == 1)
+        last = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := caller.recv(65536):
+                last = piece
+        assert b"summary" not in last
 
 
 def test_a_caller_who_leaves_before_the_first_line() -> None:

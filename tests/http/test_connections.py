@@ -115,6 +115,53 @@ def test_what_is_not_http(port: int, words: bytes, caplog: pytest.LogCaptureFixt
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
+@pytest.mark.parametrize("query", [b"", b"?no=such"])
+@pytest.mark.parametrize("wait_s", [0.0, 0.2])
+def test_a_body_that_breaks_gets_one_answer(
+    port: int, query: bytes, wait_s: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether it breaks before the answer to what came before it, amid that, or after it."""
+    head = b"POST /emotion%s HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n" % query
+    pieces = [head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"no length\r\n"]
+    with connect(port) as connection:
+        for piece in pieces if wait_s else [b"".join(pieces)]:
+            connection.sendall(piece)
+            time.sleep(wait_s)
+        answer = read_all(connection)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 422"))
+    wait_until(lambda: any("/emotion" in line for line in logged(caplog)))
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+def test_two_lengths_smuggle_nothing(port: int) -> None:
+    head = HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connect(port) as connection:
+        connection.sendall(head + b"0\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\n\r\n")
+        answer = read_all(connection)
+    assert answer.count(b"HTTP/1.1 ") == 1
+    assert b'"code":"malformed_request"' in answer
+
+
+def test_a_body_in_crumbs_is_refused(port: int) -> None:
+    head = HEAD + b"Content-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connect(port) as connection:
+        connection.sendall(head + b"1\r\nx\r\n" * 1100)
+        answer = read_all(connection)
+    assert answer.startswith(b"HTTP/1.1 400")
+    assert b'"code":"malformed_request"' in answer
+
+
+def test_a_body_in_small_pieces_is_read(port: int) -> None:
+    def pieces(size: int) -> Iterator[bytes]:
+        yield from (JPEG[at : at + size] for at in range(0, len(JPEG), size))
+
+    address, headers = f"http://127.0.0.1:{port}/emotion", {"Content-Type": "image/jpeg"}
+    for size in (1, 100):
+        answer = httpx.post(address, content=pieces(size), headers=headers)
+        assert answer.status_code == 200
+
+
 def test_upgrades_that_are_not_there(port: int) -> None:
     headers = {
         "Connection": "Upgrade",

@@ -90,6 +90,12 @@ def test_a_file_without_keys_opens_nothing(tmp_path: Path, content: bytes | None
     assert KEY not in str(caught.value)
 
 
+@pytest.mark.parametrize("listed", [",", " ", " , "])
+def test_a_list_without_keys_opens_nothing(listed: str) -> None:
+    with pytest.raises(InvalidParameterError, match="api_keys has none"):
+        fake_app(api_keys=listed)
+
+
 def test_a_key_instead_of_its_hash_is_refused_at_start(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 import time
 
 import pytest
@@ -11,7 +12,7 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 from websockets.asyncio.client import connect
 
-from http_fakes import FakeDetector, fake_app, picture, running, wait_until
+from http_fakes import Crowd, FakeDetector, fake_app, logged, picture, running, wait_until
 from mien.http.keys import digest_of
 
 
@@ -86,6 +87,72 @@ def test_what_is_refused_before_it_begins(
     assert refused.value.json()["code"] == code
     assert refused.value.headers["X-Request-ID"]
     assert refused.value.headers["X-Content-Type-Options"] == "nosniff"
+
+
+HANDSHAKE = (
+    b"GET %s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    b"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+LIVE = HANDSHAKE % b"/live"
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "code"),
+    [
+        (LIVE + b"Content-Length: 5\r\n\r\nhello", 400, "malformed_request"),
+        (LIVE + b"Transfer-Encoding: chunked\r\n\r\n", 400, "malformed_request"),
+        (LIVE + b"X: y\r\n" * 150 + b"\r\n", 400, "malformed_request"),
+        (HANDSHAKE % (b"/live?" + b"x" * 9000) + b"\r\n", 400, "malformed_request"),
+        (LIVE.replace(b": 13", b": 7") + b"\r\n", 400, "malformed_request"),
+        (LIVE.replace(b"Key", b"Lock") + b"\r\n", 400, "malformed_request"),
+        (LIVE.replace(b"GET", b"POST") + b"\r\n", 400, "malformed_request"),
+        (HANDSHAKE % b"/nowhere" + b"\r\n", 404, "not_found"),
+        (HANDSHAKE % b"/emotion" + b"\r\n", 404, "not_found"),
+        (HANDSHAKE % b"/live?x=1" + b"\r\n", 422, "invalid_parameter"),
+        (LIVE + b"Origin: http://[::1\r\n\r\n", 403, "forbidden_origin"),
+        (LIVE + b"Origin: x\xff\r\n\r\n", 403, "forbidden_origin"),
+        (LIVE + b"Sec-WebSocket-Protocol: a b\r\n\r\n", 400, "malformed_request"),
+    ],
+)
+def test_handshakes_that_fail_are_answered(
+    words: bytes, status: int, code: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, _ = fake_app()
+    with running(app) as port, socket.create_connection(("127.0.0.1", port), 5) as caller:
+        caller.sendall(words)
+        answer = b"".join(iter(lambda: caller.recv(65536), b""))
+    assert answer.startswith(b"HTTP/1.1 %d " % status)
+    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == code
+    assert b"x-request-id: " in answer.lower()
+    assert [line.rpartition(" ")[2] for line in logged(caplog)] == [str(status)]
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+
+
+@pytest.mark.parametrize(
+    ("frames", "code"),
+    [
+        (b"\x81\x83\0\0\0\0\xff\xd8\xff", 1007),  # text that is none
+        (b"\x82\x03abc", 1002),  # not masked
+        (b"\xf2\x83\0\0\0\0abc", 1002),  # an extension that nobody agreed on
+        (b"\x80\x80\0\0\0\0", 1002),  # the rest of nothing
+        (b"\x89\xfe\x01\0" + bytes(260), 1002),  # a ping as long as a picture
+        (b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 1009),
+    ],
+)
+def test_what_is_no_frame_ends_the_view(
+    frames: bytes, code: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, _ = fake_app(max_live=1)
+    with running(app) as port, socket.create_connection(("127.0.0.1", port), 5) as caller:
+        caller.sendall(LIVE + b"\r\n")
+        assert caller.recv(65536).startswith(b"HTTP/1.1 101")
+        caller.sendall(frames)
+        last = b"".join(iter(lambda: caller.recv(65536), b""))
+        assert last[0] == 0x88
+        assert int.from_bytes(last[2:4]) == code
+        wait_until(lambda: app.state.service.live.free == 1)
+    assert "xff" not in caplog.text
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
 def test_pages_of_this_site_and_of_allowed_ones_may_look() -> None:
@@ -220,3 +287,22 @@ def test_frames_have_a_limit_and_stopping_says_goodbye() -> None:
         asyncio.run(send_too_much(port))
         asyncio.run(stay(port, stack.close))
     assert goodbyes == [1009, 1012]
+
+
+def test_a_caller_who_takes_no_answers_loses_its_place() -> None:
+    app, _ = fake_app(Crowd(), max_live=1, live_idle_s=1.0)
+    target = b"/live?include=scores,landmarks&labels=eight"
+    # Masked with nothing.
+    frame = b"\x82\xfe%s\0\0\0\0%s" % (len(picture()).to_bytes(2), picture())
+    with running(app, send_timeout_s=0.5) as port, socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        caller.connect(("127.0.0.1", port))
+        caller.sendall(HANDSHAKE % target + b"\r\n")
+        assert caller.recv(12) == b"HTTP/1.1 101"
+        caller.settimeout(0.5)
+        # Until it is cut off, or nobody takes frames any more since nobody takes answers.
+        with contextlib.suppress(OSError):
+            for _ in range(2000):
+                caller.sendall(frame)
+                time.sleep(0.005)
+        wait_until(lambda: app.state.service.live.free == 1)

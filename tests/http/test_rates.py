@@ -1,7 +1,9 @@
 """Rate limits: by key, by address, behind proxies, and counted in a real Redis."""
 
+import signal
 import socket
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -77,7 +79,10 @@ def test_callers_are_told_apart_by_address(
     [
         ({"rate_limit": "many"}, "60/minute"),
         ({"rate_limit": "5"}, "60/minute"),
+        ({"rate_limit": "0/minute"}, "60/minute"),
         ({"rate_limit_storage": "memcached://localhost"}, "redis://"),
+        ({"rate_limit_storage": "redis://[::1"}, "no address of a Redis"),
+        ({"rate_limit_storage": "redis://localhost:port"}, "no address of a Redis"),
         ({"trusted_proxies": -1}, "trusted_proxies"),
     ],
 )
@@ -107,6 +112,9 @@ class Redis:
     def kill(self) -> None:
         self._process.kill()
         self._process.wait()
+
+    def freeze(self) -> None:
+        self._process.send_signal(signal.SIGSTOP)
 
     def _answers(self) -> bool:
         with closing(socket.socket()) as probe:
@@ -140,3 +148,13 @@ def test_without_redis_requests_pass_and_the_log_tells_once(
         assert len(told) == 1
         redis.start()
         assert statuses(client, 2) == [200, 429], "it counts again"
+
+
+def test_a_redis_that_hangs_holds_nothing_up(redis: Redis) -> None:
+    app, _ = fake_app(rate_limit="1/minute", rate_limit_storage=redis.address)
+    with TestClient(app) as client:
+        assert statuses(client, 2) == [200, 429]
+        redis.freeze()
+        began = time.monotonic()
+        assert statuses(client, 2) == [200] * 2
+        assert time.monotonic() - began < 4

@@ -2,23 +2,92 @@
 
 import asyncio
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode
+from websockets.http11 import Request
+from websockets.server import ServerProtocol
 
 from mien.errors import MalformedRequestError, MienError, UploadTimeoutError
 from mien.http.exchange import Exchange
 
-__all__ = ["TELL", "Connection"]
+__all__ = ["TELL", "Connection", "LiveConnection"]
 
 # Under this name the application leaves, in its lifespan's state, how exchanges are told of.
 TELL = "tell"
 
 _MAX_HEAD_BYTES = 16 * 1024  # as for the parser
 
+# A chunk costs the parser as much as some hundred bytes in a larger one. Honest callers send them
+# by the kilobyte; those of a byte would keep the event loop busy for nobody else.
+_FREE_CHUNKS = 1000
+_BYTES_PER_CHUNK = 64
+# The same for frames without content: so much of one caller is read before others have their turn.
+_READ_BYTES = 16 * 1024
 
-class Connection(H11Protocol):
+
+class _Parser(h11.Connection):
+    """The server's own, which takes chunks of a byte and heads that proxies may read otherwise."""
+
+    def __init__(self) -> None:
+        super().__init__(h11.SERVER, _MAX_HEAD_BYTES)
+        self._spare_chunks = 0.0
+
+    def next_event(self) -> Any:
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            self._spare_chunks = _FREE_CHUNKS
+            lengths = {b"content-length", b"transfer-encoding"}
+            if lengths <= {name for name, _ in event.headers}:
+                # Source: RFC 9112, 6.3: an attempt to smuggle a request past a proxy.
+                raise h11.RemoteProtocolError("two lengths")
+        elif isinstance(event, h11.Data):
+            self._spare_chunks += len(event.data) / _BYTES_PER_CHUNK - event.chunk_start
+            if self._spare_chunks < 0:
+                raise h11.RemoteProtocolError("chunks are too small")
+        return event
+
+
+class _Patience(asyncio.Protocol):
+    """Cuts a connection whose caller takes nothing of what is sent for ``send_timeout_s``."""
+
+    loop: asyncio.AbstractEventLoop
+    transport: asyncio.Transport
+
+    def __init__(self, *arguments: Any, send_timeout_s: float, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._send_timeout_s = send_timeout_s
+        self._stalled: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        # So that pause_writing tells of every byte that is not taken.
+        transport.set_write_buffer_limits(0)
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        # Not closed: that would wait for what is not taken.
+        self._stalled = self.loop.call_later(self._send_timeout_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._is_taken()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_taken()
+        super().connection_lost(exc)
+
+    def _is_taken(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+
+class Connection(_Patience, H11Protocol):
     """The server's own, which waits for a head for ever and answers what is not HTTP with text.
 
     head_timeout_s: from the connection's beginning, or the first byte of a further request.
@@ -26,12 +95,25 @@ class Connection(H11Protocol):
 
     def __init__(self, *arguments: Any, head_timeout_s: float, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self.conn = _Parser()
         self._head_timeout_s = head_timeout_s
         self._head_due: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
         self._expect_head()
+
+    def handle_websocket_upgrade(self, event: h11.Request) -> None:
+        """Refuse what the WebSocket's own parser would answer with text, or not at all."""
+        handshake = ServerProtocol()
+        lines = [b"%s: %s\r\n" % header for header in event.headers]
+        handshake.receive_data(b"GET %s HTTP/1.1\r\n%s\r\n" % (event.target, b"".join(lines)))
+        request = next(iter(handshake.events_received()), None)
+        accepted = isinstance(request, Request) and handshake.accept(request).status_code
+        if event.method != b"GET" or accepted != HTTPStatus.SWITCHING_PROTOCOLS:
+            self._refuse(MalformedRequestError("this is no handshake of a WebSocket"))
+        else:
+            super().handle_websocket_upgrade(event)
 
     def data_received(self, data: bytes) -> None:
         if self.conn.their_state is h11.IDLE and self._is_long_head(data):
@@ -75,6 +157,14 @@ class Connection(H11Protocol):
             self.transport.close()
 
     def _refuse(self, error: MienError) -> None:
+        if self.cycle is not None:
+            # Whoever is about to answer what came before the damage must not do so as well.
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
+            # The caller has its answer, or a part of it; a second can't follow.
+            self.transport.close()
+            return
         exchange = Exchange.of({"method": "other", "path": "", "headers": []})
         answer = exchange.problem(error)
         headers = {**exchange.headers(), **answer.headers, "Connection": "close"}
@@ -92,3 +182,27 @@ class Connection(H11Protocol):
         tell: Callable[[Exchange, int], None] | None = self.app_state.get(TELL)
         if tell is not None:
             tell(exchange, answer.status_code)
+
+
+class LiveConnection(_Patience, WebSocketsSansIOProtocol):
+    """The server's own for WebSockets, which is fair to others and logs no caller's mistakes."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self.transport.max_size = _READ_BYTES  # type: ignore[attr-defined]
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        # A refusal ends the handshake too; the server takes it for an application's error.
+        self.handshake_complete |= self.close_sent
+
+    def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text":
+            try:
+                b"".join(self.frames).decode()
+            except UnicodeDecodeError:
+                # The server would do the same, and write the bytes to the log.
+                self.conn.send_close(CloseCode.INVALID_DATA)
+                self.handle_parser_exception()
+                return
+        super().send_receive_event_to_app()

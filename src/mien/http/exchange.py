@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mien.errors import NotReadyError
+from mien.errors import NotFoundError, NotReadyError
 from mien.http.linger import discard_body
 from mien.http.metrics import Metrics
 from mien.http.problems import INTERNAL, code_of, detail_of, problem_response
@@ -224,7 +224,7 @@ class ExchangeMiddleware:
 
     async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
         exchange = Exchange.of({**scope, "method": "GET"})
-        status = HTTPStatus.FORBIDDEN.value  # what the server makes of one that nobody takes
+        status = _CLIENT_GONE  # until anything is sent
 
         async def noting(message: Message) -> None:
             nonlocal status
@@ -235,11 +235,21 @@ class ExchangeMiddleware:
                 headers = MutableHeaders(scope=message)
                 for name, value in exchange.headers().items():
                     headers.setdefault(name, value)
+            elif message["type"] == "websocket.close" and status == _CLIENT_GONE:
+                # The router's way to say that there is nothing.
+                nothing = NotFoundError("there is no WebSocket at this path; see /docs")
+                await exchange.problem(nothing)(scope, receive, noting)
+                return
             await send(message)
 
         inner = {**scope, _KEY: exchange}
         try:
             await self._app(inner, receive, noting)
+        except Exception as error:
+            if status != _CLIENT_GONE:
+                raise
+            _errors.exception("request failed", extra={"request_id": exchange.request_id})
+            await exchange.problem(error)(scope, receive, noting)
         finally:
             exchange.route = getattr(inner.get("route"), "path", _NO_ROUTE)
             self._tell(exchange, status)

@@ -54,6 +54,9 @@ class ApiKeys:
         comment. Raises InvalidParameterError if it can't be read or has something else.
         """
         listed = [digest for digest in (settings.api_keys or "").split(",") if digest.strip()]
+        if settings.api_keys and not listed:
+            # As for an empty file: commas around nothing must not open the service to everybody.
+            raise InvalidParameterError("api_keys has none")
         return cls([*listed, *_in_file(settings.api_keys_file)])
 
     def __bool__(self) -> bool:

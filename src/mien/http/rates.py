@@ -3,6 +3,7 @@
 import ipaddress
 import logging
 import time
+from urllib.parse import urlsplit
 
 from limits import parse_many
 from limits.aio.storage import Storage
@@ -20,6 +21,8 @@ _REDIS = ("redis://", "rediss://", "unix://")
 # Whoever has one IPv6 address has the 2**64 beside it.
 _IPV6_PREFIX = 64
 _WARN_EVERY_S = 60.0
+# For a Redis that is there and does not answer; each request would wait for it.
+_PATIENCE_S = 0.5
 
 _log = logging.getLogger("mien.http")
 
@@ -35,6 +38,8 @@ class RateLimits:
         self._warned_at_s = -_WARN_EVERY_S
         try:
             self._limits = parse_many(settings.rate_limit) if settings.rate_limit else []
+            if not all(limit.amount for limit in self._limits):
+                raise ValueError("a limit of nothing")
         except ValueError as error:
             raise InvalidParameterError(
                 f"rate_limit is such as '60/minute; 1000/day', not {settings.rate_limit!r}"
@@ -74,12 +79,22 @@ def _storage(address: str) -> Storage:
             f"rate_limit_storage must begin with {', '.join(_REDIS)}: it names a Redis"
         )
     try:
-        return _opened(f"async+{address}", implementation="redispy", wrap_exceptions=True)
+        _ = urlsplit(address).port
+    except ValueError as error:
+        raise InvalidParameterError("rate_limit_storage is no address of a Redis") from error
+    try:
+        return _opened(
+            f"async+{address}",
+            implementation="redispy",
+            wrap_exceptions=True,
+            socket_timeout=_PATIENCE_S,
+            socket_connect_timeout=_PATIENCE_S,
+        )
     except ConfigurationError as error:
         raise InvalidParameterError("limits in a Redis need: pip install 'mien[redis]'") from error
 
 
-def _opened(address: str, **options: str | bool) -> Storage:
+def _opened(address: str, **options: str | bool | float) -> Storage:
     storage = storage_from_string(address, **options)
     if not isinstance(storage, Storage):
         raise InvalidParameterError(f"rate_limit_storage: {address!r} is not understood")

@@ -21,7 +21,7 @@ from mien.build import build_pipeline
 from mien.config import Settings
 from mien.errors import ArtifactError
 from mien.http.app import create_app, traces_class
-from mien.http.connection import Connection
+from mien.http.connection import Connection, LiveConnection
 from mien.http.keys import ApiKeys
 from mien.http.logs import logging_config
 from mien.http.metrics import FOLDER_VARIABLE
@@ -29,14 +29,7 @@ from mien.http.rates import RateLimits
 from mien.http.routes.live import MAX_FRAME_BYTES
 from mien.http.supervisor import WORKER_SILENCE_S, Supervisor, worker_app
 
-__all__ = ["SOCKET_OPTIONS", "serve"]
-
-SOCKET_OPTIONS: dict[str, Any] = {
-    "ws": "websockets-sansio",
-    "ws_max_size": MAX_FRAME_BYTES,
-    # What is compressed may be a bomb; frames are compressed already.
-    "ws_per_message_deflate": False,
-}
+__all__ = ["serve", "socket_options"]
 
 _BACKLOG = 2048
 
@@ -81,6 +74,18 @@ def serve(settings: Settings) -> int:
         return _run_one(_config(settings, app), listener)
 
 
+def socket_options(*, head_timeout_s: float, send_timeout_s: float) -> dict[str, Any]:
+    """Return how connections are handled, whatever else happens to be installed."""
+    return {
+        "loop": "asyncio",
+        "http": partial(Connection, head_timeout_s=head_timeout_s, send_timeout_s=send_timeout_s),
+        "ws": partial(LiveConnection, send_timeout_s=send_timeout_s),
+        "ws_max_size": MAX_FRAME_BYTES,
+        # What is compressed may be a bomb; frames are compressed already.
+        "ws_per_message_deflate": False,
+    }
+
+
 def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
@@ -116,10 +121,9 @@ def _config(settings: Settings, factory: Any) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        # Not whatever happens to be installed: limits and slow callers are tested with these.
-        loop="asyncio",
-        http=partial(Connection, head_timeout_s=settings.head_timeout_s),  # type: ignore[arg-type]
-        **SOCKET_OPTIONS,
+        **socket_options(
+            head_timeout_s=settings.head_timeout_s, send_timeout_s=settings.send_timeout_s
+        ),
         lifespan="on",
         log_config=logging_config(settings.log_format),
         access_log=False,
