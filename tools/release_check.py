@@ -138,8 +138,8 @@ def check_reproducible(packages: Sequence[Path]) -> str:
 def check_packages(sdist: Path, wheel: Path) -> str:
     run(*tool("twine"), "check", "--strict", str(sdist), str(wheel))
     run(*tool("check_wheel_contents"), "--toplevel", "mien,mien_train", str(wheel))
-    sources = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
-    sources = [name for name in sources.split("\0") if name and (ROOT / name).is_file()]
+    listed = run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+    sources = [name for name in listed.split("\0") if name and (ROOT / name).is_file()]
     for package in (sdist, wheel):
         check_size(package)
     files = wheel_files(wheel)
