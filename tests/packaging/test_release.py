@@ -293,3 +293,25 @@ def test_the_first_failure_ends_it_with_a_sentence(
     assert capsys.readouterr().err == (
         f"release-check: failed: the tag is v0.0.0, but src/mien/_version.py says {__version__}\n"
     )
+
+
+@pytest.mark.parametrize(
+    ("lines", "end"),
+    [
+        (["built"], "nothing failed, and all was checked"),
+        (["built", "NOT CHECKED: Python 3.14"], "nothing failed, but 1 not checked"),
+    ],
+)
+def test_the_summary_does_not_call_checked_what_was_not(
+    lines: list[str],
+    end: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["release_check"])
+    monkeypatch.setattr(release_check, "ROOT", tmp_path)
+    monkeypatch.setattr(release_check, "DIST", tmp_path)
+    monkeypatch.setattr(release_check, "checked", lambda *_: iter(lines))
+    assert release_check.main() == 0
+    assert f"release-check: {end}; " in capsys.readouterr().out
