@@ -8,6 +8,8 @@ SECONDS ?= 600
 TORCH ?= torch==2.13.0
 SYSTEM_PROGRAMS := redis-server strace prometheus chromium
 
+# Where an environment keeps its programs.
+BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
 RUN_ENV := .venv
 DEV_ENV := .venv-dev
 RUN_READY := $(RUN_ENV)/.ready
@@ -17,21 +19,24 @@ UV_ENV := .venv-uv
 UV_READY := $(UV_ENV)/.ready
 # The image's Python: what is pinned for it is pinned for that version.
 IMAGE_PYTHON := 3.13
-PIN = $(UV_ENV)/bin/uv pip compile --quiet --universal --python-version $(IMAGE_PYTHON) --generate-hashes \
+PIN = $(UV_ENV)/$(BIN)/uv pip compile --quiet --universal --python-version $(IMAGE_PYTHON) --generate-hashes \
 	--no-annotate --custom-compile-command "make requirements"
 EXTRAS := --extra redis --extra otel
 OPENVINO_ENV := .venv-openvino
 OPENVINO_READY := $(OPENVINO_ENV)/.ready
 DOCS_ENV := .venv-docs
 DOCS_READY := $(DOCS_ENV)/.ready
+RELEASE_ENV := .venv-release
+RELEASE_READY := $(RELEASE_ENV)/.ready
+BUILD_PINS := deploy/requirements-build.txt
 REFERENCE_ENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_ENV)/.ready
 REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
-DETECTORS = $(DEV_ENV)/bin/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/bin/python $(if $(YUNET),--yunet $(YUNET))
+DETECTORS = $(DEV_ENV)/$(BIN)/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/$(BIN)/python $(if $(YUNET),--yunet $(YUNET))
 
 SAY_WHICH_PHOTOS = test -d "$(PHOTOS)" || { echo "say which photos: PHOTOS=FOLDER with JPEG files"; exit 1; }
 
-.PHONY: help serve test system-programs test-cluster train-smoke lint bench bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs clean
+.PHONY: help serve test system-programs test-cluster train-smoke lint bench bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs release-check clean
 
 help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
@@ -48,13 +53,14 @@ help:
 	@echo "make requirements   pin what the container image installs anew, with hashes"
 	@echo "make container-check   build the image without Docker, run it read-only and ask it (as root, on Debian)"
 	@echo "make docs    build the documentation"
+	@echo "make release-check   build wheel and sdist into dist/, try them on each Python here; with TAG=v1.2.3 as for a release"
 	@echo "make clean   remove environments and build outputs"
 
 serve: $(RUN_READY)
-	$(RUN_ENV)/bin/mien serve --host $(HOST) --port $(PORT)
+	$(RUN_ENV)/$(BIN)/mien serve --host $(HOST) --port $(PORT)
 
 test: lint system-programs
-	$(DEV_ENV)/bin/python -m pytest --cov --cov-report=term
+	$(DEV_ENV)/$(BIN)/python -m pytest --cov --cov-report=term
 
 # Debian's servers and tools, for the tests against real ones; without them those tests say so.
 system-programs:
@@ -65,20 +71,20 @@ system-programs:
 	done
 
 test-cluster: $(DEV_READY)
-	$(DEV_ENV)/bin/python -m pytest tests/cluster --no-cov -v
+	$(DEV_ENV)/$(BIN)/python -m pytest tests/cluster --no-cov -v
 
 train-smoke: $(DEV_READY)
-	$(DEV_ENV)/bin/python -m pytest tests/train/test_cycle.py --no-cov -vv
+	$(DEV_ENV)/$(BIN)/python -m pytest tests/train/test_cycle.py --no-cov -vv
 
 lint: $(DEV_READY)
-	$(DEV_ENV)/bin/ruff check .
-	$(DEV_ENV)/bin/ruff format --check .
-	$(DEV_ENV)/bin/mypy
-	$(DEV_ENV)/bin/lint-imports
+	$(DEV_ENV)/$(BIN)/ruff check .
+	$(DEV_ENV)/$(BIN)/ruff format --check .
+	$(DEV_ENV)/$(BIN)/mypy
+	$(DEV_ENV)/$(BIN)/lint-imports
 
 bench: $(REFERENCE_READY) $(DEV_READY)
-	$(DEV_ENV)/bin/python -m benchmarks.versus_reference --reference $(REFERENCE_ENV)/bin/python
-	$(DEV_ENV)/bin/python -m benchmarks.answers
+	$(DEV_ENV)/$(BIN)/python -m benchmarks.versus_reference --reference $(REFERENCE_ENV)/$(BIN)/python
+	$(DEV_ENV)/$(BIN)/python -m benchmarks.answers
 	$(if $(PHOTOS),$(DETECTORS),@echo "detectors: make bench PHOTOS=FOLDER; benchmarks/recall.py says what it holds")
 
 bench-detectors: $(REFERENCE_READY) $(DEV_READY)
@@ -87,18 +93,18 @@ bench-detectors: $(REFERENCE_READY) $(DEV_READY)
 
 bench-service: $(REFERENCE_READY) $(BENCH_READY)
 	@$(SAY_WHICH_PHOTOS)
-	$(DEV_ENV)/bin/python -m benchmarks.service $(PHOTOS) --reference $(REFERENCE_ENV)/bin/python $(OPTIONS)
+	$(DEV_ENV)/$(BIN)/python -m benchmarks.service $(PHOTOS) --reference $(REFERENCE_ENV)/$(BIN)/python $(OPTIONS)
 
 bench-openvino: $(OPENVINO_READY)
-	$(OPENVINO_ENV)/bin/python -m benchmarks.providers
+	$(OPENVINO_ENV)/$(BIN)/python -m benchmarks.providers
 
 soak: $(BENCH_READY)
 	@$(SAY_WHICH_PHOTOS)
-	$(DEV_ENV)/bin/python -m benchmarks.soak $(PHOTOS) $(OPTIONS)
+	$(DEV_ENV)/$(BIN)/python -m benchmarks.soak $(PHOTOS) $(OPTIONS)
 
 fuzz: $(DEV_READY)
-	$(DEV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[fuzz]"
-	$(DEV_ENV)/bin/python tests/robustness/atheris_target.py build/corpus -max_len=65536 -max_total_time=$(SECONDS)
+	$(DEV_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fuzz]"
+	$(DEV_ENV)/$(BIN)/python tests/robustness/atheris_target.py build/corpus -max_len=65536 -max_total_time=$(SECONDS)
 
 # Builds of ONNX Runtime exclude each other: for the others the plain one is overridden by none.
 requirements: $(UV_READY)
@@ -118,48 +124,57 @@ container-check:
 	$(PYTHON) tools/container_check.py $(if $(VARIANT),--variant $(VARIANT))
 
 docs: $(DOCS_READY)
-	NO_MKDOCS_2_WARNING=1 $(DOCS_ENV)/bin/mkdocs build --quiet --strict
+	NO_MKDOCS_2_WARNING=1 $(DOCS_ENV)/$(BIN)/mkdocs build --quiet --strict
 	@echo "site/index.html"
 
+release-check: $(RELEASE_READY)
+	@$(RELEASE_ENV)/$(BIN)/python -m tools.release_check $(if $(TAG),--tag "$$TAG") $(if $(OSV_URL),--osv-url "$$OSV_URL")
+
 clean:
-	rm -rf $(RUN_ENV) $(DEV_ENV) $(UV_ENV) $(OPENVINO_ENV) $(DOCS_ENV) $(REFERENCE_ENV) build dist site .coverage* .*_cache
+	rm -rf $(RUN_ENV) $(DEV_ENV) $(UV_ENV) $(OPENVINO_ENV) $(DOCS_ENV) $(RELEASE_ENV) $(REFERENCE_ENV) build dist site .coverage* .*_cache
 
 $(RUN_READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make serve PYTHON=python3.11")'
 	$(PYTHON) -m venv $(RUN_ENV)
-	$(RUN_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e .
+	$(RUN_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check -e .
 	@touch $@
 
 $(DEV_READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make test PYTHON=python3.11")'
 	$(PYTHON) -m venv $(DEV_ENV)
-	$(DEV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[test,lint,train]" "$(TORCH)"
+	$(DEV_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,lint,train]" "$(TORCH)"
 	@touch $@
 
 $(BENCH_READY): $(DEV_READY)
-	$(DEV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
+	$(DEV_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[bench]"
 	@touch $@
 
 $(UV_READY):
 	$(PYTHON) -m venv $(UV_ENV)
-	$(UV_ENV)/bin/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
+	$(UV_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@touch $@
 
 # As docs/deploy.md says: pip knows nothing of builds that exclude each other.
 $(OPENVINO_READY): pyproject.toml
 	$(PYTHON) -m venv $(OPENVINO_ENV)
-	$(OPENVINO_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[openvino]"
-	$(OPENVINO_ENV)/bin/python -m pip uninstall --quiet --yes onnxruntime
-	$(OPENVINO_ENV)/bin/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps onnxruntime-openvino
+	$(OPENVINO_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[openvino]"
+	$(OPENVINO_ENV)/$(BIN)/python -m pip uninstall --quiet --yes onnxruntime
+	$(OPENVINO_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps onnxruntime-openvino
 	@touch $@
 
 $(DOCS_READY): pyproject.toml
 	$(PYTHON) -m venv $(DOCS_ENV)
-	$(DOCS_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	$(DOCS_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	@touch $@
+
+$(RELEASE_READY): pyproject.toml $(BUILD_PINS)
+	$(PYTHON) -m venv $(RELEASE_ENV)
+	$(RELEASE_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[release]"
+	$(RELEASE_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(BUILD_PINS)
 	@touch $@
 
 # The reference needs old torch and NumPy, so Python 3.11 or 3.12.
 $(REFERENCE_READY): $(REFERENCE_NEEDS)
 	$(PYTHON) -m venv $(REFERENCE_ENV)
-	$(REFERENCE_ENV)/bin/python -m pip install --quiet --disable-pip-version-check -r $(REFERENCE_NEEDS)
+	$(REFERENCE_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check -r $(REFERENCE_NEEDS)
 	@touch $@

@@ -7,6 +7,8 @@ from contextlib import closing
 
 import pytest
 
+posix = pytest.mark.skipif(os.name == "nt", reason="signals and processes are others there")
+
 
 def needs(program: str) -> str:
     """Return where a program is; without it the test is skipped, or fails if none may be."""

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image
 
 from http_fakes import wait_until
+from programs import posix
 from samples import encode
 
 MIEN = [sys.executable, "-m", "mien"]
@@ -143,6 +144,7 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: st
     assert "Traceback" not in done.stderr
 
 
+@posix
 def test_killed_and_resumed_again_and_again(tmp_path: Path, small: bytes) -> None:
     folder, out = fill(tmp_path / "photos", small, 300), tmp_path / "results.jsonl"
     journal = tmp_path / "results.jsonl.journal"
@@ -168,6 +170,7 @@ def test_killed_and_resumed_again_and_again(tmp_path: Path, small: bytes) -> Non
     assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
 
 
+@posix
 def test_an_unfinished_run_is_not_overwritten(tmp_path: Path, small: bytes) -> None:
     folder, out = fill(tmp_path / "photos", small, 200), tmp_path / "results.csv"
     process = begin("batch", folder, "--out", out)

@@ -1,6 +1,5 @@
 """Connections that bring no request, a slow one, an endless one, or something else."""
 
-import resource
 import socket
 import threading
 import time
@@ -175,6 +174,7 @@ def test_upgrades_that_are_not_there(port: int) -> None:
 
 def test_a_thousand_who_only_connect(port: int) -> None:
     count = 1000
+    resource = pytest.importorskip("resource", reason="needs limits that can be read and raised")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Both ends are in this process.
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 2 * count + 200), hard), hard))

@@ -15,6 +15,7 @@ import pytest
 
 from http_fakes import part, picture, wait_until
 from http_process import seconds_until_exit, served, workers_of
+from programs import posix
 
 PHOTO = picture()
 REQUEST = (
@@ -75,6 +76,7 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
+@posix
 def test_a_killed_worker_is_replaced_while_the_other_answers() -> None:
     callers = 4
     with served(2, 0.02) as (process, address):

@@ -37,6 +37,7 @@ from mien.http.exchange import ExchangeMiddleware, tell
 from mien.http.metrics import Metrics
 from mien.http.signals import noticing_shutdown
 from mien.pipeline import Pipeline
+from programs import posix
 
 HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 
@@ -202,6 +203,7 @@ def test_models_that_fail_when_run(workers: int, reason: str) -> None:
     assert words.endswith(f"mien: {reason}\n")
 
 
+@posix
 def test_serving_in_this_process(
     monkeypatch: pytest.MonkeyPatch, detector: FakeDetector, capsys: pytest.CaptureFixture[str]
 ) -> None:

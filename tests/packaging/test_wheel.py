@@ -1,6 +1,7 @@
 """What people install: the wheel alone, in an empty environment, with the network off."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from mien.artifacts import card_names, load_card
 
 ROOT = Path(__file__).parents[2]
 LIMIT_MB = 300
+PROGRAMS, PACKAGES = (
+    ("Scripts", "Lib/site-packages") if os.name == "nt" else ("bin", "lib/python*/site-packages")
+)
 # Any attempt to open a connection fails, whatever the platform offers to cut the network.
 OFFLINE = """
 import socket
@@ -43,15 +47,15 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The site-packages of an environment with the wheel and what it depends on."""
+    """An environment with the wheel and what it depends on."""
     folder = tmp_path_factory.mktemp("empty") / "env"
     venv.create(folder, with_pip=True)
-    python = folder / "bin" / "python"
+    python = folder / PROGRAMS / "python"
     run(python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", wheel)
     run(python, "-m", "pip", "uninstall", "--quiet", "--yes", "setuptools", "pip")
-    (packages,) = folder.glob("lib/python*/site-packages")
+    (packages,) = folder.glob(PACKAGES)
     (packages / "sitecustomize.py").write_text(OFFLINE)
-    return packages
+    return folder
 
 
 def test_the_wheel_carries_every_model_with_card_and_licence(wheel: Path) -> None:
@@ -69,7 +73,7 @@ def test_installed_alone_it_analyses_a_photo_without_network(
 ) -> None:
     photo = tmp_path / "face.jpg"
     photo.write_bytes(face_photo)
-    python = installed.parents[2] / "bin" / "python"
+    python = installed / PROGRAMS / "python"
     mien = [python, "-m", "mien"]
     prefix = ["unshare", "--net", "--map-root-user"] if can_unshare() else []
     line = run(*prefix, *mien, "analyze", photo, "--jsonl", cwd=tmp_path)
@@ -79,9 +83,10 @@ def test_installed_alone_it_analyses_a_photo_without_network(
 
 
 def test_the_environment_is_small_and_has_no_training_framework(installed: Path) -> None:
-    megabytes = sum(f.stat().st_size for f in installed.rglob("*") if f.is_file()) / 1e6
+    (packages,) = installed.glob(PACKAGES)
+    megabytes = sum(f.stat().st_size for f in packages.rglob("*") if f.is_file()) / 1e6
     assert megabytes <= LIMIT_MB
-    found = {path.name.lower() for path in installed.iterdir()}
+    found = {path.name.lower() for path in packages.iterdir()}
     assert not found & {"torch", "torchvision", "tensorflow", "keras", "cv2", "scipy", "pandas"}
 
 

@@ -1,6 +1,5 @@
 """The training loop: stop and go on, early stopping, devices, what it refuses."""
 
-import os
 import shlex
 import signal
 from dataclasses import replace
@@ -44,7 +43,7 @@ def interrupt_at(run: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> No
     def stop() -> None:
         advance()
         if run.step == step:
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
     monkeypatch.setattr(run, "_advance", stop)
 
@@ -139,7 +138,7 @@ def test_ctrl_c_on_the_command_line_says_how_to_go_on(
 
         def stop(self: Trainer) -> None:
             advance(self)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
 
         patch.setattr(Trainer, "_advance", stop)
         assert cli.main(arguments) == 130
@@ -155,8 +154,8 @@ def test_a_second_ctrl_c_does_not_wait(faces: FerDataset, tmp_path: Path) -> Non
     run = trainer(faces, tmp_path)
 
     def impatient() -> None:
-        os.kill(os.getpid(), signal.SIGINT)
-        os.kill(os.getpid(), signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
+        signal.raise_signal(signal.SIGINT)
 
     run._advance = impatient  # type: ignore[method-assign]
     with pytest.raises(KeyboardInterrupt):

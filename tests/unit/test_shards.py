@@ -16,6 +16,7 @@ from mien.batch.source import photos_of
 from mien.batch.storage import Folder, opened, read
 from mien.batch.table import read_rows
 from mien.errors import ImageError, InvalidParameterError
+from programs import posix
 
 COLUMNS = ["path", "error_code"]
 
@@ -86,6 +87,7 @@ def test_what_was_left_unfinished_counts_for_nothing(tmp_path: Path) -> None:
     assert list(read_rows(tmp_path)) == [{"path": "a.jpg", "error_code": None}]
 
 
+@posix
 def test_a_photo_that_kills_is_found_at_the_third_try(tmp_path: Path) -> None:
     shards = shards_of(tmp_path)
     plan = shards.begin(["a.jpg", "deadly.jpg", "b.jpg"], 5, COLUMNS, {})

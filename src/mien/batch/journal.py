@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,10 +15,8 @@ from mien.render.csv import Cell
 
 __all__ = ["Journal", "key_of", "lock"]
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # Windows
-    fcntl = None  # type: ignore[assignment]
 
 
 class Journal:
@@ -116,9 +115,8 @@ def key_of(path: str) -> bytes:
 
 def lock(file: IO[bytes], path: Path) -> None:
     """Keep other runs out while the file is open. Raises InvalidParameterError in the second."""
-    if fcntl is None:
-        return
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        raise InvalidParameterError(f"another run is writing {path}") from error
+    if sys.platform != "win32":
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            raise InvalidParameterError(f"another run is writing {path}") from error

@@ -155,6 +155,14 @@ def library() -> Any:
     return av
 
 
+def _lenient(version: str) -> dict[str, str]:
+    """Titles and the like may be in any encoding, and nobody reads them here.
+
+    PyAV takes them all from 19 on, and has no option for it any more.
+    """
+    return {} if int(version.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
+
+
 @contextmanager
 def open_clip(source: bytes | Path, limits: ClipLimits) -> Iterator[Clip]:
     """Open a clip: MP4, QuickTime, Matroska, WebM or AVI, by its content.
@@ -168,8 +176,7 @@ def open_clip(source: bytes | Path, limits: ClipLimits) -> Iterator[Clip]:
             start = file.read(_SNIFF_BYTES)
             file.seek(0)
             form = _container_of(start)
-            # Titles and the like may be in any encoding, and nobody reads them here.
-            with _reading(), av.open(file, format=form, metadata_errors="replace") as container:
+            with _reading(), av.open(file, format=form, **_lenient(av.__version__)) as container:
                 yield Clip(container, limits)
     except FileNotFoundError as error:
         raise UnreadableFileError("there is no such file") from error

@@ -1,0 +1,317 @@
+"""The checks of `make release-check` find what is wrong; on what is right the command runs them."""
+
+import hashlib
+import json
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+from tools import package_contents, release_check
+from tools.examples import ROOT
+from tools.package_contents import ReleaseError
+
+from mien import __version__
+
+LICENCES = {name: (ROOT / name).read_bytes() for name in ("LICENSE", "THIRD_PARTY.md")}
+THIRD_PARTY = LICENCES["THIRD_PARTY.md"].decode()
+INFO = f"mien-{__version__}.dist-info"
+SOURCES = [
+    path.relative_to(ROOT).as_posix()
+    for path in (ROOT / "src").rglob("*")
+    if path.is_file() and "__pycache__" not in path.parts
+]
+MODEL = "mien/artifacts/mtcnn/"
+
+
+@pytest.fixture(scope="module")
+def good() -> dict[str, bytes]:
+    """What the wheel holds, as the builder makes it."""
+    licences = {f"{INFO}/licenses/{name}": text for name, text in LICENCES.items()}
+    named = "".join(f"License-File: {name}\n" for name in LICENCES)
+    metadata = f"Metadata-Version: 2.4\nName: mien\nLicense-Expression: Apache-2.0\n{named}\nText\n"
+    files = {name.removeprefix("src/"): (ROOT / name).read_bytes() for name in SOURCES}
+    return {**files, **licences, f"{INFO}/METADATA": metadata.encode()}
+
+
+def test_a_right_wheel_passes(good: dict[str, bytes]) -> None:
+    package_contents.check_wheel_names(good, SOURCES)
+    package_contents.check_licences(good, LICENCES)
+    assert package_contents.check_models(good, THIRD_PARTY) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "complaint"),
+    [
+        ("mien/__pycache__/types.cpython-311.pyc", "belongs in none: mien/__pycache__"),
+        ("shared/photos/face.jpg", "belongs in none: shared/photos/face.jpg"),
+        ("tests/golden/mtcnn_stages.npz", "belongs in none: tests/golden"),
+        ("mien/fer2013.csv", "belongs in none: mien/fer2013.csv"),
+        ("mien/notes.txt", "has what the project has not: mien/notes.txt"),
+        ("setup.py", "has what the project has not: setup.py"),
+    ],
+)
+def test_what_does_not_belong_in_a_wheel(good: dict[str, bytes], name: str, complaint: str) -> None:
+    with pytest.raises(ReleaseError, match=complaint):
+        package_contents.check_wheel_names([*good, name], SOURCES)
+
+
+def test_what_lacks_in_a_wheel(good: dict[str, bytes]) -> None:
+    for name in ("mien/geometry.py", f"{MODEL}LICENSE"):
+        with pytest.raises(ReleaseError, match=f"lacks {name}"):
+            package_contents.check_wheel_names(set(good) - {name}, SOURCES)
+    untyped = [name for name in SOURCES if name != "src/mien/py.typed"]
+    with pytest.raises(ReleaseError, match=r"lacks mien/py\.typed"):
+        package_contents.check_wheel_names(set(good) - {"mien/py.typed"}, untyped)
+
+
+def test_an_sdist_is_the_project() -> None:
+    package_contents.check_sdist_names([*SOURCES, "PKG-INFO"], SOURCES)
+    for names, complaint in (
+        (SOURCES[1:], "the sdist lacks src/"),
+        ([*SOURCES, "notes.txt"], "has what the project has not: notes.txt"),
+        ([*SOURCES, ".venv-dev/bin/python"], "belongs in none: .venv-dev"),
+        ([*SOURCES, "../shared/photos/a.jpg"], "belongs in none: ../shared"),
+    ):
+        with pytest.raises(ReleaseError, match=complaint):
+            package_contents.check_sdist_names(names, SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        (f"{INFO}/licenses/LICENSE", None, "licence file LICENSE"),
+        (f"{INFO}/licenses/THIRD_PARTY.md", b"cut off", "licence file THIRD_PARTY.md"),
+        (f"{INFO}/METADATA", b"Name: mien\n\n", "names no licence"),
+        (f"{INFO}/METADATA", b"License-Expression: MIT\n\n", "licence file LICENSE"),
+    ],
+)
+def test_licences_that_lack(
+    good: dict[str, bytes], name: str, content: bytes | None, complaint: str
+) -> None:
+    with pytest.raises(ReleaseError, match=complaint):
+        package_contents.check_licences(changed(good, name, content), LICENCES)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        (f"{MODEL}pnet.onnx", b"another network", "pnet.onnx is not the file that its card names"),
+        (f"{MODEL}pnet.onnx", None, "pnet.onnx is not the file that its card names"),
+        (f"{MODEL}LICENSE", None, f"{MODEL} has no LICENSE"),
+        (f"{MODEL}LICENSE", b"\n", f"{MODEL} has no LICENSE"),
+        (f"{MODEL}card.toml", None, f"no card names {MODEL}onet.onnx"),
+        (f"{MODEL}more.onnx", b"weights", f"no card names {MODEL}more.onnx"),
+    ],
+)
+def test_models_without_card_or_licence(
+    good: dict[str, bytes], name: str, content: bytes | None, complaint: str
+) -> None:
+    with pytest.raises(ReleaseError, match=complaint):
+        package_contents.check_models(changed(good, name, content), THIRD_PARTY)
+
+
+def test_a_model_that_third_party_does_not_name(good: dict[str, bytes]) -> None:
+    with pytest.raises(ReleaseError, match=f"does not name {MODEL}"):
+        package_contents.check_models(good, THIRD_PARTY.replace(MODEL, ""))
+    with pytest.raises(ReleaseError, match="no card names any model"):
+        package_contents.check_models({}, THIRD_PARTY)
+
+
+def changed(files: dict[str, bytes], name: str, content: bytes | None) -> dict[str, bytes]:
+    rest = {key: value for key, value in files.items() if key != name}
+    return rest if content is None else {**rest, name: content}
+
+
+@pytest.mark.parametrize("name", ["mien-1.0.0-py3-none-any.whl", "mien-1.0.0.tar.gz"])
+def test_a_package_that_is_too_large(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    limit = package_contents.LIMIT_MB[path.suffix] * 1_000_000
+    for size in (0, limit):
+        path.write_bytes(bytes(size))
+        package_contents.check_size(path)
+    path.write_bytes(bytes(limit + 1))
+    with pytest.raises(ReleaseError, match=f"{name} has .* MB; the limit is"):
+        package_contents.check_size(path)
+
+
+@pytest.mark.parametrize(
+    ("heading", "release", "complaint"),
+    [
+        ("## [1.2.3] - unreleased", False, None),
+        ("## [1.2.3] - 2020-02-29", True, None),
+        ("", False, "first section"),
+        ("## [1.2.2] - 2020-02-29\n\n## [1.2.3] - unreleased", False, "first section"),
+        ("## [1.2.3] - unreleased", True, "no day until now"),
+        ("## [1.2.3] - 2020-02-30", True, "no day until now"),
+        ("## [1.2.3] - 9999-12-31", True, "no day until now"),
+    ],
+)
+def test_the_changelog(heading: str, release: bool, complaint: str | None) -> None:
+    text = f"# Changelog\n\n{heading}\n\n### Added\n"
+    if complaint is None:
+        assert "1.2.3" in release_check.check_changelog(text, "1.2.3", release=release)
+    else:
+        with pytest.raises(ReleaseError, match=complaint):
+            release_check.check_changelog(text, "1.2.3", release=release)
+
+
+def test_the_tag() -> None:
+    release_check.check_tag("v1.2.3", "1.2.3", "")
+    for tag, changes, complaint in (
+        ("1.2.3", "", "the tag is 1.2.3"),
+        ("v1.2.4", "", "the tag is v1.2.4"),
+        ("v1.2.3", " M README.md\n", "not committed:\n M README.md"),
+    ):
+        with pytest.raises(ReleaseError, match=complaint):
+            release_check.check_tag(tag, "1.2.3", changes)
+
+
+def test_the_version_is_in_one_place() -> None:
+    assert release_check.version_of((ROOT / "src/mien/_version.py").read_text()) == __version__
+    assert release_check.project()["dynamic"] == ["version"]
+    assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
+    release_check.check_changelog((ROOT / "CHANGELOG.md").read_text(), __version__, release=False)
+    for text in ('__version__ = "1.2"\n', '__version__ = "1.2.3-dirty"\n', ""):
+        with pytest.raises(ReleaseError, match="names no version"):
+            release_check.version_of(text)
+
+
+def test_a_build_that_is_another_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    packages = [tmp_path / "mien.tar.gz", tmp_path / "mien.whl"]
+    again = [tmp_path / "again.tar.gz", tmp_path / "again.whl"]
+    for path in (*packages, *again):
+        path.write_bytes(b"same")
+    monkeypatch.setattr(release_check, "build", lambda _: again)
+    assert "the same bytes" in release_check.check_reproducible(packages)
+    again[1].write_bytes(b"other")
+    with pytest.raises(ReleaseError, match=r"mien.whl has other bytes"):
+        release_check.check_reproducible(packages)
+
+
+class Advisories(BaseHTTPRequestHandler):
+    """Answers as an OSV service does that knows of one weakness, in Pillow."""
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        affected = [{"package": asked["package"], "ranges": []}]
+        known = {"vulns": [{"id": "GHSA-test", "summary": "so", "affected": affected}]}
+        answer = json.dumps(known if asked["package"]["name"] == "pillow" else {}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(answer)))
+        self.end_headers()
+        self.wfile.write(answer)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def advisories() -> Iterator[str]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Advisories) as server:
+        threading.Thread(target=server.serve_forever).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/v1/query"
+        finally:
+            server.shutdown()
+
+
+def pins(folder: Path, *names: str) -> list[Path]:
+    path = folder / "requirements.txt"
+    path.write_text("".join(f"{name}==1.0.0 --hash=sha256:{'0' * 64}\n" for name in names))
+    return [path]
+
+
+def test_known_vulnerabilities_are_found_and_named(tmp_path: Path) -> None:
+    with advisories() as url:
+        none = release_check.check_vulnerabilities(pins(tmp_path, "tqdm"), url, release=True)
+        assert none == "no known vulnerability in 1 pinned packages"
+        with pytest.raises(ReleaseError, match=r"pillow 1.0.0: GHSA-test"):
+            release_check.check_vulnerabilities(
+                pins(tmp_path, "tqdm", "pillow"), url, release=False
+            )
+
+
+def test_what_could_not_be_asked_is_never_told_as_checked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with advisories() as url:
+        pass
+    for tool in (release_check.tool, ignorant):
+        monkeypatch.setattr(release_check, "tool", tool)
+        told = release_check.check_vulnerabilities(pins(tmp_path, "tqdm"), url, release=False)
+        assert told.startswith("NOT CHECKED: ")
+        with pytest.raises(ReleaseError, match="could not be checked"):
+            release_check.check_vulnerabilities(pins(tmp_path, "tqdm"), url, release=True)
+
+
+def ignorant(_: str) -> tuple[str, str, str]:
+    """Stand in for pip-audit with a service that knows no package: it calls that a success."""
+    answer = {"dependencies": [{"name": "tqdm", "skip_reason": "not found"}], "fixes": []}
+    return (sys.executable, "-c", f"print({json.dumps(answer)!r})")
+
+
+def test_the_sums_are_those_of_the_files(tmp_path: Path) -> None:
+    (tmp_path / "a.whl").write_bytes(b"a")
+    (tmp_path / "b.tar.gz").write_bytes(b"b")
+    release_check.write_sums(tmp_path)
+    lines = (tmp_path / "SHA256SUMS").read_text().splitlines()
+    sums = {"a.whl": hashlib.sha256(b"a"), "b.tar.gz": hashlib.sha256(b"b")}
+    assert lines == [f"{digest.hexdigest()}  {name}" for name, digest in sums.items()]
+
+
+def test_pythons_are_tried_before_they_count() -> None:
+    version = "{}.{}".format(*sys.version_info)
+    assert version in release_check.found_pythons()
+    assert not release_check.runs(sys.executable, "3.1")
+
+
+@pytest.mark.skipif(os.name == "nt", reason="scripts have no first line there")
+def test_a_python_that_refuses_to_run_is_none(tmp_path: Path) -> None:
+    refusing = tmp_path / "python"
+    refusing.write_text("#!/bin/sh\nexit 127\n")
+    refusing.chmod(0o755)
+    assert not release_check.runs(str(refusing), "3.11")
+
+
+def test_the_checkout_is_not_taken_for_the_wheel(tmp_path: Path) -> None:
+    (tmp_path / "mien.py").write_text(f"__version__ = '{__version__}'\n")
+    with pytest.raises(ReleaseError, match="is not the wheel"):
+        release_check.check_origin(sys.executable, __version__, tmp_path)
+
+
+def test_the_first_failure_ends_it_with_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["release_check", "--tag", "v0.0.0"])
+    assert release_check.main() == 1
+    assert capsys.readouterr().err == (
+        f"release-check: failed: the tag is v0.0.0, but src/mien/_version.py says {__version__}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("lines", "end"),
+    [
+        (["built"], "nothing failed, and all was checked"),
+        (["built", "NOT CHECKED: Python 3.14"], "nothing failed, but 1 not checked"),
+    ],
+)
+def test_the_summary_does_not_call_checked_what_was_not(
+    lines: list[str],
+    end: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["release_check"])
+    monkeypatch.setattr(release_check, "ROOT", tmp_path)
+    monkeypatch.setattr(release_check, "DIST", tmp_path)
+    monkeypatch.setattr(release_check, "checked", lambda *_: iter(lines))
+    assert release_check.main() == 0
+    assert f"release-check: {end}; " in capsys.readouterr().out

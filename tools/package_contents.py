@@ -1,0 +1,128 @@
+"""What a wheel and an sdist must hold, and must not; tools/release_check.py asks.
+
+Each check takes names and contents and raises ReleaseError with a sentence that names the file.
+"""
+
+import hashlib
+import re
+import tarfile
+import tomllib
+import zipfile
+from collections.abc import Collection, Iterable, Mapping
+from email import message_from_bytes
+from pathlib import Path
+
+__all__ = [
+    "LIMIT_MB",
+    "ReleaseError",
+    "check_licences",
+    "check_models",
+    "check_sdist_names",
+    "check_size",
+    "check_wheel_names",
+    "sdist_files",
+    "wheel_files",
+]
+
+# A little above what they are, so that nothing large slips in unseen.
+LIMIT_MB = {".whl": 6, ".gz": 8}
+TYPED = ("mien/py.typed", "mien_train/py.typed")
+NEVER = re.compile(r"(^|/)(__pycache__|shared|\.\w+_cache|\.venv[\w-]*)(/|$)|\.py[co]$")
+# Golden values and training data are for tests and people, not for site-packages.
+NEVER_IN_WHEEL = re.compile(r"(^|/)(tests|golden|benchmarks|tools)/|\.(npz|npy|csv|keras|parquet)$")
+
+
+class ReleaseError(Exception):
+    """Something is not as a release must be."""
+
+
+def wheel_files(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def sdist_files(sdist: Path) -> dict[str, bytes]:
+    """Return names without the folder that all are in; a link's content is what it points to."""
+    with tarfile.open(sdist) as archive:
+        files = [member for member in archive if not member.isdir()]
+        return {
+            member.name.partition("/")[2]: content.read()
+            for member in files
+            if (content := archive.extractfile(member)) is not None
+        }
+
+
+def check_size(package: Path) -> None:
+    size_mb, limit_mb = package.stat().st_size / 1e6, LIMIT_MB[package.suffix]
+    if size_mb > limit_mb:
+        raise ReleaseError(f"{package.name} has {size_mb:.1f} MB; the limit is {limit_mb}")
+
+
+def check_wheel_names(names: Collection[str], sources: Iterable[str]) -> None:
+    """sources: the project's files; those under ``src`` are the wheel, and nothing else is."""
+    expected = {source.removeprefix("src/") for source in sources if source.startswith("src/")}
+    own = {name for name in names if ".dist-info/" not in name}
+    _refuse("the wheel", names, NEVER)
+    _refuse("the wheel", names, NEVER_IN_WHEEL)
+    _check_same("the wheel", own, expected)
+    missing = [name for name in TYPED if name not in own]
+    if missing:
+        raise ReleaseError(f"the wheel lacks {', '.join(missing)}")
+
+
+def check_sdist_names(names: Collection[str], sources: Iterable[str]) -> None:
+    """The sdist is the project, with the metadata that the build adds."""
+    _refuse("the sdist", names, NEVER)
+    _check_same("the sdist", set(names) - {"PKG-INFO"}, set(sources))
+
+
+def _refuse(package: str, names: Iterable[str], pattern: re.Pattern[str]) -> None:
+    found = sorted(name for name in names if pattern.search(name))
+    if found:
+        raise ReleaseError(f"{package} has what belongs in none: {_some(found)}")
+
+
+def _check_same(package: str, names: set[str], expected: set[str]) -> None:
+    if names - expected:
+        foreign = _some(sorted(names - expected))
+        raise ReleaseError(f"{package} has what the project has not: {foreign}")
+    if expected - names:
+        raise ReleaseError(f"{package} lacks {_some(sorted(expected - names))}")
+
+
+def _some(names: list[str]) -> str:
+    return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
+
+
+def check_licences(files: Mapping[str, bytes], licences: Mapping[str, bytes]) -> None:
+    """licences: the project's own licence files; the wheel must name them and carry them whole."""
+    (info,) = {name.partition("/")[0] for name in files if ".dist-info/" in name}
+    metadata = message_from_bytes(files[f"{info}/METADATA"])
+    if not metadata["License-Expression"]:
+        raise ReleaseError("the wheel's metadata names no licence")
+    named = metadata.get_all("License-File", [])
+    for name, text in licences.items():
+        if name not in named or files.get(f"{info}/licenses/{name}") != text:
+            raise ReleaseError(f"the wheel does not carry the licence file {name}")
+
+
+def check_models(files: Mapping[str, bytes], third_party: str) -> int:
+    """Hold each model to its card, licence and line in THIRD_PARTY.md; return their number."""
+    folders = sorted(
+        name.removesuffix("card.toml") for name in files if name.endswith("/card.toml")
+    )
+    carried = {name for name in files if name.endswith(".onnx")}
+    for folder in folders:
+        card = tomllib.loads(files[f"{folder}card.toml"].decode())
+        for name, sha256 in card["files"].items():
+            content = files.get(folder + name)
+            if content is None or hashlib.sha256(content).hexdigest() != sha256:
+                raise ReleaseError(f"{folder}{name} is not the file that its card names")
+            carried.discard(folder + name)
+        if not files.get(f"{folder}LICENSE", b"").strip():
+            raise ReleaseError(f"{folder} has no LICENSE")
+        if folder not in third_party:
+            raise ReleaseError(f"THIRD_PARTY.md does not name {folder}")
+    if carried or not folders:
+        raise ReleaseError(f"no card names {_some(sorted(carried)) or 'any model'}")
+    return len(folders)
