@@ -47,7 +47,13 @@ class Worker:
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT
         )
         worker = cls(name, process, started, patience_s=patience_s)
-        worker._read()
+        try:
+            # Libraries may print before that.
+            while not worker._line().startswith('{"imported"'):
+                pass
+        except WorkerError:
+            worker.stop()
+            raise
         worker.import_s = time.perf_counter() - started
         return worker
 
@@ -111,17 +117,21 @@ class Worker:
         self.process.terminate()
         self.process.communicate()
 
-    def _read(self) -> dict[str, Any]:
+    def _line(self) -> str:
         if self.process.stdout is None:
             raise RuntimeError("no pipe")
+        until = time.perf_counter() + self.patience_s
         timer = Timer(self.patience_s, self.process.kill)
         timer.start()
         line = self.process.stdout.readline()
-        waited = timer.finished.is_set()
         timer.cancel()
         if not line:
             late = f"{self.name} gave no answer in {self.patience_s:.0f} s"
-            raise WorkerError(late if waited else self._ended())
+            raise WorkerError(late if time.perf_counter() >= until else self._ended())
+        return line
+
+    def _read(self) -> dict[str, Any]:
+        line = self._line()
         try:
             answer = json.loads(line)
         except ValueError:

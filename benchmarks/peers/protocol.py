@@ -8,7 +8,7 @@ same for Node. A worker imports its library, says ``imported()`` and then ``serv
     {"about": true}     -> {"versions": {package: version}, "lacks": words}
 
 Every answer has ``peak_mb`` too, or is {"error": words}. Seconds count from the file's bytes to
-the answer. What a library prints goes to standard error.
+the answer. What a library prints when it is imported is skipped, later it goes to standard error.
 """
 
 import base64
@@ -22,12 +22,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 CROP_SIDE = 48
 
-_answers = os.fdopen(os.dup(1), "w")
-os.dup2(2, 1)
+_answers: TextIO = sys.stdout
 
 
 def threads() -> int | None:
@@ -37,7 +36,14 @@ def threads() -> int | None:
 
 
 def imported() -> None:
-    """Tell that the library is imported; models may be loaded later."""
+    """Tell that the library is imported; models may be loaded later.
+
+    From now on standard output is for answers alone.
+    """
+    global _answers  # noqa: PLW0603, one process is one worker
+    sys.stdout.flush()
+    _answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     _say({"imported": True})
 
 

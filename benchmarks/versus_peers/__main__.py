@@ -12,19 +12,21 @@ PHOTOS has photos and boxes.json (see benchmarks/recall.py), DATA fer2013.csv an
 
 import argparse
 import json
+import os
 import platform
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import psutil
 
-from benchmarks.process import ROOT, WorkerError
+from benchmarks.process import ROOT
 from benchmarks.versus_peers import measure, page, plots
 from benchmarks.versus_peers.measure import MissingError, Run
-from benchmarks.versus_peers.systems import InstallError, System, systems
+from benchmarks.versus_peers.systems import prepare, systems
 from mien.cores import available_cores
 
 SECTIONS: dict[str, Callable[[Run], dict[str, Any]]] = {
@@ -46,11 +48,12 @@ def main() -> None:
     everybody = systems(arguments.mien)
     if arguments.sections:
         results |= {"machine": machine(), "order": [system.name for system in everybody]}
-        results.setdefault("systems", {})
+        asked = [s for s in everybody if not arguments.only or s.name in arguments.only]
         with LOG.open("w") as log:
-            asked = [s for s in everybody if not arguments.only or s.name in arguments.only]
+            ready, about, left_out = prepare(asked, log)
+            results |= {"systems": results.get("systems", {}) | about, "left out": left_out}
             run = Run(
-                systems=prepared(asked, results, log),
+                systems=ready,
                 rounds=arguments.rounds,
                 photos=arguments.photos,
                 data=arguments.data,
@@ -68,30 +71,10 @@ def main() -> None:
     print("docs/benchmarks.md")
 
 
-def prepared(asked: list[System], results: dict[str, Any], log: IO[str]) -> list[System]:
-    """Install the systems; return those that can start, and note versions, sizes and reasons."""
-    ready = []
-    results["left out"] = {}
-    for system in asked:
-        print(f"{system.name}: its environment", file=sys.stderr)
-        try:
-            system.install()
-            with system.start(log) as worker:
-                versions = worker.about()["versions"]
-        except (InstallError, WorkerError, OSError) as error:
-            results["left out"][system.name] = str(error)
-            continue
-        results["systems"][system.name] = {
-            "versions": versions,
-            "installed_mb": system.installed_mb(),
-        }
-        ready.append(system)
-    return ready
-
-
 def section(name: str, run: Run) -> dict[str, Any]:
     """Return what a section measures, or what it misses."""
     print(name, file=sys.stderr)
+    before, began = others_s(), time.perf_counter()
     try:
         measured = SECTIONS[name](run)
     except MissingError as missing:
@@ -99,7 +82,16 @@ def section(name: str, run: Run) -> dict[str, Any]:
         return {"missing": str(missing)}
     for system, words in measured["failed"].items():
         print(f"  {system}: {words} (its output: {LOG})", file=sys.stderr)
-    return measured | {"date": datetime.now(UTC).date().isoformat()}
+    others = (others_s() - before) / (time.perf_counter() - began)
+    today = datetime.now(UTC).date().isoformat()
+    return measured | {"date": today, "others_cores": round(max(others, 0), 2)}
+
+
+def others_s() -> float:
+    """Return the processor time of all but this process and workers that have ended, in seconds."""
+    busy, own = psutil.cpu_times(), os.times()
+    ours = own.user + own.system + own.children_user + own.children_system
+    return float(busy.user + busy.nice + busy.system) - ours
 
 
 def machine() -> dict[str, Any]:

@@ -81,6 +81,9 @@ def speed(run: Run, threads: int | None) -> Result:
                     if number:
                         times = result["seconds"].setdefault(system, {})
                         times.setdefault(name, []).append(answer["seconds"])
+        for name in result["failed"].keys() & result["seconds"].keys():
+            # Half of its times would be compared with all of the others'.
+            del result["seconds"][name], result["found"][name]
         result["peak_mb"] = {name: worker.peak_mb for name, worker in running.items()}
     return result
 

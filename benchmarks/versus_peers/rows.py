@@ -56,7 +56,7 @@ def rows(results: Results) -> Iterator[Row]:
 def speed_row(measured: Results, photo: str, section: str) -> Row:
     """Return the times of a photo, with the ratios to ours within each round."""
     times = {name: seconds[photo] for name, seconds in measured["seconds"].items()}
-    row = _times_row("speed", f"{photo}, {section}", times)
+    row = _times_row(section, f"{photo}, {section}", times)
     there = measured["photos"][photo]
     cells = {}
     for name, cell in row.cells.items():
@@ -65,14 +65,11 @@ def speed_row(measured: Results, photo: str, section: str) -> Row:
     return replace(row, cells=cells)
 
 
-def spread(measured: Results, photo: str, system: str) -> tuple[float, float, float] | None:
-    """Return the median, least and greatest ratio to ours within the rounds."""
-    times = measured["seconds"]
-    if system not in times or OURS not in times:
-        return None
-    pairs = zip(times[system][photo], times[OURS][photo], strict=True)
-    ratios = [theirs / ours for theirs, ours in pairs]
-    return statistics.median(ratios), min(ratios), max(ratios)
+def ratios(times: Mapping[str, list[float]], system: str) -> list[float]:
+    """Return how many times as long a system takes as ours, round by round; none for ours."""
+    if system == OURS or OURS not in times:
+        return []
+    return [theirs / ours for theirs, ours in zip(times[system], times[OURS], strict=False)]
 
 
 def seconds(value: float) -> str:
@@ -91,11 +88,9 @@ def _times_row(key: str, name: str, times: Mapping[str, list[float]]) -> Row:
     values = {system: statistics.median(taken) for system, taken in times.items()}
     cells = {}
     for system, value in values.items():
-        cells[system] = seconds(value)
-        if system != OURS and OURS in times:
-            pairs = zip(times[system], times[OURS], strict=False)
-            ratio = statistics.median(theirs / ours for theirs, ours in pairs)
-            cells[system] += f" ({times_as_much(ratio)})"
+        found = ratios(times, system)
+        ratio = f" ({times_as_much(statistics.median(found))})" if found else ""
+        cells[system] = seconds(value) + ratio
     return Row(key=key, name=name, values=values, cells=cells)
 
 

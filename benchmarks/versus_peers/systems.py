@@ -3,11 +3,12 @@
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
-from benchmarks.process import ROOT, Worker
+from benchmarks.process import ROOT, Worker, WorkerError
 
 PEERS = ROOT / "benchmarks" / "peers"
 # What makes environments is not what was asked for.
@@ -102,6 +103,30 @@ def systems(python: Path) -> tuple[System, ...]:
         System(name="human", folder=PEERS / "human"),
         System(name="face-api", folder=PEERS / "face-api"),
     )
+
+
+def prepare(
+    asked: Sequence[System], log: IO[str]
+) -> tuple[list[System], dict[str, Any], dict[str, str]]:
+    """Install the systems.
+
+    Returns those that can start; their versions and sizes; why the others can't. log: for what
+    workers print.
+    """
+    ready, about, left_out = [], {}, {}
+    for system in asked:
+        print(f"{system.name}: its environment", file=sys.stderr)
+        try:
+            system.install()
+            with system.start(log) as worker:
+                versions = worker.about()["versions"]
+        except (InstallError, WorkerError, OSError) as error:
+            print(f"  left out: {error}", file=sys.stderr)
+            left_out[system.name] = str(error).removeprefix(f"{system.name}: ")
+            continue
+        about[system.name] = {"versions": versions, "installed_mb": system.installed_mb()}
+        ready.append(system)
+    return ready, about, left_out
 
 
 def is_ready(mark: Path, needs: Path) -> bool:
