@@ -21,6 +21,7 @@ COLOURS = {
     "human": "#c98a1b",
     "face-api": "#5f6b73",
 }
+TICKS_MS = (20, 50, 100, 200, 500, 1000, 2000)
 SMALLEST = "640 x 480, 1 face"
 SECTION = "one thread"
 
@@ -52,6 +53,7 @@ def _times(results: Results, axes: plt.Axes) -> bool:
     axes.set(xscale="log", yscale="log", xlabel="megapixels")
     axes.set_ylabel(f"ms a photo with one face, {SECTION}")
     axes.set_xticks(sizes, [f"{size:.2g}" for size in sizes])
+    axes.set_yticks(TICKS_MS, map(str, TICKS_MS))
     axes.minorticks_off()
     axes.grid(alpha=0.3)
     if sizes:
@@ -68,11 +70,13 @@ def _accuracy(results: Results, axes: plt.Axes) -> bool:
         six = scores[system]["six"]
         at = statistics.median(times[system][SMALLEST]) * 1e3, six["accuracy"] * 100
         axes.errorbar(*at, yerr=six["half_interval"] * 100, fmt="o", color=COLOURS[system])
-        axes.annotate(system, at, xytext=(8, 4), textcoords="offset points")
+        axes.annotate(system, at, xytext=(0, -26), textcoords="offset points", ha="center")
     axes.set(xscale="log", xlabel=f"ms a photo, {SMALLEST}, {SECTION}")
+    axes.set_xticks(TICKS_MS, map(str, TICKS_MS))
+    axes.minorticks_off()
     axes.set_ylabel("right about the six labels, %")
     axes.margins(0.2)
-    axes.grid(alpha=0.3, which="both")
+    axes.grid(alpha=0.3)
     return bool(both)
 
 
@@ -81,20 +85,17 @@ def _sizes(results: Results, axes: plt.Axes) -> bool:
     installed = {name: of["installed_mb"] for name, of in results["systems"].items()}
     memory = results.get(SECTION, {}).get("peak_mb", {})
     names = [name for name in results["order"] if name in installed]
-    for offset, (sizes, alpha, label) in enumerate(
-        ((installed, 1.0, "installed"), (memory, 0.5, "memory, at its peak"))
-    ):
+    for offset, (sizes, alpha) in enumerate(((installed, 1.0), (memory, 0.5))):
         there = [(at, name) for at, name in enumerate(names) if name in sizes]
         places = [at + (offset - 0.5) * 0.38 for at, _ in there]
         widths = [sizes[name] for _, name in there]
         colours = [COLOURS[name] for _, name in there]
-        bars = axes.barh(places, widths, 0.36, color=colours, alpha=alpha, label=label)
+        bars = axes.barh(places, widths, 0.36, color=colours, alpha=alpha)
         axes.bar_label(bars, [f"{width:,.0f}" for width in widths], padding=3, fontsize=8)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set(xscale="log", xlabel="MB")
+    axes.set(xscale="log", xlabel="MB: dark, installed; light, memory at its peak")
     axes.margins(x=0.15)
-    axes.legend(loc="lower right", title="first bar installed, second memory", handlelength=0)
     return bool(names)
 
 
