@@ -36,7 +36,7 @@ DETECTORS = $(DEV_ENV)/$(BIN)/python -m benchmarks.detectors $(PHOTOS) --referen
 
 SAY_WHICH_PHOTOS = test -d "$(PHOTOS)" || { echo "say which photos: PHOTOS=FOLDER with JPEG files"; exit 1; }
 
-.PHONY: help serve test system-programs test-cluster train-smoke lint bench bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs release-check clean
+.PHONY: help serve test system-programs test-cluster train-smoke lint bench bench-peers bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs release-check clean
 
 help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
@@ -45,6 +45,7 @@ help:
 	@echo "make train-smoke   train, resume, export, calibrate, evaluate and serve a tiny model on made-up faces"
 	@echo "make lint    style, types and the import rules only"
 	@echo "make bench   speed and memory against the reference pipeline (installs several GB); with PHOTOS=FOLDER detectors too"
+	@echo "make bench-peers   other systems too: speed, memory, accuracy, faces found (installs 16 GB); makes docs/benchmarks.md"
 	@echo "make bench-detectors PHOTOS=FOLDER   faces found, time and memory of each detector"
 	@echo "make bench-service PHOTOS=FOLDER   answers a second and their times, under more and more load"
 	@echo "make bench-openvino   time of each photo with OpenVINO, against the CPU's own provider"
@@ -86,6 +87,10 @@ bench: $(REFERENCE_READY) $(DEV_READY)
 	$(DEV_ENV)/$(BIN)/python -m benchmarks.versus_reference --reference $(REFERENCE_ENV)/$(BIN)/python
 	$(DEV_ENV)/$(BIN)/python -m benchmarks.answers
 	$(if $(PHOTOS),$(DETECTORS),@echo "detectors: make bench PHOTOS=FOLDER; benchmarks/recall.py says what it holds")
+
+# Each peer's environment is made by the command, so that one that can't be made is told in the table.
+bench-peers: $(RUN_READY) $(BENCH_READY)
+	$(DEV_ENV)/$(BIN)/python -m benchmarks.versus_peers --mien $(RUN_ENV)/$(BIN)/python $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(DATA),--data $(DATA)) $(OPTIONS)
 
 bench-detectors: $(REFERENCE_READY) $(DEV_READY)
 	@test -d "$(PHOTOS)" || { echo "say which photos: make bench-detectors PHOTOS=FOLDER; benchmarks/recall.py says what it holds"; exit 1; }
@@ -131,7 +136,7 @@ release-check: $(RELEASE_READY)
 	@$(RELEASE_ENV)/$(BIN)/python -m tools.release_check $(if $(TAG),--tag "$$TAG") $(if $(OSV_URL),--osv-url "$$OSV_URL")
 
 clean:
-	rm -rf $(RUN_ENV) $(DEV_ENV) $(UV_ENV) $(OPENVINO_ENV) $(DOCS_ENV) $(RELEASE_ENV) $(REFERENCE_ENV) build dist site .coverage* .*_cache
+	rm -rf $(RUN_ENV) $(DEV_ENV) $(UV_ENV) $(OPENVINO_ENV) $(DOCS_ENV) $(RELEASE_ENV) $(REFERENCE_ENV) .venv-fer .venv-deepface benchmarks/peers/*/node_modules build dist site .coverage* .*_cache
 
 $(RUN_READY): pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Python 3.11 or newer is needed: make serve PYTHON=python3.11")'

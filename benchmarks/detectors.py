@@ -17,12 +17,12 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.process import ROOT, Worker
-from benchmarks.recall import outcome, photos_of, precision, recall
+from benchmarks.process import Worker
+from benchmarks.recall import boxes_of, outcome, photos_of, precision, recall
 
 LONGER_SIDES_PX = (640, 1280, 1920, 4000)
 HEIGHTS_PX = (20, 40, 80)
-REFERENCE = ROOT / "benchmarks" / "peers" / "reference" / "detector.py"
+REFERENCE = ("-m", "benchmarks.peers.reference.detector")
 OURS = (sys.executable, "-m", "benchmarks.detector_worker")
 
 
@@ -38,7 +38,7 @@ def main() -> None:
     if not (arguments.folder / "boxes.json").exists():
         parser.error(f"{arguments.folder} has no boxes.json; see benchmarks/recall.py for its form")
     workers = [
-        Worker.start("facenet-pytorch", arguments.reference, str(REFERENCE)),
+        Worker.start("facenet-pytorch", arguments.reference, *REFERENCE),
         Worker.start("mien, exact", *OURS, "mtcnn", "20"),
         Worker.start("mien, usual", *OURS, "mtcnn"),
     ]
@@ -52,7 +52,7 @@ def main() -> None:
         f"\n{'peak memory':16}", *(f"{worker.name} {worker.peak_mb:.0f} MB" for worker in workers)
     )
     for worker in workers:
-        worker.process.terminate()
+        worker.stop()
 
 
 def print_found(workers: list[Worker], folder: Path) -> None:
@@ -62,7 +62,7 @@ def print_found(workers: list[Worker], folder: Path) -> None:
     print(f"{len(photos)} photos, {faces} faces\n{'found':16}", end="")
     print(*(f"{f'>= {height} px':>10}" for height in HEIGHTS_PX), " precision     boxes")
     for worker in workers:
-        boxes = [np.array(worker.ask(p.path)["boxes"]).reshape(-1, 4) for p in photos]
+        boxes = [boxes_of(worker.ask(p.path)) for p in photos]
         outcomes = [outcome(p, found) for p, found in zip(photos, boxes, strict=True)]
         recalls = (f"{recall(outcomes, height):10.3f}" for height in HEIGHTS_PX)
         count = sum(map(len, boxes))

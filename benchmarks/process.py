@@ -1,47 +1,69 @@
-"""Processes that are asked in turn, so that all see the same noise."""
+"""Processes that are asked in turn, so that all see the same noise; peers/protocol.py is theirs."""
 
 import json
 import subprocess
 import time
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from threading import Timer
+from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
 
 # The threads of who was asked before spin for a while when they are done.
 PAUSE_S = 0.25
+# For the slowest answer that is still one.
+PATIENCE_S = 300.0
+_SHOWN = 200
+
+
+class WorkerError(SystemExit):
+    """A worker died, was silent, talked nonsense or can't; uncaught, it ends the run."""
 
 
 @dataclass
 class Worker:
-    """A process that answers photo paths; ``first_answer_s`` counts from its start."""
+    """A process that answers requests; both times, in seconds, count from its start."""
 
     name: str
     process: subprocess.Popen[str]
     started: float
+    import_s: float = 0.0
     first_answer_s: float = 0.0
     peak_mb: float = 0.0
+    patience_s: float = PATIENCE_S
 
     @classmethod
-    def start(cls, name: str, *command: str) -> "Worker":
+    def start(
+        cls, name: str, *command: str, log: IO[str] | None = None, patience_s: float = PATIENCE_S
+    ) -> "Worker":
+        """Return a worker whose library is imported. log: for what it prints, None: as here.
+
+        Raises WorkerError if it is not.
+        """
         started = time.perf_counter()
         process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, cwd=ROOT
         )
-        return cls(name, process, started)
+        worker = cls(name, process, started, patience_s=patience_s)
+        try:
+            # Libraries may print before that.
+            while not worker._line().startswith('{"imported"'):
+                pass
+        except WorkerError:
+            worker.stop()
+            raise
+        worker.import_s = time.perf_counter() - started
+        return worker
 
     def ask(self, photo: Path) -> dict[str, Any]:
-        if self.process.stdin is None or self.process.stdout is None:
-            raise RuntimeError("no pipes")
-        self.process.stdin.write(f"{photo}\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise SystemExit(f"{self.name} stopped; its messages are above")
-        answer: dict[str, Any] = json.loads(line)
+        """Return the faces of a photo and the seconds they took.
+
+        Raises WorkerError.
+        """
+        answer = self.request({"photo": str(photo)})
         self.first_answer_s = self.first_answer_s or time.perf_counter() - self.started
-        self.peak_mb = answer["peak_mb"]
         return answer
 
     def ask_again(self, photo: Path, repeats: int = 3) -> dict[str, Any]:
@@ -49,3 +71,75 @@ class Worker:
         time.sleep(PAUSE_S)
         answers = [self.ask(photo) for _ in range(repeats)]
         return sorted(answers, key=lambda answer: float(answer["seconds"]))[repeats // 2]
+
+    def scores(self, crops: Sequence[str]) -> list[Mapping[str, float]]:
+        """Return what it says about faces, each 48 * 48 bytes of grey in base64.
+
+        Raises WorkerError.
+        """
+        scores: list[Mapping[str, float]] = self.request({"crops": list(crops)})["scores"]
+        if len(scores) != len(crops):
+            raise WorkerError(f"{self.name} answered {len(scores)} of {len(crops)} faces")
+        return scores
+
+    def about(self) -> dict[str, Any]:
+        """Return the versions of the packages that decide, and what it lacks, if anything.
+
+        Raises WorkerError.
+        """
+        return self.request({"about": True})
+
+    def request(self, request: Mapping[str, object]) -> dict[str, Any]:
+        """Return the answer to any request.
+
+        Raises WorkerError.
+        """
+        if self.process.stdin is None:
+            raise RuntimeError("no pipe")
+        try:
+            self.process.stdin.write(json.dumps(request) + "\n")
+            self.process.stdin.flush()
+        except BrokenPipeError:
+            raise WorkerError(self._ended()) from None
+        answer = self._read()
+        if "error" in answer:
+            raise WorkerError(f"{self.name}: {answer['error']}")
+        self.peak_mb = answer["peak_mb"]
+        return answer
+
+    def __enter__(self) -> "Worker":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        self.process.terminate()
+        self.process.communicate()
+
+    def _line(self) -> str:
+        if self.process.stdout is None:
+            raise RuntimeError("no pipe")
+        until = time.perf_counter() + self.patience_s
+        timer = Timer(self.patience_s, self.process.kill)
+        timer.start()
+        line = self.process.stdout.readline()
+        timer.cancel()
+        if not line:
+            late = f"{self.name} gave no answer in {self.patience_s:.0f} s"
+            raise WorkerError(late if time.perf_counter() >= until else self._ended())
+        return line
+
+    def _read(self) -> dict[str, Any]:
+        line = self._line()
+        try:
+            answer = json.loads(line)
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            self.stop()
+            raise WorkerError(f"{self.name} answered no JSON: {line.strip()[:_SHOWN]!r}")
+        return answer
+
+    def _ended(self) -> str:
+        return f"{self.name} ended with status {self.process.wait()}"

@@ -1,8 +1,10 @@
 """Which faces of a photo with known boxes are found, and which boxes are on a face."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -54,17 +56,23 @@ def photos_of(folder: Path) -> list[Photo]:
     return photos
 
 
-def outcome(photo: Photo, found: NDArray[np.floating]) -> Outcome:
+def boxes_of(answer: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Return the boxes (M, 4) of a worker's answer, in its order."""
+    boxes = [face["box"] for face in answer["faces"]]
+    return np.array(boxes, dtype=float).reshape(-1, 4)
+
+
+def outcome(photo: Photo, found: NDArray[np.floating], min_overlap: float = MIN_OVERLAP) -> Outcome:
     """Return which faces of a photo are found by boxes (M, 4), best first, and which are right.
 
-    A face is found where a box overlaps it by an intersection over union of at least 0.5, the best
-    box first. Boxes on faces that don't count, count neither way.
+    A face is found where a box overlaps it by an intersection over union of at least
+    ``min_overlap``, the best box first. Boxes on faces that don't count, count neither way.
     """
     limit = np.tile([photo.image.width, photo.image.height], 2)
     overlaps = intersection_over_union(np.clip(found, 0, limit), photo.boxes)
     taken = np.zeros(len(photo.boxes), dtype=bool)
     right = []
-    for row in np.where(overlaps >= MIN_OVERLAP, overlaps, 0):
+    for row in np.where(overlaps >= min_overlap, overlaps, 0):
         free = np.where(taken, 0, row)
         if free.any():
             face = int(free.argmax())

@@ -15,9 +15,10 @@ import tempfile
 from pathlib import Path
 
 from benchmarks.photos import many_faces, one_face
-from benchmarks.process import ROOT, Worker
+from benchmarks.process import Worker
 
-REFERENCE = ROOT / "benchmarks" / "peers" / "reference" / "worker.py"
+OURS = (sys.executable, "-m", "benchmarks.worker", "1")
+REFERENCE = ("-m", "benchmarks.peers.reference.worker")
 
 
 def main() -> None:
@@ -42,9 +43,9 @@ def main() -> None:
 def compare(photos: dict[str, Path], reference: str, rounds: int) -> None:
     """Print the table; the first of the workers is ours."""
     workers = [
-        Worker.start("mien", sys.executable, "-m", "benchmarks.worker"),
-        Worker.start("reference", reference, str(REFERENCE)),
-        Worker.start("reference, one thread", reference, str(REFERENCE), "1"),
+        Worker.start("mien", *OURS),
+        Worker.start("reference", reference, *REFERENCE),
+        Worker.start("reference, one thread", reference, *REFERENCE, "1"),
     ]
     smallest = next(iter(photos.values()))
     for worker in workers:
@@ -59,28 +60,27 @@ def compare(photos: dict[str, Path], reference: str, rounds: int) -> None:
             print(
                 f"  {worker.name:22} {statistics.median(seconds) * 1e3:8.1f} ms"
                 f"  x {statistics.median(ratios):5.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
-                f"  {answers[0][position]['faces']} faces"
+                f"  {len(answers[0][position]['faces'])} faces"
             )
     print()
     for worker in workers:
         print(f"{worker.name}: peak memory {worker.peak_mb:.0f} MB")
-        worker.process.terminate()
+        worker.stop()
 
 
 def first_answers(photo: Path, reference: str, rounds: int) -> None:
     """Print the seconds from the start of a process to its first answer, one process at a time."""
     print("from start to first answer")
     for name, command in (
-        ("mien", [sys.executable, "-m", "benchmarks.worker"]),
-        ("reference", [reference, str(REFERENCE)]),
+        ("mien", OURS),
+        ("reference", (reference, *REFERENCE)),
     ):
         taken = []
         for _ in range(rounds):
             worker = Worker.start(name, *command)
             worker.ask(photo)
             taken.append(worker.first_answer_s)
-            worker.process.terminate()
-            worker.process.wait()
+            worker.stop()
         print(
             f"  {name:22} {statistics.median(taken):8.2f} s ({min(taken):.2f} to {max(taken):.2f})"
         )

@@ -1,20 +1,49 @@
-"""``mien`` behind the same small protocol as the peers: a path in, one line of JSON out."""
+"""``mien`` as a worker: benchmarks/peers/protocol.py.
 
-import json
-import resource
+python -m benchmarks.worker [THREADS|all [fer2013]]: with the last word crops are answered by the
+network's output for FER2013's labels alone instead of as ``mien`` answers.
+"""
+
 import sys
-import time
-from pathlib import Path
 
+import numpy as np
+
+from benchmarks.peers.protocol import CROP_SIDE, System, imported, serve, threads
 from mien import Recognizer
 from mien.config import Settings
 
-recognizer = Recognizer(settings=Settings(threads=1))
+imported()
 
-for line in sys.stdin:
-    data = Path(line.strip()).read_bytes()
-    started = time.perf_counter()
-    result = recognizer.analyze(data)
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "faces": len(result.faces), "peak_mb": peak}), flush=True)
+recognizer = Recognizer(settings=Settings(threads=threads()))
+of_crops = Recognizer(crop=True, labels="eight", pipeline=recognizer.pipeline)
+
+
+def analyze(data: bytes) -> list[dict[str, object]]:
+    faces = recognizer.analyze(data).faces
+    return [
+        {"box": [f.box.left, f.box.top, f.box.right, f.box.bottom], "emotion": f.emotion}
+        for f in sorted(faces, key=lambda face: -(face.detection or 0))
+    ]
+
+
+def classify(crops: list[bytes]) -> list[dict[str, float]]:
+    answers = (of_crops.analyze(np.repeat(face[..., None], 3, axis=2)) for face in faces_of(crops))
+    return [{e.value: score for e, score in a.faces[0].scores.items()} for a in answers]
+
+
+def classify_as_fer2013(crops: list[bytes]) -> list[dict[str, float]]:
+    # Only here: nobody who serves imports them.
+    from mien_train.data.fer2013 import FER2013_LABELS  # noqa: PLC0415
+    from mien_train.evaluate import crops_of_faces, shares  # noqa: PLC0415
+
+    classifier = recognizer.pipeline.classifier
+    outputs = classifier.outputs(crops_of_faces(faces_of(crops), classifier.crop_size_px))
+    return [dict(zip(FER2013_LABELS, row, strict=True)) for row in shares(outputs[1]).tolist()]
+
+
+def faces_of(crops: list[bytes]) -> np.ndarray:
+    return np.frombuffer(b"".join(crops), np.uint8).reshape(-1, CROP_SIDE, CROP_SIDE)
+
+
+packages = ("mien", "onnxruntime", "numpy", "pillow")
+serve(System(analyze, classify_as_fer2013 if "fer2013" in sys.argv else classify, packages))

@@ -1,30 +1,35 @@
-"""The reference pipeline as a process that is asked for one photo after the other.
+"""The reference pipeline as a worker: benchmarks/peers/protocol.py.
 
-Reads photo paths from standard input, one a line, and answers each with one line of JSON:
-seconds from bytes to answer, faces, and the process's peak memory.
+Argument: threads; without it both frameworks use what they use by themselves, all cores.
 """
-
-import json
-import resource
-import sys
-import time
-from pathlib import Path
 
 import tensorflow as tf
 import torch
+from benchmarks.peers.protocol import System, imported, serve, threads
 
-# Without an argument both frameworks use what they use by themselves: all cores.
-if len(sys.argv) > 1:
-    torch.set_num_threads(int(sys.argv[1]))
-    tf.config.threading.set_intra_op_parallelism_threads(int(sys.argv[1]))
-    tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[1]))
+if count := threads():
+    torch.set_num_threads(count)
+    tf.config.threading.set_intra_op_parallelism_threads(count)
+    tf.config.threading.set_inter_op_parallelism_threads(count)
 
-from pipeline import analyze
+import facenet_pytorch  # noqa: F401, here for the time that importing it takes
 
-for line in sys.stdin:
-    data = Path(line.strip()).read_bytes()
-    started = time.perf_counter()
-    count = len(analyze(data))
-    seconds = time.perf_counter() - started
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    print(json.dumps({"seconds": seconds, "faces": count, "peak_mb": peak}), flush=True)
+imported()
+
+# It loads its models as it is imported.
+from benchmarks.peers.reference import pipeline  # noqa: E402
+
+
+def analyze(data: bytes) -> list[dict[str, object]]:
+    faces = []
+    for face in pipeline.analyze(data):
+        left, top, width, height = face["bounding_box"]
+        faces.append({"box": [left, top, left + width, top + height], "emotion": face["emotion"]})
+    return faces
+
+
+def classify(_: list[bytes]) -> list[dict[str, float]]:
+    raise LookupError("its classifier has random weights; it has no accuracy of its own")
+
+
+serve(System(analyze, classify, ("facenet-pytorch", "torch", "tensorflow-cpu", "keras", "numpy")))

@@ -1,0 +1,61 @@
+"""deepface as a worker: benchmarks/peers/protocol.py. Argument: threads, by default its own."""
+
+import os
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+from benchmarks.peers.protocol import CROP_SIDE, System, imported, serve, threads
+from deepface import DeepFace
+from deepface.commons.folder_utils import get_deepface_home
+from deepface.models.demography.onnx.Emotion import WEIGHTS_URL
+
+imported()
+
+if count := threads():
+    cv2.setNumThreads(count)
+    # Its sessions take as many threads as there are cores; it has no setting for that.
+    if sys.platform == "linux":
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+
+# Without its weights it would download them; here it then finds faces only.
+folder = Path(get_deepface_home(), ".deepface", "weights")
+weights = folder / Path(WEIGHTS_URL[0]).name
+lacks = None
+if not weights.exists():
+    lacks = f"its weights are not there: save {WEIGHTS_URL[0]} in ~/.deepface/weights"
+
+
+def analyze(data: bytes) -> list[dict[str, object]]:
+    picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
+    # Where they find no face, both calls answer for the whole picture, without confidence.
+    if lacks:
+        found = DeepFace.extract_faces(picture, enforce_detection=False)
+        return [{"box": box(face["facial_area"])} for face in found if face["confidence"]]
+    answers = DeepFace.analyze(picture, actions=["emotion"], enforce_detection=False, silent=True)
+    return [
+        {"box": box(face["region"]), "emotion": face["dominant_emotion"]}
+        for face in answers
+        if face["face_confidence"]
+    ]
+
+
+def classify(crops: list[bytes]) -> list[dict[str, float]]:
+    scores = []
+    for crop in crops:
+        grey = np.frombuffer(crop, np.uint8).reshape(CROP_SIDE, CROP_SIDE)
+        picture = cv2.cvtColor(grey, cv2.COLOR_GRAY2BGR)
+        (face,) = DeepFace.analyze(
+            picture, actions=["emotion"], detector_backend="skip", silent=True
+        )
+        scores.append({label: float(score) for label, score in face["emotion"].items()})
+    return scores
+
+
+def box(area: dict[str, int]) -> list[int]:
+    return [area["x"], area["y"], area["x"] + area["w"], area["y"] + area["h"]]
+
+
+packages = ("deepface", "onnxruntime", "opencv-contrib-python-headless", "numpy")
+serve(System(analyze, classify, packages, lacks))

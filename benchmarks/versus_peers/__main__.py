@@ -1,0 +1,136 @@
+"""``mien`` against other systems: one command, one run, the same photos and faces for all.
+
+    make bench-peers [PHOTOS=FOLDER] [DATA=FOLDER] [OPTIONS="--only mien fer"]
+
+Each peer has an environment of its own, made on the first run (some take gigabytes), and answers as
+a process (benchmarks/peers). One that can't be installed, or fails, is named with the reason. With
+all systems docs/benchmarks.json keeps what was measured, and docs/benchmarks.md and its pictures
+are made of it; with a part of them only the table is printed. Half an hour on two cores.
+
+PHOTOS has photos and boxes.json (see benchmarks/recall.py), DATA fer2013.csv and fer2013new.csv.
+"""
+
+import argparse
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.process import ROOT
+from benchmarks.versus_peers import measure, page, plots
+from benchmarks.versus_peers.measure import MissingError, Run
+from benchmarks.versus_peers.systems import prepare, systems
+from mien.cores import available_cores
+
+SECTIONS: dict[str, Callable[[Run], dict[str, Any]]] = {
+    "start": measure.start,
+    "one thread": lambda run: measure.speed(run, 1),
+    "all cores": lambda run: measure.speed(run, None),
+    "crops": measure.crops,
+    "found": measure.found,
+}
+DOCS = ROOT / "docs"
+LOG = ROOT / "build" / "bench-peers.log"
+
+
+def main() -> None:
+    arguments = _parser().parse_args()
+    kept = arguments.results
+    results = json.loads(kept.read_text()) if kept.exists() else {}
+    LOG.parent.mkdir(exist_ok=True)
+    everybody = systems(arguments.mien)
+    if arguments.sections:
+        results |= {"machine": machine(), "order": [system.name for system in everybody]}
+        asked = [s for s in everybody if not arguments.only or s.name in arguments.only]
+        with LOG.open("w") as log:
+            ready, about, left_out = prepare(asked, log)
+            results |= {"systems": results.get("systems", {}) | about, "left out": left_out}
+            run = Run(
+                systems=ready,
+                rounds=arguments.rounds,
+                photos=arguments.photos,
+                data=arguments.data,
+                log=log,
+            )
+            for name in arguments.sections:
+                results[name] = section(name, run)
+    if arguments.only:
+        print(page.summary(results))
+        return
+    kept.write_text(json.dumps(results, indent=1) + "\n")
+    (DOCS / "benchmarks.md").write_text(page.page(results))
+    plots.draw(results, DOCS / "images")
+    print(page.summary(results))
+    print("docs/benchmarks.md")
+
+
+def section(name: str, run: Run) -> dict[str, Any]:
+    """Return what a section measures, or what it misses."""
+    print(name, file=sys.stderr)
+    before, began = others_s(), time.perf_counter()
+    try:
+        measured = SECTIONS[name](run)
+    except MissingError as missing:
+        print(f"  left out: {missing}", file=sys.stderr)
+        return {"missing": str(missing)}
+    for system, words in measured["failed"].items():
+        print(f"  {system}: {words} (its output: {LOG})", file=sys.stderr)
+    others = (others_s() - before) / (time.perf_counter() - began)
+    today = datetime.now(UTC).date().isoformat()
+    return measured | {"date": today, "others_cores": round(max(others, 0), 2)}
+
+
+def others_s() -> float:
+    """Return the processor time of all but this process and workers that have ended, in seconds."""
+    busy, own = psutil.cpu_times(), os.times()
+    ours = own.user + own.system + own.children_user + own.children_system
+    return float(busy.user + busy.nice + busy.system) - ours
+
+
+def machine() -> dict[str, Any]:
+    """Return the processor, cores, memory in GB, and system."""
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    models = [line.split(": ", 1)[1] for line in lines if line.startswith("model name")]
+    return {
+        "processor": models[0] if models else platform.processor(),
+        "cores": available_cores(),
+        "memory_gb": round(psutil.virtual_memory().total / 2**30),
+        "system": f"{platform.system()} {platform.machine()}",
+    }
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks.versus_peers",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    names = [system.name for system in systems(Path())]
+    parser.add_argument("--only", nargs="+", choices=names, default=[], metavar="SYSTEM")
+    parser.add_argument(
+        "--sections",
+        nargs="*",
+        choices=list(SECTIONS),
+        default=list(SECTIONS),
+        metavar="SECTION",
+        help=f"of {', '.join(SECTIONS)}; none: only make the page again",
+    )
+    parser.add_argument("--rounds", type=int, default=5, help="of the times (default: 5)")
+    parser.add_argument("--mien", type=Path, default=ROOT / ".venv" / "bin" / "python")
+    shared = ROOT.parent / "shared"
+    parser.add_argument("--photos", type=Path, default=shared / "photos" / "wider_dev")
+    parser.add_argument("--data", type=Path, default=shared / "data" / "fer2013")
+    parser.add_argument("--results", type=Path, default=DOCS / "benchmarks.json")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

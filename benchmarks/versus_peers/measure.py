@@ -1,0 +1,202 @@
+"""The measurements. Who fails in one is noted with its words, and the others go on."""
+
+import base64
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, TypeVar
+
+from benchmarks.photos import many_faces, one_face
+from benchmarks.process import Worker, WorkerError
+from benchmarks.recall import MIN_OVERLAP, boxes_of, outcome, photos_of, precision, recall
+from benchmarks.versus_peers.scoring import accuracy, questions
+from benchmarks.versus_peers.systems import System
+from mien_train.data import load_fer2013
+
+SIZES = ((640, 480), (1280, 720), (1920, 1080), (4000, 3000))
+# How the faces lie in a photo, in columns and rows; None for a single portrait.
+GRIDS: dict[int, tuple[int, int] | None] = {1: None, 5: (5, 1), 10: (5, 2)}
+HEIGHTS_PX = (20, 40, 80)
+# The usual one, and one that forgives boxes that are cut wider or narrower.
+OVERLAPS = (MIN_OVERLAP, 0.3)
+CROPS_AT_ONCE = 50
+
+Result = dict[str, Any]
+_Taker = TypeVar("_Taker")
+
+
+class MissingError(Exception):
+    """What a measurement needs is not there; says what to get and where to put it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """What is measured: systems; rounds of the times; folders; log: for what workers print."""
+
+    systems: Sequence[System]
+    rounds: int
+    photos: Path
+    data: Path
+    log: IO[str] | None = None
+
+
+def start(run: Run) -> Result:
+    """Return seconds from the start of a process to the imported library and the first answer."""
+    taking_part = {system.name: system for system in run.systems}
+    result: Result = {"rounds": run.rounds, "import_s": {}, "first_answer_s": {}, "failed": {}}
+
+    def begin(system: System) -> None:
+        with system.start(run.log) as worker:
+            worker.ask(photo)
+            result["import_s"].setdefault(system.name, []).append(worker.import_s)
+            if lacks := worker.about()["lacks"]:
+                result["failed"][system.name] = lacks
+            else:
+                times = result["first_answer_s"].setdefault(system.name, [])
+                times.append(worker.first_answer_s)
+
+    with photos(SIZES[:1], [1]) as paths:
+        (photo,) = paths.values()
+        for _ in range(run.rounds):
+            each(taking_part, result["failed"], begin)
+    return result
+
+
+def speed(run: Run, threads: int | None) -> Result:
+    """Return each photo's seconds, round by round, the faces found, and the most memory.
+
+    In each round each photo goes to each in turn; one round before is not counted. threads: for one
+    photo, None for all cores.
+    """
+    result: Result = {"rounds": run.rounds, "seconds": {}, "found": {}, "failed": {}}
+    with photos(SIZES, list(GRIDS)) as paths, workers(run, result["failed"], threads) as running:
+        result["photos"] = {name: count_of(name) for name in paths}
+        for number in range(run.rounds + 1):
+            for name, path in paths.items():
+                answers = each(running, result["failed"], lambda w, path=path: w.ask_again(path, 1))
+                for system, answer in answers.items():
+                    result["found"].setdefault(system, {})[name] = len(answer["faces"])
+                    if number:
+                        times = result["seconds"].setdefault(system, {})
+                        times.setdefault(name, []).append(answer["seconds"])
+        for name in result["failed"].keys() & result["seconds"].keys():
+            # Half of its times would be compared with all of the others'.
+            del result["seconds"][name], result["found"][name]
+        result["peak_mb"] = {name: worker.peak_mb for name, worker in running.items()}
+    return result
+
+
+def crops(run: Run) -> Result:
+    """Return how often each system is right about the faces of FER2013's PublicTest.
+
+    Raises MissingError without them.
+    """
+    if not any(run.data.glob("fer2013.csv*")) or not (run.data / "fer2013new.csv").exists():
+        raise MissingError(
+            f"{run.data} needs fer2013.csv (Kaggle, Challenges in Representation Learning: Facial "
+            "Expression Recognition Challenge) and fer2013new.csv (GitHub, microsoft/FERPlus); "
+            "another folder with them: DATA=FOLDER"
+        )
+    data = load_fer2013(run.data).split("PublicTest")
+    encoded = [base64.b64encode(face.tobytes()).decode() for face in data.faces]
+    asked = questions(data)
+
+    def scored(chosen: tuple[System, str | None]) -> Result:
+        system, output = chosen
+        with system.start(run.log, output=output) as worker:
+            able(worker)
+            scores = []
+            for at in range(0, len(encoded), CROPS_AT_ONCE):
+                scores += worker.scores(encoded[at : at + CROPS_AT_ONCE])
+        return {question.name: accuracy(question, scores) for question in asked}
+
+    taking_part: dict[str, tuple[System, str | None]] = {}
+    for system in run.systems:
+        taking_part[system.name] = (system, None)
+        taking_part |= {f"{system.name}, {o} output": (system, o) for o in system.outputs}
+    failed: dict[str, str] = {}
+    answers = each(taking_part, failed, scored)
+    return {"faces": len(data), "accuracy": answers, "failed": failed}
+
+
+def found(run: Run) -> Result:
+    """Return which faces of photos with known boxes each system finds.
+
+    Raises MissingError without the photos.
+    """
+    if not (run.photos / "boxes.json").exists():
+        raise MissingError(
+            f"{run.photos} needs photos and boxes.json, of the form that benchmarks/recall.py says "
+            "(such as WIDER FACE's validation set); another folder with them: PHOTOS=FOLDER"
+        )
+    known = photos_of(run.photos)
+
+    def searched(system: System) -> Result:
+        with system.start(run.log) as worker:
+            boxes = [boxes_of(worker.ask(photo.path)) for photo in known]
+        answers = {}
+        for overlap in OVERLAPS:
+            outcomes = [outcome(p, found, overlap) for p, found in zip(known, boxes, strict=True)]
+            recalls = {str(height): recall(outcomes, height) for height in HEIGHTS_PX}
+            answers[str(overlap)] = {"recall": recalls, "precision": precision(outcomes)}
+        return answers
+
+    failed: dict[str, str] = {}
+    answers = each({system.name: system for system in run.systems}, failed, searched)
+    faces = sum(int(photo.counted.sum()) for photo in known)
+    return {"photos": len(known), "faces": faces, "found": answers, "failed": failed}
+
+
+def each(
+    taking_part: dict[str, _Taker], failed: dict[str, str], do: Callable[[_Taker], Any]
+) -> Result:
+    """Return what ``do`` gives for each; who fails is noted and takes part no more."""
+    answers = {}
+    for name, taker in list(taking_part.items()):
+        try:
+            answers[name] = do(taker)
+        except WorkerError as error:
+            failed[name] = str(error).removeprefix(f"{name}: ")
+            del taking_part[name]
+    return answers
+
+
+def able(worker: Worker) -> Worker:
+    """Return a worker that has all that emotions need; raises WorkerError where it has not."""
+    if lacks := worker.about()["lacks"]:
+        raise WorkerError(lacks)
+    return worker
+
+
+@contextmanager
+def workers(run: Run, failed: dict[str, str], threads: int | None) -> Iterator[dict[str, Worker]]:
+    """Start a worker of each system; in the end they are stopped."""
+    with ExitStack() as running:
+        yield each(
+            {system.name: system for system in run.systems},
+            failed,
+            lambda system: able(running.enter_context(system.start(run.log, threads))),
+        )
+
+
+@contextmanager
+def photos(sizes: Sequence[tuple[int, int]], faces: Sequence[int]) -> Iterator[dict[str, Path]]:
+    """Write photos of these sizes and numbers of faces; by their names."""
+    with tempfile.TemporaryDirectory() as folder:
+        paths = {}
+        for width, height in sizes:
+            for count in faces:
+                grid = GRIDS[count]
+                path = Path(folder) / f"{width}-{height}-{count}.jpg"
+                path.write_bytes(
+                    many_faces(width, height, *grid) if grid else one_face(width, height)
+                )
+                paths[f"{width} x {height}, {count} face{'s' * (count > 1)}"] = path
+        yield paths
+
+
+def count_of(name: str) -> int:
+    """Return how many faces a photo of this name has."""
+    return int(name.split()[-2])

@@ -1,0 +1,180 @@
+"""docs/benchmarks.md, made of page.md and what was measured; nothing is measured here."""
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.versus_peers.rows import OURS, Results, Row, ratios, rows, speed_row, times_as_much
+from benchmarks.versus_peers.systems import PEERS
+
+TEMPLATE = Path(__file__).with_name("page.md")
+# Of these kinds only the named rows are in the one table; the others stand further down.
+BY_NAME = ("one thread", "all cores", "recall", "precision")
+IN_BRIEF = (
+    "640 x 480, 1 face, one thread",
+    "640 x 480, 10 faces, one thread",
+    "1280 x 720, 5 faces, one thread",
+    "1920 x 1080, 1 face, one thread",
+    "4000 x 3000, 1 face, one thread",
+    "640 x 480, 1 face, all cores",
+    "1920 x 1080, 10 faces, all cores",
+    "faces of 40 px and more found, overlap 0.5",
+    "faces of 40 px and more found, overlap 0.3",
+    "faces among what is found, overlap 0.5",
+    "faces among what is found, overlap 0.3",
+)
+TIMED = ("start", "one thread", "all cores")
+NOT_MEASURED = "Not measured."
+# Why another system can be ahead, by the kind of row.
+REASONS = {
+    "all cores": (
+        "OpenCV's cascade spreads one photo over all cores; `mien` reads it on one and leaves the "
+        "others to other photos"
+    ),
+    "fer2013": (
+        "`mien` answers by FER+'s votes, not by FER2013's own labels; its network's second output, "
+        "which was trained for these, is in the row below"
+    ),
+    "import_s": (
+        "they load what they need when they need it, so that their first answer comes later; NumPy "
+        "and ONNX Runtime, which `mien` loads at once, are most of its import"
+    ),
+    "installed_mb": "its packages are smaller than ONNX Runtime and NumPy",
+    "precision": "it finds fewer faces, the plain ones, and so is wrong less often",
+    "recall": (
+        "it searches more closely, from 20 pixels on, and takes the time for it; with "
+        "`min_face_size=20` `mien` finds the same faces"
+    ),
+}
+
+
+def page(results: Results) -> str:
+    """Return the whole page."""
+    crops, found = results.get("crops", {}), results.get("found", {})
+    detection = [row for row in rows(results) if row.key in {"recall", "precision"}]
+    return TEMPLATE.read_text(encoding="utf-8").format(
+        machine=_machine(results),
+        summary=summary(results),
+        one_thread=_times(results, "one thread"),
+        all_cores=_times(results, "all cores"),
+        crops=f"{crops.get('faces', 0):,}",
+        accuracy=_accuracy(crops.get("accuracy", {})),
+        photos=found.get("photos", 0),
+        faces=found.get("faces", 0),
+        found=_table(_order(results), detection) if detection else NOT_MEASURED,
+        systems="\n".join(_system(name, results) for name in _order(results)),
+    )
+
+
+def summary(results: Results) -> str:
+    """Return the one table, in which rows others are ahead, and who is left out."""
+    brief = [row for row in rows(results) if row.key not in BY_NAME or row.name in IN_BRIEF]
+    parts = [_table(_order(results), brief), _ahead(results), _left_out(results)]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _table(systems: Sequence[str], table: Iterable[Row]) -> str:
+    """Return rows in Markdown, the first system of each in bold; a dash is not measured."""
+    lines = [_line(["", *systems]), _line(["---"] * (len(systems) + 1))]
+    for row in table:
+        cells = [row.cells.get(system, "-") for system in systems]
+        marked = [f"**{c}**" if row.best == s else c for s, c in zip(systems, cells, strict=True)]
+        lines.append(_line([row.name, *marked]))
+    return "\n".join(lines)
+
+
+def _times(results: Results, section: str) -> str:
+    measured = results.get(section, {})
+    systems = [name for name in _order(results) if name in measured.get("seconds", {})]
+    if not systems:
+        return NOT_MEASURED
+    lines = [_line(["", *systems]), _line(["---"] * (len(systems) + 1))]
+    for photo in measured["photos"]:
+        row = speed_row(measured, photo, section)
+        lines.append(_line([photo, *(_with_spread(measured, row, photo, s) for s in systems)]))
+    return "\n".join(lines)
+
+
+def _with_spread(measured: Results, row: Row, photo: str, system: str) -> str:
+    found = ratios({name: of[photo] for name, of in measured["seconds"].items()}, system)
+    if not found:
+        return row.cells[system]
+    low, high = (times_as_much(ratio).removesuffix(" x") for ratio in (min(found), max(found)))
+    return row.cells[system].replace(" x)", f" x, {low} to {high})")
+
+
+def _accuracy(scores: Results) -> str:
+    if not scores:
+        return NOT_MEASURED
+    kinds = ("six", "ferplus", "fer2013")
+    header = ["", "six labels, FER+ majority", "eight, FER+ majority", "seven, FER2013's labels"]
+    lines = [_line(header), _line(["---"] * 4)]
+    lines += [_line([name, *(_percent(of[kind]) for kind in kinds)]) for name, of in scores.items()]
+    first = next(iter(scores.values()))
+    return "\n".join([*lines, _line(["faces", *(f"{first[kind]['faces']:,}" for kind in kinds)])])
+
+
+def _percent(of: Results) -> str:
+    return f"{of['accuracy']:.1%} ({of['half_interval'] * 100:.1f})"
+
+
+def _system(name: str, results: Results) -> str:
+    """Return what a system is, as its folder says, and the versions that were measured."""
+    note = PEERS / name / "README.md"
+    words = "as it comes, in an environment of its own."
+    if note.exists():
+        words = " ".join(note.read_text(encoding="utf-8").split())
+    versions = results["systems"].get(name, {}).get("versions", {})
+    measured = ", ".join(f"{package} {version}" for package, version in versions.items())
+    return f"- **{name}**: {words}" + (f" Measured: {measured}." if measured else "")
+
+
+def _ahead(results: Results) -> str:
+    """Return the rows in which others are ahead, and why."""
+    ahead: dict[tuple[str, str], list[str]] = {}
+    for row in rows(results):
+        names = [name for name in row.values if row.is_before(name, OURS)]
+        if names:
+            ahead.setdefault((" and ".join(names), row.key), []).append(row.name)
+    if not ahead:
+        return "`mien` is first in every row, and in those of the tables below."
+    lines = [
+        f"- {'; '.join(places)}: {names}{f': {REASONS[key]}' if key in REASONS else ''}."
+        for (names, key), places in ahead.items()
+    ]
+    return "\n".join(["Ahead of `mien`, the tables below included:\n", *lines])
+
+
+def _left_out(results: Results) -> str:
+    """Return who and what is not in which rows, and why."""
+    places: dict[tuple[str, str], list[str]] = {}
+    for name, words in results.get("left out", {}).items():
+        places.setdefault((name, words), []).append("everything")
+    sections: dict[str, Any] = {k: of for k, of in results.items() if isinstance(of, dict)}
+    for section, of in sections.items():
+        for name, words in of.get("failed", {}).items():
+            places.setdefault((name, words), []).append(section)
+    lines = [f"- {name}, {', '.join(where)}: {words}" for (name, words), where in places.items()]
+    lines += [f"- {name}: {of['missing']}" for name, of in sections.items() if "missing" in of]
+    return "\n".join(["Left out:\n", *lines]) if lines else ""
+
+
+def _machine(results: Results) -> str:
+    machine = results["machine"]
+    dates = {of["date"] for of in results.values() if isinstance(of, dict) and "date" in of}
+    timed = {name: results.get(name, {}).get("others_cores") for name in TIMED}
+    others = [f"{cores:.1f} ({name})" for name, cores in timed.items() if cores is not None]
+    return (
+        f"Measured {' and '.join(sorted(dates))} on {machine['processor']}, {machine['cores']} "
+        f"cores, {machine['memory_gb']} GB, {machine['system']}. Cores that other programs took "
+        f"meanwhile: {', '.join(others)}; the ratios are steadier than the times."
+    )
+
+
+def _order(results: Results) -> list[str]:
+    known = {*results["systems"], *results.get("left out", {})}
+    return [name for name in results["order"] if name in known]
+
+
+def _line(cells: Iterable[str]) -> str:
+    return f"| {' | '.join(cells)} |"

@@ -1,0 +1,138 @@
+"""What was measured as rows of a table: a number for each system, and how it reads."""
+
+import statistics
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+OURS = "mien"
+Results = Mapping[str, Any]
+
+ACCURACIES = {
+    "six": "FER+ majority, the six labels",
+    "ferplus": "FER+ majority, eight classes",
+    "fer2013": "FER2013's label, seven classes",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """A measure. values: of each system that has one; cells: how they read; key: of its kind."""
+
+    key: str
+    name: str
+    values: Mapping[str, float]
+    cells: Mapping[str, str]
+    lower_is_better: bool = True
+
+    @property
+    def best(self) -> str | None:
+        """Return who is first; None where nobody has a value."""
+        choose = min if self.lower_is_better else max
+        return choose(self.values, key=self.values.__getitem__) if self.values else None
+
+    def is_before(self, name: str, other: str) -> bool:
+        """Return whether a system is better than another; both must have a value."""
+        if name not in self.values or other not in self.values:
+            return False
+        gain = self.values[name] - self.values[other]
+        return gain < 0 if self.lower_is_better else gain > 0
+
+
+def rows(results: Results) -> Iterator[Row]:
+    """Yield the rows of the one table."""
+    for section in ("one thread", "all cores"):
+        for photo in results.get(section, {}).get("photos", {}):
+            yield speed_row(results[section], photo, section)
+    start = results.get("start", {})
+    for key, name in (("import_s", "import"), ("first_answer_s", "start to first answer")):
+        if key in start:
+            yield _times_row(key, name, start[key])
+    yield from _sizes(results)
+    yield from _accuracies(results.get("crops", {}))
+    yield from _faces(results.get("found", {}))
+
+
+def speed_row(measured: Results, photo: str, section: str) -> Row:
+    """Return the times of a photo, with the ratios to ours within each round."""
+    times = {name: seconds[photo] for name, seconds in measured["seconds"].items()}
+    row = _times_row(section, f"{photo}, {section}", times)
+    there = measured["photos"][photo]
+    cells = {}
+    for name, cell in row.cells.items():
+        found = measured["found"][name][photo]
+        cells[name] = cell if found == there else f"{cell}, finds {found}"
+    return replace(row, cells=cells)
+
+
+def ratios(times: Mapping[str, list[float]], system: str) -> list[float]:
+    """Return how many times as long a system takes as ours, round by round; none for ours."""
+    if system == OURS or OURS not in times:
+        return []
+    return [theirs / ours for theirs, ours in zip(times[system], times[OURS], strict=False)]
+
+
+def seconds(value: float) -> str:
+    """Return a time as people read it."""
+    if value < 1:
+        return f"{value * 1e3:.0f} ms"
+    return f"{value:.1f} s"
+
+
+def times_as_much(ratio: float) -> str:
+    """Return a ratio as people read it."""
+    return f"{ratio:.1f} x" if ratio < 10 else f"{ratio:.0f} x"
+
+
+def _times_row(key: str, name: str, times: Mapping[str, list[float]]) -> Row:
+    values = {system: statistics.median(taken) for system, taken in times.items()}
+    cells = {}
+    for system, value in values.items():
+        found = ratios(times, system)
+        ratio = f" ({times_as_much(statistics.median(found))})" if found else ""
+        cells[system] = seconds(value) + ratio
+    return Row(key=key, name=name, values=values, cells=cells)
+
+
+def _sizes(results: Results) -> Iterator[Row]:
+    memory = results.get("one thread", {}).get("peak_mb", {})
+    installed = {name: s["installed_mb"] for name, s in results.get("systems", {}).items()}
+    for key, name, sizes in (
+        ("peak_mb", "memory, at its peak", memory),
+        ("installed_mb", "installed", installed),
+    ):
+        cells = {system: f"{size:,.0f} MB" for system, size in sizes.items()}
+        if OURS in sizes:
+            for system in set(sizes) - {OURS}:
+                cells[system] += f" ({times_as_much(sizes[system] / sizes[OURS])})"
+        if sizes:
+            yield Row(key=key, name=name, values=sizes, cells=cells)
+
+
+def _accuracies(measured: Results) -> Iterator[Row]:
+    scores = dict(measured.get("accuracy", {}))
+    second = scores.pop(f"{OURS}, fer2013 output", None)
+    for key, name in ACCURACIES.items():
+        if scores:
+            yield _shares(key, name, {system: of[key]["accuracy"] for system, of in scores.items()})
+    if second:
+        scores[OURS] = second
+        values = {system: of["fer2013"]["accuracy"] for system, of in scores.items()}
+        yield _shares("fer2013 output", "the same, of the output trained for it", values)
+
+
+def _faces(measured: Results) -> Iterator[Row]:
+    found = measured.get("found", {})
+    for overlap in next(iter(found.values()), {}):
+        at = {system: of[overlap] for system, of in found.items()}
+        for height in next(iter(at.values()))["recall"]:
+            values = {system: of["recall"][height] for system, of in at.items()}
+            name = f"faces of {height} px and more found, overlap {overlap}"
+            yield _shares("recall", name, values)
+        values = {system: of["precision"] for system, of in at.items()}
+        yield _shares("precision", f"faces among what is found, overlap {overlap}", values)
+
+
+def _shares(key: str, name: str, values: Mapping[str, float]) -> Row:
+    cells = {system: f"{value:.1%}" for system, value in values.items()}
+    return Row(key=key, name=name, values=values, cells=cells, lower_is_better=False)

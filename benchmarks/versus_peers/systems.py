@@ -1,0 +1,162 @@
+"""Who takes part, in which environment, and how much of the disk it takes."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any
+
+from benchmarks.process import ROOT, Worker, WorkerError
+
+PEERS = ROOT / "benchmarks" / "peers"
+# What makes environments is not what was asked for.
+INSTALLERS = ("pip", "setuptools", "wheel", "pkg_resources", "_distutils_hack")
+_REASON = 300
+
+
+class InstallError(Exception):
+    """An environment can't be made; says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class System:
+    """A system to measure.
+
+    folder: of its worker and pins; python: of its environment, None on Node; module: its worker's,
+    on Python; outputs: of its network, which can be asked besides its answers.
+    """
+
+    name: str
+    folder: Path
+    python: Path | None = None
+    module: str = ""
+    outputs: tuple[str, ...] = ()
+
+    def start(
+        self, log: IO[str] | None = None, threads: int | None = None, output: str | None = None
+    ) -> Worker:
+        """Return its worker, ready to be asked.
+
+        threads: for one photo, None for its own choice. Raises WorkerError if it does not start.
+        """
+        if self.python is None:
+            command = ["node", str(self.folder / "worker.js")]
+        else:
+            command = [str(self.python), "-m", self.module]
+        options = [str(threads or "all"), *([output] if output else [])]
+        return Worker.start(self.name, *command, *options, log=log)
+
+    def install(self) -> None:
+        """Make its environment, once for each version of its pins.
+
+        Raises InstallError.
+        """
+        if self.python is None:
+            self._install_node()
+        elif self.folder.parent == PEERS:
+            self._install_python(self.python)
+
+    def installed_mb(self) -> float:
+        """Return the size of its packages, without those that install others."""
+        folder = self.folder / "node_modules"
+        if self.python is not None:
+            folder = next(self.python.parents[1].glob("lib/python*/site-packages"))
+        size = size_mb(folder)
+        # Its own package stays where it is.
+        return size + size_mb(ROOT / "src" / "mien") if self.name == "mien" else size
+
+    def _install_python(self, python: Path) -> None:
+        environment = python.parents[1]
+        needs = self.folder / "requirements.txt"
+        if is_ready(environment / ".ready", needs):
+            return
+        _run(sys.executable, "-m", "venv", str(environment))
+        _run(str(python), "-m", "pip", "install", "--quiet", "-r", str(needs))
+        (environment / ".ready").touch()
+
+    def _install_node(self) -> None:
+        if shutil.which("npm") is None or shutil.which("node") is None:
+            raise InstallError("needs Node.js with npm")
+        ready = self.folder / "node_modules" / ".ready"
+        if is_ready(ready, self.folder / "package-lock.json"):
+            return
+        # Their scripts only ask for donations.
+        _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=self.folder)
+        ready.touch()
+
+
+def systems(python: Path) -> tuple[System, ...]:
+    """Return all that take part, ours first. python: of an environment with mien alone."""
+    return (
+        System(
+            name="mien",
+            folder=ROOT / "benchmarks",
+            python=python,
+            module="benchmarks.worker",
+            outputs=("fer2013",),
+        ),
+        _python_peer("reference"),
+        _python_peer("fer"),
+        _python_peer("deepface"),
+        System(name="human", folder=PEERS / "human"),
+        System(name="face-api", folder=PEERS / "face-api"),
+    )
+
+
+def prepare(
+    asked: Sequence[System], log: IO[str]
+) -> tuple[list[System], dict[str, Any], dict[str, str]]:
+    """Install the systems.
+
+    Returns those that can start; their versions and sizes; why the others can't. log: for what
+    workers print.
+    """
+    ready, about, left_out = [], {}, {}
+    for system in asked:
+        print(f"{system.name}: its environment", file=sys.stderr)
+        try:
+            system.install()
+            with system.start(log) as worker:
+                versions = worker.about()["versions"]
+        except (InstallError, WorkerError, OSError) as error:
+            print(f"  left out: {error}", file=sys.stderr)
+            left_out[system.name] = str(error).removeprefix(f"{system.name}: ")
+            continue
+        about[system.name] = {"versions": versions, "installed_mb": system.installed_mb()}
+        ready.append(system)
+    return ready, about, left_out
+
+
+def is_ready(mark: Path, needs: Path) -> bool:
+    """Return whether an environment was made since its pins were last changed."""
+    return mark.exists() and mark.stat().st_mtime >= needs.stat().st_mtime
+
+
+def size_mb(folder: Path) -> float:
+    """Return the size of all files below a folder, those of installers left out."""
+    files = (
+        path
+        for entry in folder.iterdir()
+        if entry.name.split("-")[0] not in INSTALLERS
+        for path in ([entry] if entry.is_file() else entry.rglob("*"))
+    )
+    return sum(p.stat().st_size for p in files if p.is_file() and not p.is_symlink()) / 2**20
+
+
+def _python_peer(name: str) -> System:
+    return System(
+        name=name,
+        folder=PEERS / name,
+        python=ROOT / f".venv-{name}" / "bin" / "python",
+        module=f"benchmarks.peers.{name}.worker",
+    )
+
+
+def _run(*command: str, folder: Path = ROOT) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
+    if done.returncode:
+        words = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+        errors = [line for line in words if "error" in line.lower()] or words
+        raise InstallError(f"{' '.join(command[:3])}: {errors[-1][:_REASON]}")

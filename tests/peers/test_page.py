@@ -1,0 +1,129 @@
+"""Figures become a page: who is first, who is ahead, who is missing, and why."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+from benchmarks.process import ROOT
+from benchmarks.versus_peers import page
+from benchmarks.versus_peers.scoring import Question, accuracy, answer, questions
+
+from mien_train.data import FerDataset
+
+PHOTO = "640 x 480, 1 face"
+LABELS = ("happy", "sad", "contempt")
+
+
+def results() -> dict[str, Any]:
+    times = {"mien": [0.01, 0.02, 0.03], "fer": [0.02, 0.06, 0.03], "human": [0.2, 0.1, 0.3]}
+    six = {"accuracy": 0.9, "half_interval": 0.01, "faces": 100}
+    return {
+        "machine": {"processor": "abacus", "cores": 2, "memory_gb": 1, "system": "Linux"},
+        "order": ["mien", "fer", "human", "deepface"],
+        "systems": {
+            name: {"versions": {"lib": "1.2"}, "installed_mb": size}
+            for name, size in (("mien", 100), ("fer", 8000), ("human", 250))
+        },
+        "left out": {"deepface": "no network"},
+        "one thread": {
+            "date": "2026-01-02",
+            "others_cores": 0.34,
+            "photos": {PHOTO: 1},
+            "seconds": {name: {PHOTO: taken} for name, taken in times.items()},
+            "found": {"mien": {PHOTO: 1}, "fer": {PHOTO: 2}, "human": {PHOTO: 1}},
+            "peak_mb": {"mien": 100, "fer": 99},
+            "failed": {},
+        },
+        "start": {"import_s": {"mien": [0.3], "human": [0.1]}, "failed": {"fer": "it died"}},
+        "crops": {
+            "faces": 100,
+            "accuracy": {"mien": {"six": six, "ferplus": six, "fer2013": six}},
+            "failed": {},
+        },
+        "found": {"missing": "get the photos"},
+    }
+
+
+def test_the_first_of_a_row_is_bold_and_ratios_are_of_a_round() -> None:
+    table = page.summary(results()).splitlines()
+    # Medians 20, 30 and 200 ms; ratios of the rounds 2, 3, 1 and 20, 5, 10.
+    assert (
+        f"| {PHOTO}, one thread | **20 ms** | 30 ms (2.0 x), finds 2 | 200 ms (10 x) | - |" in table
+    )
+    assert "| import | 300 ms | - | **100 ms (0.3 x)** | - |" in table
+    assert "| installed | **100 MB** | 8,000 MB (80 x) | 250 MB (2.5 x) | - |" in table
+
+
+def test_who_is_ahead_or_missing_is_told() -> None:
+    words = page.summary(results())
+    assert f"- import: human: {page.REASONS['import_s']}." in words
+    assert "- memory, at its peak: fer." in words
+    assert "- deepface, everything: no network" in words
+    assert "- fer, start: it died" in words
+    assert "- found: get the photos" in words
+    alone = results() | {"start": {}, "left out": {}, "found": {}}
+    alone["one thread"]["peak_mb"]["fer"] = 500
+    assert "first in every row" in page.summary(alone)
+    assert "Left out" not in page.summary(alone)
+
+
+def test_the_page_has_all_of_it() -> None:
+    text = page.page(results())
+    assert "Measured 2026-01-02 on abacus, 2 cores" in text
+    assert "Cores that other programs took meanwhile: 0.3 (one thread);" in text
+    assert f"| {PHOTO} | 20 ms | 30 ms (2.0 x, 1.0 to 3.0), finds 2 |" in text
+    assert "| mien | 90.0% (1.0) |" in text
+    assert "lib 1.2" in text
+    assert text.count(page.NOT_MEASURED) == 2  # all cores, faces found
+
+
+def test_the_kept_page_is_made_of_the_kept_figures() -> None:
+    kept = ROOT / "docs" / "benchmarks.md"
+    figures = json.loads(kept.with_suffix(".json").read_text())
+    assert kept.read_text(encoding="utf-8") == page.page(figures)
+
+
+@pytest.mark.parametrize(
+    ("scores", "expected"),
+    [
+        ({}, None),
+        ({"angry": 1.0}, None),
+        ({"sad": 0.1, "angry": 0.9}, "sad"),
+        ({"sad": 0.5, "happy": 0.5}, "sad"),
+        ({"happy": 0.1, "contempt": 0.2}, "contempt"),
+    ],
+)
+def test_the_answer_is_the_likeliest_label_of_the_question(
+    scores: dict[str, float], expected: str | None
+) -> None:
+    assert answer(scores, LABELS) == expected
+
+
+def test_accuracy_counts_faces_in_question_only() -> None:
+    question = Question(name="q", labels=LABELS, truth=np.array([0, 2, -1, 1]))
+    scored = accuracy(question, [{"happy": 1.0}, {"happy": 1.0, "sad": 0.2}, {}, {"sad": 0.3}])
+    assert scored["faces"] == 3
+    assert scored["accuracy"] == pytest.approx(2 / 3)
+    assert scored["half_interval"] == pytest.approx(1.96 * (2 / 9 / 3) ** 0.5)
+    with pytest.raises(ValueError, match="zip"):
+        accuracy(question, [{}])
+    with pytest.raises(ValueError, match="no face"):
+        accuracy(Question(name="q", labels=LABELS, truth=np.array([-1])), [{}])
+
+
+def test_questions_follow_the_published_protocol() -> None:
+    # happy by nine of ten; contempt; no majority; NF.
+    votes = np.zeros((4, 10), dtype=np.int64)
+    votes[0, 0], votes[1, 7], votes[2, :2], votes[3, 9] = 9, 10, 5, 10
+    data = FerDataset(
+        faces=np.zeros((4, 48, 48), np.uint8),
+        fer2013=np.array([3, 0, 3, 6]),
+        votes=votes,
+        usage=np.array(["PublicTest"] * 4),
+    )
+    six, ferplus, fer2013 = questions(data)
+    assert [six.labels[t] if t >= 0 else None for t in six.truth] == ["happy", None, None, None]
+    assert [ferplus.labels[t] for t in ferplus.truth[:2]] == ["happy", "contempt"]
+    assert ferplus.truth[2:].tolist() == [-1, -1]
+    assert [fer2013.labels[t] for t in fer2013.truth] == ["happy", "angry", "happy", "neutral"]

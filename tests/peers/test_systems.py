@@ -1,0 +1,78 @@
+"""Environments of the systems: pinned, made once, measured without what installed them."""
+
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from benchmarks.versus_peers.systems import (
+    PEERS,
+    InstallError,
+    System,
+    is_ready,
+    prepare,
+    size_mb,
+    systems,
+)
+
+
+def test_sizes_leave_installers_out(tmp_path: Path) -> None:
+    for name in ("library", "library/part", "pip", "setuptools-80.1.dist-info", "pip-9.dist-info"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "file").write_bytes(bytes(2**20))
+    (tmp_path / "single.py").write_bytes(bytes(2**19))
+    assert size_mb(tmp_path) == 2.5
+
+
+def test_an_environment_is_made_again_when_its_pins_change(tmp_path: Path) -> None:
+    mark, needs = tmp_path / ".ready", tmp_path / "requirements.txt"
+    needs.touch()
+    assert not is_ready(mark, needs)
+    mark.touch()
+    assert is_ready(mark, needs)
+    os.utime(needs, (needs.stat().st_mtime + 10,) * 2)
+    assert not is_ready(mark, needs)
+
+
+def test_why_it_can_not_be_installed_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.versus_peers.systems.PEERS", tmp_path)
+    folder = tmp_path / "wrong"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("not a requirement\n")
+    wrong = System(
+        name="wrong", folder=folder, python=tmp_path / ".venv" / "bin" / "python", module="wrong"
+    )
+    with pytest.raises(InstallError, match="pip: ERROR: Invalid requirement"):
+        wrong.install()
+    assert not (tmp_path / ".venv" / ".ready").exists()
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(InstallError, match="Node"):
+        System(name="node", folder=folder).install()
+
+
+def test_who_can_not_start_is_left_out_with_the_reason(
+    system: Callable[[str], System], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(System, "installed_mb", lambda _: 7.5)
+    with (tmp_path / "log").open("w") as log:
+        ready, about, left_out = prepare([system("stillborn"), system("good")], log)
+    assert [found.name for found in ready] == list(about) == ["good"]
+    assert "Python" in about["good"]["versions"]
+    assert about["good"]["installed_mb"] == 7.5
+    assert left_out == {"stillborn": "stillborn ended with status 3"}
+
+
+@pytest.mark.parametrize("system", systems(Path())[1:], ids=lambda system: system.name)
+def test_peers_are_pinned_and_say_what_they_took(system: System) -> None:
+    assert "To install it:" in (PEERS / system.name / "README.md").read_text()
+    if system.python is not None:
+        lines = (system.folder / "requirements.txt").read_text().splitlines()
+        assert all("==" in line for line in lines if not line.startswith("#"))
+        return
+    package = json.loads((system.folder / "package.json").read_text())
+    assert all(version[0].isdigit() for version in package["dependencies"].values())
+    # Where each person's own npm gets them from, it knows itself.
+    assert "resolved" not in (system.folder / "package-lock.json").read_text()

@@ -1,0 +1,130 @@
+"""All systems are asked in one way, and whatever one does, the others are measured."""
+
+import base64
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from benchmarks.peers.protocol import CROP_SIDE
+from benchmarks.process import ROOT, Worker, WorkerError
+from benchmarks.versus_peers import measure
+from benchmarks.versus_peers.measure import MissingError, Run
+from benchmarks.versus_peers.systems import System
+
+from benchmarks import process
+
+PHOTO = ROOT / "examples" / "astronaut.jpg"
+DARK, BRIGHT = (base64.b64encode(bytes([value]) * CROP_SIDE**2).decode() for value in (0, 255))
+
+NODE = """
+const { imported, serve } = require('%s/benchmarks/peers/protocol.js');
+console.log('a library that talks');
+imported();
+serve({
+  folder: '.',
+  packages: [],
+  analyze: async (file) => {
+    if (file[0] !== 0xff) throw new TypeError('no JPEG');
+    return [{ box: [0, 0, 10, 20], emotion: 'happy' }];
+  },
+  classify: async (crops) => crops.map((crop) => ({ happy: crop[0] / 255, sad: 0.5 })),
+});
+"""
+
+
+@pytest.fixture(params=["Python", "Node"])
+def worker(
+    request: pytest.FixtureRequest, system: Callable[[str], System], tmp_path: Path
+) -> Worker:
+    if request.param == "Python":
+        return system("good").start()
+    if shutil.which("node") is None:
+        pytest.skip("needs Node.js")
+    (tmp_path / "worker.js").write_text(NODE % ROOT)
+    return System(name="good", folder=tmp_path).start()
+
+
+def test_one_protocol(worker: Worker, tmp_path: Path) -> None:
+    no_photo = tmp_path / "photo.txt"
+    no_photo.write_text("words")
+    with worker:
+        assert worker.import_s > 0
+        answer = worker.ask(PHOTO)
+        assert answer["faces"] == [{"box": [0, 0, 10, 20], "emotion": "happy"}]
+        assert 0 <= answer["seconds"] < worker.first_answer_s - worker.import_s
+        assert worker.peak_mb > 1
+        assert worker.scores([DARK, BRIGHT]) == [{"happy": 0, "sad": 0.5}, {"happy": 1, "sad": 0.5}]
+        assert worker.about()["lacks"] is None
+        for wrong in (no_photo, tmp_path / "missing.jpg"):
+            with pytest.raises(WorkerError, match=r"good: \w*Error: "):
+                worker.ask(wrong)
+        # An error of the library is an answer; the next question has its own.
+        assert len(worker.ask(PHOTO)["faces"]) == 1
+
+
+@pytest.mark.parametrize("output", [None, "fer2013"])
+def test_mien_answers_as_itself(output: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
+    ours = System(name="mien", folder=ROOT, python=Path(sys.executable), module="benchmarks.worker")
+    with ours.start(threads=1, output=output) as worker:
+        (face,) = worker.ask(PHOTO)["faces"]
+        assert face["emotion"] == "happy"
+        left, top, right, bottom = face["box"]
+        assert left < 220 < right
+        assert top < 120 < bottom
+        (scores,) = worker.scores([BRIGHT])
+    assert sum(scores.values()) == pytest.approx(1, abs=1e-3)
+    assert ("contempt" in scores) is (output is None)
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("stillborn", "ended with status 3"),
+        ("mortal", "ended with status 9"),
+        ("weary", "ended with status 9"),
+        ("rubbish", "answered no JSON: 'Segmentation'"),
+        ("number", "answered no JSON: '7'"),
+        ("silent", "gave no answer in 0 s"),
+        ("lacking", "its weights"),
+    ],
+)
+def test_who_fails_is_named_and_the_others_go_on(
+    name: str, words: str, system: Callable[[str], System], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(measure, "SIZES", ((64, 48),))
+    monkeypatch.setattr(process, "PAUSE_S", 0)
+    if name == "silent":
+        start = Worker.start
+        monkeypatch.setattr(
+            Worker, "start", lambda *a, **k: start(*a, **k, patience_s=0.4 if "silent" in a else 60)
+        )
+    run = Run(
+        systems=[system(name), system("good")], rounds=2, photos=Path(), data=Path(), log=None
+    )
+    result = measure.speed(run, 1)
+    assert list(result["failed"]) == [name]
+    assert words in result["failed"][name]
+    assert list(result["peak_mb"]) == list(result["seconds"]) == list(result["found"]) == ["good"]
+    assert [len(times) for times in result["seconds"]["good"].values()] == [2, 2, 2]
+    assert result["found"]["good"] == dict.fromkeys(result["photos"], 1)
+
+
+def test_imports_are_measured_where_weights_are_missing(system: Callable[[str], System]) -> None:
+    run = Run(systems=[system("lacking")], rounds=2, photos=Path(), data=Path(), log=None)
+    result = measure.start(run)
+    assert len(result["import_s"]["lacking"]) == 2
+    assert not result["first_answer_s"]
+    assert result["failed"] == {"lacking": "its weights"}
+
+
+@pytest.mark.parametrize(
+    ("section", "words"),
+    [(measure.crops, "needs fer2013.csv .*DATA=FOLDER"), (measure.found, "boxes.json.*PHOTOS=")],
+)
+def test_missing_data_is_told(section: Callable[[Run], object], words: str, tmp_path: Path) -> None:
+    run = Run(systems=[], rounds=1, photos=tmp_path, data=tmp_path, log=None)
+    with pytest.raises(MissingError, match=words):
+        section(run)
