@@ -7,13 +7,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from benchmarks import process
 from benchmarks.peers.protocol import CROP_SIDE
 from benchmarks.process import ROOT, Worker, WorkerError
 from benchmarks.versus_peers import measure
 from benchmarks.versus_peers.measure import MissingError, Run
 from benchmarks.versus_peers.systems import System
-
-from benchmarks import process
 
 PHOTO = ROOT / "examples" / "astronaut.jpg"
 DARK, BRIGHT = (base64.b64encode(bytes([value]) * CROP_SIDE**2).decode() for value in (0, 255))
