@@ -218,13 +218,15 @@ def test_distilling_from_a_run_that_is_done(
 ) -> None:
     recipe = tmp_path / "pupil.toml"
     text = recipe_file.read_text().replace("epochs = 10", "epochs = 1")
-    recipe.write_text("teacher_share = 0.5\n" + text.replace("epochs = 3", "epochs = 1"))
+    # At a low rate: how far a few large steps lead depends on the processor's rounding.
+    text = text.replace("epochs = 3", "epochs = 1").replace("e-3", "e-4")
+    recipe.write_text("teacher_share = 0.5\n" + text)
     started = ["--start", str(run_folder / "checkpoint.pt"), "--out", str(tmp_path / "run")]
     train = ["train", str(recipe), "--data", str(fer_folder)]
     assert cli.main([*train, *started, "--teacher", str(model)]) == 0
     with (tmp_path / "run" / "log.csv").open() as file:
         *_, last = csv.DictReader(file)
-    assert float(last["ferplus_accuracy"]) > 0.9, (
+    assert float(last["fer2013_accuracy"]) > 0.9, (
         "two epochs would not be enough from ImageNet's weights"
     )
 
