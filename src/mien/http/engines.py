@@ -28,8 +28,9 @@ Analyze = Callable[[bytes, Options], ImageResult]
 
 # How often a deadline is looked at: it may have been brought forward.
 _LOOK_S = 0.1
-# Work that has not noticed its deadline after so long never will.
-_SPARE_S = 5.0
+# Work that has not noticed its deadline after so long never will. Less than a service that ends
+# waits for work that goes on.
+_SPARE_S = 3.0
 _END_S = 2.0
 
 _log = logging.getLogger("mien.http")
