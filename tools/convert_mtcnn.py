@@ -8,7 +8,8 @@ the original networks in ways that leave the function as it is:
 
 - pixels go in as 0 to 255: the standardisation (x - 127.5) / 128 is folded into the first
   convolution, exactly, because no layer pads;
-- the first pooling comes before its activation;
+- the first pooling comes before its activation in P-Net; in R- and O-Net the first convolution is
+  done twice, once for each part of its activation;
 - the two-class softmax becomes the difference of its logits; the sigmoid of that is the score;
 - PReLU of maps becomes convolutions that ONNX Runtime joins with the sum and the Relu, and channels
   are filled up to whole blocks: nothing leaves its blocked layout on the way;
@@ -77,10 +78,10 @@ class Graph:
         rest = self._add("Relu", self._scaled(x, 1 - slope))
         return self._add("Add", self._scaled(x, slope), rest)
 
-    def bent(self, x: str, straight: Array, bent: Array) -> str:
-        """Sum of one mixture of channels as it is and another one's positive part."""
-        rest = self._add("Relu", self.conv(x, bent[:, :, None, None]))
-        return self._add("Add", self.conv(x, straight[:, :, None, None]), rest)
+    def bent(self, x: str, straight: tuple[Array, ...], bent: tuple[Array, ...]) -> str:
+        """One convolution plus another one's positive part; each is a weight and maybe a bias."""
+        rest = self._add("Relu", self.conv(x, *bent))
+        return self._add("Add", self.conv(x, *straight), rest)
 
     def pool(self, x: str, size: int) -> str:
         return self._add("MaxPool", x, kernel_shape=[size, size], strides=[2, 2], ceil_mode=1)
@@ -144,8 +145,33 @@ def first_layer(graph: Graph, weights: Weights, pool: int) -> tuple[str, Array]:
     larger = np.eye(channels)[:, falling]
     straight = np.concatenate([straight, 0 * larger], axis=1)
     bent = np.concatenate([bent, larger], axis=1)
-    maps = graph.bent(pooled, *(_in_blocks(_in_blocks(m, 0), 1) for m in (straight, bent)))
+    mixtures = (_in_blocks(_in_blocks(mixture, 0), 1) for mixture in (straight, bent))
+    maps = graph.bent(pooled, *((mixture[:, :, None, None],) for mixture in mixtures))
     return maps, _in_blocks(weights["conv2.weight"] * sign[:, None, None], 1)
+
+
+def doubled_first_layer(graph: Graph, weights: Weights, pool: int) -> tuple[str, Array]:
+    """Convolution, PReLU, pooling, where a crop's few pixels make the convolution cheap.
+
+    It is done twice, once for each part of s * x + relu((1 - s) * x). For slopes beyond 1 that does
+    not rise; there x and relu(x) are pooled each for itself, since PReLU rises, and the second
+    convolution adds them up. Returns what ``first_layer`` does.
+    """
+    weight, bias = _from_pixels(weights["conv1.weight"], weights["conv1.bias"])
+    slope = weights["prelu1.weight"].astype(np.float64)
+    steep = np.flatnonzero(slope > 1)
+    source = np.concatenate([np.arange(len(slope)), steep])
+    straight = np.concatenate([np.where(slope > 1, 1, slope), 0 * steep])
+    bent = np.concatenate([np.where(slope > 1, 0, 1 - slope), 0 * steep + 1])
+    parts = [
+        (_in_blocks(weight[source] * factor[:, None, None, None], 0), bias[source] * factor)
+        for factor in (straight, bent)
+    ]
+    maps = graph.bent("pixels", *((kernel, _in_blocks(offset, 0)) for kernel, offset in parts))
+    second = weights["conv2.weight"]
+    rise = (1 - slope[steep])[:, None, None] * second[:, steep]
+    second = second * np.where(slope > 1, slope, 1)[:, None, None]
+    return graph.pool(maps, pool), _in_blocks(np.concatenate([second, rise], axis=1), 1)
 
 
 def _from_pixels(weight: Array, bias: Array) -> tuple[Array, Array]:
@@ -187,7 +213,7 @@ def pnet(weights: Weights) -> bytes:
 
 def rnet(weights: Weights) -> bytes:
     graph = Graph(["faces", 3, 24, 24])
-    x, second = first_layer(graph, weights, 3)
+    x, second = doubled_first_layer(graph, weights, 3)
     x = _layer(graph, x, weights | {"conv2.weight": second}, 2, 3)
     x = _layer(graph, x, weights, 3)
     return graph.bytes(_head(graph, x, weights, 4, ("dense5_1", "dense5_2")))
@@ -195,7 +221,7 @@ def rnet(weights: Weights) -> bytes:
 
 def onet(weights: Weights) -> bytes:
     graph = Graph(["faces", 3, 48, 48])
-    x, second = first_layer(graph, weights, 3)
+    x, second = doubled_first_layer(graph, weights, 3)
     x = _layer(graph, x, weights | {"conv2.weight": second}, 2, 3)
     x = _layer(graph, x, weights, 3, 2)
     x = _layer(graph, x, weights, 4)
