@@ -29,6 +29,10 @@ CROP_SIDE = 48
 _answers: TextIO = sys.stdout
 
 
+class Unasked(Exception):  # noqa: N818, no error: what a system has no answer to
+    """A system is asked for what it doesn't do; the words say why."""
+
+
 def threads() -> int | None:
     """Return how many threads a picture may have; None for as many as the library takes itself."""
     given = sys.argv[1] if len(sys.argv) > 1 else "all"
@@ -68,6 +72,8 @@ def serve(system: System) -> None:
     for line in sys.stdin:
         try:
             answer = _answer(json.loads(line), system)
+        except Unasked as why:
+            answer = {"error": str(why)}
         except Exception as error:  # noqa: BLE001, of any library
             answer = {"error": f"{type(error).__name__}: {error}"}
         _say(answer | {"peak_mb": peak_mb()})
@@ -95,7 +101,7 @@ def _answer(request: dict[str, Any], system: System) -> dict[str, Any]:
         faces = system.analyze(photo)
         return {"seconds": time.perf_counter() - started, "faces": faces}
     if system.classify is None:
-        raise LookupError("nobody asks it about crops")
+        raise Unasked("nobody asks it about crops")
     crops = [base64.b64decode(crop) for crop in request["crops"]]
     started = time.perf_counter()
     scores = system.classify(crops)

@@ -5,7 +5,7 @@ Argument: threads; without it both frameworks use what they use by themselves, a
 
 import tensorflow as tf
 import torch
-from benchmarks.peers.protocol import System, imported, serve, threads
+from benchmarks.peers.protocol import System, Unasked, imported, serve, threads
 
 if count := threads():
     torch.set_num_threads(count)
@@ -29,7 +29,7 @@ def analyze(data: bytes) -> list[dict[str, object]]:
 
 
 def classify(_: list[bytes]) -> list[dict[str, float]]:
-    raise LookupError("its classifier has random weights; it has no accuracy of its own")
+    raise Unasked("its classifier has random weights; it has no accuracy of its own")
 
 
 serve(System(analyze, classify, ("facenet-pytorch", "torch", "tensorflow-cpu", "keras", "numpy")))

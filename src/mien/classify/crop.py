@@ -29,8 +29,8 @@ MAX_SHIFT = 0.3
 # Landmarks turn the region; its place and side come in part from the box, whose errors are others.
 # Chosen by benchmarks/consistency.py.
 BOX_SHARE = 0.3
-# A region is first reduced by whole pixels until it has at most this many per crop pixel, then
-# sampled bilinearly at two points per crop pixel and axis: smooth without aliasing.
+# A region is first reduced by whole pixels while it keeps at least this many per crop pixel, then
+# sampled bilinearly at as many points per crop pixel and axis.
 OVERSAMPLING = 2
 
 

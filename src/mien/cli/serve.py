@@ -40,12 +40,14 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien serve",
         description="Answers over HTTP, with a page to try it.",
-        epilog="Everything can be set in the environment too: --max-pixels would be "
-        "MIEN_MAX_PIXELS. An option given here wins.",
+        epilog="Everything can be set in the environment, such as MIEN_MAX_PIXELS; --print-config "
+        "lists all. An option given here wins.",
     )
     parser.add_argument("--host", metavar="ADDRESS", help="default 127.0.0.1: this machine only")
     parser.add_argument("--port", type=int, metavar="N", help="default 9000")
-    parser.add_argument("--workers", type=positive, metavar="N", help="processes, default 1")
+    parser.add_argument(
+        "--workers", type=positive, metavar="N", help="servers behind one port, default 1"
+    )
     add_model_options(parser)
     parser.add_argument(
         "--print-config", action="store_true", help="show every setting, whence it comes, and stop"

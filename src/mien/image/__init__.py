@@ -1,4 +1,4 @@
-"""Any kind of picture in, an upright RGB array out: the only decoder."""
+"""Any kind of picture in, an upright RgbImage out: the only decoder."""
 
 import os
 import struct
@@ -60,7 +60,7 @@ _DAMAGE = (
 
 
 def decode_image(data: bytes, *, max_pixels: int, enough_pixels: int | None = None) -> RgbImage:
-    """Return the upright RGB pixels of a JPEG, PNG or WebP file; of an animation, the first frame.
+    """Return the upright picture of a JPEG, PNG or WebP file; of an animation, the first frame.
 
     The content decides, never a name. Transparency is laid on white, 16 bits become 8. Thread-safe.
     max_pixels: width times height above which the picture is refused from its header.
@@ -99,10 +99,10 @@ def _reduce(picture: ImageFile, enough_pixels: int) -> bool:
 
 
 def load_image(picture: Picture, *, max_pixels: int, enough_pixels: int | None = None) -> RgbImage:
-    """Return the upright RGB pixels of a path, bytes, PIL image or (H, W, 3) uint8 RGB array.
+    """Return the upright picture of a path, bytes, PIL image or (H, W, 3) uint8 RGB array.
 
     Limits as for ``decode_image``. A PIL image may have any mode; its EXIF orientation is applied.
-    Arrays are not copied.
+    Arrays, and PIL images that are upright and RGB, are not copied.
     Raises an ImageError as ``decode_image`` does, UnreadableFileError for a path that can't be
     read, and InvalidParameterError for anything that is not a picture.
     """

@@ -11,6 +11,7 @@ from PIL import Image
 
 from mien.cli import annotations, main
 from mien.cli.annotations import AnnotationFolder
+from mien.cli.formats import FORMATS
 from mien.config import Settings
 from samples import StubPipeline
 
@@ -34,6 +35,16 @@ def test_text_with_everything(mien, photo: Path) -> None:
     assert "    happy 93.8%, sad 1.2%, angry 1.2%" in done.out
     assert "    left eye 59, 56, right eye 71, 56, nose 65, 64" in done.out
     assert "    detection 0.990" in done.out
+
+
+@pytest.mark.parametrize("form", sorted(FORMATS.keys() - {"text"}))
+def test_every_format_has_an_option_and_tells_of_each_photo(
+    mien, photo: Path, text: Path, form: str
+) -> None:
+    done = mien("analyze", f"--{form}", photo, text)
+    assert done.status == 1
+    assert str(photo) in done.out
+    assert str(text) in done.out
 
 
 def test_json_is_a_list_of_what_jsonl_has_in_lines(mien, photo: Path, text: Path) -> None:
