@@ -49,8 +49,13 @@ def address_when_ready(process: subprocess.Popen[str]) -> str:
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """Return the worker processes that are alive now."""
+    return spawned_by(process.pid)
+
+
+def spawned_by(process_id: int) -> list[psutil.Process]:
+    """Return the processes that it began by multiprocessing, without the one that tidies up."""
     found = []
-    for child in psutil.Process(process.pid).children():
+    for child in psutil.Process(process_id).children():
         try:
             if any("spawn_main" in word for word in child.cmdline()):
                 found.append(child)

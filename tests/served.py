@@ -10,7 +10,7 @@ import threading
 
 from http_fakes import FakeClassifier, FakeDetector
 from mien.config import Settings
-from mien.http import app, server
+from mien.http import app, server, service
 from mien.pipeline import Pipeline
 
 LASTING = {"endless": ("endless", True), "deaf": ("wait_s", 15.0)}
@@ -28,12 +28,12 @@ def build(settings: Settings) -> Pipeline:
     return Pipeline(detector, FakeClassifier())
 
 
-# Workers import this file again before they make their application.
-server.build_pipeline = build
+# Workers, and processes for pictures, import this file again before they begin.
+server.build_pipeline = service.build_pipeline = build
 app.create_app.__kwdefaults__["build"] = build
 app._SPARE_S = 0.5
 
 if __name__ == "__main__":
-    chosen = {"port": 0, "deadline_s": 10, "threads": 2, "stop_delay_s": 0.3}
+    chosen = {"port": 0, "deadline_s": 10, "threads": 2, "stop_delay_s": 0.3, "processes": False}
     chosen |= json.loads(sys.argv[3])
     sys.exit(server.serve(Settings(workers=int(sys.argv[1]), **chosen)))

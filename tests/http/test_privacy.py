@@ -21,6 +21,7 @@ from http_fakes import wait_until
 from programs import needs
 
 MARK = "Anna-at-the-clinic"
+PAIR = r"UNIX(?:-STREAM)?:\[\d+->\d+\]>"
 WATCHED = (
     "open,openat,openat2,creat,memfd_create,link,linkat,symlink,symlinkat,rename,renameat,renameat2,"
     "mkdir,mkdirat,truncate,sendfile,splice,copy_file_range,socket,connect,bind,sendto,sendmsg,"
@@ -35,6 +36,12 @@ class Watched:
     address: str
     calls: Path
     log: Path
+    tracer: int
+
+    def processes(self) -> list[psutil.Process]:
+        """Return those that work on pictures: nobody works for them."""
+        family = psutil.Process(self.tracer).children(recursive=True)
+        return [each for each in family if not each.children()]
 
     def lines(self) -> list[str]:
         """Return the whole lines written so far: strace may be in the middle of one."""
@@ -47,11 +54,15 @@ class Watched:
         # The end of a call that another came between: its beginning has what it was asked to do.
         return [call for call in calls if not call.startswith("<... ")]
 
+    def callers(self) -> set[str]:
+        """Return the ids of all threads that are watched; a process's own is its first one's."""
+        return {line.split(maxsplit=1)[0] for line in self.lines()}
+
 
 @contextmanager
 def watched(folder: Path, *options: str) -> Iterator[Watched]:
     calls, log = folder / "calls", folder / "log"
-    command = ["strace", "-f", "-qq", "-y", "-s", "0", "-e", f"trace={WATCHED}", "-o", str(calls)]
+    command = ["strace", "-f", "-qq", "-yy", "-s", "0", "-e", f"trace={WATCHED}", "-o", str(calls)]
     serve = [sys.executable, "-m", "mien", "serve", "--port", "0", *options]
     # As users have it, whatever the tests are run with.
     environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
@@ -65,7 +76,7 @@ def watched(folder: Path, *options: str) -> Iterator[Watched]:
             pytest.skip("strace may not watch here: " + log.read_text()[:200])
         address = re.findall(r"http://[\d.]+:\d+", log.read_text())[0]
         wait_until(lambda: httpx.get(f"{address}/readyz", timeout=60).status_code == 200, 60)
-        yield Watched(address, calls, log)
+        yield Watched(address, calls, log, process.pid)
     finally:
         for child in psutil.Process(process.pid).children():
             child.terminate()  # strace itself takes no signals
@@ -92,6 +103,8 @@ def test_pictures_are_kept_nowhere(tmp_path: Path, workers: str, face_photo: byt
     assert len(large) > 9e6
     with watched(tmp_path, "--workers", workers) as service:
         everything = service.since(0)
+        at_work = [each.pid for each in service.processes() if "spawn_main" in str(each.cmdline())]
+        assert len(at_work) >= int(workers)
         seen = len(service.lines())
         with httpx.Client(base_url=service.address, timeout=120) as client:
             one = [("image", (f"{MARK}.jpg", face_photo, "image/jpeg"))]
@@ -109,9 +122,11 @@ def test_pictures_are_kept_nowhere(tmp_path: Path, workers: str, face_photo: byt
             clip = [("video", (f"{MARK}.avi", noisy_clip(), "video/x-msvideo"))]
             assert '{"summary":' in client.post("/video", files=clip).text
         calls = service.since(seen)
+    here = re.escape(service.address.removeprefix("http://"))
     allowed = re.compile(
-        # What goes to the log, to a caller, or from one thread to another.
-        r"(write|sendto|sendmsg)\((2<|\d+<(TCP|socket|UNIX|pipe|anon_inode|/dev/null))"
+        # What goes to the log, to a caller, or from one thread or process of the service to another
+        # through a pair of sockets: one with a name in the file system would show it here.
+        rf"(write|sendto|sendmsg)\((2<|\d+<(TCP:\[{here}->|{PAIR}|pipe|anon_inode|/dev/null))"
         # Counts that workers share, in a folder that is theirs.
         r"|.*/mien-metrics-\w+/(counter|histogram|gauge_\w+)_\d+\.db"
     )
@@ -119,6 +134,12 @@ def test_pictures_are_kept_nowhere(tmp_path: Path, workers: str, face_photo: byt
     strange = [call for call in calls if not allowed.match(call) and not reading.match(call)]
     assert len(calls) > 20
     assert not strange
+    # They were handed over, and whoever took them was watched.
+    handed = [
+        int(size) for size in re.findall(rf'write\(\d+<{PAIR}, ""\.\.\., (\d+)', "".join(calls))
+    ]
+    assert [size for size in handed if size > len(large)]
+    assert {str(process) for process in at_work} <= service.callers()
     for call in [*everything, *calls]:
         assert not call.startswith(("connect(", "sendfile(", "memfd_create(")), call
     words = service.log.read_text()

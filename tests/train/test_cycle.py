@@ -224,11 +224,15 @@ def test_distilling_from_a_run_that_is_done(
     started = ["--start", str(run_folder / "checkpoint.pt"), "--out", str(tmp_path / "run")]
     train = ["train", str(recipe), "--data", str(fer_folder)]
     assert cli.main([*train, *started, "--teacher", str(model)]) == 0
-    with (tmp_path / "run" / "log.csv").open() as file:
-        *_, last = csv.DictReader(file)
-    assert float(last["fer2013_accuracy"]) > 0.9, (
-        "two epochs would not be enough from ImageNet's weights"
-    )
+    # The loss over all steps: accuracy after two epochs hangs on the last bits of a processor.
+    after_two = [losses(folder)[1] for folder in (tmp_path / "run", run_folder)]
+    assert after_two[0] < 0.8 * after_two[1], "it began where the run had ended"
+
+
+def losses(folder: Path) -> list[float]:
+    """Return the training loss after each epoch, smoothed over all steps until then."""
+    with (folder / "log.csv").open() as file:
+        return [float(row["loss"]) for row in csv.DictReader(file)]
 
 
 def test_a_start_from_several_runs_is_their_mean(

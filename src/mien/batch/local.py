@@ -1,16 +1,14 @@
 """All cores of this machine: a process for each, so that none waits for another's Python."""
 
 import multiprocessing
-import os
 import signal
-import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import suppress
-from multiprocessing.connection import wait
 from typing import Any, Generic, TypeVar
+
+from mien.parent import end_with_parent
 
 __all__ = ["Processes", "WorkerDiedError"]
 
@@ -91,18 +89,10 @@ _state: dict[str, Callable[[Any], Any]] = {}
 def _begin(build: Callable[[], Callable[[Any], Any]]) -> None:
     # Ctrl-C goes to all processes of a terminal; the parent decides what it means.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    # The pool would leave it waiting.
+    end_with_parent()
     _state["work"] = build()
 
 
 def _work(item: Any) -> Any:
     return _state["work"](item)
-
-
-def _end_with_parent() -> None:
-    """End this process with its parent, however that ends; the pool would leave it waiting."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        with suppress(OSError):
-            wait([parent.sentinel])
-        os._exit(1)

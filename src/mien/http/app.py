@@ -54,7 +54,8 @@ def create_app(
 ) -> FastAPI:
     """Return the service as an ASGI application; models are loaded when its lifespan begins.
 
-    build: makes the pipeline; whatever it raises ends the start-up.
+    build: makes the pipeline of this process; whatever it raises ends the start-up. Those that the
+    setting ``processes`` begins make theirs of the settings.
     metrics_folder: where processes that serve together keep their counts.
     Raises InvalidParameterError for settings that can't be had.
     """

@@ -7,17 +7,24 @@ system out of memory, costs the one picture that it works on.
 
 import logging
 import multiprocessing
+import os
+import pickle
 import signal
+import threading
 import time
 import traceback
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
-from queue import LifoQueue
+from multiprocessing.util import Finalize
 from typing import Any
 
-from mien.deadline import Deadline, check_deadline
+from mien.deadline import Deadline, check_deadline, too_late
 from mien.errors import MienError
+from mien.parent import end_with_parent
 from mien.pipeline import Options
 from mien.types import ImageResult
 
@@ -28,10 +35,12 @@ Analyze = Callable[[bytes, Options], ImageResult]
 
 # How often a deadline is looked at: it may have been brought forward.
 _LOOK_S = 0.1
-# Work that has not noticed its deadline after so long never will. Less than a service that ends
-# waits for work that goes on.
+# Work that has not noticed its deadline after so long never will. Less than what a service that
+# ends leaves its threads.
 _SPARE_S = 3.0
 _END_S = 2.0
+# Whoever stops the service may signal all of its processes, and what is under way has time.
+_STOPS = (signal.SIGINT, signal.SIGTERM)
 
 _log = logging.getLogger("mien.http")
 
@@ -45,10 +54,10 @@ class Engines:
 
     def __init__(self, build: Callable[[], Analyze], count: int) -> None:
         self._all = [_Engine(build) for _ in range(count)]
-        # The last one used comes first: what it needs is in the processor's cache.
-        self._idle: LifoQueue[_Engine] = LifoQueue()
-        for engine in self._all:
-            self._idle.put(engine)
+        self._idle = deque(self._all)
+        self._free = threading.Semaphore(count)
+        # Where this is not closed, too: the interpreter's end waits for all processes.
+        self._dismiss = Finalize(self, _dismiss, args=(self._all,), exitpriority=0)
 
     @property
     def process_ids(self) -> list[int | None]:
@@ -71,16 +80,25 @@ class Engines:
         Raises the errors that the process raises, EngineError for those that are not ours or if it
         ends; it is then replaced. It is ended if it does not notice the deadline.
         """
-        engine = self._idle.get()
-        try:
-            return engine.analyze(data, options, deadline)
-        finally:
-            self._idle.put(engine)
+        with self._free:
+            engine = self._idle.pop()
+            try:
+                return engine.analyze(data, options, deadline)
+            finally:
+                # The last one used comes first: what it needs is in the processor's cache. One that
+                # is still beginning comes last.
+                (self._idle.append if engine.ready else self._idle.appendleft)(engine)
 
     def close(self) -> None:
         """End all processes; nothing may be under way."""
+        self._dismiss()
         for engine in self._all:
             engine.end()
+
+
+def _dismiss(engines: "list[_Engine]") -> None:
+    for engine in engines:
+        engine.dismiss()
 
 
 class _Engine:
@@ -91,33 +109,39 @@ class _Engine:
 
     def __init__(self, build: Callable[[], Analyze]) -> None:
         self._build = build
-        self._begun = self._ready = False
+        self._begun = self._asked = self.ready = False
 
     @property
     def process_id(self) -> int | None:
         return self._process.pid if self._begun else None
 
     def begin(self) -> None:
+        self._begun = self._asked = self.ready = False
         # Threads and sessions do not survive a fork.
         context = multiprocessing.get_context("spawn")
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, self._build), daemon=True)
-        self._process.start()
         # With no other copy of that end here, the death of the process shows at ours.
-        theirs.close()
-        self._begun, self._ready = True, False
+        with theirs, _stops_held():
+            self._process.start()
+        self._begun = True
 
     def wait_until_ready(self) -> None:
-        if not self._ready:
+        if not self.ready:
             self._received()
-            self._ready = True
+            self.ready = True
 
     def analyze(self, data: bytes, options: Options, deadline: Deadline) -> ImageResult:
-        if not self._process.is_alive():
+        # If an answer was asked for and never read, the next to come would be another picture's.
+        if self._asked or not (self._begun and self._process.is_alive()):
             self._replace()
+        while not (self.ready or self._pipe.poll(_LOOK_S)):
+            if deadline.left_s <= 0:
+                raise too_late()
         self.wait_until_ready()
+        self._asked = True
         try:
-            self._pipe.send((data, options, deadline.at_s))
+            self._send((data, options, deadline.at_s), max(0.0, deadline.left_s) + _SPARE_S)
             self._watch(deadline)
         except OSError:
             # It has ended; what is received next tells.
@@ -125,23 +149,39 @@ class _Engine:
         answer: ImageResult = self._received()
         return answer
 
+    def dismiss(self) -> None:
+        if self._begun:
+            self._pipe.close()
+
     def end(self) -> None:
         if self._begun:
             self._begun = False
-            self._pipe.close()
-            self._process.join(_END_S)
+            # One that still begins would only notice when it has.
+            self._process.join(_END_S if self.ready else 0)
             self._process.kill()
             self._process.join()
+
+    def _send(self, message: Any, within_s: float) -> None:
+        """Send it; one that is stopped takes no more than the pipe holds, and is then ended."""
+        timer = threading.Timer(within_s, self._end_stuck)
+        timer.start()
+        try:
+            self._pipe.send(message)
+        finally:
+            timer.cancel()
 
     def _watch(self, deadline: Deadline) -> None:
         """Wait for the answer; tell the process when it is given up, and end it if it goes on."""
         while not self._pipe.poll(_LOOK_S):
             if deadline.left_s <= 0:
-                self._pipe.send(None)
+                self._send(None, _SPARE_S)
                 if not self._pipe.poll(_SPARE_S):
-                    _log.error("process %s is stuck in its work", self._process.pid)
-                    self._process.kill()
+                    self._end_stuck()
                 return
+
+    def _end_stuck(self) -> None:
+        _log.error("process %s is stuck in its work", self._process.pid)
+        self._process.kill()
 
     def _received(self) -> Any:
         """Return what the process sends; raise it if it is an error."""
@@ -151,19 +191,39 @@ class _Engine:
             pid = self._process.pid
             self._replace()
             raise EngineError(f"process {pid} ended before its answer") from error
+        self._asked = False
         if isinstance(answer, Exception):
             raise answer
         return answer
 
     def _replace(self) -> None:
-        old = self._process
-        self._pipe.close()
-        # Where it is not quite dead yet.
-        old.kill()
-        old.join()
-        self.begin()
-        words = "process %s, for pictures, ended with status %s; %s takes its place"
-        _log.error(words, old.pid, old.exitcode, self._process.pid)
+        """Begin anew. Raises EngineError if the system has no process to give; the next may try."""
+        if self._begun:
+            self._pipe.close()
+            # Where it is not quite dead yet.
+            self._process.kill()
+            self._process.join()
+            words = "process %s, for pictures, ended with status %s; another takes its place"
+            _log.error(words, self._process.pid, self._process.exitcode)
+        try:
+            self.begin()
+        except OSError as error:
+            raise EngineError("no process could be begun") from error
+
+
+@contextmanager
+def _stops_held() -> Iterator[None]:
+    """Let no signal to all processes end one that begins in this block, before it ignores them."""
+    if os.name != "posix":
+        yield
+        return
+    # It would let them through when it begins.
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(slots=True)
@@ -186,9 +246,10 @@ class _Watched(Deadline):
 
 def _work(pipe: Connection, build: Callable[[], Analyze]) -> None:
     """Answer what comes through the pipe, until its other end is closed."""
-    # Whoever stops the service may signal all of its processes, and what is under way has time.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in _STOPS:
         signal.signal(number, signal.SIG_IGN)
+    # Work that is stuck would not notice the closed pipe.
+    end_with_parent()
     try:
         analyze = _sent_on(build)
         if isinstance(analyze, Exception):
@@ -215,7 +276,9 @@ def _sent_on(work: Callable[..., Any], *arguments: Any) -> Any:
     """Return what the work returns, or its error as one that can be sent, traceback and all."""
     try:
         return work(*arguments)
-    except MienError as error:
-        return error
-    except Exception:  # noqa: BLE001 - whatever it is, it is for the server to log
+    except Exception as error:  # noqa: BLE001 - whatever it is, it is for the server to log
+        # A plugin's own errors may be of a kind that does not survive the way.
+        with suppress(Exception):
+            if isinstance(error, MienError):
+                return pickle.loads(pickle.dumps(error))  # noqa: S301 - what we have made
         return EngineError(traceback.format_exc())

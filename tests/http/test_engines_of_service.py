@@ -1,0 +1,189 @@
+"""The service and its processes for pictures: kills and signals, all of them real."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import httpx2 as httpx
+import psutil
+import pytest
+
+from http_fakes import part, picture, wait_until
+from http_process import (
+    address_when_ready,
+    seconds_until_exit,
+    served,
+    spawned_by,
+    start,
+    workers_of,
+)
+from programs import posix
+
+pytestmark = posix
+
+PHOTO = picture()
+
+
+class Callers:
+    """Threads that each ask once."""
+
+    def __init__(self, address: str, count: int) -> None:
+        self.answers: list[httpx.Response] = []
+        self._address = address
+        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+
+    def _ask(self) -> None:
+        try:
+            answer = httpx.post(f"{self._address}/emotion", files=[part(PHOTO)], timeout=30)
+        except httpx.TransportError:
+            return
+        self.answers.append(answer)
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        for thread in self._threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            for thread in self._threads:
+                thread.join()
+
+    @property
+    def statuses(self) -> Counter[int]:
+        return Counter(answer.status_code for answer in self.answers)
+
+
+def waiting(address: str) -> float:
+    """Return how many pictures wait because others are worked on."""
+    lines = httpx.get(f"{address}/metrics").text.split("\n")
+    return next(float(line.split()[1]) for line in lines if line.startswith("mien_queue_depth "))
+
+
+def is_over(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_killed_process_costs_the_service_one_request() -> None:
+    with served(1, 1.0, processes=True) as (process, address):
+        before = workers_of(process)
+        assert len(before) == 2
+        load = Callers(address, 6)
+        with load.asking():
+            # Both have just begun.
+            wait_until(lambda: waiting(address) == 4)
+            before[0].kill()
+        assert load.statuses == {200: 5, 500: 1}
+        (failed,) = (answer for answer in load.answers if answer.status_code == 500)
+        assert failed.json()["code"] == "internal_error"
+        assert str(before[0].pid) not in failed.text
+        assert process.poll() is None
+        after = workers_of(process)
+        assert len(after) == 2
+        assert before[1] in after
+        again = Callers(address, 4)
+        with again.asking():
+            pass
+        assert again.statuses == {200: 4}
+        process.terminate()
+        assert process.wait(20) == 0
+        log = process.stderr.read()
+        assert f"process {before[0].pid}, for pictures, ended with status -9" in log
+        assert f"process {before[0].pid} ended before its answer" in log
+        assert not [each for each in after if each.is_running()]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_signals_to_all_processes_of_the_service_lose_no_answer(workers: int, number: int) -> None:
+    with served(workers, 1.0, processes=True, threads=1) as (process, address):
+        family = psutil.Process(process.pid).children(recursive=True)
+        load = Callers(address, 2)
+        with load.asking():
+            time.sleep(0.4)
+            # As systemd does, and a terminal.
+            for each in [psutil.Process(process.pid), *family]:
+                each.send_signal(number)
+        assert load.statuses == {200: 2}
+        assert process.wait(20) == 0
+        wait_until(lambda: all(map(is_over, family)), 5)
+
+
+def test_stopped_while_it_begins_it_ends_in_good_order() -> None:
+    process = start(1, "0.5", processes=True)
+    try:
+        assert "serving on" in process.stderr.readline()
+        wait_until(lambda: len(workers_of(process)) == 2)
+        family = psutil.Process(process.pid).children(recursive=True)
+        for each in [psutil.Process(process.pid), *family]:
+            each.send_signal(signal.SIGINT)
+        words = process.communicate(timeout=20)[1]
+        assert "Traceback" not in words
+        assert process.returncode == 0
+        wait_until(lambda: all(map(is_over, family)), 5)
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_asked_to_hurry_it_leaves_no_process(workers: int) -> None:
+    with served(workers, 2.0, processes=True, threads=1) as (process, address):
+        family = psutil.Process(process.pid).children(recursive=True)
+        with Callers(address, 1).asking():
+            time.sleep(0.5)
+            for _ in range(3):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.2)
+            assert seconds_until_exit(process) < 10
+            wait_until(lambda: all(map(is_over, family)), 5)
+
+
+@pytest.mark.parametrize("wait", [0.0, "deaf"])
+def test_no_process_outlives_a_killed_service(wait: float | str) -> None:
+    with served(1, wait, processes=True) as (process, address):
+        family = workers_of(process)
+        time.sleep(0.3)
+        with Callers(address, 1).asking():
+            time.sleep(0.3)
+            process.kill()
+            wait_until(lambda: all(map(is_over, family)), 5)
+
+
+def test_no_process_outlives_a_killed_worker() -> None:
+    with served(2, 0.0, processes=True, threads=1) as (process, _):
+        first, second = workers_of(process)
+        orphans, others = spawned_by(first.pid), spawned_by(second.pid)
+        assert len(orphans) == len(others) == 1
+        first.kill()
+        wait_until(lambda: is_over(orphans[0]), 5)
+        assert others[0].is_running()
+
+
+def test_without_processes_pictures_are_worked_on_in_threads() -> None:
+    with served(1, 0.0, processes=False) as (process, address):
+        assert httpx.post(f"{address}/emotion", files=[part(PHOTO)]).status_code == 200
+        assert not workers_of(process)
+
+
+@pytest.mark.parametrize(("value", "count"), [("false", 0), ("true", 1)])
+def test_the_setting_is_had_from_the_environment(value: str, count: int) -> None:
+    environment = {**os.environ, "MIEN_PROCESSES": value, "MIEN_THREADS": "1"}
+    command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        address = address_when_ready(process)
+        (face, *_) = httpx.post(
+            f"{address}/emotion?crop=true", files=[part(PHOTO)], timeout=30
+        ).json()
+        assert face["emotion"]
+        assert len(workers_of(process)) == count
+    finally:
+        process.terminate()
+        process.communicate(timeout=20)
+    assert process.returncode == 0
