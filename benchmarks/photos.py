@@ -3,11 +3,13 @@
 import io
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 # The face of the portrait with some background: x, y, right, bottom in its 512 x 512 pixels.
 FACE_AREA = (150, 0, 300, 200)
+SMALL_FACE_PX = 14
 
 
 def one_face(width: int, height: int) -> bytes:
@@ -30,6 +32,16 @@ def many_faces(width: int, height: int, columns: int, rows: int) -> bytes:
         x, y = index % columns * tile[0], index // columns * tile[1]
         canvas.paste(scaled, (x + (tile[0] - scaled.width) // 2, y))
     return _jpeg(canvas)
+
+
+def nothing_but_faces(side: int) -> bytes:
+    """A PNG full of the smallest faces that can be looked for: what detection can do least with."""
+    face = Image.open(PORTRAIT).convert("RGB").crop(FACE_AREA)
+    tile = np.asarray(face.resize((SMALL_FACE_PX, SMALL_FACE_PX), Image.Resampling.LANCZOS))
+    times = -(-side // SMALL_FACE_PX)
+    buffer = io.BytesIO()
+    Image.fromarray(np.tile(tile, (times, times, 1))[:side, :side]).save(buffer, "PNG")
+    return buffer.getvalue()
 
 
 def _jpeg(image: Image.Image) -> bytes:

@@ -1,11 +1,15 @@
 """Whether the service keeps its memory: many requests of all kinds, its size watched.
 
     make soak PHOTOS=FOLDER
+    python -m benchmarks.soak --worst 3
 
 Of twenty requests thirteen are photos of the folder; the others are broken, far too large, cut off
 by their caller, left before the answer, or ask for nonsense. Prints the resident memory on the way,
 its growth from a tenth of the requests to the end, all statuses, and whether the process is still
 the same.
+
+The second sends, so many times, four at once of the picture that takes most, searched as closely
+as can be asked for, and prints the most memory that was resident meanwhile.
 """
 
 import argparse
@@ -23,6 +27,7 @@ import aiohttp
 from PIL import Image
 
 from benchmarks.load import FORM_HEADERS, form_of
+from benchmarks.photos import nothing_but_faces
 from benchmarks.serving import Server, mien_server, photos_in
 
 Kind = Callable[["Callers", bytes], Awaitable[int]]
@@ -30,6 +35,9 @@ GONE = 0
 SAMPLES = 20
 BOMB_SIDE_PX = 12_000
 TOO_MANY_BYTES = 20_000_001
+# The most pixels that are taken, and the most that are summed up in one table.
+WORST_SIDES_PX = (7071, 4000)
+AT_ONCE = 4
 
 
 class Callers:
@@ -45,6 +53,9 @@ class Callers:
 
     async def crop(self, photo: bytes) -> int:
         return await self._post(form_of(photo), "?crop=true&labels=eight&include=scores")
+
+    async def closely(self, photo: bytes) -> int:
+        return await self._post(form_of(photo), "?min_face_size=12")
 
     async def broken(self, photo: bytes) -> int:
         return await self._post(form_of(photo[: len(photo) // 3]))
@@ -106,14 +117,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("photos", type=Path, help="a folder with JPEG files")
+    parser.add_argument("photos", type=Path, nargs="?", help="a folder with JPEG files")
+    parser.add_argument("--worst", type=int, metavar="ROUNDS", help="the worst picture instead")
     parser.add_argument("--requests", type=int, default=20_000)
     parser.add_argument("--callers", type=int, default=4)
     arguments = parser.parse_args()
+    if not (arguments.photos or arguments.worst):
+        parser.error("say which photos")
     with mien_server() as server:
-        asyncio.run(
-            soak(server, photos_in(arguments.photos), arguments.requests, arguments.callers)
-        )
+        if arguments.worst:
+            asyncio.run(worst(server, arguments.worst))
+        else:
+            photos = photos_in(arguments.photos)
+            asyncio.run(soak(server, photos, arguments.requests, arguments.callers))
         same = server.process.poll() is None
     print("the process is still the same" if same else "the process has ended")
 
@@ -143,6 +159,24 @@ async def soak(server: Server, photos: list[bytes], requests: int, callers: int)
     )
     print(f"{requests} requests in {time.perf_counter() - began:.0f} s: {counts}")
     print(f"{first:.0f} MB after a tenth, {last:.0f} MB at the end: {last / first - 1:+.1%}")
+
+
+async def worst(server: Server, rounds: int) -> None:
+    """Send the worst pictures, and print the memory that they took."""
+    print(f"{server.resident_mb:.0f} MB at rest")
+    async with aiohttp.ClientSession() as session:
+        callers = Callers(session, server.address)
+        for side in WORST_SIDES_PX:
+            picture = nothing_but_faces(side)
+            for _ in range(rounds):
+                asked = [callers.closely(picture) for _ in range(AT_ONCE)]
+                answers = asyncio.gather(*asked)
+                most_mb = 0.0
+                while not answers.done():
+                    most_mb = max(most_mb, server.resident_mb)
+                    await asyncio.sleep(0.05)
+                words = f"{AT_ONCE} of {side} x {side} pixels, {len(picture) / 1000:.0f} kB"
+                print(f"  {words}: {most_mb:.0f} MB at most, {await answers}", flush=True)
 
 
 def _work(photos: list[bytes], requests: int) -> Iterator[tuple[int, Kind, bytes]]:

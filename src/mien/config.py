@@ -2,11 +2,14 @@
 
 import difflib
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from mien.cores import available_cores
+from mien.detect.scale import MIN_FACE_SIZE_PX
 from mien.errors import InvalidParameterError
 from mien.runtime.providers import parse_providers
 
@@ -31,6 +34,11 @@ _POSITIVE = (
 )
 # Far more than anybody waits: what is endless can't be counted down.
 _LONGEST_S = 1_000_000
+_NUMERIC = re.compile(r"[-+.0-9A-Za-z]+")
+_ORIGIN = re.compile(r"\*|https?://[^\s/?#@,*]+")
+# More would only wait for one another; each may be a process with models of its own.
+_AT_ONCE_PER_CORE = 8
+_AT_ONCE_ANYWHERE = 16
 _LOG_FORMATS = ("auto", "json", "text")
 _BOOLEANS = {"true": True, "false": False}
 
@@ -46,7 +54,7 @@ class Settings:
     model: an ONNX file with its ``card.toml`` beside it, None for the one in the wheel;
     providers: what ONNX Runtime runs on, ``cpu``, ``cuda`` or ``openvino``, several separated by
     commas, the first preferred;
-    min_face_size: pixels, None for the detector's own rule;
+    min_face_size: 12 pixels or more, None for the detector's own rule;
     max_pixels: larger pictures are refused before decoding;
     threads: pictures worked on at once by each worker, None for its share of the cores that may
     be used; processes: whether each is worked on in a process of its own, not in a thread of the
@@ -116,13 +124,14 @@ class Settings:
 
     def __post_init__(self) -> None:
         parse_providers(self.providers)
-        optional = [n for n in ("threads", "min_face_size") if getattr(self, n) is not None]
-        for name in (*_POSITIVE, *optional):
+        for name in (*_POSITIVE, *(["threads"] if self.threads is not None else [])):
             # Written so that NaN is refused too.
             if not getattr(self, name) > 0:
                 raise InvalidParameterError(f"{name} must be greater than 0")
             if name.endswith("_s") and getattr(self, name) > _LONGEST_S:
                 raise InvalidParameterError(f"{name} must be at most {_LONGEST_S:,}")
+        cores = available_cores()
+        most = max(cores * _AT_ONCE_PER_CORE, _AT_ONCE_ANYWHERE)
         for sound, words in (
             (
                 0 <= self.stop_delay_s < self.drain_s,
@@ -143,6 +152,20 @@ class Settings:
             (
                 (self.trace_endpoint or "http://").startswith(("http://", "https://")),
                 "trace_endpoint must begin with http:// or https://",
+            ),
+            (
+                self.min_face_size is None or self.min_face_size >= MIN_FACE_SIZE_PX,
+                f"min_face_size must be at least {MIN_FACE_SIZE_PX}",
+            ),
+            (
+                self.workers * (self.threads or 1) <= most,
+                f"workers times threads must be at most {most} on {cores} cores",
+            ),
+            (
+                all(
+                    _ORIGIN.fullmatch(one.strip()) for one in (self.cors_origins or "*").split(",")
+                ),
+                "cors_origins must be * or origins such as https://example.org, without a path",
             ),
             (self.trusted_proxies >= 0, "trusted_proxies must be at least 0"),
             (self.max_videos >= 0, "max_videos must be at least 0"),
@@ -205,6 +228,9 @@ def _parse(name: str, kind: str, text: str) -> Any:
             raise InvalidParameterError(f"{_variable(name)} must be true or false, not {text!r}")
         return _BOOLEANS[text]
     try:
+        # Both take digits of other scripts, and 9_0_0_0.
+        if ("int" in kind or "float" in kind) and not _NUMERIC.fullmatch(text):
+            raise ValueError
         if "int" in kind:
             return int(text)
         if "float" in kind:

@@ -5,6 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.deadline import check_deadline
+
 __all__ = ["intersection_over_union", "squared", "suppress"]
 
 Boxes = NDArray[np.float32]
@@ -47,6 +49,8 @@ def _clashes(
     """
     found = [np.empty((0, 2), dtype=np.intp)]
     for first, second in _neighbours(boxes, pixel):
+        # Hundreds of thousands of boxes take minutes.
+        check_deadline()
         left, top, right, bottom = boxes[first].T
         lefts, tops, rights, bottoms = boxes[second].T
         width = np.minimum(right, rights) - np.maximum(left, lefts) + pixel

@@ -11,6 +11,8 @@ from mien.classify import EmotionClassifier
 from mien.classify.crop import crops_of, region_of_face, region_of_picture
 from mien.classify.labels import LabelSet, narrow
 from mien.detect import FaceDetector, FaceFollower
+from mien.detect.scale import MIN_FACE_SIZE_PX
+from mien.errors import InvalidParameterError
 from mien.types import Box, Emotion, Face, FaceEmotion, ImageResult, RgbImage, Timings
 
 __all__ = ["Options", "Pipeline"]
@@ -26,12 +28,20 @@ class Options:
 
     max_faces: keep only the largest ones; min_face_size: pixels, None for the default;
     crop: the picture is one cropped face, so detection is skipped.
+    Raises InvalidParameterError for a number that is too small.
     """
 
     labels: LabelSet = LabelSet.SIX
     max_faces: int | None = None
     min_face_size: int | None = None
     crop: bool = False
+
+    def __post_init__(self) -> None:
+        for name, least in (("min_face_size", MIN_FACE_SIZE_PX), ("max_faces", 1)):
+            value = getattr(self, name)
+            # Written so that NaN is refused too.
+            if value is not None and not value >= least:
+                raise InvalidParameterError(f"{name} must be at least {least}")
 
 
 class Pipeline:

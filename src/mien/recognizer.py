@@ -26,9 +26,9 @@ _Answer = TypeVar("_Answer")
 class Recognizer:
     """Finds faces and reads their emotions; built once, safe to share between threads.
 
-    min_face_size: smallest face looked for, in pixels; labels: ``six``, ``seven`` or ``eight``;
-    max_faces: keep only the largest; crop: each picture is one cropped face, so nothing is
-    looked for; settings: everything else, by default the environment's.
+    min_face_size: smallest face looked for, 12 pixels or more; labels: ``six``, ``seven`` or
+    ``eight``; max_faces: keep only the largest; crop: each picture is one cropped face, so nothing
+    is looked for; settings: everything else, by default the environment's.
     Raises ArtifactError if a model file is missing or altered, InvalidParameterError for an
     option that is out of range.
 
@@ -147,9 +147,6 @@ def _shared() -> tuple[Settings, Pipeline]:
 def _options(
     min_face_size: int | None, max_faces: int | None, labels: LabelSet | str, crop: bool
 ) -> Options:
-    for name, value in (("min_face_size", min_face_size), ("max_faces", max_faces)):
-        if value is not None and value < 1:
-            raise InvalidParameterError(f"{name} must be at least 1")
     try:
         chosen = LabelSet(labels)
     except ValueError as error:

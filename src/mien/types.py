@@ -69,6 +69,12 @@ class RgbImage:
             self._picture = Image.fromarray(self.pixels)
         return self._picture
 
+    def part(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
+        """Return the pixels of a rectangle inside; of a large picture no second copy is made."""
+        if self._pixels is None:
+            return np.asarray(self.picture.crop((left, top, right, bottom)))
+        return self._pixels[top:bottom, left:right]
+
 
 def _check_pixels(pixels: NDArray[np.uint8]) -> None:
     shape = pixels.shape

@@ -36,13 +36,15 @@ def test_example_photo_shows_one_happy_face() -> None:
 
 
 def test_the_settings_in_force_are_shown() -> None:
-    environment = {**os.environ, "MIEN_MAX_QUEUE": "32"}
+    redis = "redis://me:se@cret@host:6379/0"
+    environment = {**os.environ, "MIEN_MAX_QUEUE": "32", "MIEN_RATE_LIMIT_STORAGE": redis}
     done = run("serve", "--print-config", "--port", "8000", env=environment)
     assert done.returncode == 0
     lines = {line.split()[0]: line.split()[1:] for line in done.stdout.decode().splitlines()}
     assert lines["port"] == ["8000", "option", "9000"]
     assert lines["max_queue"] == ["32", "MIEN_MAX_QUEUE", "64"]
     assert lines["workers"] == ["1", "default", "1"]
+    assert lines["rate_limit_storage"][0] == "redis://***@host:6379/0"
     mistaken = run("serve", env={**os.environ, "MIEN_QUEUE_MAX": "32"})
     assert mistaken.returncode == 2
     assert b"did you mean MIEN_MAX_QUEUE?" in mistaken.stderr

@@ -60,7 +60,7 @@ def test_levels_and_maps(stages: Stages, net: Cascade, table: AreaTable, search:
         size = level_size(table.height, table.width, scales(stages, search)[level])
         (rows,) = table.levels([size])
         close((rows(0, size[0])[0] - MIDDLE) / SPREAD, stages[f"level_{level}"])
-        maps = net._windows(rows, *size)
+        maps = cascade._scored(net._pnet, rows(0, size[0]))[0]
         close(maps, stages[f"maps_{level}"])
 
 
@@ -71,19 +71,20 @@ def test_strips_give_the_maps_of_the_whole(
     search: Search,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(cascade, "LEAST_ROWS", 1)
     for pixels in (1, 1500, 2300, 4000, 7000):
         monkeypatch.setattr(cascade, "STRIP_PIXELS", pixels)
         for level in stages["levels"]:
             size = level_size(table.height, table.width, scales(stages, search)[level])
             (rows,) = table.levels([size])
-            maps = net._windows(rows, *size)
-            close(maps, stages[f"maps_{level}"])
+            hits = np.concatenate(list(net._hits(rows, *size, threshold=0)))
+            close(hits, cascade._above(stages[f"maps_{level}"], 0))
 
 
 def test_boxes_after_suppression_in_levels(stages: Stages, search: Search) -> None:
     used = [scales(stages, search)[level] for level in stages["levels"]]
     maps = [stages[f"maps_{level}"] for level in stages["levels"]]
-    hits = [cascade._hits(level, search.thresholds[0]) for level in maps]
+    hits = [cascade._above(level, search.thresholds[0]) for level in maps]
     kept = [stages[f"kept_{level}"] for level in stages["levels"]]
     for one, scale, expected in zip(hits, used, kept, strict=True):
         close(cascade._candidates([one], [scale]), expected)

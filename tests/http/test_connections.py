@@ -35,6 +35,26 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [
+        ("http://example.org/livez", 200),
+        ("HTTPS://example.org:81/livez", 200),
+        ("http://example.org/livez?x=1", 422),
+        ("http://example.org", 200),
+        ("http://example.org?x=1", 422),
+        ("http://example.org/none", 404),
+        ("http:///livez", 404),
+        ("ftp://example.org/livez", 404),
+    ],
+)
+def test_targets_as_for_a_proxy(port: int, target: str, status: int) -> None:
+    with connect(port) as connection:
+        head = f"GET {target} HTTP/1.1\r\nHost: other\r\nConnection: close\r\n\r\n"
+        connection.sendall(head.encode())
+        assert read_all(connection).startswith(b"HTTP/1.1 %d " % status)
+
+
 def drip(connection: socket.socket, data: bytes) -> None:
     """Send a byte every now and then, until nobody takes them."""
     try:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pytest
 
+from mien import config
 from mien.config import Settings
 from mien.errors import InvalidParameterError
 
@@ -33,6 +34,16 @@ def test_an_empty_variable_is_no_variable() -> None:
         ({"MIEN_PORT": "99999"}, "port"),
         ({"MIEN_WORKERS": "0"}, "workers"),
         ({"MIEN_THREADS": "0"}, "threads"),
+        ({"MIEN_MIN_FACE_SIZE": "11"}, "min_face_size must be at least 12"),
+        ({"MIEN_PORT": "9_0_0_1"}, "MIEN_PORT: '9_0_0_1' is not a number"),
+        ({"MIEN_PORT": "\u0669\u0660"}, "MIEN_PORT"),
+        ({"MIEN_DRAIN_S": "2_5"}, "MIEN_DRAIN_S"),
+        ({"MIEN_WORKERS": "100000"}, "workers times threads must be at most 16 on 2 cores"),
+        ({"MIEN_THREADS": "17"}, "at most 16"),
+        ({"MIEN_WORKERS": "3", "MIEN_THREADS": "6"}, "at most 16"),
+        ({"MIEN_CORS_ORIGINS": "example.org"}, "cors_origins must be"),
+        ({"MIEN_CORS_ORIGINS": "https://example.org/"}, "without a path"),
+        ({"MIEN_CORS_ORIGINS": "https://a.example,,*"}, "cors_origins"),
         ({"MIEN_MAX_UPLOAD_BYTES": "-1"}, "max_upload_bytes"),
         ({"MIEN_DEADLINE_S": "nan"}, "deadline_s"),
         ({"MIEN_MAX_QUEUE": "15"}, "max_queue"),
@@ -50,9 +61,19 @@ def test_an_empty_variable_is_no_variable() -> None:
         ({"MIEN_LOG_FORMAT": "xml"}, "log_format"),
     ],
 )
-def test_a_wrong_value_is_named(environment: dict[str, str], words: str) -> None:
+def test_a_wrong_value_is_named(
+    environment: dict[str, str], words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(config, "available_cores", lambda: 2)
     with pytest.raises(InvalidParameterError, match=words):
         Settings.from_environment(environment)
+
+
+def test_more_cores_may_have_more_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(config, "available_cores", lambda: 64)
+    assert Settings(workers=8, threads=64).workers == 8
+    with pytest.raises(InvalidParameterError, match="at most 512 on 64 cores"):
+        Settings(workers=8, threads=65)
 
 
 def test_an_unknown_variable_is_an_error_that_helps() -> None:

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 
 from mien import geometry
+from mien.deadline import Deadline
+from mien.errors import DeadlineExceededError
 from mien.geometry import intersection_over_union, squared, suppress
 
 BOXES = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30], [2, 2, 6, 6]], dtype=np.float32)
@@ -45,6 +47,11 @@ def test_inclusive_pixels_overlap_more() -> None:
 def test_boxes_without_area_are_no_trouble() -> None:
     points = np.zeros((3, 4), dtype=np.float32)
     assert suppress(points, np.ones(3, dtype=np.float32), 0.5).tolist() == [0, 1, 2]
+
+
+def test_suppression_ends_when_nobody_waits() -> None:
+    with pytest.raises(DeadlineExceededError), Deadline.after(-1).observed():
+        suppress(BOXES, SCORES, 0.5)
 
 
 @pytest.mark.parametrize("options", [{}, {"pixel": 1.0, "of_smaller": True}])

@@ -75,7 +75,7 @@ def test_options_reach_the_pipeline(pipeline: StubPipeline, astronaut: np.ndarra
     ("option", "words"),
     [
         ({"max_faces": 0}, "max_faces must be at least 1"),
-        ({"min_face_size": -1}, "min_face_size must be at least 1"),
+        ({"min_face_size": 11}, "min_face_size must be at least 12"),
         ({"labels": "nine"}, "six, seven, eight"),
     ],
 )

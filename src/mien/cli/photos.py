@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 
@@ -10,8 +11,9 @@ from PIL import Image
 
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import AnnotationFolder
-from mien.cli.words import add_model_options, positive
+from mien.cli.words import add_model_options, positive, whole
 from mien.config import Settings
+from mien.detect.scale import MIN_FACE_SIZE_PX
 from mien.errors import ImageError
 from mien.image import load_image
 from mien.recognizer import Recognizer
@@ -71,7 +73,10 @@ def add_look_options(
     )
     parser.add_argument("--labels", choices=list(map(str, LabelSet)), default="six")
     parser.add_argument(
-        "--min-face-size", type=positive, metavar="PX", help="smallest face looked for, in pixels"
+        "--min-face-size",
+        type=partial(whole, least=MIN_FACE_SIZE_PX),
+        metavar="PX",
+        help=f"smallest face looked for, {MIN_FACE_SIZE_PX} pixels or more",
     )
     parser.add_argument("--max-faces", type=positive, metavar="N", help="keep only the largest")
     parser.add_argument("--crop", action="store_true", help="each photo is one cropped face")

@@ -1,10 +1,11 @@
 """``mien serve``: the service."""
 
 import argparse
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
-from mien.cli.words import add_model_options, positive
+from mien.cli.words import add_model_options, positive, whole
 from mien.config import Settings
 from mien.http.server import serve
 
@@ -26,9 +27,18 @@ def _lines(settings: Settings, origins: Mapping[str, str]) -> Iterator[str]:
     yield f"{'setting':18} {'value':20} {'from':24} default"
     for field in fields(Settings):
         value, origin = getattr(settings, field.name), origins[field.name]
-        # Hashes are no secret, but too long for a table.
-        shown = f"{value.count(',') + 1} given" if field.name == "api_keys" and value else value
-        yield f"{field.name:18} {_as_set(shown):20} {origin:24} {_as_set(field.default)}"
+        shown = _as_shown(field.name, value)
+        yield f"{field.name:18} {shown:20} {origin:24} {_as_set(field.default)}"
+
+
+def _as_shown(name: str, value: object) -> str:
+    """Return a value for a table that others may see."""
+    text = _as_set(value)
+    # Hashes are no secret, but too long.
+    if name == "api_keys" and value:
+        return f"{text.count(',') + 1} given"
+    # A URL's password, and its user's name.
+    return re.sub(r"(?<=://).*(?=@)", "***", text)
 
 
 def _as_set(value: object) -> str:
@@ -44,7 +54,7 @@ def _parser() -> argparse.ArgumentParser:
         "lists all. An option given here wins.",
     )
     parser.add_argument("--host", metavar="ADDRESS", help="default 127.0.0.1: this machine only")
-    parser.add_argument("--port", type=int, metavar="N", help="default 9000")
+    parser.add_argument("--port", type=whole, metavar="N", help="default 9000")
     parser.add_argument(
         "--workers", type=positive, metavar="N", help="servers behind one port, default 1"
     )

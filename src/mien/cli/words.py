@@ -2,9 +2,10 @@
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
 
-__all__ = ["add_model_options", "positive", "printable", "say"]
+__all__ = ["add_model_options", "positive", "printable", "say", "whole"]
 
 
 def say(words: str) -> None:
@@ -17,11 +18,14 @@ def printable(text: str) -> str:
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
-def positive(text: str) -> int:
-    """Return a whole number of at least 1, for argparse."""
-    if text.isascii() and text.isdigit() and int(text) > 0:
+def whole(text: str, least: int = 0) -> int:
+    """Return a whole number of at least so much, for argparse."""
+    if text.isascii() and text.isdigit() and int(text) >= least:
         return int(text)
-    raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, got {text!r}")
+    raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
+
+
+positive = partial(whole, least=1)
 
 
 def add_model_options(parser: argparse.ArgumentParser) -> None:

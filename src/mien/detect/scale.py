@@ -4,7 +4,11 @@ import math
 
 from mien.types import RgbImage
 
-__all__ = ["shrunk", "usual_face_size"]
+__all__ = ["MIN_FACE_SIZE_PX", "shrunk", "usual_face_size"]
+
+# Nothing smaller can be asked for: it is the window that MTCNN looks through, and every pixel less
+# takes more time than the one before.
+MIN_FACE_SIZE_PX = 12
 
 # Time falls with the square of the smallest face looked for, and smaller faces show too little to
 # read; in a small picture, though, they may be what it is about, and in a large one they are

@@ -1,6 +1,7 @@
 """Connections under a deadline: whoever never ends a request's head does not keep one."""
 
 import asyncio
+import re
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
@@ -28,6 +29,8 @@ _FREE_CHUNKS = 1000
 _BYTES_PER_CHUNK = 64
 # The same for frames without content: so much of one caller is read before others have their turn.
 _READ_BYTES = 16 * 1024
+# Host, and what follows it.
+_ABSOLUTE = re.compile(rb"https?://([^/?#]+)([/?].*)?", re.IGNORECASE)
 
 
 class _Parser(h11.Connection):
@@ -45,11 +48,29 @@ class _Parser(h11.Connection):
             if lengths <= {name for name, _ in event.headers}:
                 # Source: RFC 9112, 6.3: an attempt to smuggle a request past a proxy.
                 raise h11.RemoteProtocolError("two lengths")
-        elif isinstance(event, h11.Data):
+            return _in_origin_form(event)
+        if isinstance(event, h11.Data):
             self._spare_chunks += len(event.data) / _BYTES_PER_CHUNK - event.chunk_start
             if self._spare_chunks < 0:
                 raise h11.RemoteProtocolError("chunks are too small")
         return event
+
+
+def _in_origin_form(request: h11.Request) -> h11.Request:
+    """Return the request with a path as its target where that is a whole URL, as for a proxy.
+
+    Source: RFC 9112, 3.2.2: servers must take it, and its host in place of the header's.
+    """
+    found = _ABSOLUTE.fullmatch(request.target)
+    if found is None:
+        return request
+    headers = [(name, value) for name, value in request.headers if name != b"host"]
+    return h11.Request(
+        method=request.method,
+        target=b"/" + (found[2] or b"").removeprefix(b"/"),
+        headers=[(b"host", found[1]), *headers],
+        http_version=request.http_version,
+    )
 
 
 class _Patience(asyncio.Protocol):

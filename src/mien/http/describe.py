@@ -6,9 +6,10 @@ from typing import Any
 from starlette.responses import Response
 
 from mien.classify.labels import LabelSet
+from mien.detect.scale import MIN_FACE_SIZE_PX
 from mien.http.multipart import IMAGE, Field
 from mien.http.multipart import VIDEO as CLIP
-from mien.http.parameters import MAX_NUMBER, MIN_FACE_SIZE_PX
+from mien.http.parameters import MAX_NUMBER
 from mien.http.problems import PROBLEMS
 from mien.http.schemas import reference
 from mien.http.upload import CLIP_TYPES, FORM_TYPE, PICTURE_TYPES

@@ -8,13 +8,13 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from mien.classify.labels import LabelSet
+from mien.detect.scale import MIN_FACE_SIZE_PX
 from mien.errors import InvalidParameterError
 from mien.pipeline import Options
 from mien.render.json import Include
 
 __all__ = [
     "MAX_NUMBER",
-    "MIN_FACE_SIZE_PX",
     "Query",
     "boolean",
     "decimal",
@@ -24,7 +24,6 @@ __all__ = [
     "whole",
 ]
 
-MIN_FACE_SIZE_PX = 12  # the detector's own window: nothing smaller can be looked for
 MAX_NUMBER = 1_000_000
 _MAX_FIELDS = 32
 _SHOWN_CHARS = 40

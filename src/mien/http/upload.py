@@ -79,7 +79,8 @@ async def read_files(request: Request, upload: Upload, hold: Callable[[int], Non
     Raises the errors of FileForm, UnsupportedMediaTypeError, UploadTooLargeError,
     UploadTimeoutError and what ``hold`` raises; ClientDisconnect if the caller has gone.
     """
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
+    codings = ",".join(request.headers.getlist("content-encoding") or ["identity"])
+    if any(coding.strip().lower() != "identity" for coding in codings.split(",")):
         # Pictures are compressed already; unpacking would need a limit of its own.
         raise UnsupportedMediaTypeError("send the body without Content-Encoding")
     header = request.headers.get("content-type", "")

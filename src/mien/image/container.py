@@ -9,7 +9,12 @@ import re
 import struct
 from dataclasses import dataclass
 
-from mien.errors import NotAnImageError, TruncatedImageError, UnsupportedFormatError
+from mien.errors import (
+    ImageTooLargeError,
+    NotAnImageError,
+    TruncatedImageError,
+    UnsupportedFormatError,
+)
 
 __all__ = ["SNIFF_BYTES", "Essence", "distil", "orientation", "sniff"]
 
@@ -48,6 +53,10 @@ _JPEG_MAX_SEGMENTS = 10_000
 # Each scan of a progressive JPEG is a pass over all pixels. Encoders write about ten; thousands
 # of empty ones in a small file would keep a core busy for hours.
 _JPEG_MAX_SCANS = 64
+# Of a large picture each takes up to a third of a second, during which nobody looks whether the
+# answer is still wanted. So only so many pixels in all scans, as 20 of 50 megapixels; 16, more than
+# encoders write, are left to any size.
+_JPEG_SCANNED_PIXELS, _JPEG_USUAL_SCANS = 1_000_000_000, 16
 # Inside a scan 0xFF is followed by a stuffed zero or is a restart.
 _JPEG_MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
 
@@ -90,7 +99,7 @@ def distil(kind: str, data: bytes) -> Essence:
     """Return what matters of a file of the given kind.
 
     Raises TruncatedImageError if it ends or breaks before its pixels, UnsupportedFormatError for
-    more than 8 bits in a JPEG.
+    more than 8 bits in a JPEG, ImageTooLargeError for too many scans of too many pixels.
     """
     if kind == "JPEG":
         return _distil_jpeg(data)
@@ -126,13 +135,13 @@ def orientation(exif: object) -> int:
 
 
 def _distil_jpeg(data: bytes) -> Essence:
-    kept, exif, position = [data[:2]], None, 2
+    kept, exif, position, pixels = [data[:2]], None, 2, 1
     for _ in range(_JPEG_MAX_SEGMENTS):
         # Fill bytes and stray ones between segments are legal, or at least common.
         position = data.find(b"\xff", position)
         marker = data[position + 1] if 0 <= position < len(data) - 1 else _JPEG_END
         if marker == _JPEG_SCAN:
-            _check_scans(data, position)
+            _check_scans(data, position, pixels)
             return Essence("JPEG", b"".join([*kept, data[position:]]), exif)
         if marker == 0xFF:
             position += 1
@@ -144,6 +153,8 @@ def _distil_jpeg(data: bytes) -> Essence:
         if marker == _JPEG_END or not position + 4 <= end <= len(data):
             break
         segment = data[position:end]
+        if marker in _JPEG_FRAMES:
+            pixels = int.from_bytes(segment[5:7]) * int.from_bytes(segment[7:9]) or 1
         if marker == _JPEG_APP1 and exif is None and segment[4:10] == b"Exif\0\0":
             exif = segment[4:]
         if _shapes_pixels(marker, segment):
@@ -152,7 +163,8 @@ def _distil_jpeg(data: bytes) -> Essence:
     raise TruncatedImageError("this JPEG picture ends before its pixels")
 
 
-def _check_scans(data: bytes, position: int) -> None:
+def _check_scans(data: bytes, position: int, pixels: int) -> None:
+    at_most = max(_JPEG_SCANNED_PIXELS // pixels, _JPEG_USUAL_SCANS)
     scans = 0
     for _ in range(_JPEG_MAX_SEGMENTS):
         match = _JPEG_MARKER_IN_SCAN.search(data, position)
@@ -161,6 +173,11 @@ def _check_scans(data: bytes, position: int) -> None:
         scans += match[0][1] == _JPEG_SCAN
         if scans > _JPEG_MAX_SCANS:
             break
+        if scans > at_most:
+            raise ImageTooLargeError(
+                f"this JPEG picture of {pixels:,} pixels has more than {at_most} scans; "
+                "save it with fewer, or smaller"
+            )
         # A decoder reads on right behind a marker without length: so what follows counts too.
         position = match.end()
         if match[0][1] not in _JPEG_WITHOUT_LENGTH:

@@ -117,6 +117,7 @@ WRONG = {
     "empty include": ["a.jpg", "--include", ""],
     "unknown labels": ["a.jpg", "--labels", "nine"],
     "no face at all": ["a.jpg", "--max-faces", "0"],
+    "size that can't be looked for": ["a.jpg", "--min-face-size", "11"],
     "negative size": ["a.jpg", "--min-face-size", "-4"],
     "size that is no number": ["a.jpg", "--min-face-size", "big"],
     "size that is no whole number": ["a.jpg", "--min-face-size", "4.5"],

@@ -3,8 +3,9 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
-from mien.detect.mtcnn import MtcnnDetector, cascade
+from mien.detect.mtcnn import MtcnnDetector, cascade, pyramid
 from mien.detect.mtcnn.pyramid import AreaTable, LargePicture, Scratch, level_size, pyramid_scales
 from mien.types import RgbImage
 
@@ -87,12 +88,40 @@ def test_a_smaller_picture_after_a_larger_one(pixels: np.ndarray) -> None:
     np.testing.assert_allclose(ours, area(pixels, (37, 50)), rtol=1e-5, atol=1e-3)
 
 
+def test_a_table_made_in_parts_is_the_same(
+    pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    expected = AreaTable(pixels, Scratch()).resized(37, 50)
+    for kept in (1, 4 * 62 * 7):
+        monkeypatch.setattr(pyramid, "MAX_KEPT", kept)
+        np.testing.assert_array_equal(AreaTable(pixels, Scratch()).resized(37, 50), expected)
+
+
 def test_a_large_picture_answers_as_a_table(pixels: np.ndarray) -> None:
-    table, large = AreaTable(pixels, Scratch()), LargePicture(pixels)
+    table, large = AreaTable(pixels, Scratch()), LargePicture(RgbImage(pixels))
     np.testing.assert_array_equal(large.resized(37, 50), table.resized(37, 50))
     np.testing.assert_array_equal(large.resized(37, 50, 5, 9), table.resized(37, 50, 5, 9))
     edges = np.array([[0, 0, 20, 30], [5, 7, 40, 41], [3, 3, 4, 4]])
     np.testing.assert_allclose(large.crops(edges, 24), table.crops(edges, 24), rtol=1e-6)
+
+
+def test_a_large_picture_is_never_summed_whole(
+    pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    summed = []
+
+    def table(part: np.ndarray, scratch: Scratch) -> AreaTable:
+        summed.append(part.shape[0] * part.shape[1])
+        return AreaTable(part, scratch)
+
+    monkeypatch.setattr(pyramid, "AreaTable", table)
+    monkeypatch.setattr(pyramid, "PART_PIXELS", 500)
+    large = LargePicture(RgbImage(Image.fromarray(pixels)))
+    everything = np.array([[0, 0, large.width, large.height]])
+    expected = AreaTable(pixels, Scratch()).crops(everything, 24)
+    np.testing.assert_allclose(large.crops(everything, 24), expected, rtol=1e-6)
+    # Windows share a row with the next, so that parts are somewhat larger.
+    assert max(summed) <= 1000
 
 
 def test_the_cascade_finds_the_same_in_a_large_picture(

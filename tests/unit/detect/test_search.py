@@ -3,7 +3,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.detect.mtcnn import MtcnnDetector
+from mien.detect.mtcnn import MtcnnDetector, cascade
 from mien.detect.mtcnn.pyramid import AreaTable, PicturePyramid, Scratch, level_size, pyramid_scales
 from mien.detect.mtcnn.search import exact_search, usual_search
 from mien.detect.scale import shrunk
@@ -45,6 +45,16 @@ def test_both_searches_agree_on_a_clear_face(astronaut: NDArray[np.uint8], size:
     assert exact.landmarks is not None
     gap = np.abs(usual.landmarks.to_array() - exact.landmarks.to_array()).max()
     assert gap < 0.07 * exact.box.height
+
+
+def test_of_too_many_hits_the_best_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cascade, "MAX_HITS", 30)
+    scores = np.random.default_rng(0).permutation(100).astype(np.float32)
+    hits = np.stack([np.arange(100, dtype=np.float32)] * 2 + [scores] * 5, axis=1)
+    best = cascade._best(iter(np.split(hits, 20)))
+    np.testing.assert_array_equal(best, hits[scores >= 70])
+    np.testing.assert_array_equal(cascade._best(iter([hits[:30]])), hits[:30])
+    assert cascade._best(iter([])).shape == (0, 7)
 
 
 @pytest.mark.parametrize("factor", [1, 2, 3, 7])

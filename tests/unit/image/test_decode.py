@@ -13,6 +13,7 @@ from PIL import Image, PngImagePlugin
 
 from mien import errors
 from mien.image import decode_image, load_image
+from mien.image.container import distil
 from mien.types import RgbImage
 from samples import encode
 
@@ -328,6 +329,24 @@ def test_too_many_scans() -> None:
     for scans in (scan * 100, b"\xff\x01\xff\0" + scan * 100):
         with pytest.raises(errors.TruncatedImageError, match="scans"):
             decode(data[:-2] + scans + end)
+
+
+def test_many_scans_of_many_pixels() -> None:
+    data = encode(Image.new("RGB", (6000, 5000), RED), "JPEG", progressive=True)
+    last = data.rindex(b"\xff\xda")
+    scan, end = data[last:-2], b"\xff\xd9"
+    scans = data.count(b"\xff\xda")
+    for count, sound in ((33 - scans, True), (34 - scans, False)):
+        larger = data[:-2] + scan * count + end
+        if sound:
+            assert distil("JPEG", larger).data
+            continue
+        with pytest.raises(errors.ImageTooLargeError, match="more than 33 scans"):
+            decode(larger)
+    # What encoders make is read whatever the size.
+    frame = data.index(b"\xff\xc2") + 5
+    huge = data[:frame] + b"\xff\xff\xff\xff" + data[frame + 4 :]
+    assert distil("JPEG", huge).data
 
 
 @pytest.mark.parametrize("filler", [b"\xff\xe1\0\x02", b"\xff", b"\xff\x01"])

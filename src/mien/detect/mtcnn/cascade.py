@@ -4,7 +4,7 @@ Boxes stay 1-based with inclusive ends, as in the networks' training, until they
 Source: Zhang et al. 2016, arXiv 1604.02878; behaviour as facenet-pytorch 2.6.0.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -36,11 +36,16 @@ Floats = NDArray[np.float32]
 STRIDE_PX = 2
 OVERLAP_IN_SCALE = 0.5
 OVERLAP_OF_FACES = 0.7
-# A table takes 32 bytes a pixel while it is made.
+# A table takes 16 bytes a pixel.
 MAX_TABLE_PIXELS = 16_000_000
 # What runs at once is kept small enough for the processor's cache, which is up to twice as fast
 # and bounds memory: so many pixels of a level, and so many crops.
 STRIP_PIXELS = 40_000
+# Strips overlap by almost a window; of a wide level so many rows of windows pay for that.
+LEAST_ROWS = 12
+# Of each level so many windows with the best scores go on: more than the faces of any crowd have; a
+# picture made of the smallest faces would take all memory.
+MAX_HITS = 200_000
 RNET_BATCH = 16
 ONET_BATCH = 4
 
@@ -97,7 +102,7 @@ class Cascade:
         if not search.exact:
             return PicturePyramid(shrunk(image, search.shrink))
         if image.height * image.width > MAX_TABLE_PIXELS:
-            return LargePicture(image.pixels)
+            return LargePicture(image)
         return AreaTable(image.pixels, self._scratch)
 
     def propose(self, pyramid: Pyramid, search: Search) -> Floats:
@@ -107,7 +112,7 @@ class Cascade:
         sizes = [level_size(height, width, scale) for scale in scales]
         least = [search.first_threshold, *[search.thresholds[0]] * len(sizes)]
         hits = [
-            _hits(self._windows(level, *size), threshold)
+            _best(self._hits(level, *size, threshold))
             for level, size, threshold in zip(pyramid.levels(sizes), sizes, least, strict=False)
         ]
         rows = _candidates(hits, scales)
@@ -115,12 +120,11 @@ class Cascade:
         sides = np.tile(rows[:, 2:4] - rows[:, :2], 2)
         return squared(rows[:, :4] + rows[:, 5:] * sides)
 
-    def _windows(self, level: Level, height: int, width: int) -> Floats:
-        """Return P-Net's maps (5, h, w) of one level: the score and the correction of windows."""
-        maps = [
-            _scored(self._pnet, level(first, last))[0] for first, last in _strips(height, width)
-        ]
-        return np.concatenate(maps, axis=1)
+    def _hits(self, level: Level, height: int, width: int, threshold: float) -> Iterator[Floats]:
+        """Yield what ``_above`` finds in each strip of a level."""
+        for first, last in _strips(height, width):
+            maps = _scored(self._pnet, level(first, last))[0]
+            yield _above(maps, threshold, first // STRIDE_PX)
 
     def refine(self, crops: CropSource, boxes: Floats, search: Search) -> Floats:
         """Return the candidates that R-Net keeps, corrected and squared."""
@@ -150,7 +154,7 @@ def _scored(session: InferenceSession, pixels: Floats) -> Floats:
 
 def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
     """Yield first and last row of strips of a level that give all of P-Net's rows, each once."""
-    rows = max(STRIP_PIXELS // width - WINDOW_PX, 0) // STRIDE_PX + 1
+    rows = max((STRIP_PIXELS // width - WINDOW_PX) // STRIDE_PX + 1, LEAST_ROWS)
     step = rows * STRIDE_PX
     for first in range(0, height, step):
         last = first + step - STRIDE_PX + WINDOW_PX
@@ -161,10 +165,26 @@ def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
             return
 
 
-def _hits(maps: Floats, threshold: float) -> Floats:
-    """Return (N, 7) of the windows above the threshold in maps (5, h, w): column, row, maps."""
+def _above(maps: Floats, threshold: float, first_row: int = 0) -> Floats:
+    """Return (N, 7) of the windows above the threshold: column, row, maps.
+
+    maps: P-Net's, (5, h, w): the score and the correction of windows, from a row of them on.
+    """
     y, x = np.nonzero(maps[0] >= np.float32(threshold))
-    return np.concatenate([x[None], y[None], maps[:, y, x]], dtype=np.float32).T
+    return np.concatenate([x[None], y[None] + first_row, maps[:, y, x]], dtype=np.float32).T
+
+
+def _best(strips: Iterable[Floats]) -> Floats:
+    """Return the hits of a level, in order; of too many those with the best scores."""
+    kept, count = [np.empty((0, 7), dtype=np.float32)], 0
+    for hits in strips:
+        kept.append(hits)
+        count += len(hits)
+        if count > MAX_HITS:
+            rows = np.concatenate(kept)
+            best = np.argpartition(-rows[:, 2], MAX_HITS)[:MAX_HITS]
+            kept, count = [rows[np.sort(best)]], MAX_HITS
+    return np.concatenate(kept)
 
 
 def _candidates(hits: Sequence[Floats], scales: Sequence[float]) -> Floats:
