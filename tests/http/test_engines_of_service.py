@@ -13,8 +13,9 @@ from contextlib import contextmanager
 import httpx2 as httpx
 import psutil
 import pytest
+from starlette.testclient import TestClient
 
-from http_fakes import part, picture, wait_until
+from http_fakes import FakeClassifier, FakeDetector, part, picture, wait_until
 from http_process import (
     address_when_ready,
     seconds_until_exit,
@@ -23,6 +24,9 @@ from http_process import (
     start,
     workers_of,
 )
+from mien.config import Settings
+from mien.http.app import create_app
+from mien.pipeline import Pipeline
 from programs import posix
 
 pytestmark = posix
@@ -187,3 +191,14 @@ def test_the_setting_is_had_from_the_environment(value: str, count: int) -> None
         process.terminate()
         process.communicate(timeout=20)
     assert process.returncode == 0
+
+
+def with_one_box(settings: Settings) -> Pipeline:
+    return Pipeline(FakeDetector(), FakeClassifier(), min_face_size=settings.min_face_size)
+
+
+def test_processes_work_with_the_pipeline_that_was_asked_for() -> None:
+    app = create_app(Settings(threads=1), build=with_one_box)
+    with TestClient(app) as client:
+        faces = client.post("/emotion", files=[part(PHOTO)]).json()
+    assert [face["bounding_box"] for face in faces] == [[5, 5, 40, 40], [55, 5, 30, 30]]

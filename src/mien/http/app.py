@@ -50,19 +50,21 @@ def create_app(
     settings: Settings,
     *,
     build: Callable[[Settings], Pipeline] = build_pipeline,
+    pipeline: Pipeline | None = None,
     metrics_folder: Path | None = None,
 ) -> FastAPI:
     """Return the service as an ASGI application; models are loaded when its lifespan begins.
 
-    build: makes the pipeline of this process; whatever it raises ends the start-up. Those that the
-    setting ``processes`` begins make theirs of the settings.
+    build: makes the pipeline, here and in each process that works on pictures, to which it is sent
+    by pickle; whatever it raises ends the start-up.
+    pipeline: what ``build`` would make here, where it is there already.
     metrics_folder: where processes that serve together keep their counts.
     Raises InvalidParameterError for settings that can't be had.
     """
     metrics = Metrics(metrics_folder)
     traces = traces_class()(settings.trace_endpoint) if settings.trace_endpoint else None
     telling = partial(tell, metrics=metrics, record=traces.record if traces else None)
-    service = Service(settings, build, metrics)
+    service = Service(settings, build, metrics, pipeline)
     app = FastAPI(
         title="mien",
         version=__version__,

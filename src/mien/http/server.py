@@ -70,7 +70,7 @@ def serve(settings: Settings) -> int:
             # Each worker builds its own: sessions do not survive a change of process.
             del pipeline
             return _run_many(settings, listener)
-        app = partial(create_app, settings, build=lambda _: pipeline)
+        app = partial(create_app, settings, pipeline=pipeline)
         return _run_one(_config(settings, app), listener)
 
 

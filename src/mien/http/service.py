@@ -12,7 +12,6 @@ from starlette.requests import HTTPConnection
 
 from mien._version import __version__
 from mien.artifacts import Card
-from mien.build import build_pipeline
 from mien.config import Settings
 from mien.cores import available_cores
 from mien.deadline import Deadline
@@ -61,16 +60,22 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, build: Callable[[Settings], Pipeline], metrics: Metrics
+        self,
+        settings: Settings,
+        build: Callable[[Settings], Pipeline],
+        metrics: Metrics,
+        built: Pipeline | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
         self._keys, self._rates = ApiKeys.of(settings), RateLimits(settings)
-        self._build = build
+        self._build = build if built is None else lambda _: built
         self.draining = False
         self._pipeline: Pipeline | None = None
         at_once = settings.threads or max(1, available_cores() // settings.workers)
-        self._engines = Engines(partial(_engine, settings), at_once) if settings.processes else None
+        self._engines = (
+            Engines(partial(_engine, build, settings), at_once) if settings.processes else None
+        )
         self.queue = WorkQueue(
             threads=at_once,
             max_waiting=settings.max_queue,
@@ -183,9 +188,9 @@ class Service:
         return _analyzed(self.pipeline, self.settings.max_pixels, data, options)
 
 
-def _engine(settings: Settings) -> Analyze:
+def _engine(build: Callable[[Settings], Pipeline], settings: Settings) -> Analyze:
     """Return what a process of its own does with pictures."""
-    pipeline = build_pipeline(settings)
+    pipeline = build(settings)
     _try_out(pipeline)
     return partial(_analyzed, pipeline, settings.max_pixels)
 
