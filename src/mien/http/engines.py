@@ -132,6 +132,15 @@ class _Engine:
             self.ready = True
 
     def analyze(self, data: bytes, options: Options, deadline: Deadline) -> ImageResult:
+        try:
+            return self._analyze(data, options, deadline)
+        except EngineError as error:
+            # The process ended without having taken the picture up: that was not why.
+            if not isinstance(error.__cause__, ConnectionError):
+                raise
+        return self._analyze(data, options, deadline)
+
+    def _analyze(self, data: bytes, options: Options, deadline: Deadline) -> ImageResult:
         # If an answer was asked for and never read, the next to come would be another picture's.
         if self._asked or not (self._begun and self._process.is_alive()):
             self._replace()
@@ -142,10 +151,9 @@ class _Engine:
         self._asked = True
         try:
             self._send((data, options, deadline.at_s), max(0.0, deadline.left_s) + _SPARE_S)
-            self._watch(deadline)
-        except OSError:
-            # It has ended; what is received next tells.
-            pass
+        except OSError as error:
+            raise self._ended() from error
+        self._watch(deadline)
         answer: ImageResult = self._received()
         return answer
 
@@ -174,7 +182,9 @@ class _Engine:
         """Wait for the answer; tell the process when it is given up, and end it if it goes on."""
         while not self._pipe.poll(_LOOK_S):
             if deadline.left_s <= 0:
-                self._send(None, _SPARE_S)
+                # If it has ended, what is received next tells.
+                with suppress(OSError):
+                    self._send(None, _SPARE_S)
                 if not self._pipe.poll(_SPARE_S):
                     self._end_stuck()
                 return
@@ -188,13 +198,17 @@ class _Engine:
         try:
             answer = self._pipe.recv()
         except (EOFError, OSError) as error:
-            pid = self._process.pid
-            self._replace()
-            raise EngineError(f"process {pid} ended before its answer") from error
+            raise self._ended() from error
         self._asked = False
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+    def _ended(self) -> EngineError:
+        """Begin anew, and return what to raise."""
+        pid = self._process.pid
+        self._replace()
+        return EngineError(f"process {pid} ended before its answer")
 
     def _replace(self) -> None:
         """Begin anew. Raises EngineError if the system has no process to give; the next may try."""
