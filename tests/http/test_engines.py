@@ -320,7 +320,7 @@ def test_one_stopped_at_work_is_ended(
     (before,) = one.process_ids
     os.kill(before, signal.SIGSTOP)
     deadline.expire()
-    with pytest.raises(EngineError):
+    with pytest.raises(DeadlineExceededError):
         asked.result(5)
     assert answering(one) != before
 
@@ -328,7 +328,7 @@ def test_one_stopped_at_work_is_ended(
 def test_work_that_is_deaf_is_ended(one: Engines, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engines, "_SPARE_S", 0.3)
     before = answering(one)
-    with pytest.raises(EngineError):
+    with pytest.raises(DeadlineExceededError):
         ask(one, "nap 20", 0.2)
     assert answering(one) != before
 
