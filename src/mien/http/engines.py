@@ -78,7 +78,8 @@ class Engines:
         """Return what a picture shows.
 
         Raises the errors that the process raises, EngineError for those that are not ours or if it
-        ends; it is then replaced. It is ended if it does not notice the deadline.
+        ends, and DeadlineExceededError; it is replaced if it ends, and ended if it does not notice
+        the deadline.
         """
         with self._free:
             engine = self._idle.pop()
