@@ -43,8 +43,8 @@ MAX_TABLE_PIXELS = 16_000_000
 STRIP_PIXELS = 40_000
 # Strips overlap by almost a window; of a wide level so many rows of windows pay for that.
 LEAST_ROWS = 12
-# Of each level so many windows with the best scores go on: a picture made of nothing but the smallest
-# faces would take all memory.
+# Of each level so many windows with the best scores go on: a picture made of nothing but the
+# smallest faces would take all memory.
 MAX_HITS = 200_000
 RNET_BATCH = 16
 ONET_BATCH = 4
