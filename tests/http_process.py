@@ -6,9 +6,10 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from threading import Thread
 
 import httpx2 as httpx
 import psutil
@@ -36,6 +37,18 @@ def served(
         # Not killed: its workers would live on.
         process.terminate()
         process.communicate(timeout=20)
+
+
+@contextmanager
+def alongside(threads: Sequence[Thread]) -> Iterator[None]:
+    """Have threads run beside the block, and wait for them at its end."""
+    for thread in threads:
+        thread.start()
+    try:
+        yield
+    finally:
+        for thread in threads:
+            thread.join()
 
 
 def address_when_ready(process: subprocess.Popen[str]) -> str:

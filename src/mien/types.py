@@ -1,4 +1,4 @@
-"""The values that flow through the pipeline; frozen, and valid once they exist."""
+"""The values that flow through the pipeline; valid once they exist, and never changed."""
 
 import math
 from collections.abc import Mapping

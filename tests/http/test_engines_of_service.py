@@ -7,8 +7,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 
 import httpx2 as httpx
 import psutil
@@ -18,6 +17,7 @@ from starlette.testclient import TestClient
 from http_fakes import FakeClassifier, FakeDetector, part, picture, wait_until
 from http_process import (
     address_when_ready,
+    alongside,
     seconds_until_exit,
     served,
     spawned_by,
@@ -49,15 +49,8 @@ class Callers:
             return
         self.answers.append(answer)
 
-    @contextmanager
-    def asking(self) -> Iterator[None]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            for thread in self._threads:
-                thread.join()
+    def asking(self) -> AbstractContextManager[None]:
+        return alongside(self._threads)
 
     @property
     def statuses(self) -> Counter[int]:

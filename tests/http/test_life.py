@@ -14,7 +14,7 @@ import psutil
 import pytest
 
 from http_fakes import part, picture, wait_until
-from http_process import seconds_until_exit, served, workers_of
+from http_process import alongside, seconds_until_exit, served, workers_of
 from programs import posix
 
 PHOTO = picture()
@@ -46,14 +46,11 @@ class Callers:
 
     @contextmanager
     def asking(self) -> Iterator[None]:
-        for thread in self._threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            self._stop.set()
-            for thread in self._threads:
-                thread.join()
+        with alongside(self._threads):
+            try:
+                yield
+            finally:
+                self._stop.set()
 
 
 def ready(address: str) -> bool:

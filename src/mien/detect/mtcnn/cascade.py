@@ -110,10 +110,9 @@ class Cascade:
         height, width = pyramid.height, pyramid.width
         scales = pyramid_scales(height, width, search.min_face_size / search.shrink, search.factor)
         sizes = [level_size(height, width, scale) for scale in scales]
-        least = [search.first_threshold, *[search.thresholds[0]] * len(sizes)]
         hits = [
-            _best(self._hits(level, *size, threshold))
-            for level, size, threshold in zip(pyramid.levels(sizes), sizes, least, strict=False)
+            _best(self._hits(level, *size, search.thresholds[0] if at else search.first_threshold))
+            for at, (level, size) in enumerate(zip(pyramid.levels(sizes), sizes, strict=True))
         ]
         rows = _candidates(hits, scales)
         rows = rows[suppress(rows[:, :4], rows[:, 4], search.overlap)]

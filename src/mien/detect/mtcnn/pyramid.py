@@ -9,6 +9,7 @@ mapping"; the windows are those of adaptive average pooling.
 
 import math
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
@@ -139,7 +140,33 @@ class Scratch(threading.local):
         return self._kept[name][:size].reshape(shape)
 
 
-class AreaTable:
+class ExactPyramid(ABC):
+    """A picture resampled with the reference's windows."""
+
+    height: int
+    width: int
+
+    def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
+        return (partial(self.resized, *size) for size in sizes_hw)
+
+    def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
+        """Return rows of the picture at a size, as a Level does."""
+        left, right = _windows(0, self.width, width)
+        top, bottom = (edges[first:last] for edges in _windows(0, self.height, height))
+        return self.means(top, bottom, left, right)
+
+    @abstractmethod
+    def means(
+        self,
+        top: NDArray[np.intp],
+        bottom: NDArray[np.intp],
+        left: NDArray[np.intp],
+        right: NDArray[np.intp],
+    ) -> Pixels:
+        """Return (1, 3, a, b): means of windows with these edges, rows (a,) and columns (b,)."""
+
+
+class AreaTable(ExactPyramid):
     """Summed-area table of a picture (H, W, 3) uint8; valid until the scratch is used again.
 
     Sums are kept modulo 2**32: differences are exact as long as a window's sum is below that,
@@ -164,15 +191,6 @@ class AreaTable:
             sums[:, :, 0] = down.view(_ITEM)[:, :, 0].T
         _sum_rows(self._sums)
 
-    def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
-        return (partial(self.resized, *size) for size in sizes_hw)
-
-    def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
-        """Return rows of the picture at a size, as a Level does."""
-        left, right = _windows(0, self.width, width)
-        top, bottom = (edges[first:last] for edges in _windows(0, self.height, height))
-        return self.means(top, bottom, left, right)
-
     def means(
         self,
         top: NDArray[np.intp],
@@ -180,7 +198,6 @@ class AreaTable:
         left: NDArray[np.intp],
         right: NDArray[np.intp],
     ) -> Pixels:
-        """Return (1, 3, a, b): means of windows with these edges, rows (a,) and columns (b,)."""
         # Only the rows of the table that these windows begin or end at.
         part = self._sums[:, top[0] : bottom[-1] + 1]
         across = part[right]
@@ -202,7 +219,7 @@ class AreaTable:
         return _means(sums.transpose(0, 3, 1, 2), bottom - top, right - left)
 
 
-class LargePicture:
+class LargePicture(ExactPyramid):
     """The same answers as an AreaTable's from tables of parts, made anew for each question.
 
     Slower, but a table takes 16 bytes a pixel: 800 MB for 50 megapixels.
@@ -212,15 +229,7 @@ class LargePicture:
         self.height, self.width = image.height, image.width
         self._image = image
 
-    def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
-        return (partial(self.resized, *size) for size in sizes_hw)
-
-    def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
-        left, right = _windows(0, self.width, width)
-        top, bottom = (edges[first:last] for edges in _windows(0, self.height, height))
-        return self._means(top, bottom, left, right)
-
-    def _means(
+    def means(
         self,
         top: NDArray[np.intp],
         bottom: NDArray[np.intp],
@@ -241,7 +250,7 @@ class LargePicture:
 
     def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
         parts = [
-            self._means(*_windows(top, bottom, size_px), *_windows(left, right, size_px))
+            self.means(*_windows(top, bottom, size_px), *_windows(left, right, size_px))
             for left, top, right, bottom in edges.tolist()
         ]
         return np.concatenate(parts)
