@@ -6,10 +6,13 @@ system out of memory, costs the one picture that it works on.
 """
 
 import logging
+import math
 import multiprocessing
 import os
 import pickle
 import signal
+import socket
+import struct
 import threading
 import time
 import traceback
@@ -172,12 +175,12 @@ class _Engine:
 
     def _send(self, message: Any, within_s: float) -> None:
         """Send it; one that is stopped takes no more than the pipe holds, and is then ended."""
-        timer = threading.Timer(within_s, self._end_stuck)
-        timer.start()
+        _give_up_sends(self._pipe, within_s)
         try:
             self._pipe.send(message)
-        finally:
-            timer.cancel()
+        except BlockingIOError as error:
+            self._end_stuck()
+            raise too_late() from error
 
     def _watch(self, deadline: Deadline) -> None:
         """Wait for the answer; tell the process when it is given up, and end it if it goes on."""
@@ -224,6 +227,15 @@ class _Engine:
             self.begin()
         except OSError as error:
             raise EngineError("no process could be begun") from error
+
+
+def _give_up_sends(pipe: Connection, after_s: float) -> None:
+    """Let what is sent raise BlockingIOError once the pipe has taken nothing for so long."""
+    # Elsewhere pipes are no sockets, and nobody can stop a process.
+    if os.name == "posix":
+        whole_s = math.ceil(after_s)
+        with socket.socket(fileno=os.dup(pipe.fileno())) as end:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", whole_s, 0))
 
 
 @contextmanager
