@@ -122,9 +122,9 @@ def test_what_is_cancelled_is_dropped() -> None:
             check_deadline()
 
     async def main() -> None:
-        queue = WorkQueue(threads=1, max_waiting=2)
+        queue = WorkQueue(threads=1, max_waiting=3)
         deadline = Deadline.after(60)
-        works = [endless, lambda: ran.append("waiting"), lambda: ran.append("waiting")]
+        works = [endless, *[lambda: ran.append("waiting")] * 3]
         asking = asyncio.create_task(queue.run_all(works, deadline))
         while not ran:
             await asyncio.sleep(0.001)
@@ -134,7 +134,8 @@ def test_what_is_cancelled_is_dropped() -> None:
         with pytest.raises(asyncio.CancelledError):
             await asking
         assert deadline.left_s < 0
-        # The room of the one that had begun is free once it has noticed.
+        # Room for two at once; that of the one that had begun and of the next for its thread is
+        # free once it has noticed.
         done = await queue.run_all([lambda: 1] * 2, Deadline.after(5))
         assert [piece.unwrap() for piece in done] == [1, 1]
         queue.close()
@@ -180,6 +181,35 @@ def test_when_to_come_again() -> None:
         return full.value.retry_after_s
 
     assert 0.05 * 22 / 2 <= asyncio.run(main()) < 0.2 * 22 / 2
+
+
+def test_those_who_wait_are_counted() -> None:
+    release = threading.Event()
+    depths: list[int] = []
+
+    async def main() -> None:
+        queue = WorkQueue(threads=2, max_waiting=10, tell_depth=depths.append)
+        asking = asyncio.create_task(queue.run_all([release.wait] * 7, Deadline.after(5)))
+        await asyncio.sleep(0.01)
+        assert depths[-1] == 5
+        release.set()
+        await asking
+        assert depths[-1] == 0
+        queue.close()
+
+    asyncio.run(main())
+
+
+def test_what_runs_past_its_deadline_waited_until_it_began() -> None:
+    began: list[float] = []
+
+    def work() -> None:
+        began.append(time.perf_counter())
+        time.sleep(0.3)
+
+    (late,) = run([work], 0.1)
+    assert isinstance(late.answer, DeadlineExceededError)
+    assert late.began_s + late.queued_s <= began[0]
 
 
 def test_deadline_over_http(photo: bytes) -> None:

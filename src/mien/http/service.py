@@ -79,7 +79,7 @@ class Service:
         self.queue = WorkQueue(
             threads=at_once,
             max_waiting=settings.max_queue,
-            waiting=metrics.queue_depth.track_inprogress,
+            tell_depth=metrics.queue_depth.set,
         )
         metrics.queue_capacity.set(settings.max_queue)
         self._pending_bytes = 0

@@ -10,8 +10,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 from mien.deadline import Deadline, check_deadline, too_late
@@ -46,7 +45,7 @@ class Done(Generic[_Answer]):
 class WorkQueue:
     """Runs work in ``threads`` threads; at most ``max_waiting`` more pieces may wait.
 
-    waiting: entered for each piece while it waits, to be counted.
+    tell_depth: is told how many wait, whenever that changes.
     Used from one event loop, so its counters need no lock.
     """
 
@@ -55,13 +54,14 @@ class WorkQueue:
         *,
         threads: int,
         max_waiting: int,
-        waiting: Callable[[], AbstractContextManager[object]] = nullcontext,
+        tell_depth: Callable[[int], object] = int,
     ) -> None:
-        self._waiting = waiting
+        self._tell_depth = tell_depth
         self._threads = threads
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="mien")
-        # The loop hands out the threads: what waits can then be given up without a trace.
-        self._free = asyncio.Semaphore(threads)
+        # What waits here can be given up without a trace. Each thread has its next piece at hand,
+        # too: it would stand idle until the loop, which has others to serve, handed it out.
+        self._free = asyncio.Semaphore(2 * threads)
         self._capacity = threads + max_waiting
         # Waiting or running; what runs counts until its thread is free, whoever waits for it.
         self._unfinished = 0
@@ -93,7 +93,7 @@ class WorkQueue:
         """
         if not reserved:
             self.check_room(len(works))
-        self._unfinished += len(works)
+        self._change(len(works))
         try:
             return await asyncio.gather(*(self._run(work, deadline) for work in works))
         except asyncio.CancelledError:
@@ -105,51 +105,58 @@ class WorkQueue:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     async def _run(self, work: Callable[[], _Answer], deadline: Deadline) -> Done[_Answer]:
-        began_s = time.perf_counter()
+        piece = _Piece(work, deadline)
         try:
-            with self._waiting():
-                async with asyncio.timeout(deadline.left_s):
-                    await self._free.acquire()
+            async with asyncio.timeout(deadline.left_s):
+                await self._free.acquire()
         except TimeoutError:
-            self._unfinished -= 1
-            return Done(too_late(), time.perf_counter() - began_s, began_s)
+            self._change(-1)
+            return piece.done(too_late())
         except asyncio.CancelledError:
-            self._unfinished -= 1
+            self._change(-1)
             raise
-        queued_s = time.perf_counter() - began_s
-        running = asyncio.get_running_loop().run_in_executor(self._pool, _outcome, work, deadline)
+        running = asyncio.get_running_loop().run_in_executor(self._pool, piece.run)
         running.add_done_callback(self._release)
         await asyncio.wait((running,), timeout=max(0.0, deadline.left_s))
-        answer = running.result().answer if running.done() else too_late()
-        return Done(answer, queued_s, began_s)
+        return piece.done(running.result()[0] if running.done() else too_late())
 
-    def _release(self, finished: "asyncio.Future[_Outcome[_Answer]]") -> None:
-        self._unfinished -= 1
+    def _release(self, finished: "asyncio.Future[tuple[_Answer | BaseException, float]]") -> None:
+        self._change(-1)
         self._free.release()
         if not finished.cancelled():
-            self._recent_s.append(finished.result().seconds)
+            self._recent_s.append(finished.result()[1])
+
+    def _change(self, pieces: int) -> None:
+        self._unfinished += pieces
+        self._tell_depth(max(0, self._unfinished - self._threads))
 
 
-@dataclass(frozen=True, slots=True)
-class _Outcome(Generic[_Answer]):
-    """What a thread gives back. seconds: how long it was busy."""
+@dataclass(slots=True)
+class _Piece(Generic[_Answer]):
+    """A piece of work. begun_s: when a thread took it up, if one has."""
 
-    answer: _Answer | BaseException
-    seconds: float
+    work: Callable[[], _Answer]
+    deadline: Deadline
+    asked_s: float = field(default_factory=time.perf_counter)
+    begun_s: float | None = None
 
+    def run(self) -> tuple[_Answer | BaseException, float]:
+        """Return what came of it, and how long that took, in seconds; never raises.
 
-def _outcome(work: Callable[[], _Answer], deadline: Deadline) -> _Outcome[_Answer]:
-    """Run one piece of work in its thread; never raises.
+        Not left to the pool: what some exceptions mean to coroutines, StopIteration for one, would
+        leave the caller waiting.
+        """
+        self.begun_s = began_s = time.perf_counter()
+        answer: _Answer | BaseException
+        try:
+            with self.deadline.observed():
+                check_deadline()
+                answer = self.work()
+        except BaseException as error:  # noqa: BLE001 - whatever it is, it is this piece's alone
+            answer = error
+        return answer, time.perf_counter() - began_s
 
-    Not left to the pool: what some exceptions mean to coroutines, StopIteration for one, would
-    leave the caller waiting.
-    """
-    began_s = time.perf_counter()
-    answer: _Answer | BaseException
-    try:
-        with deadline.observed():
-            check_deadline()
-            answer = work()
-    except BaseException as error:  # noqa: BLE001 - whatever it is, it is this piece's alone
-        answer = error
-    return _Outcome(answer, time.perf_counter() - began_s)
+    def done(self, answer: _Answer | BaseException) -> Done[_Answer]:
+        """Return what to tell of it."""
+        begun_s = time.perf_counter() if self.begun_s is None else self.begun_s
+        return Done(answer, begun_s - self.asked_s, self.asked_s)
