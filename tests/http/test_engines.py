@@ -18,13 +18,18 @@ from pathlib import Path
 import psutil
 import pytest
 
+from engine_acts import (
+    build,
+    build_slowly_from_the_third_on,
+    build_without_model,
+    build_without_sense,
+)
 from http_fakes import wait_until
 from http_process import spawned_by
-from mien.deadline import Deadline, check_deadline
+from mien.deadline import Deadline
 from mien.errors import (
     ArtifactError,
     DeadlineExceededError,
-    MienError,
     QueueFullError,
     TruncatedImageError,
 )
@@ -34,84 +39,6 @@ from mien.pipeline import Options
 from mien.types import ImageResult
 
 resource = pytest.importorskip("resource", reason="signals and processes are others there")
-
-
-class AwkwardError(MienError):
-    """Can be pickled, but not be made again of that."""
-
-    def __init__(self, message: str, *, why: str) -> None:
-        super().__init__(f"{message} {why}")
-
-
-def act(data: bytes, options: Options) -> ImageResult:
-    """Do what the words say instead of looking at a picture; say which process did it."""
-    verb, *words = data.decode().split()
-    actions[verb](*words)
-    return ImageResult(width=os.getpid(), height=options.max_faces or 0)
-
-
-def raise_truncated() -> None:
-    raise TruncatedImageError("this picture is cut off")
-
-
-def raise_full() -> None:
-    raise QueueFullError("too many", retry_after_s=7.5)
-
-
-def raise_awkward() -> None:
-    raise AwkwardError("can not be", why="made again")
-
-
-def raise_locked() -> None:
-    error = TruncatedImageError("holds a lock")
-    error.lock = threading.Lock()
-    raise error
-
-
-def nap(seconds: str, begun: str | None = None) -> None:
-    """Sleep without a look at the deadline. begun: a file that is there from then on."""
-    if begun:
-        Path(begun).touch()
-    time.sleep(float(seconds))
-
-
-def go_on(begun: str) -> None:
-    Path(begun).touch()
-    while True:
-        check_deadline()
-        time.sleep(0.005)
-
-
-actions: dict[str, Callable[..., object]] = {
-    "answer": lambda *_: None,
-    "truncated": raise_truncated,
-    "full": raise_full,
-    "awkward": raise_awkward,
-    "locked": raise_locked,
-    "divide": lambda: 1 / 0,
-    "exit": lambda: sys.exit(3),
-    "nap": nap,
-    "go-on": go_on,
-}
-
-
-def build() -> Analyze:
-    return act
-
-
-def build_slowly_from_the_third_on(folder: Path) -> Analyze:
-    (folder / str(os.getpid())).touch()
-    if len(list(folder.iterdir())) > 2:
-        time.sleep(3)
-    return act
-
-
-def build_without_sense() -> Analyze:
-    raise ZeroDivisionError("makes no sense")
-
-
-def build_without_model() -> Analyze:
-    raise ArtifactError("can't read the model file x.onnx")
 
 
 @contextmanager
@@ -394,10 +321,10 @@ def test_where_no_process_can_be_begun_the_next_picture_tries_again(one: Engines
 def test_processes_left_open_do_not_hold_up_the_end(tmp_path: Path) -> None:
     script = tmp_path / "careless.py"
     script.write_text(
-        "import test_engines\n"
+        "import engine_acts\n"
         "from mien.http.engines import Engines\n"
         "if __name__ == '__main__':\n"
-        "    processes = Engines(test_engines.build, 2)\n"
+        "    processes = Engines(engine_acts.build, 2)\n"
         "    processes.begin()\n"
         "    processes.wait_until_ready()\n"
     )
