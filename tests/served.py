@@ -36,4 +36,5 @@ app._SPARE_S = 0.5
 if __name__ == "__main__":
     chosen = {"port": 0, "deadline_s": 10, "threads": 2, "stop_delay_s": 0.3, "processes": False}
     chosen |= json.loads(sys.argv[3])
+    server.WORKER_SILENCE_S = chosen.pop("worker_silence_s", server.WORKER_SILENCE_S)
     sys.exit(server.serve(Settings(workers=int(sys.argv[1]), **chosen)))

@@ -95,6 +95,19 @@ def test_a_killed_worker_is_replaced_while_the_other_answers() -> None:
         assert f"worker {before[0].pid} ended with status -9" in process.stderr.read()
 
 
+@posix
+def test_a_worker_that_hangs_is_replaced_while_the_other_answers() -> None:
+    with served(2, 0.0, worker_silence_s=5) as (process, address):
+        hanging = workers_of(process)[0]
+        hanging.suspend()
+        for _ in range(20):
+            # Each on a new connection, which the one that hangs does not take.
+            assert ready(address)
+        wait_until(lambda: not hanging.is_running() and len(workers_of(process)) == 2)
+        process.terminate()
+        assert f"worker {hanging.pid} ended with status -9" in process.stderr.read()
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_stopped_under_load_it_answers_all_that_it_took(workers: int) -> None:
     with served(workers, 0.05) as (process, address):

@@ -115,15 +115,18 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _config(settings: Settings, factory: Any) -> uvicorn.Config:
+    options = socket_options(
+        head_timeout_s=settings.head_timeout_s, send_timeout_s=settings.send_timeout_s
+    )
+    if settings.workers > 1:
+        options["loop"] = "mien.http.turns:TakingTurns"
     return uvicorn.Config(
         factory,
         factory=True,
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        **socket_options(
-            head_timeout_s=settings.head_timeout_s, send_timeout_s=settings.send_timeout_s
-        ),
+        **options,
         lifespan="on",
         log_config=logging_config(settings.log_format),
         access_log=False,
