@@ -16,7 +16,7 @@ from starlette.testclient import TestClient
 from http_fakes import FakeDetector, fake_app, logged, part, picture
 from mien._version import __version__
 from mien.artifacts import load_card
-from mien.errors import ArtifactError, UnreadableFileError
+from mien.errors import ArtifactError, NotAnImageError, UnreadableFileError
 from mien.http.problems import PROBLEMS, problem_response
 
 PATHS = ["/livez", "/readyz", "/version", "/openapi.json", "/docs", "/"]
@@ -193,6 +193,13 @@ def test_the_parser_logs_no_content(client: TestClient, caplog: pytest.LogCaptur
 @pytest.mark.parametrize("code", sorted(PROBLEMS))
 def test_every_problem_is_explained(client: TestClient, code: str) -> None:
     assert f'id="{code}"' in client.get("/docs").text
+
+
+def test_problems_name_no_file() -> None:
+    error = NotAnImageError("this is not a picture")
+    error.path = Path("/srv/secret.jpg")
+    answer = problem_response(error, "id")
+    assert json.loads(bytes(answer.body))["detail"] == "this is not a picture"
 
 
 def test_problems_of_a_foreign_error() -> None:
