@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -177,3 +178,12 @@ def test_references_are_complete() -> None:
     assert links <= anchors
     with pytest.raises(KeyError):
         reference.on_page_markdown("<!-- made: nothing -->")
+
+
+@pytest.mark.parametrize(
+    ("text", "meta"), [("# A\n", {}), ("# A\n<!-- wide -->\n", {"hide": ["toc"]})]
+)
+def test_a_wide_page_has_no_table_of_contents(text: str, meta: object) -> None:
+    page = SimpleNamespace(meta={})
+    assert reference.on_page_markdown(text, page=page) == text
+    assert page.meta == meta
