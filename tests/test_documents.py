@@ -65,6 +65,14 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(named) == sorted(page.name for page in DOCS.glob("*.md"))
 
 
+@pytest.mark.parametrize("parts", ["src/mien/[a-z]*", "src/mien/http/[a-z]*", "tests/*/"])
+def test_the_architecture_names_what_is_there(parts: str) -> None:
+    layout = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("\n## ")[1]
+    names = [path.stem for path in ROOT.glob(parts) if path.suffix in ("", ".py")]
+    assert [name for name in names if not re.search(rf"\b{name}\b", layout)] == []
+    assert names
+
+
 def test_the_readme_opens_with_the_two_commands() -> None:
     assert re.findall(r"^\$ (make \w+)", README.read_text(), re.MULTILINE)[:2] == [
         "make serve",
