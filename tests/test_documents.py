@@ -4,6 +4,7 @@ import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -62,6 +63,14 @@ def test_every_block_is_fenced(page: Path) -> None:
 def test_every_page_is_in_the_navigation() -> None:
     named = re.findall(r"[\w-]+\.md", str(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]))
     assert sorted(named) == sorted(page.name for page in DOCS.glob("*.md"))
+
+
+@pytest.mark.parametrize("parts", ["src/mien/[a-z]*", "src/mien/http/[a-z]*", "tests/*/"])
+def test_the_architecture_names_what_is_there(parts: str) -> None:
+    layout = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("\n## ")[1]
+    names = [path.stem for path in ROOT.glob(parts) if path.suffix in ("", ".py")]
+    assert [name for name in names if not re.search(rf"\b{name}\b", layout)] == []
+    assert names
 
 
 def test_the_readme_opens_with_the_two_commands() -> None:
@@ -177,3 +186,12 @@ def test_references_are_complete() -> None:
     assert links <= anchors
     with pytest.raises(KeyError):
         reference.on_page_markdown("<!-- made: nothing -->")
+
+
+@pytest.mark.parametrize(
+    ("text", "meta"), [("# A\n", {}), ("# A\n<!-- wide -->\n", {"hide": ["toc"]})]
+)
+def test_a_wide_page_has_no_table_of_contents(text: str, meta: object) -> None:
+    page = SimpleNamespace(meta={})
+    assert reference.on_page_markdown(text, page=page) == text
+    assert page.meta == meta

@@ -51,14 +51,7 @@ licence = "MIT, Copyright (c) 2019 Timothy Esler; text in LICENSE"
 source = "facenet-pytorch 2.6.0, converted by tools/convert_mtcnn.py; Zhang et al. 2016"
 
 [files]
-{files}
-[model]
-# Rows of each output: score logit, box regression (4), landmarks (10, O-Net only).
-thresholds = [0.6, 0.7, 0.7]
-factor = 0.709
-min_face_size = 20
-min_score = 0.9
-"""
+{files}"""
 
 
 class Graph:

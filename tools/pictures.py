@@ -25,6 +25,7 @@ from mien.image import load_image
 from mien.pipeline import Pipeline
 from mien.render.annotate import annotate
 from mien.render.drawing import COLOURS, DARK, LIGHT, Rgb, font_of
+from mien.render.words import chance
 from mien.types import Emotion, Face, RgbImage
 
 FOUND: Rgb = COLOURS[Emotion.HAPPY]
@@ -185,7 +186,7 @@ def draw_probabilities(scores: dict[Emotion, float]) -> Image.Image:
         length = max(1, bar_px * score)
         pen.rectangle((name_px, high, name_px + length, low), fill=COLOURS[emotion], outline=DARK)
         number = (name_px + bar_px + 10, middle)
-        pen.text(number, f"{score:.1%}", fill=DARK, font=font_of(FONT_PX), anchor="lm")
+        pen.text(number, chance(score, 1), fill=DARK, font=font_of(FONT_PX), anchor="lm")
     return picture
 
 

@@ -1,7 +1,8 @@
 """The reference parts of the documentation, made from what they describe.
 
 MkDocs calls ``on_page_markdown`` for each page (mkdocs.yml, ``hooks``): a comment such as
-``<!-- made: http -->`` gives way to the reference of that name.
+``<!-- made: http -->`` gives way to the reference of that name, and ``<!-- wide -->`` gives the
+page the place of its table of contents.
 """
 
 import os
@@ -21,11 +22,14 @@ from mien.http.routes.documentation import schema_of
 __all__ = ["MARK", "REFERENCES", "command_line", "http", "on_page_markdown"]
 
 MARK = re.compile(r"^<!-- made: ([\w ]+) -->$", re.MULTILINE)
+WIDE = "<!-- wide -->\n"
 HELP_COLUMNS = "90"
 
 
-def on_page_markdown(markdown: str, **_: Any) -> str:
+def on_page_markdown(markdown: str, *, page: Any = None, **_: Any) -> str:
     """Return the page with its references in place. Raises KeyError for an unknown one."""
+    if page is not None and WIDE in markdown:
+        page.meta["hide"] = ["toc"]
     return MARK.sub(lambda match: REFERENCES[match[1]](), markdown)
 
 

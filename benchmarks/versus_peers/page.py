@@ -1,5 +1,6 @@
 """docs/benchmarks.md, made of page.md and what was measured; nothing is measured here."""
 
+import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,8 @@ IN_BRIEF = (
 )
 TIMED = ("start", "one thread", "all cores")
 NOT_MEASURED = "Not measured."
+# In a table with so many columns nothing else would stay on its line.
+NO_BREAK = "\N{NO-BREAK SPACE}"
 # Why another system can be ahead, by the kind of row.
 REASONS = {
     "all cores": (
@@ -177,4 +180,7 @@ def _order(results: Results) -> list[str]:
 
 
 def _line(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    """Return a line of a table; names are kept on one line, and numbers with their units."""
+    name, *others = cells
+    kept = [re.sub(r"(?<=\d) (?=[a-zA-Z])", NO_BREAK, cell) for cell in others]
+    return f"| {' | '.join([name.replace(' ', NO_BREAK), *kept])} |"

@@ -3,7 +3,10 @@
 The codes are part of the contract; the HTTP layer maps them to statuses in one table.
 """
 
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 class MienError(Exception):
@@ -18,11 +21,20 @@ class MienError(Exception):
     @property
     def message(self) -> str:
         """The sentence for people."""
-        return str(self)
+        return super().__str__()
 
 
 class ImageError(MienError):
-    """The picture cannot be used."""
+    """The picture cannot be used.
+
+    path: of its file, where it was read from one. As text the error names it; its message, which
+    may be sent elsewhere, does not.
+    """
+
+    path: "Path | None" = None
+
+    def __str__(self) -> str:
+        return self.message if self.path is None else f"{self.path}: {self.message}"
 
 
 class NotAnImageError(ImageError):

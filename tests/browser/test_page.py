@@ -119,7 +119,7 @@ def test_the_sample_shows_a_face(page: Page) -> None:
     page.get_by_role("button", name="Try a sample").click()
     expect(page.locator(DONE)).to_have_count(1)
     expect(page.locator(".state")).to_have_text("1 face")
-    expect(page.locator(".face h3")).to_contain_text("happy")
+    expect(page.locator(".face h3")).to_have_text("happy> 99 %")
     expect(page.locator(".face .share")).to_have_count(6)
     expect(page.locator(".timings")).to_have_text(
         re.compile(r"decode [\d.]+ ms · detect [\d.]+ ms · classify [\d.]+ ms")
@@ -274,6 +274,14 @@ def test_a_service_that_is_gone(page: Page, address: str, face_photo: bytes) -> 
     page.route(f"{address}/emotion?*", lambda route: route.abort())
     give(page, ("a.jpg", face_photo))
     expect(page.locator(".state")).to_contain_text("can't be reached")
+
+
+def test_no_percentage_claims_certainty(page: Page) -> None:
+    told = page.evaluate(
+        """import('/web/emotions.js').then(({ percent }) =>
+               [0, 0.004, 0.006, 0.94, 0.994, 0.9992, 1].map(percent))"""
+    )
+    assert told == ["< 1 %", "< 1 %", "1 %", "94 %", "99 %", "> 99 %", "> 99 %"]
 
 
 def test_every_code_has_words(page: Page) -> None:

@@ -78,7 +78,7 @@ def test_one_row_per_face_and_per_failure(mixed: Path, tmp_path: Path, suffix: s
     out = tmp_path / f"results{suffix}"
     done = run("batch", mixed, "--out", out)
     assert done.returncode == 1
-    assert "4 photos, 1 faces, 2 failed" in done.stderr
+    assert "4 photos, 1 face, 2 failed" in done.stderr
     rows = rows_of(out)
     assert [Path(str(row["path"])).name for row in rows] == ["a.png", "b.JPG", "c.jpg", "d.webp"]
     assert [row["error_code"] or "" for row in rows] == ["", "", "truncated_image", "empty_upload"]
@@ -162,7 +162,7 @@ def test_killed_and_resumed_again_and_again(tmp_path: Path, small: bytes) -> Non
         file.write(b'{"path": "' + str(folder / "0299.jpg").encode())
     done = run("batch", folder, "--out", out, "--resume")
     assert done.returncode == 0, done.stderr
-    assert "were done before" in done.stderr
+    assert "done before" in done.stderr
     counts = Counter(row["path"] for row in rows_of(out))
     assert counts == {str(folder / f"{number:04}.jpg"): 1 for number in range(300)}
     assert not journal.exists()

@@ -43,6 +43,7 @@ def test_one_person_through_time(clip: Path, tmp_path: Path) -> None:
     done = run(clip, "--out", out, "--annotate", copy, "--plot", plot)
     assert done.returncode == 0, done.stderr
     assert "2.0 s, 20 samples, 1 person" in done.stderr
+    assert "  person 1, 0.0 to 2.0 s: happy 100 %\n" in done.stderr
     rows = rows_of(out)
     assert [row["time_s"] for row in rows] == [
         pytest.approx(at / 10, abs=0.002) for at in range(20)

@@ -4,16 +4,19 @@ import json
 import logging
 import os
 import re
+import shlex
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
 
 import pytest
+from fastapi import Request, Response
 from starlette.testclient import TestClient
 
 from http_fakes import FakeDetector, fake_app, logged, part, picture
 from mien._version import __version__
 from mien.artifacts import load_card
-from mien.errors import ArtifactError, UnreadableFileError
+from mien.errors import ArtifactError, NotAnImageError, UnreadableFileError
 from mien.http.problems import PROBLEMS, problem_response
 
 PATHS = ["/livez", "/readyz", "/version", "/openapi.json", "/docs", "/"]
@@ -192,6 +195,13 @@ def test_every_problem_is_explained(client: TestClient, code: str) -> None:
     assert f'id="{code}"' in client.get("/docs").text
 
 
+def test_problems_name_no_file() -> None:
+    error = NotAnImageError("this is not a picture")
+    error.path = Path("/srv/secret.jpg")
+    answer = problem_response(error, "id")
+    assert json.loads(bytes(answer.body))["detail"] == "this is not a picture"
+
+
 def test_problems_of_a_foreign_error() -> None:
     answer = problem_response(ValueError("secret"), "id")
     assert answer.status_code == 500
@@ -208,6 +218,51 @@ def test_the_page_needs_nobody_else(client: TestClient) -> None:
     assert all(address.startswith(("/", "#")) for address in addresses)
     for shown in ("/emotion/batch", "min_face_size", "multipart/form-data"):
         assert shown in answer.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "address"),
+    [
+        ({"Host": "faces.example.org"}, "http://faces.example.org"),
+        ({"Host": "127.0.0.1:8080"}, "http://127.0.0.1:8080"),
+        ({"Host": "[::1]:9000"}, "http://[::1]:9000"),
+        ({"Host": "my_service:9000"}, "http://my_service:9000"),
+        ({"Host": "faces.example.org", "X-Forwarded-Proto": "https"}, "https://faces.example.org"),
+        ({"Host": "faces.example.org", "X-Forwarded-Proto": "ftp"}, "http://faces.example.org"),
+        ({"Host": ""}, "http://127.0.0.1:9000"),
+        ({"Host": "x:123456"}, "http://127.0.0.1:9000"),
+        ({"Host": "a" * 300}, "http://127.0.0.1:9000"),
+        ({"Host": "<script>alert(1)</script>"}, "http://127.0.0.1:9000"),
+        ({"Host": "x'; touch gone; '"}, "http://127.0.0.1:9000"),
+        ({"Host": "x/$(touch gone)"}, "http://127.0.0.1:9000"),
+        ({"Host": "mien@evil.example"}, "http://127.0.0.1:9000"),
+        ({"Host": "bücher.example".encode()}, "http://127.0.0.1:9000"),
+        ({"Host": "{address}"}, "http://127.0.0.1:9000"),
+    ],
+)
+def test_the_examples_name_the_host_that_was_asked(
+    client: TestClient, headers: dict[str, str | bytes], address: str
+) -> None:
+    page = client.get("/docs", headers=headers).text
+    commands = [line for line in unescape(page).splitlines() if "curl -" in line]
+    assert len(commands) == 3
+    for command in commands:
+        assert shlex.split(command)[-1].startswith(f"{address}/emotion")
+    assert all(words not in page for words in ("<script", "touch", "evil", "{address}"))
+
+
+def test_an_operation_without_a_description_is_shown_all_the_same() -> None:
+    app, _ = fake_app()
+
+    @app.get("/bare")
+    async def bare(request: Request, depth: int, name: str | None = None) -> Response:
+        return Response()
+
+    with TestClient(app) as client:
+        page = client.get("/docs").text
+    assert "<h2>GET /bare</h2>" in page
+    assert "<code>depth</code></td><td>integer</td>" in page
+    assert "<h2>POST /emotion</h2>" in page
 
 
 SNAPSHOT = Path(__file__).with_name("openapi.json")

@@ -46,13 +46,20 @@ def results() -> dict[str, Any]:
 
 
 def test_the_first_of_a_row_is_bold_and_ratios_are_of_a_round() -> None:
-    table = page.summary(results()).splitlines()
+    table = page.summary(results()).replace(page.NO_BREAK, " ").splitlines()
     # Medians 20, 30 and 200 ms; ratios of the rounds 2, 3, 1 and 20, 5, 10.
     assert (
         f"| {PHOTO}, one thread | **20 ms** | 30 ms (2.0 x), finds 2 | 200 ms (10 x) | - |" in table
     )
     assert "| import | 300 ms | - | **100 ms (0.3 x)** | - |" in table
     assert "| installed | **100 MB** | 8,000 MB (80 x) | 250 MB (2.5 x) | - |" in table
+
+
+def test_a_number_stays_with_its_unit_and_a_name_on_its_line() -> None:
+    table = page.summary(results()).splitlines()
+    assert "| memory,_at_its_peak | 100_MB | **99_MB (1.0_x)** | - | - |" in [
+        line.replace(page.NO_BREAK, "_") for line in table
+    ]
 
 
 def test_who_is_ahead_or_missing_is_told() -> None:
@@ -69,7 +76,7 @@ def test_who_is_ahead_or_missing_is_told() -> None:
 
 
 def test_the_page_has_all_of_it() -> None:
-    text = page.page(results())
+    text = page.page(results()).replace(page.NO_BREAK, " ")
     assert "Measured 2026-01-02 on abacus, 2 cores" in text
     assert "Cores that other programs took meanwhile: 0.3 (one thread);" in text
     assert f"| {PHOTO} | 20 ms | 30 ms (2.0 x, 1.0 to 3.0), finds 2 |" in text

@@ -14,6 +14,7 @@ from mien.cli.words import positive, say
 from mien.cli.work import Copies, LookJob
 from mien.render.csv import csv_header
 from mien.render.json import Include
+from mien.render.words import counted, percent
 
 __all__ = ["run"]
 
@@ -69,15 +70,16 @@ def _table_of(out: str) -> Path | None:
 def _summary(run: Run, seconds: float) -> Iterator[str]:
     """Yield words for people. seconds: that the run took."""
     tally, faces = run.tally, run.tally.emotions.total()
-    earlier = f", {run.skipped} were done before" if run.skipped else ""
+    earlier = f", {run.skipped:,} done before" if run.skipped else ""
     busy = tally.seconds / max(seconds * run.cores, 1e-9)
     yield (
-        f"{tally.photos} photos, {faces} faces, {tally.failed} failed{earlier}; "
-        f"{tally.photos / max(seconds, 1e-9):.1f} a second; inference took {busy:.0%} of "
-        f"{run.cores} {'core' if run.cores == 1 else 'cores'}"
+        f"{counted(tally.photos, 'photo')}, {counted(faces, 'face')}, "
+        f"{tally.failed:,} failed{earlier}; "
+        f"{tally.photos / max(seconds, 1e-9):.1f} a second; inference took {percent(busy)} of "
+        f"{counted(run.cores, 'core')}"
     )
     for emotion, count in tally.emotions.most_common():
-        yield f"  {emotion:<8} {count:>7}  {count / faces:5.1%}"
+        yield f"  {emotion:<8} {count:>7}  {percent(count / faces, 1):>8}"
 
 
 def _asked(options: argparse.Namespace, look: Look) -> dict[str, str]:

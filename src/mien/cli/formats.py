@@ -11,6 +11,7 @@ from mien.classify.labels import LabelSet
 from mien.cli.words import printable
 from mien.render.csv import csv_header, csv_rows
 from mien.render.json import Include, error_record, face_records
+from mien.render.words import chance, counted
 from mien.types import FaceEmotion, ImageResult
 
 __all__ = ["FORMATS", "Photo", "Printer", "photo_record"]
@@ -75,19 +76,19 @@ FORMATS: Mapping[str, Printer] = {
 
 def _text(path: str, result: ImageResult, include: frozenset[Include]) -> Iterator[str]:
     count = len(result.faces)
-    found = "no face" if count == 0 else "1 face" if count == 1 else f"{count} faces"
+    found = counted(count, "face") if count else "no face"
     yield f"{printable(path)} ({result.width} x {result.height}): {found}"
     for face in result.faces:
         x, y, width, height = face.box.to_pixels(result.width, result.height)
-        percent = round(100 * face.confidence)
-        yield f"  {face.emotion.value:<8} {percent:>3} %  at {x}, {y}, size {width} x {height}"
+        sure = chance(face.confidence)
+        yield f"  {face.emotion.value:<8} {sure:>6}  at {x}, {y}, size {width} x {height}"
         yield from (f"    {line}" for line in _more(face, include))
 
 
 def _more(face: FaceEmotion, include: frozenset[Include]) -> Iterator[str]:
     if Include.SCORES in include:
         ranked = sorted(face.scores.items(), key=lambda item: -item[1])
-        yield ", ".join(f"{emotion.value} {probability:.1%}" for emotion, probability in ranked)
+        yield ", ".join(f"{emotion.value} {chance(score, 1)}" for emotion, score in ranked)
     if Include.LANDMARKS in include and face.landmarks is not None:
         points = asdict(face.landmarks).items()
         yield ", ".join(f"{name.replace('_', ' ')} {x:.0f}, {y:.0f}" for name, (x, y) in points)

@@ -54,7 +54,8 @@ def _lines(card: Card) -> Iterator[str]:
     for key in ("name", "task", "description", "licence", "source"):
         yield f"{key}: {getattr(card, key)}"
     for key in ("files", "model", "measured"):
-        yield from _table(key, getattr(card, key), depth=0)
+        if table := getattr(card, key):
+            yield from _table(key, table, depth=0)
 
 
 def _table(title: str, table: Mapping[str, Any], depth: int) -> Iterator[str]:

@@ -21,6 +21,7 @@ from mien.recognizer import Recognizer, in_order
 from mien.render.csv import Cell, csv_header, csv_rows
 from mien.render.json import Include
 from mien.render.timeline import draw_timeline
+from mien.render.words import counted, percent
 from mien.types import Emotion, ImageResult
 from mien.video.analysis import DETECT_EVERY, PER_SECOND, Sample, followed, grouped, read_group
 from mien.video.clip import Clip, ClipLimits, library, open_camera, open_clip
@@ -151,14 +152,17 @@ def _plot(summary: Summary) -> Image.Image:
 
 
 def _words(summary: Summary, seconds: float) -> Iterator[str]:
-    count = len(summary.persons)
-    people = "1 person" if count == 1 else f"{count} persons"
     yield (
-        f"{summary.seconds:.1f} s, {summary.samples} samples, {people}; "
+        f"{summary.seconds:.1f} s, {counted(summary.samples, 'sample')}, "
+        f"{counted(len(summary.persons), 'person')}; "
         f"{summary.seconds / max(seconds, 1e-9):.1f} times as fast as it lasts"
     )
     for number, person in sorted(summary.persons.items()):
-        shares = ", ".join(f"{e.value} {share:.0%}" for e, share in person.shares().items())
+        # Rounded first: a sum of times may come out a little less than all.
+        shares = ", ".join(
+            f"{emotion.value} {percent(round(share, 6))}"
+            for emotion, share in person.shares().items()
+        )
         begin, end = person.spans[0].begin_s, person.spans[-1].end_s
         yield f"  person {number}, {begin:.1f} to {end:.1f} s: {shares}"
 

@@ -1,4 +1,7 @@
-"""The OpenAPI schema as one readable page of HTML: no script, nothing from elsewhere."""
+"""The OpenAPI schema as one readable page of HTML: no script, nothing from elsewhere.
+
+What an operation's description lacks is left out.
+"""
 
 import base64
 import hashlib
@@ -27,13 +30,13 @@ CONTENT_POLICY = (
     "form-action 'none'; frame-ancestors 'none'"
 )
 
-_EXAMPLE = """curl -F image=@photo.jpg 'http://localhost:9000/emotion'
-curl -F image=@one.jpg -F image=@two.png 'http://localhost:9000/emotion/batch?include=scores'
-curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg 'http://localhost:9000/emotion'"""
+_EXAMPLE = """curl -F image=@photo.jpg '{address}/emotion'
+curl -F image=@one.jpg -F image=@two.png '{address}/emotion/batch?include=scores'
+curl -H 'Content-Type: image/jpeg' --data-binary @photo.jpg '{address}/emotion'"""
 
 
-def render_page(schema: dict[str, Any]) -> str:
-    """Return the page for an OpenAPI 3 schema."""
+def render_page(schema: dict[str, Any], address: str) -> str:
+    """Return the page for an OpenAPI 3 schema; address: of the service, for the examples."""
     info = schema["info"]
     sections = [
         _operation(path, method, operation)
@@ -52,7 +55,7 @@ def render_page(schema: dict[str, Any]) -> str:
 <main>
 <h1>{escape(info["title"])} {escape(info["version"])}</h1>
 <p>{escape(info["description"])}</p>
-<pre>{escape(_EXAMPLE)}</pre>
+<pre>{escape(_EXAMPLE.format(address=address))}</pre>
 <p>The same in full, for programs: <a href="/openapi.json">openapi.json</a></p>
 {"".join(sections)}
 {_problems()}
@@ -80,7 +83,11 @@ def _parameters(parameters: list[dict[str, Any]]) -> str:
     return _table(
         ("Name", "Value", "Meaning"),
         [
-            (f"<code>{escape(p['name'])}</code>", _values(p["schema"]), escape(p["description"]))
+            (
+                f"<code>{escape(p['name'])}</code>",
+                _values(p["schema"]),
+                escape(p.get("description", "")),
+            )
             for p in parameters
         ],
     )
@@ -89,25 +96,31 @@ def _parameters(parameters: list[dict[str, Any]]) -> str:
 def _values(schema: dict[str, Any]) -> str:
     schema = schema.get("items", schema)
     if "enum" in schema:
-        return ", ".join(f"<code>{escape(value)}</code>" for value in schema["enum"])
+        return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
     least = f" from {schema['minimum']}" if "minimum" in schema else ""
-    return escape(schema["type"] + least)
+    return escape(schema.get("type", "") + least)
 
 
 def _answers(responses: dict[str, Any]) -> str:
-    (success,) = (content["example"] for content in responses["200"]["content"].values())
+    examples = "".join(map(_example, responses.get("200", {}).get("content", {}).values()))
     others = [
-        (f"<code>{escape(status)}</code>", _codes(answer["content"]))
+        (f"<code>{escape(status)}</code>", _codes(answer.get("content", {})))
         for status, answer in responses.items()
         if status != "200"
     ]
-    lines = success if isinstance(success, str) else json.dumps(success, indent=2)
-    example = escape(lines)
-    return f"<p><code>200</code></p><pre>{example}</pre>" + _table(("Status", "Codes"), others)
+    return f"<p><code>200</code></p>{examples}" + _table(("Status", "Codes"), others)
+
+
+def _example(content: dict[str, Any]) -> str:
+    if "example" not in content:
+        return ""
+    example = content["example"]
+    lines = example if isinstance(example, str) else json.dumps(example, indent=2)
+    return f"<pre>{escape(lines)}</pre>"
 
 
 def _codes(content: dict[str, Any]) -> str:
-    codes = content["application/problem+json"]["examples"]
+    codes = content.get("application/problem+json", {}).get("examples", {})
     return ", ".join(f'<a href="#{escape(code)}">{escape(code)}</a>' for code in codes)
 
 

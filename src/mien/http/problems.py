@@ -88,8 +88,9 @@ def code_of(error: BaseException) -> str:
 
 def detail_of(error: BaseException) -> str:
     """Return the sentence that callers see; never a library's own words."""
-    internal = PROBLEMS[INTERNAL].example
-    return str(error) if code_of(error) != INTERNAL else internal
+    if isinstance(error, MienError) and code_of(error) != INTERNAL:
+        return error.message
+    return PROBLEMS[INTERNAL].example
 
 
 def problem_response(

@@ -137,7 +137,7 @@ def _from_path(path: Path, max_pixels: int, enough_pixels: int | None) -> RgbIma
         data = _read(path)
         return decode_image(data, max_pixels=max_pixels, enough_pixels=enough_pixels)
     except ImageError as error:
-        error.add_note(f"picture: {path}")
+        error.path = path
         raise
 
 

@@ -7,6 +7,7 @@ from PIL import Image, ImageDraw
 
 from mien.render.drawing import COLOURS, DARK, Font, Rgb, font_of, ink_on, label_size
 from mien.render.layout import LabelLayout, Rect
+from mien.render.words import chance
 from mien.types import FaceEmotion, ImageResult, RgbImage
 
 __all__ = ["annotate"]
@@ -36,7 +37,7 @@ class _Mark:
         smallest, largest = max(12.0, picture / 80), max(16.0, picture / 30)
         return cls(
             box=(x, y, x + width, y + height),
-            text=f"{name}{face.emotion.value} {round(100 * face.confidence)} %",
+            text=f"{name}{face.emotion.value} {chance(face.confidence)}",
             colour=COLOURS[face.emotion],
             line=max(1, round(min(max(2.0, picture / 400), side / 10))),
             font=round(min(max(side / 5, smallest), largest)),

@@ -24,15 +24,15 @@ def test_text_for_people(mien, photo: Path, small: Path) -> None:
     assert done.err == ""
     assert done.out.splitlines() == [
         f"{photo} (512 x 512): 2 faces",
-        "  happy     94 %  at 50, 40, size 30 x 40",
-        "  sad       94 %  at 10, 20, size 20 x 25",
+        "  happy      94 %  at 50, 40, size 30 x 40",
+        "  sad        94 %  at 10, 20, size 20 x 25",
         f"{small} (20 x 10): no face",
     ]
 
 
 def test_text_with_everything(mien, photo: Path) -> None:
     done = mien("analyze", photo, "--include", "scores, landmarks,detection", "--max-faces", "1")
-    assert "    happy 93.8%, sad 1.2%, angry 1.2%" in done.out
+    assert "    happy 93.8 %, sad 1.2 %, angry 1.2 %" in done.out
     assert "    left eye 59, 56, right eye 71, 56, nose 65, 64" in done.out
     assert "    detection 0.990" in done.out
 

@@ -1,6 +1,7 @@
 """The three stages of MTCNN on arrays; each narrows and corrects the boxes of the one before.
 
-Boxes stay 1-based with inclusive ends, as in the networks' training, until they leave the cascade.
+Boxes are 1-based with inclusive ends, as in the networks' training, and leave the cascade so: taken
+for edges, as facenet-pytorch's users do, left and top lie a pixel further in.
 Source: Zhang et al. 2016, arXiv 1604.02878; behaviour as facenet-pytorch 2.6.0.
 """
 
@@ -143,7 +144,10 @@ class Cascade:
 
 
 def _scored(session: InferenceSession, pixels: Floats) -> Floats:
-    """Return what a network says of pixels, with scores instead of logits in column or map 0."""
+    """Return what a network says of pixels, with scores instead of logits in column or map 0.
+
+    Further columns or maps: the box's correction (4), and O-Net's landmarks (10).
+    """
     rows: Floats = session.run({session.inputs[0].name: pixels})[0]
     # Scores, not logits, decide the order in suppression: in single precision many are
     # equal near 1, and the reference breaks such ties by position.

@@ -1,5 +1,6 @@
 """The schema, and a page made of it that needs neither scripts nor any other host."""
 
+import re
 from functools import cache
 
 from fastapi import APIRouter, FastAPI, Request
@@ -13,6 +14,10 @@ from mien.http.parameters import refuse_parameters
 from mien.http.schemas import SCHEMAS
 
 __all__ = ["documentation_routes", "schema_of"]
+
+# A name, or an address of either kind, and a port: nothing that a shell or a page could act on.
+_HOST = re.compile(r"([a-zA-Z0-9_.-]{1,253}|\[[a-fA-F0-9:.]{2,45}\])(:[0-9]{1,5})?")
+_USUAL_ADDRESS = "http://127.0.0.1:9000"
 
 
 def schema_of(app: FastAPI) -> dict[str, object]:
@@ -31,10 +36,6 @@ def documentation_routes(app: FastAPI) -> APIRouter:
     def schema() -> dict[str, object]:
         return schema_of(app)
 
-    @cache
-    def page() -> str:
-        return render_page(schema())
-
     @router.get("/openapi.json")
     async def openapi(request: Request) -> Response:
         refuse_parameters(request.scope["query_string"])
@@ -43,7 +44,8 @@ def documentation_routes(app: FastAPI) -> APIRouter:
     @router.get("/docs")
     async def docs(request: Request) -> Response:
         refuse_parameters(request.scope["query_string"])
-        return HTMLResponse(page(), headers={"Content-Security-Policy": CONTENT_POLICY})
+        page = render_page(schema(), _address(request))
+        return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_POLICY})
 
     @router.get("/")
     async def root(request: Request) -> Response:
@@ -51,3 +53,13 @@ def documentation_routes(app: FastAPI) -> APIRouter:
         return RedirectResponse("/docs", status_code=307)
 
     return router
+
+
+def _address(request: Request) -> str:
+    """Return where the caller found the service, as ``https://host``, to be shown to the caller."""
+    host = request.headers.get("host", "")
+    if not _HOST.fullmatch(host):
+        return _USUAL_ADDRESS
+    # Of a proxy that speaks TLS. Anybody may write it, and gets it back alone.
+    proxied = request.headers.get("x-forwarded-proto") == "https"
+    return f"https://{host}" if proxied else f"{request.url.scheme}://{host}"

@@ -10,7 +10,11 @@ export const COLOURS = {
 /** The colour of letters on an emotion's colour: the one with more contrast. */
 export const ink = (emotion) => (emotion === "sad" ? "#ffffff" : "#000000");
 
-export const percent = (share) => `${Math.round(share * 100)} %`;
+/** A probability in percent: what is rounded, here or by the service, is never certain. */
+export function percent(probability) {
+  const rounded = Math.round(probability * 100);
+  return rounded >= 100 ? "> 99 %" : rounded <= 0 ? "< 1 %" : `${rounded} %`;
+}
 
 /** A sentence for each code; where it needs a figure, the service's own words follow. */
 export const MESSAGES = {

@@ -1,0 +1,56 @@
+import pytest
+from PIL import Image
+
+from mien.render.report import report_page
+from mien.render.words import chance, counted, percent
+from mien.types import Emotion
+
+
+@pytest.mark.parametrize(
+    ("share", "decimals", "words"),
+    [
+        (0.0, 0, "0 %"),
+        (1e-12, 0, "< 1 %"),
+        (0.004, 0, "< 1 %"),
+        (0.006, 0, "1 %"),
+        (0.94, 0, "94 %"),
+        (0.994, 0, "99 %"),
+        (0.9992, 0, "> 99 %"),
+        (1.0, 0, "100 %"),
+        (1.03, 0, "103 %"),
+        (0.0, 1, "0.0 %"),
+        (0.0001, 1, "< 0.1 %"),
+        (0.9992, 1, "99.9 %"),
+        (0.9999, 1, "> 99.9 %"),
+        (1.0, 1, "100.0 %"),
+    ],
+)
+def test_a_share_is_all_or_nothing_only_if_it_is(share: float, decimals: int, words: str) -> None:
+    assert percent(share, decimals) == words
+
+
+@pytest.mark.parametrize(
+    ("probability", "words"), [(0.0, "< 1 %"), (0.4, "40 %"), (0.9992, "> 99 %"), (1.0, "> 99 %")]
+)
+def test_a_probability_is_never_certain(probability: float, words: str) -> None:
+    assert chance(probability) == words
+
+
+@pytest.mark.parametrize(
+    ("count", "words"), [(0, "0 faces"), (1, "1 face"), (2, "2 faces"), (1234, "1,234 faces")]
+)
+def test_things_are_counted(count: int, words: str) -> None:
+    assert counted(count, "face") == words
+
+
+def test_a_report_claims_no_certainty_either() -> None:
+    page = report_page(
+        "results",
+        figures={},
+        emotions={Emotion.HAPPY: 9999, Emotion.FEAR: 1},
+        confidence=[1],
+        examples={Emotion.HAPPY: [("a.jpg", 1.0, Image.new("RGB", (8, 8)))]},
+        failures={},
+    )
+    for words in (">&gt; 99.9 %<", ">&lt; 0.1 %<", ">&gt; 99 %</figure>", "0 to 100 %: 1 face"):
+        assert words in page
