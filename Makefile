@@ -34,9 +34,7 @@ REFERENCE_READY := $(REFERENCE_ENV)/.ready
 REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
 DETECTORS = $(DEV_ENV)/$(BIN)/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/$(BIN)/python $(if $(YUNET),--yunet $(YUNET))
 
-SAY_WHICH_PHOTOS = test -d "$(PHOTOS)" || { echo "say which photos: PHOTOS=FOLDER with JPEG files"; exit 1; }
-
-.PHONY: help serve test system-programs test-cluster train-smoke lint bench bench-peers bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs release-check clean
+.PHONY: help which-photos serve test system-programs test-cluster train-smoke lint bench bench-peers bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs release-check clean
 
 help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
@@ -83,6 +81,10 @@ lint: $(DEV_READY)
 	$(DEV_ENV)/$(BIN)/mypy
 	$(DEV_ENV)/$(BIN)/lint-imports
 
+# Before anything is installed for them.
+which-photos:
+	@test -d "$(PHOTOS)" || { echo "say which photos: PHOTOS=FOLDER with JPEG files, for detectors as benchmarks/recall.py says"; exit 1; }
+
 bench: $(REFERENCE_READY) $(DEV_READY)
 	$(DEV_ENV)/$(BIN)/python -m benchmarks.versus_reference --reference $(REFERENCE_ENV)/$(BIN)/python
 	$(DEV_ENV)/$(BIN)/python -m benchmarks.answers
@@ -92,19 +94,16 @@ bench: $(REFERENCE_READY) $(DEV_READY)
 bench-peers: $(RUN_READY) $(BENCH_READY)
 	$(DEV_ENV)/$(BIN)/python -m benchmarks.versus_peers --mien $(RUN_ENV)/$(BIN)/python $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(DATA),--data $(DATA)) $(OPTIONS)
 
-bench-detectors: $(REFERENCE_READY) $(DEV_READY)
-	@test -d "$(PHOTOS)" || { echo "say which photos: make bench-detectors PHOTOS=FOLDER; benchmarks/recall.py says what it holds"; exit 1; }
+bench-detectors: which-photos $(REFERENCE_READY) $(DEV_READY)
 	$(DETECTORS)
 
-bench-service: $(REFERENCE_READY) $(BENCH_READY)
-	@$(SAY_WHICH_PHOTOS)
+bench-service: which-photos $(REFERENCE_READY) $(BENCH_READY)
 	$(DEV_ENV)/$(BIN)/python -m benchmarks.service $(PHOTOS) --reference $(REFERENCE_ENV)/$(BIN)/python $(OPTIONS)
 
 bench-openvino: $(OPENVINO_READY)
 	$(OPENVINO_ENV)/$(BIN)/python -m benchmarks.providers
 
-soak: $(BENCH_READY)
-	@$(SAY_WHICH_PHOTOS)
+soak: which-photos $(BENCH_READY)
 	$(DEV_ENV)/$(BIN)/python -m benchmarks.soak $(PHOTOS) $(OPTIONS)
 
 fuzz: $(DEV_READY)

@@ -26,10 +26,11 @@ class Row:
     lower_is_better: bool = True
 
     @property
-    def best(self) -> str | None:
-        """Return who is first; None where nobody has a value."""
-        choose = min if self.lower_is_better else max
-        return choose(self.values, key=self.values.__getitem__) if self.values else None
+    def best(self) -> frozenset[str]:
+        """Return who is first, all of those who are equal; nobody where nobody has a value."""
+        values = self.values
+        first = (min if self.lower_is_better else max)(values.values(), default=0.0)
+        return frozenset(name for name, value in values.items() if value == first)
 
     def is_before(self, name: str, other: str) -> bool:
         """Return whether a system is better than another; both must have a value."""

@@ -142,6 +142,8 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: st
     assert done.returncode == 2
     assert words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
+    # It would hold the next run to what this one was asked for.
+    assert not list(tmp_path.glob("*.journal"))
 
 
 @posix

@@ -310,7 +310,7 @@ def test_what_can_be_no_host_name(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_a_bad_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert server.serve(Settings(port=0, model=tmp_path / "none.onnx")) == 1
-    assert capsys.readouterr().err.startswith("mien: no card.toml beside the model")
+    assert capsys.readouterr().err.startswith(f"mien: there is no model file {tmp_path}")
 
 
 def test_a_bad_file_of_a_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -55,6 +55,14 @@ def test_the_first_of_a_row_is_bold_and_ratios_are_of_a_round() -> None:
     assert "| installed | **100 MB** | 8,000 MB (80 x) | 250 MB (2.5 x) | - |" in table
 
 
+def test_all_who_are_first_are_bold() -> None:
+    equal = results()
+    equal["one thread"]["peak_mb"]["fer"] = 100
+    assert "| memory, at its peak | **100 MB** | **100 MB (1.0 x)** | - | - |" in page.summary(
+        equal
+    ).replace(page.NO_BREAK, " ")
+
+
 def test_a_number_stays_with_its_unit_and_a_name_on_its_line() -> None:
     table = page.summary(results()).splitlines()
     assert "| memory,_at_its_peak | 100_MB | **99_MB (1.0_x)** | - | - |" in [

@@ -194,7 +194,7 @@ def test_a_missing_model_is_an_error_for_people(
 ) -> None:
     missing = tmp_path / "model.onnx"
     assert cli.main(["evaluate", str(missing), "--data", str(fer_folder)]) == 1
-    assert "card.toml" in capsys.readouterr().err
+    assert "no model file" in capsys.readouterr().err
 
 
 def test_teachers_answer_for_every_face(model: Path, fer_folder: Path) -> None:
@@ -255,7 +255,7 @@ def test_a_start_from_several_runs_is_their_mean(
     [
         ("0.5", [], "0 teachers"),
         ("0.0", ["--teacher", "no-such.onnx"], "1 teachers"),
-        ("0.5", ["--teacher", "no-such.onnx"], "no card.toml"),
+        ("0.5", ["--teacher", "no-such.onnx"], "no model file"),
         ("0.0", ["--start", __file__], "not a checkpoint"),
     ],
 )

@@ -76,5 +76,18 @@ def test_a_broken_card_is_refused(tmp_path: Path, text: str, words: str) -> None
 
 
 def test_no_card_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ArtifactError, match=r"no card\.toml"):
-        card_beside(tmp_path / "model.onnx")
+    model = tmp_path / "model.onnx"
+    with pytest.raises(ArtifactError, match=r"no model file .*model\.onnx"):
+        card_beside(model)
+    model.touch()
+    with pytest.raises(ArtifactError, match=rf"no card\.toml beside the model in {tmp_path.name}/"):
+        card_beside(model)
+
+
+def test_the_folder_in_which_one_works_has_a_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("model.onnx").touch()
+    with pytest.raises(ArtifactError, match=f"in {tmp_path.name}/"):
+        card_beside(Path("model.onnx"))

@@ -77,8 +77,10 @@ def load_card(name: str) -> Card:
 def card_beside(model_file: Path) -> Card:
     """Return the card of a model file that a user brings: ``card.toml`` in the same folder.
 
-    Raises ArtifactError if there is none, or it does not list the file.
+    Raises ArtifactError if there is no such file or card, or it does not list the file.
     """
+    if not model_file.is_file():
+        raise ArtifactError(f"there is no model file {model_file}")
     card = _parse(model_file.parent / CARD_NAME)
     if model_file.name not in card.files:
         raise ArtifactError(f"{card.name}: {model_file.name} is not on the card beside it")
@@ -91,15 +93,16 @@ def _root() -> Path:
 
 
 def _parse(path: Path) -> Card:
+    folder = path.absolute().parent
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
-        raise ArtifactError(f"no {CARD_NAME} beside the model in {path.parent.name}/") from error
+        raise ArtifactError(f"no {CARD_NAME} beside the model in {folder.name}/") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise ArtifactError(f"{path.parent.name}/{CARD_NAME} is not valid TOML") from error
+        raise ArtifactError(f"{folder.name}/{CARD_NAME} is not valid TOML") from error
     missing = [key for key in _REQUIRED if key not in table]
     if missing:
-        raise ArtifactError(f"{path.parent.name}/{CARD_NAME} lacks {', '.join(missing)}")
+        raise ArtifactError(f"{folder.name}/{CARD_NAME} lacks {', '.join(missing)}")
     return Card(
         **{key: table[key] for key in _REQUIRED},
         model=table.get("model", {}),

@@ -88,14 +88,16 @@ def locally(run: Run) -> bool:
     begun = str(journal.path) if journal.path.exists() else None
     if run.nothing_to_do(finished=out.exists(), begun=begun):
         return False
+    # Before there is a journal, which holds a later run to what this one was asked for.
+    photos = run.count()
     with journal.opened(run.columns, run.asked):
         run.cores = run.threads or available_cores()
-        _work(run, journal)
+        _work(run, journal, photos)
         journal.finish(run.columns)
     return True
 
 
-def _work(run: Run, journal: Journal) -> None:
+def _work(run: Run, journal: Journal, photos: int) -> None:
     finished = journal.done()
 
     def missing() -> Iterator[str]:
@@ -106,7 +108,7 @@ def _work(run: Run, journal: Journal) -> None:
             else:
                 yield path
 
-    with _bar(run.count()) as bar:
+    with _bar(photos) as bar:
         answers = Processes(run.job, run.cores).in_order(missing())
         with closing(answers):  # type: ignore[type-var]
             for path, answer in answers:

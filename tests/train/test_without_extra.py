@@ -1,0 +1,24 @@
+"""The command where torch is not installed."""
+
+import sys
+
+import pytest
+
+from mien_train import __main__ as command
+
+
+def test_it_says_what_to_install(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in [name for name in sys.modules if name.startswith("mien_train.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert command.main() == 1
+    assert capsys.readouterr().err == "mien-train needs: pip install 'mien[train]'\n"
+
+
+def test_a_module_of_ours_that_is_missing_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "mien_train.cli", raising=False)
+    monkeypatch.setitem(sys.modules, "mien_train.calibrate", None)
+    with pytest.raises(ModuleNotFoundError, match="calibrate"):
+        command.main()
