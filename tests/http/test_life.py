@@ -2,11 +2,12 @@
 
 import signal
 import socket
+import sys
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
@@ -22,6 +23,7 @@ REQUEST = (
     b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
     % len(PHOTO)
 )
+LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Callers:
@@ -73,6 +75,15 @@ def read_all(connection: socket.socket) -> bytes:
     return received
 
 
+def outcome_of(connection: socket.socket) -> str:
+    """Return the first words of the answer, or what came instead."""
+    try:
+        with connection:
+            return read_all(connection)[:12].decode()
+    except ConnectionError as error:
+        return type(error).__name__
+
+
 @posix
 def test_a_killed_worker_is_replaced_while_the_other_answers() -> None:
     callers = 4
@@ -106,6 +117,51 @@ def test_a_worker_that_hangs_is_replaced_while_the_other_answers() -> None:
         wait_until(lambda: not hanging.is_running() and len(workers_of(process)) == 2)
         process.terminate()
         assert f"worker {hanging.pid} ended with status -9" in process.stderr.read()
+
+
+@posix
+def test_a_worker_that_hangs_does_not_hold_up_the_end() -> None:
+    with served(2, 0.0, drain_s=1.0) as (process, _):
+        hanging = workers_of(process)[0]
+        hanging.suspend()
+        process.terminate()
+        assert process.wait(30) == 0
+        assert not hanging.is_running()
+
+
+@posix
+def test_callers_who_come_while_the_door_shuts_are_answered() -> None:
+    with served(2, 0.0) as (process, address):
+        wait_until(lambda: ready(address))
+        process.terminate()
+        crowd: list[socket.socket] = []
+        with suppress(ConnectionError):
+            while True:
+                for _ in range(20):
+                    crowd.append(connect(address))
+                    crowd[-1].sendall(LIVEZ)
+                time.sleep(0.02)
+        outcomes = Counter(map(outcome_of, crowd))
+        # Between its last look and its end somebody may come: a few, not all of a burst.
+        assert outcomes["HTTP/1.1 200"] > 20
+        assert outcomes.total() - outcomes["HTTP/1.1 200"] < 10
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="needs limits that others can set")
+def test_out_of_files_it_says_so_in_few_words_and_goes_on() -> None:
+    with served(1, 0.0) as (process, address):
+        one = psutil.Process(process.pid)
+        limits = one.rlimit(psutil.RLIMIT_NOFILE)
+        one.rlimit(psutil.RLIMIT_NOFILE, (one.num_fds() + 20, limits[1]))
+        crowd = [connect(address) for _ in range(60)]
+        time.sleep(2)
+        for caller in crowd:
+            caller.close()
+        one.rlimit(psutil.RLIMIT_NOFILE, limits)
+        wait_until(lambda: ready(address))
+        process.terminate()
+        told = process.stderr.read().count("out of system resource")
+        assert 0 < told < 20
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -178,26 +178,43 @@ def test_out_of_files_it_says_so_and_goes_on(
 
 
 @pytest.mark.parametrize("failures", [(), (errno.EMFILE,)])
-def test_a_closed_door_stays_closed(
+def test_a_closed_door_lets_in_who_waits_and_nobody_else(
     listener: Listener, failures: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Though it was about to let somebody in, who came later than one who is in."""
+    """Though it was to look later, for those that it holds, or for want of files."""
     monkeypatch.setattr(turns, "_STEP_S", 0.05)
     monkeypatch.setattr(turns, "_OUT_OF_FILES_S", 0.05)
     port = listener.getsockname()[1]
 
     async def main() -> None:
         door = await asyncio.get_running_loop().create_server(Greeter, sock=listener)
-        _, inside = await asyncio.open_connection("127.0.0.1", port)
+        inside, *ends = await asyncio.open_connection("127.0.0.1", port)
+        assert await asyncio.wait_for(inside.read(5), 15) == b"hello"
         listener.failures = failures
-        reader, outside = await asyncio.open_connection("127.0.0.1", port)
-        await asyncio.sleep(0.02)
+        waiting, end = await asyncio.open_connection("127.0.0.1", port)
+        ends.append(end)
         while listener.failures:
             await asyncio.sleep(0.001)
         door.close()
+        late, end = await asyncio.open_connection("127.0.0.1", port)
+        ends.append(end)
+        assert await asyncio.wait_for(waiting.read(5), 15) == b"hello"
         with pytest.raises(TimeoutError):
-            await asyncio.wait_for(reader.read(5), 0.2)
-        inside.close()
-        outside.close()
+            await asyncio.wait_for(late.read(5), 0.2)
+        for end in ends:
+            end.close()
+        while any(connection.fileno() >= 0 for connection in door._held):
+            await asyncio.sleep(0.001)
+
+    run(main())
+
+
+def test_those_who_have_left_are_held_no_more(listener: Listener) -> None:
+    async def main() -> None:
+        door = await asyncio.get_running_loop().create_server(Greeter, sock=listener)
+        for _ in range(20):
+            assert await greeting(listener.getsockname()[1]) == b"hello"
+        assert len(door._held) < 5
+        door.close()
 
     run(main())

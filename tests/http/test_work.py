@@ -144,6 +144,62 @@ def test_what_is_cancelled_is_dropped() -> None:
     assert ran == ["begun"]
 
 
+def test_what_is_cancelled_before_it_begins_takes_up_no_room() -> None:
+    async def main() -> None:
+        queue = WorkQueue(threads=1, max_waiting=1)
+        asking = asyncio.create_task(queue.run_all([lambda: 1] * 2, Deadline.after(60)))
+        # One turn of the loop: it has begun, its pieces have not.
+        await asyncio.sleep(0)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        queue.check_room(2)
+        queue.close()
+
+    asyncio.run(main())
+
+
+def test_what_waits_past_its_deadline_takes_up_no_room() -> None:
+    release = threading.Event()
+
+    async def main() -> None:
+        queue = WorkQueue(threads=1, max_waiting=3)
+        # One runs, one is at hand, two wait.
+        await queue.run_all([release.wait] * 4, Deadline.after(0.05))
+        queue.check_room(2)
+        release.set()
+        await queue.run_all([lambda: 1], Deadline.after(5))
+        queue.check_room(4)
+        queue.close()
+
+    asyncio.run(main())
+
+
+def test_a_thread_has_its_next_piece_at_hand() -> None:
+    """The loop is not needed between two pieces."""
+    began: list[int] = []
+    both = threading.Event()
+
+    def work(number: int) -> None:
+        began.append(number)
+        if len(began) == 2:
+            both.set()
+
+    async def main() -> None:
+        queue = WorkQueue(threads=1, max_waiting=1)
+        go = threading.Event()
+        works = [lambda: (go.wait(), work(1)), lambda: work(2)]
+        asking = asyncio.create_task(queue.run_all(works, Deadline.after(60)))
+        await asyncio.sleep(0.05)
+        go.set()
+        # Holds up the loop.
+        assert both.wait(5)
+        await asking
+        queue.close()
+
+    asyncio.run(main())
+
+
 def test_what_still_runs_takes_up_room() -> None:
     """Whoever gave it up: its picture is in memory, and its thread is busy."""
     release = threading.Event()
@@ -210,6 +266,25 @@ def test_what_runs_past_its_deadline_waited_until_it_began() -> None:
     (late,) = run([work], 0.1)
     assert isinstance(late.answer, DeadlineExceededError)
     assert late.began_s + late.queued_s <= began[0]
+
+
+def test_what_nobody_worked_on_says_nothing_of_how_long_it_takes() -> None:
+    async def main() -> None:
+        queue = WorkQueue(threads=1, max_waiting=20)
+        for _ in range(3):
+            await queue.run_all([lambda: time.sleep(0.05)], Deadline.after(5))
+            asking = asyncio.create_task(
+                queue.run_all([lambda: time.sleep(0.05), *[lambda: 1] * 2], Deadline.after(5))
+            )
+            await asyncio.sleep(0.02)
+            asking.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await asking
+        await queue.run_all([lambda: time.sleep(0.05)], Deadline.after(5))
+        assert min(queue._recent_s) >= 0.05
+        queue.close()
+
+    asyncio.run(main())
 
 
 def test_deadline_over_http(photo: bytes) -> None:

@@ -6,7 +6,6 @@ system out of memory, costs the one picture that it works on.
 """
 
 import logging
-import math
 import multiprocessing
 import os
 import pickle
@@ -232,10 +231,17 @@ class _Engine:
 def _give_up_sends(pipe: Connection, after_s: float) -> None:
     """Let what is sent raise BlockingIOError once the pipe has taken nothing for so long."""
     # Elsewhere pipes are no sockets, and nobody can stop a process.
-    if os.name == "posix":
-        whole_s = math.ceil(after_s)
-        with socket.socket(fileno=os.dup(pipe.fileno())) as end:
-            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, struct.pack("ll", whole_s, 0))
+    if os.name != "posix":
+        return
+    # In halves: what was taken within the first does not fail yet, and the rest has another.
+    microseconds = max(1, round(after_s / 2 * 1e6))
+    timeout = struct.pack("ll", *divmod(microseconds, 1_000_000))
+    # The pipe's own, not a copy: the process may have no file left to open.
+    end = socket.socket(fileno=pipe.fileno())
+    try:
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
+    finally:
+        end.detach()
 
 
 @contextmanager

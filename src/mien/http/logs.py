@@ -1,12 +1,32 @@
 """How the log is written: one line an event, as JSON for machines or as text for people."""
 
+import logging
 import sys
+import time
 from typing import Any
 
 import structlog
 from structlog.typing import Processor
 
 __all__ = ["logging_config"]
+
+
+class _OncePerSecond(logging.Filter):
+    """Lets asyncio say once a second that no connection can be accepted: it would a thousand times.
+
+    It tries again for each connection that may wait, though the process has no file for any.
+    """
+
+    _next_s = 0.0
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        if "out of system resource" not in record.getMessage():
+            return True
+        now_s = time.monotonic()
+        if now_s < self._next_s:
+            return False
+        self._next_s = now_s + 1
+        return True
 
 
 def logging_config(log_format: str) -> dict[str, Any]:
@@ -40,5 +60,6 @@ def logging_config(log_format: str) -> dict[str, Any]:
         "formatters": {"line": line},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},
-        "loggers": {"mien": {"level": "INFO"}},
+        "filters": {"once per second": {"()": _OncePerSecond}},
+        "loggers": {"mien": {"level": "INFO"}, "asyncio": {"filters": ["once per second"]}},
     }

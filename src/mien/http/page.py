@@ -85,7 +85,7 @@ def _parameters(parameters: list[dict[str, Any]]) -> str:
         [
             (
                 f"<code>{escape(p['name'])}</code>",
-                _values(p["schema"]),
+                _values(p.get("schema", {})),
                 escape(p.get("description", "")),
             )
             for p in parameters
@@ -98,17 +98,22 @@ def _values(schema: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
     least = f" from {schema['minimum']}" if "minimum" in schema else ""
-    return escape(schema.get("type", "") + least)
+    return escape(f"{schema.get('type', '')}{least}")
 
 
 def _answers(responses: dict[str, Any]) -> str:
-    examples = "".join(map(_example, responses.get("200", {}).get("content", {}).values()))
+    successes = [status for status in responses if status.startswith("2")]
     others = [
         (f"<code>{escape(status)}</code>", _codes(answer.get("content", {})))
         for status, answer in responses.items()
-        if status != "200"
+        if status not in successes
     ]
-    return f"<p><code>200</code></p>{examples}" + _table(("Status", "Codes"), others)
+    parts = [f"<p><code>{escape(s)}</code></p>{_examples(responses[s])}" for s in successes]
+    return "".join(parts) + _table(("Status", "Codes"), others)
+
+
+def _examples(answer: dict[str, Any]) -> str:
+    return "".join(map(_example, answer.get("content", {}).values()))
 
 
 def _example(content: dict[str, Any]) -> str:

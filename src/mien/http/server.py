@@ -158,7 +158,9 @@ def _run_many(settings: Settings, listener: socket.socket) -> int:
         # Workers inherit it.
         os.environ[FOLDER_VARIABLE] = folder
         config = _config(settings, partial(worker_app, settings, Path(folder)))
-        supervisor = Supervisor(config, sockets=[listener], metrics_folder=Path(folder))
+        supervisor = Supervisor(
+            config, sockets=[listener], drain_s=settings.drain_s, metrics_folder=Path(folder)
+        )
         try:
             supervisor.run()
         finally:

@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 import threading
+import time
 from pathlib import Path
 
 import uvicorn
@@ -21,6 +22,8 @@ __all__ = ["WORKER_SILENCE_S", "Supervisor", "worker_app"]
 # A worker that is silent for so long is replaced. Importing and loading a large model on a busy
 # machine may hold it up for longer than the server's own 5 seconds, and would begin anew for ever.
 WORKER_SILENCE_S = 15
+# After ``drain_s``, more than a worker leaves its own threads.
+_SPARE_S = 7.0
 
 _log = logging.getLogger("mien.http")
 
@@ -28,13 +31,20 @@ _log = logging.getLogger("mien.http")
 class Supervisor(Multiprocess):
     """The server's own, with its deaths on record and its door shut in time.
 
-    metrics_folder: where the workers keep their counts.
+    drain_s: within which a worker that is to stop does; metrics_folder: where the workers keep
+    their counts.
     """
 
     def __init__(
-        self, config: uvicorn.Config, *, sockets: list[socket.socket], metrics_folder: Path
+        self,
+        config: uvicorn.Config,
+        *,
+        sockets: list[socket.socket],
+        drain_s: float,
+        metrics_folder: Path,
     ) -> None:
         super().__init__(config, sockets=sockets)
+        self._drain_s = drain_s
         self._metrics_folder = metrics_folder
 
     def keep_subprocess_alive(self) -> None:
@@ -52,6 +62,16 @@ class Supervisor(Multiprocess):
         for listener in self.sockets:
             listener.close()
         super().terminate_all()
+
+    def join_all(self) -> None:
+        # Now that all are to stop, nobody looks for workers that hang.
+        until_s = time.monotonic() + self._drain_s + _SPARE_S
+        for worker in self.processes:
+            worker.process.join(max(0.0, until_s - time.monotonic()))
+            if worker.process.is_alive():
+                _log.error("worker %s does not stop, and is ended", worker.pid)
+                worker.process.kill()
+            worker.join()
 
 
 def worker_app(settings: Settings, metrics_folder: Path) -> FastAPI:

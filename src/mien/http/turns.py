@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 __all__ = ["TakingTurns"]
@@ -11,8 +12,8 @@ __all__ = ["TakingTurns"]
 # since timers count in milliseconds; not for ever, since those that it holds may be idle.
 _STEP_S = 0.001
 _MOST_STEPS = 6
-# So many in a row are let in one by one. When that does not empty the queue, it is not the moment
-# to be choosy.
+# So many are let in one by one while at each look somebody waits. When that does not empty the
+# queue, it is not the moment to be choosy.
 _ONE_BY_ONE = 16
 # Once the process may open no more files, asyncio's own servers look again after so long.
 _OUT_OF_FILES_S = 1.0
@@ -47,9 +48,13 @@ class _Door:
         self._timer = loop.call_later(0, self._watch)
 
     def close(self) -> None:
-        """Let nobody in any more; those who are in stay."""
+        """Let in who waits, but nobody who comes later; those who are in stay."""
         self._loop.remove_reader(self._listener)
         self._timer.cancel()
+        # When all workers have closed the listener, who still waits is cut off.
+        with suppress(OSError):
+            while True:
+                self._enter(self._listener.accept()[0])
 
     async def wait_closed(self) -> None:
         """Return, since ``close`` leaves nothing to wait for."""

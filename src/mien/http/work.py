@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
-from mien.deadline import Deadline, check_deadline, too_late
+from mien.deadline import Deadline, too_late
 from mien.errors import QueueFullError
 
 __all__ = ["Done", "WorkQueue"]
@@ -93,38 +93,41 @@ class WorkQueue:
         """
         if not reserved:
             self.check_room(len(works))
-        self._change(len(works))
+        pieces = [_Piece(work, deadline) for work in works]
+        self._change(len(pieces))
         try:
-            return await asyncio.gather(*(self._run(work, deadline) for work in works))
+            return await asyncio.gather(*map(self._run, pieces))
         except asyncio.CancelledError:
             deadline.expire()
             raise
+        finally:
+            self._change(-sum(not piece.handed_out for piece in pieces))
 
     def close(self) -> None:
         """Wait for running work, then give the threads back."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    async def _run(self, work: Callable[[], _Answer], deadline: Deadline) -> Done[_Answer]:
-        piece = _Piece(work, deadline)
+    async def _run(self, piece: "_Piece[_Answer]") -> Done[_Answer]:
         try:
-            async with asyncio.timeout(deadline.left_s):
+            async with asyncio.timeout(piece.deadline.left_s):
                 await self._free.acquire()
         except TimeoutError:
-            self._change(-1)
             return piece.done(too_late())
-        except asyncio.CancelledError:
-            self._change(-1)
-            raise
+        piece.handed_out = True
         running = asyncio.get_running_loop().run_in_executor(self._pool, piece.run)
         running.add_done_callback(self._release)
-        await asyncio.wait((running,), timeout=max(0.0, deadline.left_s))
+        await asyncio.wait((running,), timeout=max(0.0, piece.deadline.left_s))
         return piece.done(running.result()[0] if running.done() else too_late())
 
-    def _release(self, finished: "asyncio.Future[tuple[_Answer | BaseException, float]]") -> None:
+    def _release(
+        self, finished: "asyncio.Future[tuple[_Answer | BaseException, float | None]]"
+    ) -> None:
         self._change(-1)
         self._free.release()
         if not finished.cancelled():
-            self._recent_s.append(finished.result()[1])
+            seconds = finished.result()[1]
+            if seconds is not None:
+                self._recent_s.append(seconds)
 
     def _change(self, pieces: int) -> None:
         self._unfinished += pieces
@@ -133,24 +136,26 @@ class WorkQueue:
 
 @dataclass(slots=True)
 class _Piece(Generic[_Answer]):
-    """A piece of work. begun_s: when a thread took it up, if one has."""
+    """A piece of work. handed_out: to the threads; begun_s: when one took it up, if it has."""
 
     work: Callable[[], _Answer]
     deadline: Deadline
     asked_s: float = field(default_factory=time.perf_counter)
+    handed_out: bool = False
     begun_s: float | None = None
 
-    def run(self) -> tuple[_Answer | BaseException, float]:
-        """Return what came of it, and how long that took, in seconds; never raises.
+    def run(self) -> tuple[_Answer | BaseException, float | None]:
+        """Return what came of it, and the seconds that took, if it was worked on; never raises.
 
         Not left to the pool: what some exceptions mean to coroutines, StopIteration for one, would
         leave the caller waiting.
         """
         self.begun_s = began_s = time.perf_counter()
+        if self.deadline.left_s <= 0:
+            return too_late(), None
         answer: _Answer | BaseException
         try:
             with self.deadline.observed():
-                check_deadline()
                 answer = self.work()
         except BaseException as error:  # noqa: BLE001 - whatever it is, it is this piece's alone
             answer = error
