@@ -269,7 +269,7 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "content", "words"),
     [
-        ("gone.csv", None, "no table that can be read"),
+        ("gone.csv", None, "there is no such file"),
         ("bad.parquet", b"nothing", "no table that can be read"),
         ("bad.jsonl", b"[1]\n", "no table that can be read"),
         ("other.csv", b"a,b\n1,2\n", "no table that can be read|not a table that mien batch wrote"),

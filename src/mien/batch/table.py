@@ -62,6 +62,8 @@ def read_rows(path: Path) -> Iterator[dict[str, Cell]]:
     check_suffix(path)
     try:
         yield from _READERS[path.suffix.lower()](path)
+    except FileNotFoundError as error:
+        raise InvalidParameterError(f"{path}: there is no such file") from error
     except (OSError, ValueError, csv.Error) as error:
         raise InvalidParameterError(f"{path}: no table that can be read") from error
 
