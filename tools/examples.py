@@ -61,7 +61,7 @@ _BLOCK = re.compile(
     re.MULTILINE | re.DOTALL,
 )
 _NUMBER = re.compile(r"\d+\.\d+(?:e-?\d+)?")
-_EXTRAS = re.compile(r"mien\[([\w,]+)\]")
+_EXTRAS = re.compile(r"(?:mien|\.)\[([\w,]+)\]")
 
 
 class ExampleError(Exception):
@@ -175,8 +175,8 @@ class Runner:
                 self._output(["make", "-n", "-C", str(ROOT), *rest], own)
                 return ""
             case ["pip", "install", requirement]:
-                extras = _EXTRAS.search(requirement)
-                self.install(extras[1].split(",") if extras else [])
+                if extras := _EXTRAS.fullmatch(requirement):
+                    self.install(extras[1].split(","))
                 return ""
         raise ExampleError(f"nobody knows how to try this: {command}")
 
