@@ -1,12 +1,14 @@
 """Run by the tests: ``serve`` with a fake pipeline.
 
 Arguments: workers; how long a picture takes in seconds, ``broken``, or ``endless``: until nobody
-waits for it, or ``deaf``: even longer; settings as JSON.
+waits for it, or ``deaf``: even longer, or a path: broken from when a file is there; settings as
+JSON.
 """
 
 import json
 import sys
 import threading
+from pathlib import Path
 
 from http_fakes import FakeClassifier, FakeDetector
 from mien.config import Settings
@@ -18,12 +20,12 @@ LASTING = {"endless": ("endless", True), "deaf": ("wait_s", 15.0)}
 
 def build(settings: Settings) -> Pipeline:
     detector = FakeDetector()
-    if sys.argv[2] == "broken":
+    if sys.argv[2] == "broken" or Path(sys.argv[2]).is_file():
         detector.error = RuntimeError("broken")
     elif sys.argv[2] in LASTING:
         # Not while it warms up.
         threading.Timer(0.2, setattr, (detector, *LASTING[sys.argv[2]])).start()
-    else:
+    elif "/" not in sys.argv[2]:
         detector.wait_s = float(sys.argv[2])
     return Pipeline(detector, FakeClassifier())
 

@@ -35,8 +35,8 @@ REASONS = {
         "others to other photos"
     ),
     "fer2013": (
-        "`mien` answers by FER+'s votes, not by FER2013's own labels; its network's second output, "
-        "which was trained for these, is in the row below"
+        "three quarters of `mien`'s answer are FER+'s votes, a quarter FER2013's own labels; its "
+        "network's output for these alone is in the row below"
     ),
     "import_s": (
         "it loads what it needs when it needs it, so that its first answer comes later; NumPy and "
@@ -45,9 +45,8 @@ REASONS = {
     "installed_mb": "its packages are smaller than ONNX Runtime and NumPy",
     "precision": "it finds fewer faces, the plain ones, and so is wrong less often",
     "recall": (
-        "the reference searches more closely, from 20 pixels on, and takes the time for it; with "
-        "`min_face_size=20` `mien` finds the same faces. Of large faces face-api's larger network "
-        "finds as many"
+        "the reference searches all sizes from 20 pixels on more closely, and takes the time for "
+        "it; with `min_face_size=20` `mien` does the same"
     ),
 }
 

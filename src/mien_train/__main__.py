@@ -1,4 +1,4 @@
-"""The command ``mien-train``, wherever it is: what it needs comes with an extra."""
+"""The command ``mien-train``, which is there without its extra, too."""
 
 import sys
 
@@ -10,6 +10,7 @@ def main() -> int:
     try:
         from mien_train.cli import main as run  # noqa: PLC0415
     except ModuleNotFoundError as error:
+        # What is missing of our own is a mistake.
         if (error.name or "mien").startswith("mien"):
             raise
         sys.stderr.write("mien-train needs: pip install 'mien[train]'\n")

@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import httpx2 as httpx
@@ -104,6 +105,39 @@ def test_a_killed_worker_is_replaced_while_the_other_answers() -> None:
         assert lost <= 2 * callers
         process.terminate()
         assert f"worker {before[0].pid} ended with status -9" in process.stderr.read()
+
+
+@posix
+def test_a_worker_that_does_not_start_is_tried_again_while_the_other_answers(
+    tmp_path: Path,
+) -> None:
+    broken = tmp_path / "broken"
+    with served(2, str(broken)) as (process, address):
+        # Of both: each has places for 64.
+        wait_until(lambda: "mien_queue_capacity 128.0" in httpx.get(f"{address}/metrics").text)
+        lost, left = workers_of(process)
+        broken.touch()
+        lost.kill()
+        tried: set[psutil.Process] = set()
+        while len(tried) < 3:
+            tried |= {*workers_of(process)} - {lost, left}
+            assert ready(address)
+        broken.unlink()
+        wait_until(lambda: "mien_queue_capacity 128.0" in httpx.get(f"{address}/metrics").text)
+        assert left in workers_of(process)
+
+
+@posix
+def test_signals_that_ask_for_nothing_change_nothing() -> None:
+    with served(2, 0.0) as (process, address):
+        before = workers_of(process)
+        for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
+            process.send_signal(number)
+        time.sleep(1.5)
+        assert workers_of(process) == before
+        assert ready(address)
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 @posix

@@ -39,7 +39,7 @@ def test_the_readme_has_the_cards_figures() -> None:
     readme = " ".join((ROOT / "README.md").read_text().split())
     tables = load_card(DEFAULT_MODEL).measured["publictest"]
     assert f"is right in {_accuracy(tables['six'])} of the six labels" in readme
-    assert f"the model's own output for these in {_accuracy(tables['fer2013'])}." in readme
+    assert f"the output that was trained for them in {_accuracy(tables['fer2013'])}." in readme
     error = tables["six"]["calibration_error"]
     assert f"mean error of the confidence is {error:.3f}." in readme
 

@@ -56,7 +56,7 @@ def _called(
 ) -> FaceDetector:
     try:
         signature(factory).bind(*file, providers=providers)
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         takes = "(model_file, *, providers)" if file else "(*, providers)"
         raise TypeError(f"the detector {name} must be made with {takes}: {error}") from error
     return factory(*file, providers=providers)

@@ -195,6 +195,7 @@ class _Engine:
     def _end_stuck(self) -> None:
         _log.error("process %s is stuck in its work", self._process.pid)
         self._process.kill()
+        self.ready = False
 
     def _received(self) -> Any:
         """Return what the process sends; raise it if it is an error."""

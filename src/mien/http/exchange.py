@@ -94,7 +94,7 @@ class Exchange:
         """Take note of the work on pictures."""
         self.count(outcomes)
         for done in outcomes:
-            at_s = done.began_s
+            at_s = done.asked_s
             self.stages.append(Stage("queue", at_s, done.queued_s))
             if isinstance(done.answer, ImageResult):
                 at_s += done.queued_s

@@ -68,7 +68,11 @@ def render_page(schema: dict[str, Any], address: str) -> str:
 def _operation(path: str, method: str, operation: dict[str, Any]) -> str:
     parts = [
         f"<h2>{escape(method.upper())} {escape(path)}</h2>",
-        *(f"<p>{escape(text)}</p>" for text in operation.get("description", "").split("\n\n")),
+        *(
+            f"<p>{escape(text)}</p>"
+            for text in operation.get("description", "").split("\n\n")
+            if text
+        ),
     ]
     if "parameters" in operation:
         parts += ["<h3>Parameters</h3>", _parameters(operation["parameters"])]
@@ -109,7 +113,7 @@ def _answers(responses: dict[str, Any]) -> str:
         if status not in successes
     ]
     parts = [f"<p><code>{escape(s)}</code></p>{_examples(responses[s])}" for s in successes]
-    return "".join(parts) + _table(("Status", "Codes"), others)
+    return "".join(parts) + (_table(("Status", "Codes"), others) if others else "")
 
 
 def _examples(answer: dict[str, Any]) -> str:
@@ -131,18 +135,15 @@ def _codes(content: dict[str, Any]) -> str:
 
 def _problems() -> str:
     rows = [
-        (code, (f"<code>{code}</code>", str(problem.status), escape(problem.example)))
+        f'<tr id="{code}"><td><code>{code}</code></td><td>{problem.status}</td>'
+        f"<td>{escape(problem.example)}</td></tr>"
         for code, problem in PROBLEMS.items()
-    ]
-    cells = [
-        f'<tr id="{code}">' + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>"
-        for code, row in rows
     ]
     return (
         "<h2>Errors</h2><p>Each is <code>application/problem+json</code> (RFC 9457). "
         "<code>code</code> is stable; the sentence may change.</p>"
         "<table><tr><th>Code</th><th>Status</th><th>For example</th></tr>"
-        + "\n".join(cells)
+        + "\n".join(rows)
         + "</table>"
     )
 

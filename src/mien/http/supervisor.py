@@ -12,7 +12,8 @@ from pathlib import Path
 import uvicorn
 from fastapi import FastAPI
 from prometheus_client.multiprocess import mark_process_dead
-from uvicorn.supervisors import Multiprocess
+from uvicorn.config import STARTUP_FAILURE
+from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from mien.config import Settings
 from mien.http.app import create_app
@@ -47,15 +48,30 @@ class Supervisor(Multiprocess):
         self._drain_s = drain_s
         self._metrics_folder = metrics_folder
 
+    # It would restart and wait for workers meanwhile, however long they take, and hear of no other.
+    handle_hup = handle_ttin = handle_ttou = None  # type: ignore[assignment]
+
     def keep_subprocess_alive(self) -> None:
-        before = list(self.processes)
+        stopping, before = self.should_exit.is_set(), list(self.processes)
         super().keep_subprocess_alive()
+        if self.should_exit.is_set() and not stopping:
+            self._go_on()
         for old, new in zip(before, self.processes, strict=True):
             if new is not old:
                 words = "worker %s ended with status %s; %s takes its place"
                 _log.error(words, old.pid, old.exitcode, new.pid)
                 # What it was doing ended with it; what it had counted still holds.
                 mark_process_dead(old.pid, str(self._metrics_folder))  # type: ignore[no-untyped-call]
+
+    def _go_on(self) -> None:
+        """Try once more to start a worker that did not start, while another one serves."""
+        if any(worker.process.is_alive() and worker.is_ready() for worker in self.processes):
+            self.should_exit.clear()
+            # Were it the same that is wrong with all of them, none would serve.
+            for place, worker in enumerate(self.processes):
+                if worker.exitcode == STARTUP_FAILURE:
+                    self.processes[place] = Process(self.config, self.sockets)
+                    self.processes[place].start()
 
     def terminate_all(self) -> None:
         # The workers have theirs; whoever connected to this one alone would wait for nobody.

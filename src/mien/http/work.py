@@ -28,12 +28,12 @@ _RECENT = 101
 class Done(Generic[_Answer]):
     """What came of one piece of work.
 
-    queued_s: how long it waited for a thread; began_s: since when, as ``time.perf_counter`` counts.
+    queued_s: how long it waited for a thread; asked_s: since when, as ``time.perf_counter`` counts.
     """
 
     answer: _Answer | BaseException
     queued_s: float = 0.0
-    began_s: float = 0.0
+    asked_s: float = 0.0
 
     def unwrap(self) -> _Answer:
         """Return the answer, or raise what stopped it."""
@@ -113,8 +113,8 @@ class WorkQueue:
                 await self._free.acquire()
         except TimeoutError:
             return piece.done(too_late())
-        piece.handed_out = True
         running = asyncio.get_running_loop().run_in_executor(self._pool, piece.run)
+        piece.handed_out = True
         running.add_done_callback(self._release)
         await asyncio.wait((running,), timeout=max(0.0, piece.deadline.left_s))
         return piece.done(running.result()[0] if running.done() else too_late())

@@ -148,7 +148,7 @@ async def _records(
         group = done.unwrap()
         if not group:
             break
-        outcomes = [Done(result, done.queued_s, done.began_s) for _, result in group]
+        outcomes = [Done(result, done.queued_s, done.asked_s) for _, result in group]
         service.metrics.count_pictures(outcomes)
         exchange.count(outcomes)
         for sample in followed(group, tracker):
