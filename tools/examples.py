@@ -175,7 +175,7 @@ class Runner:
                 self._output(["make", "-n", "-C", str(ROOT), *rest], own)
                 return ""
             case ["pip", "install", requirement]:
-                if extras := _EXTRAS.fullmatch(requirement):
+                if extras := _EXTRAS.search(requirement):
                     self.install(extras[1].split(","))
                 return ""
         raise ExampleError(f"nobody knows how to try this: {command}")

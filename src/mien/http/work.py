@@ -124,10 +124,8 @@ class WorkQueue:
     ) -> None:
         self._change(-1)
         self._free.release()
-        if not finished.cancelled():
-            seconds = finished.result()[1]
-            if seconds is not None:
-                self._recent_s.append(seconds)
+        if not finished.cancelled() and (seconds := finished.result()[1]) is not None:
+            self._recent_s.append(seconds)
 
     def _change(self, pieces: int) -> None:
         self._unfinished += pieces

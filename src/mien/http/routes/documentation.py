@@ -1,7 +1,7 @@
 """The schema, and a page made of it that needs neither scripts nor any other host."""
 
 import re
-from functools import cache
+from functools import cache, lru_cache
 
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.openapi.utils import get_openapi
@@ -36,6 +36,11 @@ def documentation_routes(app: FastAPI) -> APIRouter:
     def schema() -> dict[str, object]:
         return schema_of(app)
 
+    # Callers may name any address; a service has few.
+    @lru_cache(maxsize=8)
+    def page(address: str) -> str:
+        return render_page(schema(), address)
+
     @router.get("/openapi.json")
     async def openapi(request: Request) -> Response:
         refuse_parameters(request.scope["query_string"])
@@ -44,8 +49,8 @@ def documentation_routes(app: FastAPI) -> APIRouter:
     @router.get("/docs")
     async def docs(request: Request) -> Response:
         refuse_parameters(request.scope["query_string"])
-        page = render_page(schema(), _address(request))
-        return HTMLResponse(page, headers={"Content-Security-Policy": CONTENT_POLICY})
+        headers = {"Content-Security-Policy": CONTENT_POLICY}
+        return HTMLResponse(page(_address(request)), headers=headers)
 
     @router.get("/")
     async def root(request: Request) -> Response:
