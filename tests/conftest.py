@@ -1,9 +1,11 @@
 """What many tests start from: a photo with one face, a pipeline without weights."""
 
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
@@ -11,6 +13,12 @@ from skimage import data
 from samples import StubPipeline, encode
 
 SHARED = Path(__file__).parents[2] / "shared"
+
+# What takes for ever is found, but no test fails because the machine was busy.
+settings.register_profile(
+    "unhurried", deadline=timedelta(seconds=20), suppress_health_check=[HealthCheck.too_slow]
+)
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

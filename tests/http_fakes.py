@@ -29,11 +29,22 @@ class FakeDetector:
         self.asked: list[int | None] = []
         self.wait_s = 0.0
         self.endless = False  # as a picture that was made to take for ever
+        self._may_go_on = threading.Event()
+        self._may_go_on.set()
         self.error: Exception | None = None
         self.fail_from = 1  # the first picture that fails with it, counted from 1
         self.lock = threading.Lock()
         self.running = 0
         self.most_running = 0
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let no picture be done before the end of the block."""
+        self._may_go_on.clear()
+        try:
+            yield
+        finally:
+            self._may_go_on.set()
 
     def work(self) -> None:
         if self.endless:
@@ -41,6 +52,7 @@ class FakeDetector:
                 check_deadline()
                 time.sleep(0.002)
         time.sleep(self.wait_s)
+        self._may_go_on.wait()
 
     def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
         with self.lock:
@@ -132,11 +144,11 @@ def running(app: FastAPI, **options: object) -> Iterator[int]:
         yield port
     finally:
         server.should_exit = True
-        thread.join(20)
+        thread.join(60)
         listener.close()
 
 
-def wait_until(condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+def wait_until(condition: Callable[[], bool], timeout_s: float = 60.0) -> None:
     end = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > end:

@@ -36,7 +36,7 @@ def served(
     finally:
         # Not killed: its workers would live on.
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 @contextmanager
@@ -60,6 +60,13 @@ def address_when_ready(process: subprocess.Popen[str]) -> str:
     return address
 
 
+def wait_until_asked(address: str, times: int) -> None:
+    """Wait until so many requests are under way."""
+    # The one that asks is among them.
+    told = f"http_requests_in_flight {times + 1}.0"
+    wait_until(lambda: told in httpx.get(f"{address}/metrics", timeout=20).text)
+
+
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     """Return the worker processes that are alive now."""
     return spawned_by(process.pid)
@@ -79,5 +86,5 @@ def spawned_by(process_id: int) -> list[psutil.Process]:
 
 def seconds_until_exit(process: subprocess.Popen[str]) -> float:
     began = time.monotonic()
-    process.wait(20)
+    process.wait(60)
     return time.monotonic() - began

@@ -7,7 +7,6 @@ JSON.
 
 import json
 import sys
-import threading
 from pathlib import Path
 
 from http_fakes import FakeClassifier, FakeDetector
@@ -15,17 +14,22 @@ from mien.config import Settings
 from mien.http import app, server, service
 from mien.pipeline import Pipeline
 
-LASTING = {"endless": ("endless", True), "deaf": ("wait_s", 15.0)}
+
+class LastingDetector(FakeDetector):
+    """Quick with the first picture, by which it is warmed up."""
+
+    def work(self) -> None:
+        if len(self.asked) > 1:
+            self.endless, self.wait_s = sys.argv[2] == "endless", 15.0
+        super().work()
 
 
 def build(settings: Settings) -> Pipeline:
-    detector = FakeDetector()
+    lasting = sys.argv[2] in ("endless", "deaf")
+    detector = LastingDetector() if lasting else FakeDetector()
     if sys.argv[2] == "broken" or Path(sys.argv[2]).is_file():
         detector.error = RuntimeError("broken")
-    elif sys.argv[2] in LASTING:
-        # Not while it warms up.
-        threading.Timer(0.2, setattr, (detector, *LASTING[sys.argv[2]])).start()
-    elif "/" not in sys.argv[2]:
+    elif not lasting and "/" not in sys.argv[2]:
         detector.wait_s = float(sys.argv[2])
     return Pipeline(detector, FakeClassifier())
 

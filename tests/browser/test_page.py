@@ -40,7 +40,7 @@ def service(**environment: str) -> Iterator[str]:
         yield address_when_ready(process)
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
 
 
 @pytest.fixture(scope="module")

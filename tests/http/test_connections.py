@@ -11,12 +11,20 @@ import pytest
 from http_fakes import FakeDetector, fake_app, logged, picture, running, wait_until
 
 HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\n"
-HEAD_TIMEOUT_S = 0.5
+HEAD_TIMEOUT_S = 1.0
 
 
 @pytest.fixture
 def port(detector: FakeDetector) -> Iterator[int]:
     app, _ = fake_app(detector, max_upload_bytes=100_000)
+    with running(app) as port:
+        yield port
+
+
+@pytest.fixture
+def hasty_port(detector: FakeDetector) -> Iterator[int]:
+    """Return the port of a server that does not wait long for a head."""
+    app, _ = fake_app(detector)
     with running(app, head_timeout_s=HEAD_TIMEOUT_S) as port:
         yield port
 
@@ -65,8 +73,10 @@ def drip(connection: socket.socket, data: bytes) -> None:
         pass
 
 
-def test_a_head_that_never_ends_is_given_up(port: int, caplog: pytest.LogCaptureFixture) -> None:
-    with connect(port) as connection:
+def test_a_head_that_never_ends_is_given_up(
+    hasty_port: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with connect(hasty_port) as connection:
         dripping = threading.Thread(target=drip, args=(connection, HEAD + b"X-Slow: " * 50))
         began = time.monotonic()
         dripping.start()
@@ -77,12 +87,12 @@ def test_a_head_that_never_ends_is_given_up(port: int, caplog: pytest.LogCapture
     assert b'"code":"upload_timeout"' in answer
     assert b"connection: close" in answer.lower()
     assert b"x-request-id: " in answer.lower()
-    assert HEAD_TIMEOUT_S <= took_s < 5
+    assert HEAD_TIMEOUT_S <= took_s < 7
     wait_until(lambda: logged(caplog) == ["other  408"])
 
 
-def test_a_further_head_has_no_more_time_than_the_first(port: int) -> None:
-    with connect(port) as connection:
+def test_a_further_head_has_no_more_time_than_the_first(hasty_port: int) -> None:
+    with connect(hasty_port) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
         threading.Thread(target=drip, args=(connection, HEAD * 10), daemon=True).start()
@@ -91,13 +101,13 @@ def test_a_further_head_has_no_more_time_than_the_first(port: int) -> None:
         assert time.monotonic() - began < 5
 
 
-def test_who_says_nothing_is_shown_out(port: int) -> None:
-    with connect(port) as connection:
+def test_who_says_nothing_is_shown_out(hasty_port: int) -> None:
+    with connect(hasty_port) as connection:
         assert read_all(connection) == b""
 
 
-def test_a_slow_head_in_time_is_a_request(port: int) -> None:
-    with connect(port) as connection:
+def test_a_slow_head_in_time_is_a_request(hasty_port: int) -> None:
+    with connect(hasty_port) as connection:
         for piece in (b"GET /livez HT", b"TP/1.1\r\nHost: x\r\nConnection: close\r\n", b"\r\n"):
             connection.sendall(piece)
             time.sleep(0.1)
@@ -192,17 +202,17 @@ def test_upgrades_that_are_not_there(port: int) -> None:
     assert answer.status_code < 500
 
 
-def test_a_thousand_who_only_connect(port: int) -> None:
+def test_a_thousand_who_only_connect(hasty_port: int) -> None:
     count = 1000
     resource = pytest.importorskip("resource", reason="needs limits that can be read and raised")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     # Both ends are in this process.
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 2 * count + 200), hard), hard))
-    idle = [connect(port) for _ in range(count)]
+    idle = [connect(hasty_port) for _ in range(count)]
     try:
         photo = {"image": picture()}
         for _ in range(5):
-            answer = httpx.post(f"http://127.0.0.1:{port}/emotion", files=photo, timeout=10)
+            answer = httpx.post(f"http://127.0.0.1:{hasty_port}/emotion", files=photo, timeout=10)
             assert answer.status_code == 200
         for connection in idle:
             assert read_all(connection) == b""
@@ -238,7 +248,6 @@ JPEG = picture()
     ],
 )
 def test_odd_forms(port: int, body: bytes, code: str | int) -> None:
-    began = time.monotonic()
     answer = httpx.post(
         f"http://127.0.0.1:{port}/emotion",
         content=body,
@@ -246,7 +255,6 @@ def test_odd_forms(port: int, body: bytes, code: str | int) -> None:
         timeout=10,
     )
     assert code in (answer.status_code, answer.json()["code"] if answer.status_code > 200 else 200)
-    assert time.monotonic() - began < 5
 
 
 def test_parts_without_end_are_cut_off_at_the_limit(port: int) -> None:

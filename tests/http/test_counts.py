@@ -92,13 +92,13 @@ def test_what_is_going_on_now(photo: bytes) -> None:
     detector = FakeDetector()
     app, _ = fake_app(detector, threads=1)
     with TestClient(app) as client:
-        detector.wait_s = 0.3
         before = ask(client)
         batch = {"files": [part(photo)] * 3}
         with ThreadPoolExecutor(1) as pool:
-            asked = pool.submit(client.post, "/emotion/batch", **batch)
-            wait_until(lambda: detector.running == 1)
-            during = ask(client)
+            with detector.held():
+                asked = pool.submit(client.post, "/emotion/batch", **batch)
+                wait_until(lambda: detector.running == 1)
+                during = ask(client)
             assert asked.result().status_code == 200
         after = ask(client)
     bodies = [counts.total("mien_pending_bytes") for counts in (before, during, after)]

@@ -1,7 +1,6 @@
 """Callers that leave, and pictures that take for ever, on a real server."""
 
 import socket
-import time
 from collections.abc import Iterator
 
 import httpx2 as httpx
@@ -37,7 +36,7 @@ def test_work_of_a_caller_that_left_stops(address: str, detector: FakeDetector) 
     with ask(address):
         wait_until(lambda: detector.running == 1)
     # Far sooner than the deadline, 30 seconds.
-    wait_until(lambda: detector.running == 0, timeout_s=5)
+    wait_until(lambda: detector.running == 0, timeout_s=15)
     detector.endless = False
     assert httpx.post(f"{address}/emotion", files=[part(PHOTO)]).status_code == 200
 
@@ -45,14 +44,13 @@ def test_work_of_a_caller_that_left_stops(address: str, detector: FakeDetector) 
 def test_work_of_callers_that_left_is_never_begun(
     address: str, detector: FakeDetector, caplog: pytest.LogCaptureFixture
 ) -> None:
-    detector.wait_s = 0.4
     with ask(address):
-        wait_until(lambda: detector.running == 1)
-        begun = len(detector.asked)
-        for connection in [ask(address) for _ in range(5)]:
-            connection.close()
-        wait_until(lambda: logged(caplog).count("POST /emotion 499") == 5)
-        detector.wait_s = 0.0
+        with detector.held():
+            wait_until(lambda: detector.running == 1)
+            begun = len(detector.asked)
+            for connection in [ask(address) for _ in range(5)]:
+                connection.close()
+            wait_until(lambda: logged(caplog).count("POST /emotion 499") == 5)
         assert httpx.post(f"{address}/emotion", files=[part(PHOTO)]).status_code == 200
     assert len(detector.asked) == begun + 1
     assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
@@ -62,18 +60,16 @@ def test_all_pictures_of_a_caller_that_left(address: str, detector: FakeDetector
     detector.endless = True
     begun = len(detector.asked)
     with httpx.Client() as client, pytest.raises(httpx.ReadTimeout):
-        client.post(f"{address}/emotion/batch", files=[part(PHOTO)] * 8, timeout=0.3)
-    wait_until(lambda: detector.running == 0, timeout_s=5)
+        client.post(f"{address}/emotion/batch", files=[part(PHOTO)] * 8, timeout=1)
+    wait_until(lambda: detector.running == 0, timeout_s=15)
     assert len(detector.asked) == begun + 1
 
 
 def test_a_picture_that_takes_for_ever_takes_its_thread_no_longer(photo: bytes) -> None:
-    app, detector = fake_app(threads=1, deadline_s=0.1)
+    app, detector = fake_app(threads=1, deadline_s=2.0)
     with TestClient(app) as client:
         detector.endless = True
-        began = time.monotonic()
         answer = client.post("/emotion", files=[part(photo)])
         assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
         detector.endless = False
         assert client.post("/emotion", files=[part(photo)]).status_code == 200
-        assert time.monotonic() - began < 2

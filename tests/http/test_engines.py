@@ -234,7 +234,7 @@ def test_one_stopped_while_idle_is_ended(
     with pytest.raises(DeadlineExceededError):
         ask(one, "answer " + "x" * size, 1.0)
     # Not twice as long, though a large picture goes into the pipe in two goes.
-    assert 3.9 < time.monotonic() - began < 7
+    assert 2.9 < time.monotonic() - began < 7.5
     assert f"process {before} is stuck" in caplog.text
     assert answering(one) != before
 
@@ -249,7 +249,7 @@ def test_one_stopped_at_work_is_ended(
     os.kill(before, signal.SIGSTOP)
     deadline.expire()
     with pytest.raises(DeadlineExceededError):
-        asked.result(5)
+        asked.result(10)
     assert answering(one) != before
 
 
@@ -269,7 +269,7 @@ def test_work_ends_when_its_caller_leaves(
     asked = begin(aside, one, "go-on", tmp_path / "begun", deadline)
     deadline.expire()
     with pytest.raises(DeadlineExceededError):
-        asked.result(2)
+        asked.result(10)
     assert answering(one) == before
 
 
@@ -300,7 +300,7 @@ def test_an_answer_that_nobody_took_is_never_another_pictures(
     raise_in = ctypes.pythonapi.PyThreadState_SetAsyncExc
     assert raise_in(ctypes.c_ulong(thread.ident), ctypes.py_object(MemoryError)) == 1
     with pytest.raises(MemoryError):
-        asked.result(5)
+        asked.result(10)
     assert ask(one, "answer", faces=5).height == 5
 
 

@@ -22,6 +22,7 @@ from http_process import (
     served,
     spawned_by,
     start,
+    wait_until_asked,
     workers_of,
 )
 from mien.config import Settings
@@ -89,7 +90,7 @@ def test_a_killed_process_costs_the_service_one_request() -> None:
             pass
         assert again.statuses == {200: 4}
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         log = process.stderr.read()
         assert f"process {before[0].pid}, for pictures, ended with status -9" in log
         assert f"process {before[0].pid} ended before its answer" in log
@@ -103,13 +104,13 @@ def test_signals_to_all_processes_of_the_service_lose_no_answer(workers: int, nu
         family = psutil.Process(process.pid).children(recursive=True)
         load = Callers(address, 2)
         with load.asking():
-            time.sleep(0.4)
+            wait_until_asked(address, 2)
             # As systemd does, and a terminal.
             for each in [psutil.Process(process.pid), *family]:
                 each.send_signal(number)
         assert load.statuses == {200: 2}
-        assert process.wait(20) == 0
-        wait_until(lambda: all(map(is_over, family)), 5)
+        assert process.wait(60) == 0
+        wait_until(lambda: all(map(is_over, family)))
 
 
 def test_stopped_while_it_begins_it_ends_in_good_order() -> None:
@@ -120,10 +121,10 @@ def test_stopped_while_it_begins_it_ends_in_good_order() -> None:
         family = psutil.Process(process.pid).children(recursive=True)
         for each in [psutil.Process(process.pid), *family]:
             each.send_signal(signal.SIGINT)
-        words = process.communicate(timeout=20)[1]
+        words = process.communicate(timeout=60)[1]
         assert "Traceback" not in words
         assert process.returncode == 0
-        wait_until(lambda: all(map(is_over, family)), 5)
+        wait_until(lambda: all(map(is_over, family)))
     finally:
         process.kill()
 
@@ -133,23 +134,23 @@ def test_asked_to_hurry_it_leaves_no_process(workers: int) -> None:
     with served(workers, 2.0, processes=True, threads=1) as (process, address):
         family = psutil.Process(process.pid).children(recursive=True)
         with Callers(address, 1).asking():
-            time.sleep(0.5)
+            wait_until_asked(address, 1)
             for _ in range(3):
                 process.send_signal(signal.SIGINT)
                 time.sleep(0.2)
             assert seconds_until_exit(process) < 10
-            wait_until(lambda: all(map(is_over, family)), 5)
+            wait_until(lambda: all(map(is_over, family)))
 
 
 @pytest.mark.parametrize("wait", [0.0, "deaf"])
 def test_no_process_outlives_a_killed_service(wait: float | str) -> None:
     with served(1, wait, processes=True) as (process, address):
         family = workers_of(process)
-        time.sleep(0.3)
         with Callers(address, 1).asking():
-            time.sleep(0.3)
+            if wait:
+                wait_until_asked(address, 1)
             process.kill()
-            wait_until(lambda: all(map(is_over, family)), 5)
+            wait_until(lambda: all(map(is_over, family)), 10)
 
 
 def test_no_process_outlives_a_killed_worker() -> None:
@@ -158,7 +159,7 @@ def test_no_process_outlives_a_killed_worker() -> None:
         orphans, others = spawned_by(first.pid), spawned_by(second.pid)
         assert len(orphans) == len(others) == 1
         first.kill()
-        wait_until(lambda: is_over(orphans[0]), 5)
+        wait_until(lambda: is_over(orphans[0]))
         assert others[0].is_running()
 
 
@@ -182,7 +183,7 @@ def test_the_setting_is_had_from_the_environment(value: str, count: int) -> None
         assert len(workers_of(process)) == count
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     assert process.returncode == 0
 
 

@@ -231,18 +231,20 @@ def test_the_newest_frame_wins() -> None:
         async with connect(f"ws://127.0.0.1:{port}/live") as view:
             await view.send(picture())
             await view.recv()
-            detector.wait_s = 0.3
-            for width in (100, 110, 120, 130, 140):
-                await view.send(picture(width))
-                await asyncio.sleep(0.01)
+            with detector.held():
+                await view.send(picture(100))
+                while not detector.running:
+                    await asyncio.sleep(0.01)
+                for width in (110, 120, 130, 140):
+                    await view.send(picture(width))
+                # Its answer says that all before it has arrived.
+                await (await view.ping())
             return [json.loads(await view.recv()) for _ in range(2)]
 
     with running(app) as port:
         first, second = asyncio.run(look(port))
-    assert first["size"][0] < 140
-    assert second["size"] == [140, 80]
-    assert second["frame"] == 5
-    assert second["dropped"] == 5 - first["frame"] - 1 > 0
+    assert (first["size"], second["size"]) == ([100, 80], [140, 80])
+    assert (second["frame"], second["dropped"]) == (5, 3)
 
 
 def test_a_caller_that_leaves_takes_its_work_along() -> None:
@@ -259,9 +261,8 @@ def test_a_caller_that_leaves_takes_its_work_along() -> None:
 
     with running(app) as port:
         asyncio.run(leave(port))
-        began = time.monotonic()
-        wait_until(lambda: not detector.running)
-        assert time.monotonic() - began < 5
+        # Far sooner than the deadline, 30 seconds.
+        wait_until(lambda: not detector.running, timeout_s=15)
 
 
 def test_frames_have_a_limit_and_stopping_says_goodbye() -> None:

@@ -157,4 +157,4 @@ def test_a_redis_that_hangs_holds_nothing_up(redis: Redis) -> None:
         redis.freeze()
         began = time.monotonic()
         assert statuses(client, 2) == [200] * 2
-        assert time.monotonic() - began < 4
+        assert time.monotonic() - began < 8

@@ -94,7 +94,7 @@ def test_every_answer_is_as_the_schema_says(
     operation = api[path][method]
     statuses = set()
 
-    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case) -> None:
         answer = case.call()

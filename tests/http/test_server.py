@@ -29,7 +29,7 @@ from http_fakes import (
     running,
     wait_until,
 )
-from http_process import served, start
+from http_process import served, start, wait_until_asked
 from mien.config import Settings
 from mien.errors import InvalidParameterError
 from mien.http import server
@@ -44,7 +44,15 @@ HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
 
 @pytest.fixture
 def port(detector: FakeDetector) -> Iterator[int]:
-    app, _ = fake_app(detector, upload_timeout_s=0.4, max_upload_bytes=100_000, max_queue=200)
+    app, _ = fake_app(detector, max_upload_bytes=100_000, max_queue=200)
+    with running(app) as port:
+        yield port
+
+
+@pytest.fixture
+def hasty_port(detector: FakeDetector) -> Iterator[int]:
+    """Return the port of a server that does not wait long for a body."""
+    app, _ = fake_app(detector, upload_timeout_s=0.4, max_upload_bytes=100_000)
     with running(app) as port:
         yield port
 
@@ -60,9 +68,9 @@ def connect(port: int) -> socket.socket:
     return socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
-def test_a_slow_upload_is_given_up(port: int) -> None:
+def test_a_slow_upload_is_given_up(hasty_port: int) -> None:
     began = time.monotonic()
-    with connect(port) as connection:
+    with connect(hasty_port) as connection:
         connection.sendall(HEAD + b"Content-Length: 5000\r\n\r\n")
         stop = threading.Event()
 
@@ -82,7 +90,7 @@ def test_a_slow_upload_is_given_up(port: int) -> None:
     assert b'"code":"upload_timeout"' in answer
     assert b"connection: close" in answer.lower()
     # The wait for the body, then the wait for the caller to stop.
-    assert 0.4 <= time.monotonic() - began < 5
+    assert 0.4 <= time.monotonic() - began < 9
 
 
 def test_too_large_without_a_length(port: int) -> None:
@@ -123,7 +131,7 @@ def test_a_body_that_nobody_wants_is_not_read_for_ever(
         answer = read_all(connection)
     assert answer.startswith(b"HTTP/1.1 %d" % status)
     assert b"connection: close" in answer.lower()
-    assert time.monotonic() - began < 5
+    assert time.monotonic() - began < 9
 
 
 def test_a_body_that_was_read_keeps_the_connection(port: int, photo: bytes) -> None:
@@ -149,11 +157,11 @@ def test_a_caller_that_leaves_is_no_error(port: int, caplog: pytest.LogCaptureFi
 def test_a_caller_that_leaves_before_the_answer(
     port: int, photo: bytes, detector: FakeDetector, caplog: pytest.LogCaptureFixture
 ) -> None:
-    detector.wait_s = 0.2
-    with connect(port) as connection:
-        connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(photo) + photo)
-        time.sleep(0.1)
-    wait_until(lambda: logged(caplog) == ["POST /emotion 499"])
+    with detector.held():
+        with connect(port) as connection:
+            connection.sendall(HEAD + b"Content-Length: %d\r\n\r\n" % len(photo) + photo)
+            wait_until(lambda: detector.running == 1)
+        wait_until(lambda: logged(caplog) == ["POST /emotion 499"])
     assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
 
 
@@ -184,12 +192,12 @@ def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> 
         senders = [threading.Thread(target=send) for _ in range(2)]
         for sender in senders:
             sender.start()
-        time.sleep(0.4)
+        wait_until_asked(address, 2)
         process.send_signal(number)
         for sender in senders:
             sender.join()
         assert [answer.status_code for answer in answers] == [200, 200]
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
         assert "Traceback" not in process.stderr.read()
 
 
@@ -266,12 +274,13 @@ def test_shutdown_is_noticed_first() -> None:
 def test_answers_are_not_held_back(workers: int) -> None:
     with served(workers, 0.0) as (_, address), httpx.Client(base_url=address) as client:
         took_s = []
-        for _ in range(20):
+        for _ in range(60):
             began = time.perf_counter()
             assert client.get("/livez").status_code == 200
             took_s.append(time.perf_counter() - began)
-    # Nagle's algorithm together with delayed acknowledgements would make it 40 ms.
-    assert sorted(took_s)[10] < 0.02
+    # Nagle's algorithm together with delayed acknowledgements, which begin after a while, would
+    # make all of them 40 ms; a busy machine, a few.
+    assert sorted(took_s[20:])[10] < 0.03
 
 
 def test_a_failure_amid_an_answer_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:

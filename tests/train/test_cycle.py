@@ -147,7 +147,7 @@ def test_the_model_is_served(model: Path, fer_folder: Path) -> None:
         ]
     finally:
         process.terminate()
-        process.communicate(timeout=20)
+        process.communicate(timeout=60)
     emotions = [face["emotion"] for (face,) in answers]
     assert emotions == [FER2013_LABELS[label] for label in data.fer2013]
 

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -46,7 +46,7 @@ def test_any_bytes(start: bytes, rest: bytes) -> None:
 
 @pytest.mark.parametrize("kind", SOUND)
 @given(data=st.data())
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60)
 def test_mutated_files(kind: str, data: st.DataObject) -> None:
     sound = SOUND[kind]
     changed = bytearray(sound)
