@@ -30,6 +30,6 @@ def running(script: str, *arguments: str) -> Iterator[dict[str, Any]]:
         yield {**json.loads(told), "process": process}
     finally:
         children = psutil.Process(process.pid).children(recursive=True)
-        process.communicate(timeout=30)
-        for child in psutil.wait_procs(children, timeout=10)[1]:
+        process.communicate(timeout=120)
+        for child in psutil.wait_procs(children, timeout=30)[1]:
             child.kill()

@@ -8,7 +8,16 @@ from collections.abc import Iterator
 import httpx2 as httpx
 import pytest
 
-from http_fakes import FakeDetector, fake_app, logged, picture, running, wait_until
+from http_fakes import (
+    FakeDetector,
+    connect,
+    fake_app,
+    logged,
+    picture,
+    read_all,
+    running,
+    wait_until,
+)
 
 HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\n"
 HEAD_TIMEOUT_S = 1.0
@@ -27,20 +36,6 @@ def hasty_port(detector: FakeDetector) -> Iterator[int]:
     app, _ = fake_app(detector)
     with running(app, head_timeout_s=HEAD_TIMEOUT_S) as port:
         yield port
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
-
-
-def read_all(connection: socket.socket) -> bytes:
-    received = b""
-    try:
-        while chunk := connection.recv(65536):
-            received += chunk
-    except ConnectionResetError:
-        pass
-    return received
 
 
 @pytest.mark.parametrize(

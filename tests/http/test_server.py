@@ -22,10 +22,12 @@ from starlette.types import Receive, Scope, Send
 from http_fakes import (
     FakeClassifier,
     FakeDetector,
+    connect,
     fake_app,
     logged,
     part,
     picture,
+    read_all,
     running,
     wait_until,
 )
@@ -55,17 +57,6 @@ def hasty_port(detector: FakeDetector) -> Iterator[int]:
     app, _ = fake_app(detector, upload_timeout_s=0.4, max_upload_bytes=100_000)
     with running(app) as port:
         yield port
-
-
-def read_all(connection: socket.socket) -> bytes:
-    received = b""
-    while chunk := connection.recv(65536):
-        received += chunk
-    return received
-
-
-def connect(port: int) -> socket.socket:
-    return socket.create_connection(("127.0.0.1", port), timeout=10)
 
 
 def test_a_slow_upload_is_given_up(hasty_port: int) -> None:
