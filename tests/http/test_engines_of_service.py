@@ -27,6 +27,7 @@ from http_process import (
 )
 from mien.config import Settings
 from mien.http.app import create_app
+from mien.http.signals import HANGUPS
 from mien.pipeline import Pipeline
 from programs import posix
 
@@ -97,7 +98,7 @@ def test_a_killed_process_costs_the_service_one_request() -> None:
         assert not [each for each in after if each.is_running()]
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, *HANGUPS])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_signals_to_all_processes_of_the_service_lose_no_answer(workers: int, number: int) -> None:
     with served(workers, 1.0, processes=True, threads=1) as (process, address):

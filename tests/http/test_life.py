@@ -17,9 +17,11 @@ import pytest
 
 from http_fakes import part, picture, wait_until
 from http_process import (
+    address_when_ready,
     alongside,
     seconds_until_exit,
     served,
+    start,
     wait_until_asked,
     workers_of,
 )
@@ -137,13 +139,35 @@ def test_a_worker_that_does_not_start_is_tried_again_while_the_other_answers(
 def test_signals_that_ask_for_nothing_change_nothing() -> None:
     with served(2, 0.0) as (process, address):
         before = workers_of(process)
-        for number in (signal.SIGHUP, signal.SIGTTIN, signal.SIGTTOU):
+        for number in (signal.SIGTTIN, signal.SIGTTOU):
             process.send_signal(number)
         time.sleep(1.5)
         assert workers_of(process) == before
         assert ready(address)
         process.terminate()
         assert process.wait(60) == 0
+
+
+@posix
+@pytest.mark.parametrize("workers", [1, 2])
+def test_under_nohup_it_outlives_its_terminal(workers: int) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        process = start(workers, "0.0")
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    try:
+        address = address_when_ready(process)
+        family = [psutil.Process(process.pid), *workers_of(process)]
+        for each in family:
+            each.send_signal(signal.SIGHUP)
+        time.sleep(1.5)
+        assert ready(address)
+        assert all(each.is_running() for each in family)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
 
 
 @posix
@@ -206,7 +230,8 @@ def test_out_of_files_it_says_so_in_few_words_and_goes_on() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_stopped_under_load_it_answers_all_that_it_took(workers: int) -> None:
-    with served(workers, 0.05) as (process, address):
+    # Long enough for a caller to come between its look at /readyz and the end.
+    with served(workers, 0.05, stop_delay_s=2.0) as (process, address):
         load = Callers(address, 4, while_ready=True)
         # Connected before the signal, asking after it.
         late = [connect(address) for _ in range(3)]

@@ -26,6 +26,7 @@ from typing import Any
 
 from mien.deadline import Deadline, check_deadline, too_late
 from mien.errors import MienError
+from mien.http.signals import HANGUPS
 from mien.parent import end_with_parent
 from mien.pipeline import Options
 from mien.types import ImageResult
@@ -42,7 +43,7 @@ _LOOK_S = 0.1
 _SPARE_S = 3.0
 _END_S = 2.0
 # Whoever stops the service may signal all of its processes, and what is under way has time.
-_STOPS = (signal.SIGINT, signal.SIGTERM)
+_STOPS = (signal.SIGINT, signal.SIGTERM, *HANGUPS)
 
 _log = logging.getLogger("mien.http")
 

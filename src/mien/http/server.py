@@ -27,6 +27,7 @@ from mien.http.logs import logging_config
 from mien.http.metrics import FOLDER_VARIABLE
 from mien.http.rates import RateLimits
 from mien.http.routes.live import MAX_FRAME_BYTES
+from mien.http.signals import hangup_as_stop
 from mien.http.supervisor import WORKER_SILENCE_S, Supervisor, worker_app
 
 __all__ = ["serve", "socket_options"]
@@ -39,9 +40,9 @@ _log = logging.getLogger("mien.http")
 def serve(settings: Settings) -> int:
     """Serve until asked to stop, answer what is under way, and return the exit status.
 
-    0 after SIGTERM or SIGINT; 1, with a sentence on stderr, if a model file is bad, the address
-    can't be had or a worker does not start. Raises InvalidParameterError for an unknown detector or
-    for API keys or rate limits that are none.
+    0 after SIGTERM, SIGINT or SIGHUP; 1, with a sentence on stderr, if a model file is bad, the
+    address can't be had or a worker does not start. Raises InvalidParameterError for an unknown
+    detector or for API keys or rate limits that are none.
     """
     # The server does so too, but only once it runs.
     logging.config.dictConfig(logging_config(settings.log_format))
@@ -60,7 +61,7 @@ def serve(settings: Settings) -> int:
         # A host that can't be a name at all fails before it is looked up.
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
         return _refuse(f"can't listen on {settings.host} port {settings.port}: {reason}")
-    with listener:
+    with listener, hangup_as_stop():
         try:
             # Here, not in the server: there the error would come wrapped in its traceback.
             pipeline = build_pipeline(settings)

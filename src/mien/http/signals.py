@@ -1,4 +1,4 @@
-"""Noticing that the process is asked to stop, before the server acts on it."""
+"""Being asked to stop: noticed before the server acts on it, and by a terminal that closes."""
 
 import signal
 import threading
@@ -6,7 +6,23 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["noticing_shutdown"]
+__all__ = ["HANGUPS", "hangup_as_stop", "noticing_shutdown"]
+
+# What a terminal that closes sends to all processes that were begun in it; Windows has none.
+HANGUPS = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
+
+
+@contextmanager
+def hangup_as_stop() -> Iterator[None]:
+    """Take a hangup for SIGTERM, unless it is to be outlived, as with ``nohup``."""
+    ending = [number for number in HANGUPS if signal.getsignal(number) == signal.SIG_DFL]
+    for number in ending:
+        signal.signal(number, lambda *_: signal.raise_signal(signal.SIGTERM))
+    try:
+        yield
+    finally:
+        for number in ending:
+            signal.signal(number, signal.SIG_DFL)
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from mien.config import Settings
 from mien.http.app import create_app
+from mien.http.signals import HANGUPS
 
 __all__ = ["WORKER_SILENCE_S", "Supervisor", "worker_app"]
 
@@ -44,12 +45,16 @@ class Supervisor(Multiprocess):
         drain_s: float,
         metrics_folder: Path,
     ) -> None:
+        hangups = {number: signal.getsignal(number) for number in HANGUPS}
         super().__init__(config, sockets=sockets)
+        # The server's own would restart the workers, one by one, and hear of nothing meanwhile.
+        for number, handler in hangups.items():
+            signal.signal(number, handler)
         self._drain_s = drain_s
         self._metrics_folder = metrics_folder
 
-    # It would restart and wait for workers meanwhile, however long they take, and hear of no other.
-    handle_hup = handle_ttin = handle_ttou = None  # type: ignore[assignment]
+    # They would start and stop workers: a terminal sends these to whoever reads or writes unasked.
+    handle_ttin = handle_ttou = None  # type: ignore[assignment]
 
     def keep_subprocess_alive(self) -> None:
         stopping, before = self.should_exit.is_set(), list(self.processes)
@@ -94,6 +99,9 @@ def worker_app(settings: Settings, metrics_folder: Path) -> FastAPI:
     """Return the application of a worker, which stops once its parent has died."""
     parent = multiprocessing.parent_process()
     if parent is not None:
+        # The parent has it, too, and tells when to stop.
+        for number in HANGUPS:
+            signal.signal(number, signal.SIG_IGN)
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
     return create_app(settings, metrics_folder=metrics_folder)
 
