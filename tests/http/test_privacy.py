@@ -62,7 +62,8 @@ class Watched:
 @contextmanager
 def watched(folder: Path, *options: str) -> Iterator[Watched]:
     calls, log = folder / "calls", folder / "log"
-    command = ["strace", "-f", "-qq", "-yy", "-s", "0", "-e", f"trace={WATCHED}", "-o", str(calls)]
+    only = ["-e", f"trace={WATCHED}", "-e", "signal=none"]
+    command = ["strace", "-f", "-qq", "-yy", "-s", "0", *only, "-o", str(calls)]
     serve = [sys.executable, "-m", "mien", "serve", "--port", "0", *options]
     # As users have it, whatever the tests are run with.
     environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
