@@ -2,6 +2,7 @@
 
 import ipaddress
 import logging
+import re
 import time
 from urllib.parse import urlsplit
 
@@ -20,6 +21,8 @@ __all__ = ["RateLimits"]
 _REDIS = ("redis://", "rediss://", "unix://")
 # Whoever has one IPv6 address has the 2**64 beside it.
 _IPV6_PREFIX = 64
+# Some proxies tell the caller's port, too, which is another one for each connection.
+_WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](:\d+)?|(?P<v4>[\d.]+):\d+")
 _WARN_EVERY_S = 60.0
 # For a Redis that is there and does not answer; each request would wait for it.
 _PATIENCE_S = 0.5
@@ -108,10 +111,15 @@ def _address(request: HTTPConnection, proxies: int) -> str:
         forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
         # Each proxy adds what it sees at the end; what is before that anybody may have written.
         host = forwarded[-min(proxies, len(forwarded))].strip() or host
+    if with_port := _WITH_PORT.fullmatch(host):
+        host = with_port["v6"] or with_port["v4"]
     try:
         address = ipaddress.ip_address(host)
     except ValueError:
         return host
-    if isinstance(address, ipaddress.IPv6Address):
-        return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
-    return str(address)
+    if isinstance(address, ipaddress.IPv4Address):
+        return str(address)
+    # So a socket for both families names those who come over IPv4.
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return str(ipaddress.ip_network((address, _IPV6_PREFIX), strict=False))
