@@ -60,6 +60,7 @@ def _quota(folder: Path) -> float | None:
 
 def _text(file: Path) -> str:
     try:
-        return file.read_text(encoding="utf-8")
+        # Groups may have any name.
+        return file.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return ""

@@ -3,7 +3,10 @@
 import contextlib
 import ipaddress
 import re
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import h11
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
@@ -11,16 +14,29 @@ from starlette.requests import Request
 
 from mien.config import Settings
 from mien.errors import InvalidParameterError, UnauthorizedError, UnsupportedMediaTypeError
+from mien.http.connection import _Parser
+from mien.http.describe import FPS_RANGE
 from mien.http.exchange import Exchange
 from mien.http.keys import ApiKeys
 from mien.http.multipart import boundary_of
 from mien.http.parameters import Query, parse_query
 from mien.http.rates import RateLimits, _address
+from mien.http.routes.video import _Wanted
 from mien.http.upload import _exceeds
 
 HEADER = st.text(st.characters(codec="latin-1", exclude_characters="\0\r\n"), max_size=200)
 NAMES = st.sampled_from(["include", "labels", "max_faces", "min_face_size", "crop", "x"])
 VALUES = st.sampled_from(["scores", "six", "1", "true", "", "99999999", "%00", "٣"]) | st.text()
+HEADS = (
+    b"GET /livez HTTP/1.1\r\n",
+    b"POST http://example.org:1/x HTTP/1.1\r\n",
+    b"GET https://?x HTTP/1.0\r\n",
+    b"Host: x\r\n",
+    b"Content-Length: 3\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"1\r\nx\r\n",
+    b"\r\n",
+)
 QUERY = st.lists(st.tuples(NAMES, VALUES)).map(
     lambda pairs: "&".join(f"{name}={value}" for name, value in pairs).encode()
 )
@@ -78,6 +94,22 @@ def test_hashes_of_keys(text: str) -> None:
         ApiKeys.of(Settings(api_keys=text))
 
 
+@given(st.binary(max_size=200))
+@example(b"a" * 64 + b" alice # her laptop")
+def test_files_of_keys(data: bytes) -> None:
+    with TemporaryDirectory() as folder, contextlib.suppress(InvalidParameterError):
+        file = Path(folder) / "keys"
+        file.write_bytes(data)
+        assert ApiKeys.of(Settings(api_keys_file=file))
+
+
+@given(st.lists(HEADER | HEADER.map("key.{}".format), max_size=3))
+def test_protocols(offered: list[str]) -> None:
+    keys = ApiKeys.of(Settings(api_keys="a" * 64))
+    with pytest.raises(UnauthorizedError):
+        keys.check(Request({**scope(), "subprotocols": offered}))
+
+
 @given(st.text(max_size=60))
 @example("1/0 minutes")
 @example("99999999999999999999/second")
@@ -86,11 +118,37 @@ def test_rate_limits(text: str) -> None:
         RateLimits(Settings(rate_limit=text))
 
 
+@given(st.lists(st.sampled_from(HEADS) | st.binary(max_size=40), max_size=12).map(b"".join))
+def test_heads(sent: bytes) -> None:
+    parser = _Parser()
+    # Empty would be the end.
+    parser.receive_data(sent or b"\r\n")
+    with contextlib.suppress(h11.RemoteProtocolError):
+        while (event := parser.next_event()) not in (h11.NEED_DATA, h11.PAUSED):
+            if isinstance(event, h11.Request):
+                assert not event.target.lower().startswith((b"http://", b"https://"))
+                assert len([name for name, _ in event.headers if name == b"host"]) < 2
+
+
 @given(HEADER)
 @example('multipart/form-data; boundary="')
 def test_content_types(header: str) -> None:
     with contextlib.suppress(UnsupportedMediaTypeError):
         assert boundary_of(header)
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(["fps", "detect_every", "smooth", "crop"]), VALUES)).map(
+        lambda pairs: "&".join(f"{name}={value}" for name, value in pairs).encode()
+    )
+)
+@example(b"fps=nan")
+@example(b"fps=1e999")
+def test_queries_of_clips(query: bytes) -> None:
+    with contextlib.suppress(InvalidParameterError):
+        wanted = _Wanted.of(query)
+        assert FPS_RANGE[0] <= wanted.fps <= FPS_RANGE[1]
+        assert wanted.detect_every >= 1
 
 
 @given(st.text("0123456789", max_size=5000))

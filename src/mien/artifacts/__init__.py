@@ -17,7 +17,8 @@ from mien.errors import ArtifactError
 __all__ = ["Card", "card_beside", "card_names", "load_card"]
 
 CARD_NAME = "card.toml"
-_REQUIRED = ("name", "task", "description", "licence", "source", "files")
+_TEXTS = ("name", "task", "description", "licence", "source")
+_TABLES = ("files", "model", "measured")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,14 +99,14 @@ def _parse(path: Path) -> Card:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ArtifactError(f"no {CARD_NAME} beside the model in {folder.name}/") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactError(f"{folder.name}/{CARD_NAME} is not valid TOML") from error
-    missing = [key for key in _REQUIRED if key not in table]
-    if missing:
+    table = {"model": {}, "measured": {}, **table}
+    known: dict[str, Any] = {key: table.get(key) for key in (*_TEXTS, *_TABLES)}
+    if missing := [key for key, value in known.items() if value is None]:
         raise ArtifactError(f"{folder.name}/{CARD_NAME} lacks {', '.join(missing)}")
-    return Card(
-        **{key: table[key] for key in _REQUIRED},
-        model=table.get("model", {}),
-        measured=table.get("measured", {}),
-        folder=path.parent,
-    )
+    for key, value in known.items():
+        if not isinstance(value, str if key in _TEXTS else dict):
+            kind = "text" if key in _TEXTS else "a table"
+            raise ArtifactError(f"{folder.name}/{CARD_NAME}: {key} has to be {kind}")
+    return Card(**known, folder=path.parent)

@@ -94,9 +94,10 @@ def _listed(manifest: str, suffix: str, opening: Callable[[], IO[bytes]]) -> Ite
 
 
 def _csv(file: IO[bytes], manifest: str) -> Iterator[str]:
-    reader = csv.DictReader(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""))
-    column = _column(reader.fieldnames or (), manifest)
-    yield from (row[column] for row in reader if row[column])
+    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
+        reader = csv.DictReader(lines)
+        column = _column(reader.fieldnames or (), manifest)
+        yield from (row[column] for row in reader if row[column])
 
 
 def _parquet(file: IO[bytes], manifest: str) -> Iterator[str]:
@@ -107,8 +108,8 @@ def _parquet(file: IO[bytes], manifest: str) -> Iterator[str]:
 
 
 def _lines(file: IO[bytes], _: str) -> Iterator[str]:
-    lines = io.TextIOWrapper(file, encoding="utf-8-sig")
-    yield from (line.strip() for line in lines if line.strip())
+    with io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
+        yield from (line.strip() for line in lines if line.strip())
 
 
 def _column(names: Sequence[str], manifest: str) -> str:
