@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -86,10 +87,10 @@ class Clip:
         """
         due_s, time_s, first_s = 0.0, 0.0, None
         for index, picture in enumerate(self._decoded()):
-            check_deadline()
             time_s = self._time_of(picture, index)
             first_s = time_s if first_s is None else first_s
             time_s -= first_s
+            # A packet may hold several pictures.
             self._check_seconds(max(time_s, index / _MOST_PER_SECOND))
             self._check_pixels(picture.width, picture.height)
             # A thousandth of a step: times are rounded in files.
@@ -102,7 +103,9 @@ class Clip:
 
     def _decoded(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
-        while True:
+        # Also for packets that hold no picture to show: they take as long.
+        for number in count():
+            check_deadline()
             try:
                 packet = next(packets)
             except StopIteration:
@@ -110,6 +113,7 @@ class Clip:
             except (OSError, ValueError):  # FFmpegError is one of both
                 self.cut_off = True
                 return
+            self._check_seconds(number / _MOST_PER_SECOND)
             self.cut_off |= packet.is_corrupt
             try:
                 yield from packet.decode()
