@@ -189,3 +189,29 @@ def test_a_title_in_another_encoding() -> None:
     data = plain(form="avi").replace(b"Lavf", b"Caf\xe9")
     with open_clip(data, ClipLimits()) as clip:
         assert len(list(clip.frames(10))) == 10
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs a bound on the size of files")
+@pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.parquet"])
+@pytest.mark.parametrize("copy", [[], ["--annotate", "copy.mp4"]])
+def test_nothing_stays_of_what_can_not_be_written(
+    clip: Path, tmp_path: Path, name: str, copy: list[str]
+) -> None:
+    """Files may have 500 bytes, which is what a disk that fills looks like."""
+    program = (
+        "import resource, sys, mien.cli;"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (500, resource.RLIM_INFINITY));"
+        "sys.exit(mien.cli.main())"
+    )
+    # -B: Python would keep cut off pieces of what it compiles, too.
+    done = subprocess.run(
+        [sys.executable, "-B", "-c", program, "video", str(clip), "--out", name, *copy],
+        check=False,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        cwd=tmp_path,
+    )
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+    assert "File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []

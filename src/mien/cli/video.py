@@ -38,8 +38,8 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 def run(arguments: Sequence[str]) -> int:
     """Write the table and what else is asked for; 1 if the clip can't be read, or not to its end.
 
-    What was read of a damaged clip is kept.
-    Raises InvalidParameterError or ArtifactError before anything is written.
+    What was read of a damaged clip is kept; a table that can't be written to its end is not.
+    Raises InvalidParameterError or ArtifactError before anything is written, and OSError.
     """
     options = _parser().parse_args(arguments)
     _check_places(options)
@@ -49,6 +49,7 @@ def run(arguments: Sequence[str]) -> int:
     emotions = look.labels.emotions
     columns = ("time_s", "frame", "person", *csv_header(emotions, options.include)[1:-2])
     summary, began = Summary(options.fps), perf_counter()
+    unfinished = options.out.with_name(options.out.name + ".unfinished")
     try:
         with ExitStack() as stack:
             clip = stack.enter_context(_opened(options.clip))
@@ -56,11 +57,13 @@ def run(arguments: Sequence[str]) -> int:
             film = options.annotate and stack.enter_context(Film(options.annotate, options.fps))
             seen = _noted(samples, clip, summary, film or None)
             rows = _rows(seen, emotions, options.include)
-            write_table(options.out, options.out.suffix.lower(), columns, rows)
+            write_table(unfinished, options.out.suffix.lower(), columns, rows)
+        unfinished.replace(options.out)
     except (VideoError, ImageError) as error:
-        options.out.unlink(missing_ok=True)
         say(f"{options.clip}: {error.message}")
         return 1
+    finally:
+        unfinished.unlink(missing_ok=True)
     if options.plot:
         options.plot.write_bytes(encoded(_plot(summary), options.plot.suffix))
     for line in _words(summary, perf_counter() - began):
@@ -192,7 +195,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="mien video",
         description="Follows the faces of a clip: a table with a row for each face and sample, who "
         "is who, and what each person shows, smoothed over time. Needs the extra video.",
-        epilog="Exit status: 0 done, 1 the clip can't be read, or not to its end, 2 wrong usage.",
+        epilog="Exit status: 0 done, 1 the clip can't be read, or not to its end, or what it shows "
+        "can't be written, 2 wrong usage.",
     )
     parser.add_argument(
         "clip",

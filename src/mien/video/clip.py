@@ -8,9 +8,10 @@ import math
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -81,28 +82,32 @@ class Clip:
     def frames(self, per_second: float) -> Iterator[Frame]:
         """Yield so many pictures a second, as they were shown: whatever the rate of the clip.
 
-        Raises UnreadableVideoError if there is none, VideoTooLargeError as soon as it shows, and
-        DeadlineExceededError.
+        Raises UnreadableVideoError if there is none or one can't be converted, VideoTooLargeError
+        as soon as it shows, and DeadlineExceededError.
         """
         due_s, time_s, first_s = 0.0, 0.0, None
         for index, picture in enumerate(self._decoded()):
-            check_deadline()
             time_s = self._time_of(picture, index)
             first_s = time_s if first_s is None else first_s
             time_s -= first_s
+            # A packet may hold several pictures.
             self._check_seconds(max(time_s, index / _MOST_PER_SECOND))
             self._check_pixels(picture.width, picture.height)
             # A thousandth of a step: times are rounded in files.
             if time_s >= due_s - 0.001 / per_second:
                 due_s = (math.floor(time_s * per_second + 0.001) + 1) / per_second
-                yield Frame(time_s, index, _upright(picture))
+                with _reading():
+                    image = _upright(picture)
+                yield Frame(time_s, index, image)
         if first_s is None:
             raise UnreadableVideoError("there is no picture in this clip that can be read")
         self.cut_off |= time_s < self._promised_s() - _SPARE_S
 
     def _decoded(self) -> Iterator[Any]:
         packets = self._container.demux(self._stream)
-        while True:
+        # Also for packets that hold no picture to show: they take as long.
+        for number in count():
+            check_deadline()
             try:
                 packet = next(packets)
             except StopIteration:
@@ -110,6 +115,7 @@ class Clip:
             except (OSError, ValueError):  # FFmpegError is one of both
                 self.cut_off = True
                 return
+            self._check_seconds(number / _MOST_PER_SECOND)
             self.cut_off |= packet.is_corrupt
             try:
                 yield from packet.decode()
@@ -171,19 +177,18 @@ def open_clip(source: bytes | Path, limits: ClipLimits) -> Iterator[Clip]:
     VideoUnavailableError.
     """
     av = library()
-    try:
-        with BytesIO(source) if isinstance(source, bytes) else source.open("rb") as file:
+    with ExitStack() as held:
+        # Not around the block that reads the clip: its errors may be of other files.
+        with _opening(), _reading():
+            file = held.enter_context(
+                BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+            )
             start = file.read(_SNIFF_BYTES)
             file.seek(0)
             form = _container_of(start)
-            with _reading(), av.open(file, format=form, **_lenient(av.__version__)) as container:
-                yield Clip(container, limits)
-    except FileNotFoundError as error:
-        raise UnreadableFileError("there is no such file") from error
-    except IsADirectoryError as error:
-        raise UnreadableFileError("this is a folder; name a clip") from error
-    except PermissionError as error:
-        raise UnreadableFileError("no permission") from error
+            container = av.open(file, format=form, **_lenient(av.__version__))
+            clip = Clip(held.enter_context(container), limits)
+        yield clip
 
 
 @contextmanager
@@ -203,6 +208,19 @@ def open_camera(number: int) -> Iterator[Clip]:
         raise UnreadableVideoError(f"camera {number} can't be opened") from error
     with container:
         yield Clip(container, ClipLimits())
+
+
+@contextmanager
+def _opening() -> Iterator[None]:
+    """Translate what the system says of a file that it can't open."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise UnreadableFileError("there is no such file") from error
+    except IsADirectoryError as error:
+        raise UnreadableFileError("this is a folder; name a clip") from error
+    except PermissionError as error:
+        raise UnreadableFileError("no permission") from error
 
 
 @contextmanager

@@ -21,7 +21,7 @@ _QUALITY = {"libx264": {"crf": "20", "preset": "veryfast"}, "mpeg4": {"q:v": "3"
 
 
 class Film:
-    """An MP4 file that is written sample by sample; leaving the context with an error removes it.
+    """An MP4 file, written sample by sample; an error in the context or at its end removes it.
 
     per_second: how many samples a second there will be, for players that want to know.
     """
@@ -41,11 +41,15 @@ class Film:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._stream is not None:
-            self._container.mux(self._stream.encode())
-        self._container.close()
-        if kind is not None or self._stream is None:
-            self._path.unlink(missing_ok=True)
+        whole = False
+        try:
+            with self._container:
+                if self._stream is not None:
+                    self._container.mux(self._stream.encode())
+            whole = kind is None and self._stream is not None
+        finally:
+            if not whole:
+                self._path.unlink(missing_ok=True)
 
     def add(self, sample: Sample) -> None:
         """Write the next sample. Raises OSError."""

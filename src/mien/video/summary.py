@@ -8,9 +8,6 @@ from mien.video.analysis import Sample
 
 __all__ = ["Person", "Span", "Summary"]
 
-# A person who is not seen for longer is gone: no span goes on beyond.
-_GAP_STEPS = 2.5
-
 
 @dataclass(slots=True)
 class Span:
@@ -44,30 +41,48 @@ class Person:
 class Summary:
     """Gathers samples; its size grows with changes of emotion, not with the clip.
 
-    per_second: how many samples a second there are.
+    per_second: how many samples a second there are at most; a clip may have fewer.
     """
 
     def __init__(self, per_second: float) -> None:
         self._step_s = 1.0 / per_second
+        # Between samples so far; 0 until there are two.
+        self._shortest_s = 0.0
+        self._last_s = 0.0
+        self._last_seen: list[Person] = []
         self.persons: dict[int, Person] = {}
         self.samples = 0
         self.seconds = 0.0
 
     def add(self, sample: Sample) -> None:
-        """Take the next sample into account; each face counts until the next sample is due."""
+        """Take the next sample into account; each face counts until the next one comes.
+
+        Who is missing in a single sample is taken to have been there; in more, the span ends.
+        """
         begin_s = sample.frame.time_s
-        end_s = begin_s + self._step_s
-        self.samples += 1
-        self.seconds = end_s
+        for person in self._last_seen:
+            person.spans[-1].end_s = begin_s
+        end_s = self._due_s(begin_s)
         for tracked in sample.faces:
             spans = self.persons.setdefault(tracked.person, Person()).spans
-            if spans and begin_s - spans[-1].end_s < (_GAP_STEPS - 1) * self._step_s:
-                # Times vary a little: no gap, and no overlap.
+            # Who was seen in the sample before the last has a span that ends at the last.
+            if spans and spans[-1].end_s >= self._last_s:
                 spans[-1].end_s = begin_s
                 if spans[-1].emotion == tracked.face.emotion:
                     spans[-1].end_s = end_s
                     continue
             spans.append(Span(tracked.face.emotion, begin_s, end_s))
+        self._last_seen = [self.persons[tracked.person] for tracked in sample.faces]
+        self._last_s = begin_s
+        self.samples += 1
+        self.seconds = end_s
+
+    def _due_s(self, begin_s: float) -> float:
+        """Return when the sample after that of begin_s is to be expected."""
+        if self.samples:
+            passed_s = begin_s - self._last_s
+            self._shortest_s = min(self._shortest_s or passed_s, passed_s)
+        return begin_s + max(self._step_s, self._shortest_s)
 
     def record(self, *, cut_off: bool) -> dict[str, Any]:
         """Return it for JSON; cut_off: whether reading the clip ended in damage."""

@@ -21,7 +21,7 @@ __all__ = ["SMOOTHING_S", "Tracked", "Tracker", "tracked_record"]
 
 # What a face shows lasts from half a second to four. Source: Ekman 2003, Emotions Revealed.
 SMOOTHING_S = 0.4
-# Hidden for longer, somebody is somebody new.
+# Missing in a look and hidden for longer, somebody is somebody new.
 FORGET_S = 1.5
 # On each side, as a share of the box.
 _BUFFER = 0.35
@@ -68,6 +68,7 @@ class Tracker:
         self._smoothing_s = smoothing_s
         self._tracks: dict[int, _Track] = {}
         self._persons = 0
+        self._looked_s = -math.inf
 
     def update(self, faces: Sequence[FaceEmotion], at_s: float) -> tuple[Tracked, ...]:
         """Return the faces of the next frame, in order, each with its person, smoothed.
@@ -77,8 +78,10 @@ class Tracker:
         self._tracks = {
             person: track
             for person, track in self._tracks.items()
-            if at_s - track.seen_s <= FORGET_S
+            # Who was there in the last look stays, however long ago that was: looks may be rare.
+            if track.seen_s >= self._looked_s or at_s - track.seen_s <= FORGET_S
         }
+        self._looked_s = at_s
         same = self._matches(faces)
         return tuple(
             self._seen(same.get(index) or self._new(), face, at_s)
