@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -269,6 +270,17 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
         with Image.open(sheet) as picture:
             assert picture.width >= 200
             assert picture.height > 96
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_report_of_a_name_that_is_no_text(face_photo: bytes, tmp_path: Path) -> None:
+    photo = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    photo.write_bytes(face_photo)
+    table = tmp_path / "results.jsonl"
+    assert run("batch", tmp_path, "--out", table).returncode == 0
+    done = run("report", table)
+    assert done.returncode == 0, done.stderr
+    assert 'title="caf\\udce9.jpg"' in (tmp_path / "results.html").read_text()
 
 
 @pytest.mark.parametrize(
