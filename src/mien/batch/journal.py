@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -61,9 +62,9 @@ class Journal:
         if self._finished:
             self.path.unlink()
 
-    def done(self) -> frozenset[bytes]:
-        """Return the keys of the photos that are done."""
-        return frozenset(key_of(entry["path"]) for entry in self._entries())
+    def done(self) -> Counter[bytes]:
+        """Return the keys of the photos that are done, and how often: a list may repeat one."""
+        return Counter(key_of(entry["path"]) for entry in self._entries())
 
     def add(self, path: str, rows: Sequence[Sequence[Cell]]) -> None:
         """Note a photo with its rows. Raises OSError."""

@@ -1,0 +1,19 @@
+"""What ``mien batch`` keeps beside its table, and where."""
+
+from pathlib import Path
+
+import pytest
+
+from mien.cli.work import Copies
+
+
+def test_a_photo_on_another_drive_has_a_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: str, start: Path) -> str:
+        raise ValueError(f"path is on mount {path}, start on mount {start}")
+
+    monkeypatch.setattr("os.path.relpath", refuse)
+    photo = Path(tmp_path.anchor) / "photos" / "x.jpg"
+    place = Copies(tmp_path / "copies", tmp_path / "list").place(str(photo))
+    assert place == tmp_path / "copies" / "photos" / "x.jpg"
