@@ -16,7 +16,12 @@ from mien.render.csv import Cell
 
 __all__ = ["Journal", "key_of", "lock"]
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+
+    # Others can't read a locked byte: this is the last that can be locked, past a journal's end.
+    _LOCKED_BYTE = 2**31 - 1
+else:
     import fcntl
 
 
@@ -115,9 +120,15 @@ def key_of(path: str) -> bytes:
 
 
 def lock(file: IO[bytes], path: Path) -> None:
-    """Keep other runs out while the file is open. Raises InvalidParameterError in the second."""
-    if sys.platform != "win32":
-        try:
+    """Keep other runs out while the file is open; its position may be another afterwards.
+
+    Raises InvalidParameterError in the second run.
+    """
+    try:
+        if sys.platform == "win32":
+            file.seek(_LOCKED_BYTE)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InvalidParameterError(f"another run is writing {path}") from error
+    except OSError as error:
+        raise InvalidParameterError(f"another run is writing {path}") from error
