@@ -324,6 +324,38 @@ def test_the_camera_takes_a_photo_and_goes_live(page: Page) -> None:
     expect(page.locator("#live")).to_be_hidden()
 
 
+def test_a_live_view_waits_for_the_first_picture(page: Page) -> None:
+    # As of a video that has no size yet.
+    page.evaluate(
+        """() => {
+            const toBlob = HTMLCanvasElement.prototype.toBlob;
+            let missing = 5;
+            HTMLCanvasElement.prototype.toBlob = function (done, ...how) {
+                if (missing-- > 0) setTimeout(() => done(null));
+                else toBlob.call(this, done, ...how);
+            };
+        }"""
+    )
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Go live").click()
+    expect(page.get_by_role("status")).to_have_text("Live: happy")
+
+
+def test_a_double_click_opens_one_camera(page: Page) -> None:
+    page.evaluate(
+        """() => {
+            const devices = navigator.mediaDevices;
+            const open = devices.getUserMedia.bind(devices);
+            window.asked = 0;
+            devices.getUserMedia = (wanted) => { window.asked++; return open(wanted); };
+            document.getElementById("camera").click();
+            document.getElementById("camera").click();
+        }"""
+    )
+    expect(page.locator("#live")).to_be_visible()
+    assert page.evaluate("window.asked") == 1
+
+
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_nobody_is_shut_out(

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import shlex
 import signal
 import subprocess
@@ -173,6 +174,24 @@ def test_killed_and_resumed_again_and_again(tmp_path: Path, small: bytes) -> Non
     assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
 
 
+def test_a_photo_that_is_listed_twice_has_its_rows_twice(mixed: Path, tmp_path: Path) -> None:
+    (mixed / "list.txt").write_text("a.png\nb.JPG\na.png\n")
+    out, journal = tmp_path / "results.jsonl", tmp_path / "results.jsonl.journal"
+    # All is looked at, and the table can't be written.
+    (tmp_path / "results.jsonl.unfinished").mkdir()
+    assert run("batch", mixed / "list.txt", "--out", out).returncode == 1
+    (tmp_path / "results.jsonl.unfinished").rmdir()
+    whole = journal.read_bytes().splitlines(keepends=True)
+    assert len(whole) == 4
+    for photos in range(4):  # as if it had been killed after so many
+        journal.write_bytes(b"".join(whole[: 1 + photos]))
+        done = run("batch", mixed / "list.txt", "--out", out, "--resume")
+        assert done.returncode == 0, done.stderr
+        names = [Path(str(row["path"])).name for row in rows_of(out)]
+        assert names == ["a.png", "b.JPG", "a.png"]
+        out.unlink()
+
+
 @posix
 def test_an_unfinished_run_is_not_overwritten(tmp_path: Path, small: bytes) -> None:
     folder, out = fill(tmp_path / "photos", small, 200), tmp_path / "results.csv"
@@ -223,6 +242,17 @@ def test_copies_lie_as_the_photos_do(mixed: Path, tmp_path: Path) -> None:
     assert (copies / "b.JPG").read_bytes() != (mixed / "b.JPG").read_bytes()
 
 
+def test_no_two_photos_get_the_same_copy(face_photo: bytes, tmp_path: Path) -> None:
+    for folder in (tmp_path / "list" / "a", tmp_path / "a"):
+        folder.mkdir(parents=True)
+        (folder / "x.jpg").write_bytes(face_photo)
+    manifest, copies = tmp_path / "list" / "list.txt", tmp_path / "copies"
+    manifest.write_text("a/x.jpg\n../a/x.jpg\n")
+    assert run("batch", manifest, "--out", tmp_path / "r.csv", "--annotate", copies).returncode == 0
+    files = sorted(p.relative_to(copies).as_posix() for p in copies.rglob("*.jpg"))
+    assert files == ["_up/a/x.jpg", "a/x.jpg"]
+
+
 def test_memory_does_not_grow(tmp_path: Path, small: bytes) -> None:
     folder, out = fill(tmp_path / "photos", small, 500), tmp_path / "results.parquet"
     process = begin("batch", folder, "--out", out)
@@ -269,6 +299,17 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
         with Image.open(sheet) as picture:
             assert picture.width >= 200
             assert picture.height > 96
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere names of files are text")
+def test_a_report_of_a_name_that_is_no_text(face_photo: bytes, tmp_path: Path) -> None:
+    photo = Path(os.fsdecode(os.fsencode(tmp_path) + b"/caf\xe9.jpg"))
+    photo.write_bytes(face_photo)
+    table = tmp_path / "results.jsonl"
+    assert run("batch", tmp_path, "--out", table).returncode == 0
+    done = run("report", table)
+    assert done.returncode == 0, done.stderr
+    assert 'title="caf\\udce9.jpg"' in (tmp_path / "results.html").read_text()
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,25 @@ def test_sites_that_may_not() -> None:
             assert "access-control-allow-origin" not in answer.headers
 
 
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        ({"Origin": "https://other.org"}, "pages of this site"),
+        ({"Access-Control-Request-Method": "DELETE"}, "GET and POST"),
+        ({"Access-Control-Request-Headers": "X-Mine"}, "X-API-Key"),
+    ],
+)
+def test_a_refused_preflight_is_a_problem(asked: dict[str, str], words: str) -> None:
+    with TestClient(fake_app(cors_origins=ORIGIN)[0]) as client:
+        refused = client.options("/emotion", headers=PREFLIGHT | asked)
+    assert refused.status_code == 403
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.json()["code"] == "forbidden_origin"
+    assert words in refused.json()["detail"]
+    assert refused.headers["x-request-id"] in refused.json()["instance"]
+    assert refused.headers["x-content-type-options"] == "nosniff"
+
+
 def test_the_documentation_can_be_switched_off() -> None:
     with TestClient(fake_app(docs=False)[0]) as client:
         for path in ("/docs", "/openapi.json"):

@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,12 @@ from mien.render.csv import Cell
 
 __all__ = ["Journal", "key_of", "lock"]
 
-if sys.platform != "win32":
+if sys.platform == "win32":
+    import msvcrt
+
+    # Others can't read a locked byte: this is the last that can be locked, past a journal's end.
+    _LOCKED_BYTE = 2**31 - 1
+else:
     import fcntl
 
 
@@ -61,9 +67,9 @@ class Journal:
         if self._finished:
             self.path.unlink()
 
-    def done(self) -> frozenset[bytes]:
-        """Return the keys of the photos that are done."""
-        return frozenset(key_of(entry["path"]) for entry in self._entries())
+    def done(self) -> Counter[bytes]:
+        """Return the keys of the photos that are done, and how often: a list may repeat one."""
+        return Counter(key_of(entry["path"]) for entry in self._entries())
 
     def add(self, path: str, rows: Sequence[Sequence[Cell]]) -> None:
         """Note a photo with its rows. Raises OSError."""
@@ -114,9 +120,15 @@ def key_of(path: str) -> bytes:
 
 
 def lock(file: IO[bytes], path: Path) -> None:
-    """Keep other runs out while the file is open. Raises InvalidParameterError in the second."""
-    if sys.platform != "win32":
-        try:
+    """Keep other runs out while the file is open; its position may be another afterwards.
+
+    Raises InvalidParameterError in the second run.
+    """
+    try:
+        if sys.platform == "win32":
+            file.seek(_LOCKED_BYTE)
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            raise InvalidParameterError(f"another run is writing {path}") from error
+    except OSError as error:
+        raise InvalidParameterError(f"another run is writing {path}") from error

@@ -26,7 +26,7 @@ def photos_of(source: str) -> Iterator[str]:
     A folder gives what is in it and below by the names of picture files, whatever their content; a
     glob (``**`` for any depth) every file that it matches; a manifest, a CSV or Parquet file with a
     column ``path`` or ``uri`` or a text file with one path a line, what it lists, relative to its
-    own folder. Folders and manifests may be URIs of an object store.
+    own folder and as often as it does. Folders and manifests may be URIs of an object store.
     Raises InvalidParameterError if the source is none of these or can't be read.
     """
     if is_uri(source):

@@ -65,13 +65,16 @@ class OnnxClassifier:
     def outputs(self, crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         """Return all outputs of the graph; the first are the logits (N, K).
 
-        Raises ModelContractError if they are not.
+        Raises ModelContractError if they are not, or if a second that takes part is of other width
+        than the card says, or missing.
         """
         outputs = self._session.run({self._session.inputs[0].name: crops})
-        if outputs[0].shape != (len(crops), len(self.labels)):
+        widths = [len(self.labels)] + ([self._second.width] if self._second else [])
+        shapes = [output.shape for output in outputs[: len(widths)]]
+        if shapes != [(len(crops), width) for width in widths]:
             raise ModelContractError(
-                f"{self.card.name}: the graph gave {outputs[0].shape} for {len(crops)} crops "
-                f"and {len(self.labels)} labels"
+                f"{self.card.name}: the graph gave {', '.join(map(str, shapes))} for "
+                f"{len(crops)} crops and {' and '.join(map(str, widths))} labels"
             )
         return outputs
 
@@ -89,8 +92,12 @@ class OnnxClassifier:
 
 @dataclass(frozen=True, slots=True)
 class _SecondHead:
-    """How a second output takes part: its column for each label, -1 for none, and its share."""
+    """How a second output takes part: its column for each label, -1 for none, and its share.
 
+    width: how many columns it has.
+    """
+
+    width: int
     columns: tuple[int, ...]
     share: float
 
@@ -103,7 +110,7 @@ class _SecondHead:
         if not 0 < share <= 1 or not set(names) <= {label.value for label in labels}:
             raise ArtifactError(f"{card.name}: the card's second_labels or second_share is wrong")
         columns = tuple(names.index(e.value) if e.value in names else -1 for e in labels)
-        return cls(columns, float(share))
+        return cls(len(names), columns, float(share))
 
     def blended(
         self, first: NDArray[np.float32], logits: NDArray[np.float32]

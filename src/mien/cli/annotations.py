@@ -8,7 +8,7 @@ from PIL import Image
 
 from mien.errors import InvalidParameterError
 
-__all__ = ["AnnotationFolder", "encoded"]
+__all__ = ["AnnotationFolder", "encoded", "write_new"]
 
 _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 _QUALITY = 92
@@ -19,6 +19,18 @@ def encoded(picture: Image.Image, suffix: str) -> bytes:
     file = BytesIO()
     picture.save(file, _FORMATS.get(suffix.lower(), "JPEG"), quality=_QUALITY)
     return file.getvalue()
+
+
+def write_new(target: Path, data: bytes) -> None:
+    """Write a file where there is none. Raises OSError, leaving no part of it behind."""
+    file = target.open("xb")
+    try:
+        with file:
+            file.write(data)
+    except OSError:
+        # Closed by now: Windows deletes no file that is open.
+        target.unlink()
+        raise
 
 
 class AnnotationFolder:
@@ -55,11 +67,4 @@ class AnnotationFolder:
     @staticmethod
     def save(picture: Image.Image, target: Path) -> None:
         """Write the picture in the format of the name. Raises OSError, leaving no file behind."""
-        data = encoded(picture, target.suffix)
-        with target.open("xb") as file:
-            try:
-                file.write(data)
-                file.flush()
-            except OSError:
-                target.unlink()
-                raise
+        write_new(target, encoded(picture, target.suffix))

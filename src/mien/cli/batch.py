@@ -113,7 +113,13 @@ def _parser() -> argparse.ArgumentParser:
         "ray also a folder or its URI, which gets a Parquet file a shard",
     )
     parser.add_argument("--resume", action="store_true", help="go on where a run was stopped")
-    parser.add_argument("--annotate", type=Path, metavar="DIR", help="put labelled copies here")
+    parser.add_argument(
+        "--annotate",
+        type=Path,
+        metavar="DIR",
+        help="put labelled copies here, lying as the photos do under SOURCE, a manifest's folder "
+        "or a glob's fixed part; _up stands for the folder above",
+    )
     _add_engines(parser)
     add_look_options(parser, include=frozenset({Include.SCORES}))
     return parser

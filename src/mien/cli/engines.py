@@ -102,7 +102,9 @@ def _work(run: Run, journal: Journal, photos: int) -> None:
 
     def missing() -> Iterator[str]:
         for path in photos_of(run.source):
-            if key_of(path) in finished:
+            key = key_of(path)
+            if finished[key]:
+                finished[key] -= 1
                 run.skipped += 1
                 bar.update()
             else:

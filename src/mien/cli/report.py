@@ -8,7 +8,7 @@ from PIL import Image
 
 from mien.batch.digest import BINS, Digest, digest_of
 from mien.batch.table import read_rows
-from mien.cli.annotations import encoded
+from mien.cli.annotations import encoded, write_new
 from mien.cli.words import printable, say
 from mien.config import Settings
 from mien.errors import ImageError, InvalidParameterError
@@ -48,13 +48,13 @@ def run(arguments: Sequence[str]) -> int:
             for code, count in digest.errors.most_common()
         },
     )
-    out.write_text(page, encoding="utf-8")
+    write_new(out, page.encode())
     say(f"wrote {out}")
     if options.sheet:
         sheet = contact_sheet(
             {emotion: [thumb for _, _, thumb in shown] for emotion, shown in examples.items()}
         )
-        options.sheet.write_bytes(encoded(sheet, options.sheet.suffix))
+        write_new(options.sheet, encoded(sheet, options.sheet.suffix))
         say(f"wrote {options.sheet}")
     return 0
 
@@ -68,7 +68,8 @@ def _examples(digest: Digest, max_pixels: int) -> dict[Emotion, list[_Shown]]:
                 image = load_image(example.path, max_pixels=max_pixels)
             except ImageError:
                 continue
-            face = (Path(example.path).name, example.confidence, thumbnail(image, example.box))
+            name = printable(Path(example.path).name)
+            face = (name, example.confidence, thumbnail(image, example.box))
             shown.setdefault(emotion, []).append(face)
     return shown
 

@@ -17,6 +17,8 @@ from mien.types import ImageResult
 
 __all__ = ["Copies", "LookJob"]
 
+_UP = "_up"
+
 
 @dataclass(frozen=True, slots=True)
 class LookJob:
@@ -71,7 +73,10 @@ class _CrashedError(ImageError):
 
 @dataclass(frozen=True, slots=True)
 class Copies:
-    """Where annotated copies go: under ``folder`` as the photos lie under ``root``."""
+    """Where annotated copies go: under ``folder`` as the photos lie under ``root``.
+
+    ``_up`` stands for the folder above: left out, copies from two folders could meet.
+    """
 
     folder: Path
     root: Path
@@ -89,9 +94,12 @@ class Copies:
 
     def place(self, path: str) -> Path:
         """Return where a photo's copy goes; the same in every run."""
-        relative = PurePath(os.path.relpath(path, self.root))
-        parts = [part for part in relative.parts if part not in ("..", relative.anchor)]
-        return self.folder.joinpath(*parts)
+        try:
+            relative = PurePath(os.path.relpath(path, self.root))
+        except ValueError:  # from one drive of Windows to another there is no way
+            relative = PurePath(path)
+        parts = (part for part in relative.parts if part != relative.anchor)
+        return self.folder.joinpath(*(_UP if part == ".." else part for part in parts))
 
 
 def _fixed_part(source: str) -> str:

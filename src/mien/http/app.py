@@ -6,18 +6,28 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
+from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI, Request
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from mien._version import __version__
 from mien.build import build_pipeline
 from mien.config import Settings
-from mien.errors import InvalidParameterError, MethodNotAllowedError, MienError, NotFoundError
+from mien.errors import (
+    ForbiddenOriginError,
+    InvalidParameterError,
+    MethodNotAllowedError,
+    MienError,
+    NotFoundError,
+)
 from mien.http.connection import TELL
 from mien.http.exchange import ExchangeMiddleware, exchange_of, tell
 from mien.http.metrics import Metrics
@@ -75,7 +85,7 @@ def create_app(
     )
     app.state.service = service
     if settings.cors_origins:
-        app.add_middleware(CORSMiddleware, **_cors(settings.cors_origins))
+        app.add_middleware(_Cors, **_cors(settings.cors_origins))
     app.add_middleware(
         ExchangeMiddleware,
         tell=telling,
@@ -112,6 +122,28 @@ def _cors(origins: str) -> dict[str, Any]:
         "allow_headers": ["Authorization", "Content-Type", "X-API-Key", "X-Request-ID"],
         "expose_headers": ["Retry-After", "Server-Timing", "X-Request-ID"],
     }
+
+
+class _Cors(CORSMiddleware):
+    """Refuses pages of other sites with a problem, in place of the library's own text."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        try:
+            await super().__call__(scope, receive, send)
+        except ForbiddenOriginError as error:
+            # Outside of what answers the errors of routes.
+            await exchange_of(HTTPConnection(scope)).problem(error)(scope, receive, send)
+
+    def preflight_response(self, request_headers: Headers) -> Response:
+        """Return what lets a page call. Raises ForbiddenOriginError."""
+        answer = super().preflight_response(request_headers)
+        if answer.status_code == HTTPStatus.OK:
+            return answer
+        if self.is_allowed_origin(request_headers["origin"]):
+            methods, allowed = " and ".join(self.allow_methods), answer.headers
+            names = allowed["Access-Control-Allow-Headers"]
+            raise ForbiddenOriginError(f"pages of other sites may {methods} with headers {names}")
+        raise ForbiddenOriginError("pages of this site may not call this service")
 
 
 def _lifespan_of(

@@ -71,7 +71,7 @@ class Metrics:
         )
         self._batch_size = Histogram(
             "mien_batch_size",
-            "Faces that were classified together",
+            "Faces of one picture, classified together",
             buckets=_FACES,
             registry=registry,
         )

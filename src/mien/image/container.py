@@ -1,8 +1,8 @@
 """What can be told from a file's bytes without decoding: its format, the parts that matter.
 
-Everything a picture can do without is left out before a decoder sees it: comments, colour
+Everything a JPEG or PNG can do without is left out before a decoder sees it: comments, colour
 profiles, thumbnails, further frames. So a compressed text chunk can't grow, a broken tag can't
-fail a sound picture, and an animation is its first frame.
+fail a sound picture, and an animation is its first frame. A WebP is handed on as it is.
 """
 
 import re

@@ -146,6 +146,17 @@ def test_a_second_output_takes_its_share(share: float, expected: list[float]) ->
     np.testing.assert_allclose(row, np.array(expected) / np.sum(expected), atol=1e-4)
 
 
+@pytest.mark.parametrize("labels", [["sad"], ["sad", "happy", "neutral"]])
+def test_a_second_output_of_wrong_width_is_refused_at_start(labels: list[str]) -> None:
+    with pytest.raises(ModelContractError, match=f"3 and {len(labels)} labels"):
+        two_headed(second_labels=labels, second_share=0.5)
+
+
+def test_a_graph_without_the_second_output_of_its_card_is_refused_at_start() -> None:
+    with pytest.raises(ModelContractError, match="3 and 2 labels"):
+        OnnxClassifier(session(), card(second_labels=["sad", "happy"], second_share=0.5))
+
+
 @pytest.mark.parametrize(
     "model",
     [

@@ -255,20 +255,27 @@ def test_a_copy_that_can_not_be_written_fails_the_photo_but_keeps_its_result(
 
 
 def test_half_a_copy_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Full(io.BytesIO):
+    class Full(io.FileIO):
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")
 
     target = tmp_path / "copy.png"
+    opened: list[Full] = []
+    deleted: list[Path] = []
 
-    def open_full(self: Path, _: str) -> Full:
-        self.touch()
-        return Full()
+    def open_full(self: Path, mode: str) -> Full:
+        opened.append(Full(self, mode))
+        return opened[0]
+
+    def delete(self: Path) -> None:
+        assert opened[0].closed, "Windows deletes no file that is open"
+        deleted.append(self)
 
     monkeypatch.setattr(Path, "open", open_full)
+    monkeypatch.setattr(Path, "unlink", delete)
     with pytest.raises(OSError, match="No space"):
         AnnotationFolder.save(Image.new("RGB", (4, 4)), target)
-    assert not target.exists()
+    assert deleted == [target]
 
 
 def test_interrupted(photo: Path, monkeypatch: pytest.MonkeyPatch, settings_seen: list) -> None:

@@ -14,7 +14,7 @@ const TOLD_EVERY_MS = 3000;
 /** Opens and closes the camera. options: a function that gives the chosen ones. */
 export class Camera {
   constructor({ options, status, onPhoto }) {
-    Object.assign(this, { options, status, onPhoto, stream: null, live: null });
+    Object.assign(this, { options, status, onPhoto, stream: null, opening: false, live: null });
     this.section = document.getElementById("live");
     this.video = document.getElementById("video");
     this.toggle = document.getElementById("live-toggle");
@@ -24,17 +24,21 @@ export class Camera {
   }
 
   async open() {
-    if (this.stream) return;
+    // A second click, while the first waits for the camera, would open it twice and close it once.
+    if (this.stream || this.opening) return;
     if (!navigator.mediaDevices) {
       this.status("Browsers give the camera only to pages on HTTPS or on this machine (localhost).", true);
       return;
     }
+    this.opening = true;
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 } } });
     } catch (error) {
       const words = { NotAllowedError: "The camera was not allowed.", NotFoundError: "There is no camera." };
       this.status(words[error.name] ?? "The camera can't be opened. Does another program use it?", true);
       return;
+    } finally {
+      this.opening = false;
     }
     this.section.hidden = false;
     this.video.srcObject = this.stream;
@@ -101,8 +105,10 @@ class Live {
     if (this.stopped || this.socket.readyState !== WebSocket.OPEN || this.under_way >= AT_ONCE) return;
     this.under_way++;
     const canvas = frameOf(this.video, FRAME_PX);
-    canvas.toBlob(async (blob) => {
+    canvas.toBlob((blob) => {
+      // There is none while the video has no picture yet.
       if (blob && this.socket.readyState === WebSocket.OPEN) this.socket.send(blob);
+      else this.under_way--;
       // Camera and screen have no more pictures than this.
       setTimeout(() => this.#send(), 15);
     }, "image/jpeg", QUALITY);
