@@ -30,13 +30,14 @@ FORM_HEADERS = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
 OK, BUSY = 200, 429
 
 
-def form_of(photo: bytes) -> bytes:
-    """Return the body of a form with a photo in the field ``image``."""
+def form_of(*photos: bytes) -> bytes:
+    """Return the body of a form with photos, each in a field ``image``."""
     head = (
         f"--{_BOUNDARY}\r\nContent-Disposition: form-data; "
         'name="image"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
-    )
-    return head.encode() + photo + f"\r\n--{_BOUNDARY}--\r\n".encode()
+    ).encode()
+    parts = b"".join(head + photo + b"\r\n" for photo in photos)
+    return parts + f"--{_BOUNDARY}--\r\n".encode()
 
 
 def _histogram() -> HdrHistogram:

@@ -16,13 +16,14 @@ import statistics
 from pathlib import Path
 from typing import get_args
 
+from benchmarks import goals
 from benchmarks.load import Arrivals, Report, closed_loop, form_of, open_loop
 from benchmarks.serving import Server, mien_server, photos_in, reference_server
 
 CALLERS = (1, 2, 4, 8)
 REFERENCE_CALLERS = (1,)
 WARM_UP_PHOTOS = 8
-LOADS = (0.5, 0.8, 1.2)
+LOADS = (0.5, goals.LATENCY_LOAD, 1.2)
 
 
 def main() -> None:
@@ -53,7 +54,7 @@ def main() -> None:
                 with server.seeing_others():
                     report = asyncio.run(requests)
                 ratio = report.milliseconds(99) / unloaded.milliseconds(50)
-                print(f"  {load:.0%}: {report}; p99 is {ratio:.1f} times unloaded p50", flush=True)
+                print(f"  {load:.0%}: {report}; {goals.latency(load, ratio)}", flush=True)
             print(f"  {server.resident_mb:.0f} MB")
 
 

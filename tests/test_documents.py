@@ -182,6 +182,9 @@ def test_references_are_complete() -> None:
         assert expected in page
     for command in ("analyze", "batch", "keys", "models", "report", "serve", "video"):
         assert f"usage: mien {command}" in page
+    training = ("calibrate", "card", "evaluate", "export", "import", "quantize", "train")
+    for command in training:
+        assert f"usage: mien-train {command}" in page
     links, anchors = (set(re.findall(p, page)) for p in (r"\(#(\w+)\)", r'id="(\w+)"'))
     assert links <= anchors
     with pytest.raises(KeyError):

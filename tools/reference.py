@@ -7,8 +7,8 @@ page the place of its table of contents.
 
 import os
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import redirect_stdout
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import redirect_stdout, suppress
 from io import StringIO
 from typing import Any
 from unittest import mock
@@ -18,6 +18,7 @@ from mien.config import Settings
 from mien.http.app import create_app
 from mien.http.problems import PROBLEMS
 from mien.http.routes.documentation import schema_of
+from mien_train.parser import COMMANDS, parser
 
 __all__ = ["MARK", "REFERENCES", "command_line", "http", "on_page_markdown"]
 
@@ -79,19 +80,26 @@ def _problems() -> Iterator[str]:
 
 
 def command_line() -> str:
-    """Return the help of each command, as Markdown."""
-    parts = []
-    for name in ("", *_COMMANDS):
+    """Return the help of each command of ``mien`` and ``mien-train``, as Markdown."""
+    training = _helps("mien-train", COMMANDS, parser().parse_args)
+    return "\n".join([*_helps("mien", _COMMANDS, main), *training])
+
+
+def _helps(command: str, names: Iterable[str], run: Callable[[list[str]], Any]) -> Iterator[str]:
+    for name in ("", *names):
         words = [name, "--help"] if name else ["--help"]
-        parts.append(f"### {f'mien {name}'.strip()}\n\n```text\n{_printed(words)}```\n")
-    return "\n".join(parts)
+        yield f"### {f'{command} {name}'.strip()}\n\n```text\n{_printed(run, words)}```\n"
 
 
-def _printed(words: Sequence[str]) -> str:
-    # argparse follows the terminal's width and colours.
+def _printed(run: Callable[[list[str]], Any], words: list[str]) -> str:
+    # argparse follows the terminal's width and colours, and ends the program.
     own = {"COLUMNS": HELP_COLUMNS, "NO_COLOR": "1"}
-    with mock.patch.dict(os.environ, own), redirect_stdout(StringIO()) as printed:
-        main(words)
+    with (
+        mock.patch.dict(os.environ, own),
+        redirect_stdout(StringIO()) as printed,
+        suppress(SystemExit),
+    ):
+        run(words)
     return printed.getvalue()
 
 

@@ -14,6 +14,7 @@ import argparse
 import json
 import os
 import platform
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -84,7 +85,19 @@ def section(name: str, run: Run) -> dict[str, Any]:
         print(f"  {system}: {words} (its output: {LOG})", file=sys.stderr)
     others = (others_s() - before) / (time.perf_counter() - began)
     today = datetime.now(UTC).date().isoformat()
-    return measured | {"date": today, "others_cores": round(max(others, 0), 2)}
+    others_cores = round(max(others, 0), 2)
+    return measured | {"date": today, "commit": commit(), "others_cores": others_cores}
+
+
+def commit(folder: Path = ROOT) -> str:
+    """Return the commit that is checked out, shortened; ``unknown`` without git or a commit."""
+    try:
+        asked = ["git", "rev-parse", "--short", "HEAD"]
+        return subprocess.check_output(
+            asked, cwd=folder, text=True, stderr=subprocess.DEVNULL
+        ).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
 
 
 def others_s() -> float:

@@ -2,7 +2,7 @@
 
 import statistics
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 OURS = "mien"
@@ -15,26 +15,56 @@ ACCURACIES = {
 }
 
 
+# Where a value was measured once, smaller differences are not told apart.
+LEVEL = 0.01
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A measure. values: of each system that has one; cells: how they read; key: of its kind."""
+    """A measure. values: of each system that has one; cells: how they read; key: of its kind.
+
+    rounds: what the values are medians of, round by round, where they are.
+    """
 
     key: str
     name: str
     values: Mapping[str, float]
     cells: Mapping[str, str]
     lower_is_better: bool = True
+    rounds: Mapping[str, list[float]] = field(default_factory=dict)
 
     @property
     def best(self) -> frozenset[str]:
-        """Return who is first, all of those who are equal; nobody where nobody has a value."""
+        """Return who is first, all of those who are equal.
+
+        Nobody where nobody has a value, or where ours and another are level at the head.
+        """
         values = self.values
-        first = (min if self.lower_is_better else max)(values.values(), default=0.0)
-        return frozenset(name for name, value in values.items() if value == first)
+        value = (min if self.lower_is_better else max)(values.values(), default=0.0)
+        first = frozenset(name for name in values if values[name] == value)
+        others = values.keys() - first
+        pairs = ((name, other) for name in first for other in others if OURS in {name, other})
+        return frozenset() if any(self.is_level(*pair) for pair in pairs) else first
+
+    def is_level(self, name: str, other: str) -> bool:
+        """Return whether two are no different: equal, or each first in some of the rounds.
+
+        Without rounds, or with one, whether they differ by less than LEVEL of the larger.
+        """
+        if name not in self.values or other not in self.values:
+            return False
+        one, two = self.values[name], self.values[other]
+        rounds = zip(self.rounds.get(name, ()), self.rounds.get(other, ()), strict=False)
+        gains = [theirs - ours for theirs, ours in rounds]
+        if one == two:
+            return True
+        if len(gains) > 1:
+            return min(gains) < 0 < max(gains)
+        return abs(one - two) < LEVEL * max(one, two)
 
     def is_before(self, name: str, other: str) -> bool:
-        """Return whether a system is better than another; both must have a value."""
-        if name not in self.values or other not in self.values:
+        """Return whether a system is better than another, not level; both must have a value."""
+        if name not in self.values or other not in self.values or self.is_level(name, other):
             return False
         gain = self.values[name] - self.values[other]
         return gain < 0 if self.lower_is_better else gain > 0
@@ -92,7 +122,7 @@ def _times_row(key: str, name: str, times: Mapping[str, list[float]]) -> Row:
         found = ratios(times, system)
         ratio = f" ({times_as_much(statistics.median(found))})" if found else ""
         cells[system] = seconds(value) + ratio
-    return Row(key=key, name=name, values=values, cells=cells)
+    return Row(key=key, name=name, values=values, cells=cells, rounds=times)
 
 
 def _sizes(results: Results) -> Iterator[Row]:

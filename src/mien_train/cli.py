@@ -14,15 +14,16 @@ from mien.errors import MienError
 from mien_train.calibrate import fit
 from mien_train.card import update_card
 from mien_train.data import load_data
-from mien_train.data.fer2013 import USAGES, without_duplicates_of
-from mien_train.device import DEVICES, choose_device
+from mien_train.data.fer2013 import without_duplicates_of
+from mien_train.device import choose_device
 from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, score
 from mien_train.export import export
 from mien_train.model_card import render
 from mien_train.monitor import CsvLog, Monitor, ProgressLog, TensorBoardLog
+from mien_train.parser import parser
 from mien_train.quantize import compare, quantize
-from mien_train.recipe import SPLITS, Recipe, load_recipe, recipe_names
+from mien_train.recipe import SPLITS, Recipe, load_recipe
 from mien_train.report import score_lines, write_page
 from mien_train.train import BEST_CHECKPOINT, CHECKPOINT, InterruptedRunError, Trainer
 
@@ -30,9 +31,9 @@ from mien_train.train import BEST_CHECKPOINT, CHECKPOINT, InterruptedRunError, T
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0 when done, 1 on an error, 130 after Ctrl-C."""
     words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser().parse_args(words)
+    arguments = parser().parse_args(words)
     try:
-        arguments.run(arguments)
+        _COMMANDS[arguments.command](arguments)
     except InterruptedRunError as error:
         again = words if "--resume" in words else [*words, "--resume"]
         say(f"{error}; go on with:\n  mien-train {shlex.join(again)}")
@@ -49,86 +50,6 @@ def main(argv: Sequence[str] | None = None) -> int:
 def say(words: str) -> None:
     """Write to people; results go to standard output."""
     print(f"mien-train: {words}", file=sys.stderr)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="mien-train", description=__doc__)
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    data = argparse.ArgumentParser(add_help=False)
-    data.add_argument(
-        "--data",
-        type=Path,
-        required=True,
-        metavar="DIR",
-        help="holds fer2013.csv or fer2013.csv.gz and, if there, fer2013new.csv; or train/EMOTION/",
-    )
-    split = argparse.ArgumentParser(add_help=False)
-    split.add_argument(
-        "--split", choices=SPLITS, default=SPLITS[0], help="what PublicTest is (default: usage)"
-    )
-
-    train = commands.add_parser("train", parents=[data], help="train a recipe")
-    train.add_argument("recipe", help=f"{', '.join(recipe_names())}, or a TOML file")
-    train.add_argument("--out", type=Path, help="folder of the run (default: runs/RECIPE)")
-    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
-    train.add_argument(
-        "--teacher",
-        type=Path,
-        action="append",
-        default=[],
-        metavar="MODEL",
-        help="ONNX file with its card beside it; may be given several times",
-    )
-    train.add_argument(
-        "--start",
-        type=Path,
-        action="append",
-        metavar="CHECKPOINT",
-        help="begin from another run's weights; given several times, from their mean",
-    )
-    train.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
-    train.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
-    train.set_defaults(run=_train)
-
-    importer = commands.add_parser("import", help="Keras model of the reference's shape to ONNX")
-    importer.add_argument("model", type=Path, metavar="MODEL.keras")
-    importer.add_argument("--out", type=Path, required=True, metavar="DIR")
-    importer.set_defaults(run=_import)
-
-    exporter = commands.add_parser("export", help="checkpoint to ONNX with its card")
-    exporter.add_argument("checkpoint", type=Path)
-    exporter.add_argument("--out", type=Path, required=True, metavar="DIR")
-    exporter.set_defaults(run=_export)
-
-    quantizer = commands.add_parser(
-        "quantize", parents=[data, split], help="8-bit integers, kept if faster and as good"
-    )
-    quantizer.add_argument("model", type=Path, help="ONNX file with its card beside it")
-    quantizer.add_argument("--out", type=Path, required=True, metavar="DIR")
-    quantizer.set_defaults(run=_quantize)
-
-    calibrate = commands.add_parser(
-        "calibrate", parents=[data, split], help="fit share and temperature on PublicTest"
-    )
-    calibrate.add_argument("model", type=Path, help="ONNX file with its card beside it")
-    calibrate.set_defaults(run=_calibrate)
-
-    evaluate = commands.add_parser("evaluate", parents=[data, split], help="score an ONNX file")
-    evaluate.add_argument("model", type=Path, help="ONNX file with its card beside it")
-    evaluate.add_argument("--usage", choices=USAGES, default="PublicTest")
-    evaluate.add_argument("--json", action="store_true", help="print JSON")
-    evaluate.add_argument(
-        "--report", type=Path, metavar="DIR", help="write a page with tables and plots"
-    )
-    evaluate.add_argument("--flip", action="store_true", help="average with the mirror image")
-    evaluate.add_argument("--record", action="store_true", help="write the figures on the card")
-    evaluate.set_defaults(run=_evaluate)
-
-    card = commands.add_parser("card", help="write the model card for people, as Markdown")
-    card.add_argument("model", type=Path, help="ONNX file with its card beside it")
-    card.add_argument("--out", type=Path, required=True, metavar="FILE")
-    card.set_defaults(run=_card)
-    return parser
 
 
 def _train(arguments: argparse.Namespace) -> None:
@@ -227,3 +148,14 @@ def _record(folder: Path, scores: Scores, on: date, split: str) -> None:
         **scores.to_dict(),
     }
     update_card(folder, "measured", {key: {k: v for k, v in measured.items() if v is not None}})
+
+
+_COMMANDS = {
+    "train": _train,
+    "import": _import,
+    "export": _export,
+    "quantize": _quantize,
+    "calibrate": _calibrate,
+    "evaluate": _evaluate,
+    "card": _card,
+}

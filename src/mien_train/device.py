@@ -9,7 +9,6 @@ from torch import Tensor
 from mien_train.errors import TrainingError
 
 __all__ = [
-    "DEVICES",
     "choose_device",
     "keep_freed_memory",
     "random_state",
@@ -17,14 +16,13 @@ __all__ = [
     "set_random_state",
 ]
 
-DEVICES = ("auto", "cpu", "cuda", "mps")
 # Parameters of glibc's mallopt and their values. Source: mallopt(3).
 TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 MOST, SPARE = 2**31 - 1, 256 * 2**20
 
 
 def choose_device(name: str) -> torch.device:
-    """Return the device of one of ``DEVICES``; ``auto`` takes CUDA, then MPS, then the CPU.
+    """Return the device ``cpu``, ``cuda`` or ``mps``; ``auto`` takes CUDA, then MPS, then the CPU.
 
     Raises TrainingError if this machine, or this build of torch, does not have it.
     """

@@ -6,13 +6,33 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mien_train.data.augment import Augmentation
 from mien_train.errors import RecipeError
 
 T = TypeVar("T")
 SPLITS = ("usage", "reference")
 # The figures that early stopping may watch, as the log names them.
 WATCHED = ("ferplus_accuracy", "fer2013_accuracy", "validation_loss")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Augmentation:
+    """How far a face may be changed; zero switches a change off.
+
+    shift, erase: share of the side; rotate: degrees; zoom, shear, brightness, contrast: share of 1;
+    mixup: alpha of the Beta distribution; erase_rate, flip_rate, blur_rate: probability.
+    """
+
+    shift: float = 0.08
+    rotate: float = 15.0
+    zoom: float = 0.12
+    shear: float = 0.08
+    flip_rate: float = 0.5
+    brightness: float = 0.25
+    contrast: float = 0.25
+    blur_rate: float = 0.0
+    erase: float = 0.4
+    erase_rate: float = 0.25
+    mixup: float = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,16 @@
 """Figures become a page: who is first, who is ahead, who is missing, and why."""
 
 import json
+import shutil
+import subprocess
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from benchmarks.process import ROOT
 from benchmarks.versus_peers import page
+from benchmarks.versus_peers.__main__ import commit
 from benchmarks.versus_peers.scoring import Question, accuracy, answer, questions
 
 from mien_train.data import FerDataset
@@ -63,6 +67,73 @@ def test_all_who_are_first_are_bold() -> None:
     ).replace(page.NO_BREAK, " ")
 
 
+def test_who_is_level_is_neither_bold_nor_ahead() -> None:
+    level = results()
+    # Faster in two rounds of three, and in the median; then in all, by as little.
+    level["start"]["import_s"] = {"mien": [0.140, 0.150, 0.137], "human": [0.139, 0.139, 0.139]}
+    words = page.summary(level).replace(page.NO_BREAK, " ")
+    assert "| import | 140 ms | - | 139 ms (1.0 x) | - |" in words
+    assert "- import: human.\n" in words.partition("Level with `mien`")[2]
+    level["start"]["import_s"]["mien"] = [0.140, 0.150, 0.1391]
+    words = page.summary(level).replace(page.NO_BREAK, " ")
+    assert "**139 ms (1.0 x)**" in words
+    assert "Level with" not in words
+
+
+def test_another_who_is_ahead_stays_bold_where_a_third_is_level_with_it() -> None:
+    level = results()
+    level["start"]["import_s"]["fer"] = [0.1001]
+    assert "| import | 300 ms | 100 ms (0.3 x) | **100 ms (0.3 x)** | - |" in page.summary(
+        level
+    ).replace(page.NO_BREAK, " ")
+
+
+@pytest.mark.parametrize(("size_mb", "is_level"), [(100, True), (99.1, True), (99, False)])
+def test_what_was_measured_once_is_level_below_1_percent(size_mb: float, is_level: bool) -> None:
+    once = results()
+    once["one thread"]["peak_mb"]["fer"] = size_mb
+    assert ("- memory, at its peak: fer.\n" in page.summary(once).partition("Level")[2]) == is_level
+
+
+def test_each_who_is_ahead_has_a_reason_of_its_own() -> None:
+    found = results()
+    shares = {"mien": 0.5, "face-api": 0.6, "reference": 0.7}
+    found["found"] = {
+        "found": {n: {"0.5": {"recall": {"80": s}, "precision": 1}} for n, s in shares.items()}
+    }
+    own = page.OWN_REASONS
+    assert (
+        f"face-api: {own['recall', 'face-api']}; reference: {own['recall', 'reference']}."
+        in page.summary(found)
+    )
+
+
+def test_each_section_tells_when_it_was_measured_and_of_which_commit() -> None:
+    dated = results()
+    dated["start"] |= {"date": "2026-01-03", "commit": "1a2b3c4"}
+    dated["crops"] |= {"date": "2026-01-02"}
+    words = page.page(dated)
+    when = "2026-01-02 (one thread, crops); 2026-01-03 at commit 1a2b3c4 (start)"
+    assert f"Measured {when}, on abacus" in words
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
+def test_the_commit_is_git_s(tmp_path: Path) -> None:
+    author = ["-c", "user.name=a", "-c", "user.email=a@b"]
+    for words in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    head = (tmp_path / ".git" / "HEAD").read_text().split()[-1]
+    assert (tmp_path / ".git" / head).read_text().startswith(commit(tmp_path))
+
+
+def test_without_git_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Whatever repository is above.
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    assert commit(tmp_path) == "unknown"
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert commit() == "unknown"
+
+
 def test_a_number_stays_with_its_unit_and_a_name_on_its_line() -> None:
     table = page.summary(results()).splitlines()
     assert "| memory,_at_its_peak | 100_MB | **99_MB (1.0_x)** | - | - |" in [
@@ -79,13 +150,13 @@ def test_who_is_ahead_or_missing_is_told() -> None:
     assert "- found: get the photos" in words
     alone = results() | {"start": {}, "left out": {}, "found": {}}
     alone["one thread"]["peak_mb"]["fer"] = 500
-    assert "first in every row" in page.summary(alone)
+    assert "No other is ahead" in page.summary(alone)
     assert "Left out" not in page.summary(alone)
 
 
 def test_the_page_has_all_of_it() -> None:
     text = page.page(results()).replace(page.NO_BREAK, " ")
-    assert "Measured 2026-01-02 on abacus, 2 cores" in text
+    assert "Measured 2026-01-02 (one thread), on abacus, 2 cores" in text
     assert "Cores that other programs took meanwhile: 0.3 (one thread);" in text
     assert f"| {PHOTO} | 20 ms | 30 ms (2.0 x, 1.0 to 3.0), finds 2 |" in text
     assert "| mien | 90.0% (1.0) |" in text

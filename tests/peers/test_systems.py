@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from benchmarks.process import ROOT
 from benchmarks.versus_peers.systems import (
     PEERS,
     InstallError,
@@ -76,3 +78,11 @@ def test_peers_are_pinned_and_say_what_they_took(system: System) -> None:
     assert all(version[0].isdigit() for version in package["dependencies"].values())
     # Where each person's own npm gets them from, it knows itself.
     assert "resolved" not in (system.folder / "package-lock.json").read_text()
+
+
+def test_a_migration_begins_with_the_imports_that_the_pinned_versions_have() -> None:
+    page = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
+    for name in ("fer", "deepface"):
+        (line,) = re.findall(rf"^from {name}\b.*$", page, re.MULTILINE)
+        # The worker runs with them.
+        assert line in (PEERS / name / "worker.py").read_text(encoding="utf-8").splitlines()

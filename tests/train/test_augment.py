@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from mien_train.data.augment import Augmentation, augment, mixup
+from mien_train.data.augment import augment, mixup
+from mien_train.recipe import Augmentation
 
 NOTHING = Augmentation(
     shift=0, rotate=0, zoom=0, shear=0, flip_rate=0, brightness=0, contrast=0, erase_rate=0

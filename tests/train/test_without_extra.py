@@ -1,10 +1,13 @@
 """The command where torch is not installed."""
 
+import subprocess
 import sys
 
 import pytest
 
 from mien_train import __main__ as command
+from mien_train import cli
+from mien_train.parser import COMMANDS
 
 
 def test_it_says_what_to_install(
@@ -22,3 +25,14 @@ def test_a_module_of_ours_that_is_missing_is_a_mistake(monkeypatch: pytest.Monke
     monkeypatch.setitem(sys.modules, "mien_train.calibrate", None)
     with pytest.raises(ModuleNotFoundError, match="calibrate"):
         command.main()
+
+
+def test_its_help_needs_no_torch() -> None:
+    words = (
+        "import sys; sys.modules['torch'] = None; from mien_train.parser import parser; parser()"
+    )
+    subprocess.run([sys.executable, "-c", words], check=True)
+
+
+def test_each_command_that_is_told_is_there() -> None:
+    assert cli._COMMANDS.keys() == COMMANDS.keys()

@@ -1,32 +1,12 @@
 """Augmentation of whole batches on the training device: geometry, light, erasing, mixing."""
 
 import math
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Augmentation:
-    """How far a face may be changed; zero switches a change off.
-
-    shift, erase: share of the side; rotate: degrees; zoom, shear, brightness, contrast: share of 1;
-    mixup: alpha of the Beta distribution; erase_rate, flip_rate, blur_rate: probability.
-    """
-
-    shift: float = 0.08
-    rotate: float = 15.0
-    zoom: float = 0.12
-    shear: float = 0.08
-    flip_rate: float = 0.5
-    brightness: float = 0.25
-    contrast: float = 0.25
-    blur_rate: float = 0.0
-    erase: float = 0.4
-    erase_rate: float = 0.25
-    mixup: float = 0.0
+from mien_train.recipe import Augmentation
 
 
 def augment(faces: Tensor, size: int, limits: Augmentation, generator: torch.Generator) -> Tensor:

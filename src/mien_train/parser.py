@@ -1,0 +1,91 @@
+"""What the command ``mien-train`` takes. Nothing here needs torch: its help is made without it."""
+
+import argparse
+from pathlib import Path
+
+import mien_train
+from mien_train.data.fer2013 import USAGES
+from mien_train.recipe import SPLITS, recipe_names
+
+__all__ = ["COMMANDS", "parser"]
+
+COMMANDS = {
+    "train": "train a recipe",
+    "import": "Keras model of the reference's shape to ONNX",
+    "export": "checkpoint to ONNX with its card",
+    "quantize": "8-bit integers, kept if faster and as good",
+    "calibrate": "fit share and temperature on PublicTest",
+    "evaluate": "score an ONNX file",
+    "card": "write the model card for people, as Markdown",
+}
+DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the command's words; ``command`` is one of ``COMMANDS``."""
+    whole = argparse.ArgumentParser(prog="mien-train", description=mien_train.__doc__)
+    commands = whole.add_subparsers(required=True, metavar="COMMAND", dest="command")
+    data = argparse.ArgumentParser(add_help=False)
+    data.add_argument(
+        "--data",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="holds fer2013.csv or fer2013.csv.gz and, if there, fer2013new.csv; or train/EMOTION/",
+    )
+    split = argparse.ArgumentParser(add_help=False)
+    split.add_argument(
+        "--split", choices=SPLITS, default=SPLITS[0], help="what PublicTest is (default: usage)"
+    )
+
+    train = commands.add_parser("train", parents=[data], help=COMMANDS["train"])
+    train.add_argument("recipe", help=f"{', '.join(recipe_names())}, or a TOML file")
+    train.add_argument("--out", type=Path, help="folder of the run (default: runs/RECIPE)")
+    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    train.add_argument(
+        "--teacher",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="MODEL",
+        help="ONNX file with its card beside it; may be given several times",
+    )
+    train.add_argument(
+        "--start",
+        type=Path,
+        action="append",
+        metavar="CHECKPOINT",
+        help="begin from another run's weights; given several times, from their mean",
+    )
+    train.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    train.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
+
+    importer = commands.add_parser("import", help=COMMANDS["import"])
+    importer.add_argument("model", type=Path, metavar="MODEL.keras")
+    importer.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    exporter = commands.add_parser("export", help=COMMANDS["export"])
+    exporter.add_argument("checkpoint", type=Path)
+    exporter.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    quantizer = commands.add_parser("quantize", parents=[data, split], help=COMMANDS["quantize"])
+    quantizer.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    quantizer.add_argument("--out", type=Path, required=True, metavar="DIR")
+
+    calibrate = commands.add_parser("calibrate", parents=[data, split], help=COMMANDS["calibrate"])
+    calibrate.add_argument("model", type=Path, help="ONNX file with its card beside it")
+
+    evaluate = commands.add_parser("evaluate", parents=[data, split], help=COMMANDS["evaluate"])
+    evaluate.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    evaluate.add_argument("--usage", choices=USAGES, default="PublicTest")
+    evaluate.add_argument("--json", action="store_true", help="print JSON")
+    evaluate.add_argument(
+        "--report", type=Path, metavar="DIR", help="write a page with tables and plots"
+    )
+    evaluate.add_argument("--flip", action="store_true", help="average with the mirror image")
+    evaluate.add_argument("--record", action="store_true", help="write the figures on the card")
+
+    card = commands.add_parser("card", help=COMMANDS["card"])
+    card.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    card.add_argument("--out", type=Path, required=True, metavar="FILE")
+    return whole

@@ -1,0 +1,45 @@
+"""What a soak and a bench of the service say of their figures."""
+
+import pytest
+from benchmarks import goals
+
+
+@pytest.mark.parametrize(
+    ("resident_mb", "statuses", "reached"),
+    [
+        ([100.0] * 20, {}, True),
+        ([50.0, 100.0, *[105.0] * 18], {200: 9, 400: 3, 429: 1, 0: 4}, True),
+        ([50.0, 100.0, *[100.0] * 17, 106.0], {200: 9}, False),
+        ([100.0, 100.0, 120.0, *[100.0] * 17], {200: 9}, True),
+        ([100.0] * 20, {200: 9, 503: 1}, False),
+    ],
+    ids=["nothing asked", "5 % more", "6 % more", "more on the way", "a 5xx"],
+)
+def test_a_soak_reaches_its_goals_or_misses_them(
+    resident_mb: list[float], statuses: dict[int, int], reached: bool
+) -> None:
+    lines, is_reached = goals.soak(resident_mb, statuses)
+    assert is_reached == reached
+    assert any("MISSED" in line for line in lines) != reached
+
+
+def test_a_soak_tells_the_most_that_it_took_after_a_tenth() -> None:
+    lines, _ = goals.soak([300.0, 100.0, 120.0, *[102.0] * 17], {500: 2})
+    assert lines == [
+        "100 MB after a tenth",
+        "120 MB at most since: +20.0%, more than 5%",
+        "102 MB at the end: +2.0%, goal at most 5%: reached",
+        "2 answers were a 5xx, goal 0: MISSED",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("load", "ratio", "words"),
+    [
+        (0.5, 9.0, "p99 is 9.0 times unloaded p50"),
+        (0.8, 4.54, "p99 is 4.5 times unloaded p50, goal at most 5: reached"),
+        (0.8, 6.7, "p99 is 6.7 times unloaded p50, goal at most 5: MISSED"),
+    ],
+)
+def test_the_goal_for_latency_is_at_80_percent(load: float, ratio: float, words: str) -> None:
+    assert goals.latency(load, ratio) == words
