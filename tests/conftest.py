@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
 
+from programs import omit
 from samples import StubPipeline, encode
 
 SHARED = Path(__file__).parents[2] / "shared"
@@ -25,7 +26,7 @@ settings.load_profile("unhurried")
 def shared() -> Path:
     """Photos and odd files that developers keep beside the checkout; nobody else has them."""
     if not SHARED.is_dir():
-        pytest.skip("needs the developers' folder ../shared, which is not part of the project")
+        omit("needs the developers' folder ../shared, which is not part of the project")
     return SHARED
 
 

@@ -4,18 +4,24 @@ import os
 import shutil
 import socket
 from contextlib import closing
+from typing import NoReturn
 
 import pytest
 
 posix = pytest.mark.skipif(os.name == "nt", reason="signals and processes are others there")
 
 
+def omit(reason: str) -> NoReturn:
+    """Skip the test, or fail where none may be left out."""
+    assert not os.environ.get("NO_OMISSIONS"), reason
+    pytest.skip(reason)
+
+
 def needs(program: str) -> str:
     """Return where a program is; without it the test is skipped, or fails if none may be."""
     path = shutil.which(program)
     if path is None:
-        assert not os.environ.get("NO_OMISSIONS"), f"{program} is not installed"
-        pytest.skip(f"{program} is not installed")
+        omit(f"{program} is not installed")
     return path
 
 

@@ -1,15 +1,15 @@
 """Run by the tests: ``serve`` with a fake pipeline.
 
 Arguments: workers; how long a picture takes in seconds, ``broken``, or ``endless``: until nobody
-waits for it, or ``deaf``: even longer, or a path: broken from when a file is there; settings as
-JSON.
+waits for it, or ``deaf``: even longer, or ``until:`` and a path: until a file is there, or a path:
+broken from when a file is there; settings as JSON.
 """
 
 import json
 import sys
 from pathlib import Path
 
-from http_fakes import FakeClassifier, FakeDetector
+from http_fakes import FakeClassifier, FakeDetector, wait_until
 from mien.config import Settings
 from mien.http import app, server, service
 from mien.pipeline import Pipeline
@@ -24,9 +24,18 @@ class LastingDetector(FakeDetector):
         super().work()
 
 
+class HeldDetector(FakeDetector):
+    """Quick with the first picture; no other is done before a file is there."""
+
+    def work(self) -> None:
+        if len(self.asked) > 1:
+            wait_until(Path(sys.argv[2].removeprefix("until:")).exists)
+
+
 def build(settings: Settings) -> Pipeline:
     lasting = sys.argv[2] in ("endless", "deaf")
-    detector = LastingDetector() if lasting else FakeDetector()
+    held = sys.argv[2].startswith("until:")
+    detector = LastingDetector() if lasting else HeldDetector() if held else FakeDetector()
     if sys.argv[2] == "broken" or Path(sys.argv[2]).is_file():
         detector.error = RuntimeError("broken")
     elif not lasting and "/" not in sys.argv[2]:

@@ -2,12 +2,14 @@
 
 import json
 import math
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import httpx2 as httpx
 import pytest
+import yaml
 
 from http_fakes import picture, wait_until
 from http_process import served
@@ -21,6 +23,27 @@ EXPRESSIONS = [
     for panel in DASHBOARD["panels"]
     for target in panel.get("targets", [])
 ]
+
+
+def metrics_in(expression: str) -> set[str]:
+    """Return the names in it that are no labels, functions or words of the language."""
+    bare = re.sub(r'"[^"]*"|\{[^}]*\}|\[[^]]*\]', " ", expression)
+    bare = re.sub(r"\b(by|without|on|ignoring|group_left|group_right)\s*\([^)]*\)", " ", bare)
+    return set(re.findall(r"\b[a-z_:][\w:]*\b(?!\s*\()", bare)) - {"or", "and", "unless", "bool"}
+
+
+RULES = [
+    rule["expr"]
+    for group in yaml.safe_load(ALERTS.read_text())["groups"]
+    for rule in group["rules"]
+]
+# What the dashboard can be narrowed down to: a metric and its label, as Grafana asks for them.
+CHOICES = [
+    re.fullmatch(r"label_values\((\w+), (\w+)\)", variable["query"]["query"]).groups()
+    for variable in DASHBOARD["templating"]["list"]
+    if variable["type"] == "query"
+]
+METRICS = set().union(*map(metrics_in, [*RULES, *(expression for _, expression in EXPRESSIONS)]))
 
 
 @pytest.fixture(scope="module")
@@ -88,8 +111,20 @@ def test_each_query_of_the_dashboard_has_an_answer(
     assert not all(map(math.isnan, ask(prometheus, expression))), title
 
 
+@pytest.mark.parametrize("metric", sorted(METRICS))
+def test_each_metric_that_is_asked_for_is_there(prometheus: str, metric: str) -> None:
+    """Of some, a query makes zero if they are not; an alert is silent."""
+    assert ask(prometheus, metric)
+
+
+@pytest.mark.parametrize(("metric", "label"), CHOICES)
+def test_the_dashboard_has_something_to_choose(prometheus: str, metric: str, label: str) -> None:
+    assert ask(prometheus, f'{metric}{{{label}!=""}}')
+
+
 def test_the_dashboard_is_whole() -> None:
     assert len(EXPRESSIONS) > 15
+    assert CHOICES
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
     assert len(set(ids)) == len(ids)
     right = [panel["gridPos"]["x"] + panel["gridPos"]["w"] for panel in DASHBOARD["panels"]]

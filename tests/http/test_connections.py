@@ -4,6 +4,8 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack, suppress
+from urllib.parse import urlsplit
 
 import httpx2 as httpx
 import pytest
@@ -13,11 +15,13 @@ from http_fakes import (
     connect,
     fake_app,
     logged,
+    part,
     picture,
     read_all,
     running,
     wait_until,
 )
+from http_process import alongside, served, wait_until_asked
 
 HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\n"
 HEAD_TIMEOUT_S = 1.0
@@ -215,6 +219,36 @@ def test_a_thousand_who_only_connect(hasty_port: int) -> None:
         for connection in idle:
             connection.close()
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_hundreds_of_slow_callers_keep_nobody_waiting() -> None:
+    starts = [HEAD + b"X-Slow: "] * 100
+    starts += [HEAD + b"Content-Type: image/jpeg\r\nContent-Length: 1000000\r\n\r\n"] * 100
+    over = threading.Event()
+    # Far fewer places than slow callers, and time enough that none of them is given up.
+    settings = {"max_queue": 16, "head_timeout_s": 300, "upload_timeout_s": 300}
+    with served(1, 0.0, processes=True, **settings) as (_, address), ExitStack() as stack:
+        slow = [stack.enter_context(connect(urlsplit(address).port)) for _ in starts]
+
+        def drip_all() -> None:
+            while not over.wait(0.05):
+                for connection in slow:
+                    with suppress(OSError):
+                        connection.sendall(b"x")
+
+        for connection, start in zip(slow, starts, strict=True):
+            connection.sendall(start)
+        wait_until_asked(address, 100)
+        with alongside([threading.Thread(target=drip_all)]):
+            try:
+                for _ in range(20):
+                    answer = httpx.post(f"{address}/emotion", files=[part(JPEG)], timeout=30)
+                    assert answer.status_code == 200
+                wait_until_asked(address, 100)
+            finally:
+                over.set()
+        stack.close()
+        wait_until_asked(address, 0)
 
 
 def form(*parts: bytes, end: bytes = b"--B--\r\n") -> bytes:

@@ -273,6 +273,14 @@ def test_work_ends_when_its_caller_leaves(
     assert answering(one) == before
 
 
+def test_work_that_comes_too_late_is_not_begun(one: Engines, tmp_path: Path) -> None:
+    before, begun = answering(one), tmp_path / "begun"
+    with pytest.raises(DeadlineExceededError):
+        ask(one, f"nap 0 {begun}", -1.0)
+    assert answering(one) == before
+    assert not begun.exists()
+
+
 def test_what_is_given_up_as_it_ends_disturbs_no_other(
     one: Engines, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,7 +7,9 @@ import sys
 import threading
 import time
 from collections import Counter
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
+from functools import partial
+from pathlib import Path
 
 import httpx2 as httpx
 import psutil
@@ -96,6 +98,35 @@ def test_a_killed_process_costs_the_service_one_request() -> None:
         assert f"process {before[0].pid}, for pictures, ended with status -9" in log
         assert f"process {before[0].pid} ended before its answer" in log
         assert not [each for each in after if each.is_running()]
+
+
+def test_a_full_queue_takes_no_more_and_loses_none(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    settings = {"threads": 2, "max_queue": 16, "deadline_s": 120}
+    with served(1, f"until:{go}", processes=True, **settings) as (_, address):
+        load = Callers(address, 40)
+        with load.asking():
+            try:
+                wait_until(lambda: len(load.answers) == 22)
+            finally:
+                go.touch()
+        assert load.statuses == {200: 18, 429: 22}
+        for refused in load.answers[:22]:
+            assert refused.json()["code"] == "queue_full"
+            assert int(refused.headers["Retry-After"]) >= 1
+        again = httpx.post(f"{address}/emotion", files=[part(PHOTO)], timeout=30)
+        assert again.status_code == 200
+
+
+def test_a_picture_past_its_deadline_leaves_its_process_to_the_next() -> None:
+    with served(1, "endless", processes=True, threads=1, deadline_s=1.0) as (process, address):
+        before = workers_of(process)
+        late = httpx.post(f"{address}/emotion", files=[part(PHOTO)], timeout=30)
+        assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
+        # No face is looked for in it: that is what is endless.
+        crop = f"{address}/emotion?crop=true"
+        wait_until(lambda: httpx.post(crop, files=[part(PHOTO)], timeout=30).status_code == 200)
+        assert workers_of(process) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, *HANGUPS])
@@ -197,3 +228,28 @@ def test_processes_work_with_the_pipeline_that_was_asked_for() -> None:
     with TestClient(app) as client:
         faces = client.post("/emotion", files=[part(PHOTO)]).json()
     assert [face["bounding_box"] for face in faces] == [[5, 5, 40, 40], [55, 5, 30, 30]]
+
+
+def build_when_told(go: Path, _: Settings) -> Pipeline:
+    wait_until(go.exists)
+    return Pipeline(FakeDetector(), FakeClassifier())
+
+
+def test_it_is_not_ready_before_its_processes_are(tmp_path: Path) -> None:
+    go, detector = tmp_path / "go", FakeDetector()
+    pipeline = Pipeline(detector, FakeClassifier())
+    app = create_app(Settings(threads=1), build=partial(build_when_told, go), pipeline=pipeline)
+    service = app.state.service
+    # Its lifespan is not begun: nobody could ask before it has.
+    client = TestClient(app)
+    starting = threading.Thread(target=service.start)
+    with closing(service):
+        with alongside([starting]):
+            try:
+                # The server's own models are warm: only its process is waited for.
+                wait_until(lambda: bool(detector.asked))
+                starting.join(1.0)
+                assert client.get("/readyz").status_code == 503
+            finally:
+                go.touch()
+        assert client.get("/readyz").status_code == 200

@@ -1,10 +1,14 @@
 """Odd and malformed files that others collected: each is a result or a clear error, soon."""
 
+from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from time import perf_counter
 
+import httpx2 as httpx
 import numpy as np
 import pytest
+from attacked import Attacked, check
 
 from mien.errors import ImageError
 from mien.image import load_image
@@ -16,9 +20,7 @@ TIME_LIMIT_S = 5.0
 
 
 def test_every_file_is_a_picture_or_a_clear_error(shared: Path) -> None:
-    files = [path for path in (shared / "badimages").rglob("*") if path.is_file()]
-    assert len(files) > 400
-    for path in files:
+    for path in files_in(shared):
         started = perf_counter()
         outcome = attempt(path)
         assert perf_counter() - started < TIME_LIMIT_S, path
@@ -27,11 +29,38 @@ def test_every_file_is_a_picture_or_a_clear_error(shared: Path) -> None:
             assert outcome.message, path
 
 
+def files_in(shared: Path) -> list[Path]:
+    files = [path for path in (shared / "badimages").rglob("*") if path.is_file()]
+    assert len(files) > 400
+    return files
+
+
 def attempt(path: Path) -> RgbImage | ImageError:
     try:
         return load_image(path, max_pixels=LIMIT)
     except ImageError as error:
         return error
+
+
+def test_a_service_answers_every_file(shared: Path, service: Attacked) -> None:
+    files = files_in(shared)
+    raw = {"Content-Type": "application/octet-stream"}
+    with httpx.Client(base_url=service.address, timeout=60) as client:
+
+        def as_body(path: Path) -> str:
+            return check(client.post("/emotion", content=path.read_bytes(), headers=raw))
+
+        def as_form(path: Path) -> str:
+            return check(client.post("/emotion", files={"image": ("x", path.read_bytes())}))
+
+        with ThreadPoolExecutor(4) as callers:
+            codes = list(callers.map(as_body, files))
+            service.note_memory()
+            again = list(callers.map(as_form, files))
+    assert dict(zip(files, again, strict=True)) == dict(zip(files, codes, strict=True))
+    for code in ("faces", "truncated_image", "not_an_image", "unsupported_format"):
+        assert codes.count(code) > 5, Counter(codes)
+    service.check_unharmed()
 
 
 def test_sound_pictures_of_the_png_suite_are_read(shared: Path) -> None:

@@ -12,16 +12,14 @@ from pathlib import Path
 
 import httpx2 as httpx
 import numpy as np
-import psutil
 import pytest
+from attacked import Attacked, check
 from mutations import mutate, seeds
 from numpy.typing import NDArray
 from PIL import Image
 
 from clips import film
-from http_fakes import wait_until
 from mien.http.problems import PROBLEMS
-from programs import free_port
 
 CASES = 10_000
 CALLERS = 4
@@ -35,31 +33,8 @@ CLIPS = (
 )
 # Far beyond what any takes on a quiet machine, far below what a decoder that runs wild takes.
 LONGEST_S = 10.0
-MOST_GROWTH_BYTES = 200_000_000
 KINDS = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
 QUERIES = ("", "?crop=true", "?min_face_size=20", "?labels=eight&include=scores,landmarks")
-
-
-@pytest.fixture
-def service(tmp_path: Path) -> Iterator[tuple[psutil.Process, str]]:
-    port = free_port()
-    command = [sys.executable, "-m", "mien", "serve", "--port", str(port)]
-    with (tmp_path / "log").open("w") as log:
-        process = subprocess.Popen(command, stderr=log)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        wait_until(lambda: ready(address), 60)
-        yield psutil.Process(process.pid), address
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def ready(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def requests(seed: int, face: Image.Image) -> Iterator[dict]:
@@ -82,22 +57,10 @@ def requests(seed: int, face: Image.Image) -> Iterator[dict]:
         yield request | {"content": form, "headers": headers}
 
 
-def check(answer: httpx.Response) -> str:
-    """Return the answer's code; 200 has faces, all others a problem that is known."""
-    if answer.status_code == 200:
-        assert isinstance(answer.json(), list)
-        return "faces"
-    problem = answer.json()
-    assert PROBLEMS[problem["code"]].status == answer.status_code < 500, problem
-    return str(problem["code"])
-
-
-def test_broken_files(service: tuple[psutil.Process, str], astronaut: NDArray[np.uint8]) -> None:
-    process, address = service
+def test_broken_files(service: Attacked, astronaut: NDArray[np.uint8]) -> None:
     face = Image.fromarray(astronaut).crop((130, 0, 330, 200))
     codes: Counter[str] = Counter()
     work = requests(20_260_101, face)
-    resident: list[int] = []
     took_s: list[float] = []
 
     async def caller(client: httpx.AsyncClient) -> None:
@@ -105,19 +68,17 @@ def test_broken_files(service: tuple[psutil.Process, str], astronaut: NDArray[np
             began = time.monotonic()
             codes[check(await client.post(**request))] += 1
             took_s.append(time.monotonic() - began)
-            if len(took_s) % 500 == 0:
-                resident.append(process.memory_info().rss)
+            if len(took_s) == CASES // 10:
+                service.note_memory()
 
     async def main() -> None:
-        async with httpx.AsyncClient(base_url=address, timeout=60) as client:
+        async with httpx.AsyncClient(base_url=service.address, timeout=60) as client:
             await asyncio.gather(*(caller(client) for _ in range(CALLERS)))
 
-    before = process.memory_info().rss
     asyncio.run(main())
     assert codes.total() == CASES
     assert max(took_s) < LONGEST_S
-    assert max(resident) - before < MOST_GROWTH_BYTES
-    assert process.is_running()
+    service.check_unharmed()
     # Otherwise what is sent would be too broken, or not enough, to find anything.
     for code in ("faces", "truncated_image", "not_an_image", "unsupported_format"):
         assert codes[code] > CASES / 50, codes
@@ -125,20 +86,21 @@ def test_broken_files(service: tuple[psutil.Process, str], astronaut: NDArray[np
         assert codes[code] > 5, codes
 
 
-def test_broken_clips(service: tuple[psutil.Process, str], astronaut: NDArray[np.uint8]) -> None:
+def test_broken_clips(service: Attacked, astronaut: NDArray[np.uint8]) -> None:
     """What is broken inside is decoded by a library of C: the service lives on."""
-    process, address = service
     chance, codes = random.Random(20_260_102), Counter[str]()
     pictures = [np.roll(astronaut[::4, ::4], step, axis=1) for step in range(8)]
     whole = [film(pictures, range(0, 800, 100), form, encoder) for form, encoder in CLIPS]
     headers = {"Content-Type": "application/octet-stream"}
-    with httpx.Client(base_url=address, timeout=60) as client:
+    with httpx.Client(base_url=service.address, timeout=60) as client:
         for number in range(CLIP_CASES):
             clip = whole[number % len(whole)]
             content = clip if number < len(whole) else mutate(clip, whole, chance)
             answer = client.post("/video", content=content, headers=headers)
             codes[check_lines(answer)] += 1
-    assert process.is_running()
+            if number == CLIP_CASES // 10:
+                service.note_memory()
+    service.check_unharmed()
     for code in ("summary", "unreadable_video"):
         assert codes[code] > CLIP_CASES / 10, codes
 
