@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 from onnx import TensorProto, helper
 
@@ -54,3 +55,26 @@ def test_a_graph_tells_its_inputs_and_outputs() -> None:
     assert [spec.name for spec in session.outputs] == ["ferplus", "fer2013"]
     outputs = session.run({"crops": np.zeros((2, 1, 48, 48), dtype=np.float32)})
     assert [output.shape for output in outputs] == [(2, 8), (2, 7)]
+
+
+def test_sessions_take_their_memory_from_one_place() -> None:
+    """Each would keep what it took for its largest picture, though one runs at a time."""
+    nodes = [
+        helper.make_node("Exp", ["x"], ["large"]),
+        helper.make_node("ReduceSum", ["large"], ["y"], keepdims=0),
+    ]
+    ends = [
+        helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n"]),
+        helper.make_tensor_value_info("y", TensorProto.FLOAT, []),
+    ]
+    graph = helper.make_graph(nodes, "graph", ends[:1], ends[1:])
+    opsets = [helper.make_opsetid("", 17)]
+    model = helper.make_model(graph, ir_version=8, opset_imports=opsets).SerializeToString()
+    sessions = [OrtSession(model, dynamic_shapes=True) for _ in range(8)]
+    numbers = np.zeros(10_000_000, dtype=np.float32)
+    resident = []
+    for session in sessions:
+        session.run({"x": numbers})
+        resident.append(psutil.Process().memory_info().rss)
+    # What one run takes is 40 MB.
+    assert resident[-1] - resident[0] < 100e6

@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ class OrtSession:
         providers: Sequence[Provider] = CPU,
     ) -> None:
         _require(providers)
+        _share_memory()
         options = onnxruntime.SessionOptions()
+        options.add_session_config_entry("session.use_env_allocators", "1")
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
@@ -89,6 +92,20 @@ class OrtSession:
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         check_deadline()
         return list(self._session.run(None, dict(feeds)))
+
+
+@cache
+def _share_memory() -> None:
+    """Have all sessions of this process take their memory from one place.
+
+    By itself each keeps the most that it ever took, doubled again and again: with pictures of
+    all sizes that grows for long.
+    """
+    place = onnxruntime.OrtMemoryInfo(
+        "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
+    )
+    as_requested = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
+    onnxruntime.create_and_register_allocator(place, as_requested)
 
 
 def _require(providers: Sequence[Provider]) -> None:
