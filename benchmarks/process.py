@@ -143,3 +143,14 @@ class Worker:
 
     def _ended(self) -> str:
         return f"{self.name} ended with status {self.process.wait()}"
+
+
+def commit(folder: Path = ROOT) -> str:
+    """Return the commit that is checked out, shortened; ``unknown`` without git or a commit."""
+    try:
+        asked = ["git", "rev-parse", "--short", "HEAD"]
+        return subprocess.check_output(
+            asked, cwd=folder, text=True, stderr=subprocess.DEVNULL
+        ).strip()
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -14,7 +14,6 @@ import argparse
 import json
 import os
 import platform
-import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -24,7 +23,7 @@ from typing import Any
 
 import psutil
 
-from benchmarks.process import ROOT
+from benchmarks.process import ROOT, commit
 from benchmarks.versus_peers import measure, page, plots
 from benchmarks.versus_peers.measure import MissingError, Run
 from benchmarks.versus_peers.systems import prepare, systems
@@ -87,17 +86,6 @@ def section(name: str, run: Run) -> dict[str, Any]:
     today = datetime.now(UTC).date().isoformat()
     others_cores = round(max(others, 0), 2)
     return measured | {"date": today, "commit": commit(), "others_cores": others_cores}
-
-
-def commit(folder: Path = ROOT) -> str:
-    """Return the commit that is checked out, shortened; ``unknown`` without git or a commit."""
-    try:
-        asked = ["git", "rev-parse", "--short", "HEAD"]
-        return subprocess.check_output(
-            asked, cwd=folder, text=True, stderr=subprocess.DEVNULL
-        ).strip()
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
 
 
 def others_s() -> float:

@@ -8,9 +8,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from benchmarks.process import ROOT
+from benchmarks.process import ROOT, commit
 from benchmarks.versus_peers import page
-from benchmarks.versus_peers.__main__ import commit
 from benchmarks.versus_peers.scoring import Question, accuracy, answer, questions
 
 from mien_train.data import FerDataset
