@@ -1,14 +1,16 @@
 """What the service is to keep to under load, and whether what was measured does."""
 
 from collections.abc import Mapping, Sequence
+from statistics import median
 
 __all__ = ["LATENCY_LOAD", "latency", "soak"]
 
 # Of an open loop at this part of the ceiling, p99 in unloaded medians.
 LATENCY_LOAD, LATENCY_RATIO = 0.8, 5.0
-# Of the resident memory after a tenth of the requests; until then caches and pools fill, once.
+# Of the resident memory from the second tenth of the requests on; in the first, caches and pools
+# fill, once.
 GROWTH = 0.05
-WARM_UP = 10
+PARTS = 10
 
 
 def latency(load: float, ratio: float) -> str:
@@ -26,19 +28,18 @@ def soak(resident_mb: Sequence[float], statuses: Mapping[int, int]) -> tuple[lis
     """Return lines for people, and whether the goals are reached.
 
     resident_mb: at equal steps from the first requests to the last, ten steps at least; statuses:
-    how many answers had each. The most memory on the way is told and is no goal: what a large
-    picture takes goes when it is answered.
+    how many answers had each. Medians, since what a picture takes goes when it is answered; so the
+    most on the way is told and is no goal.
     """
-    tenth = len(resident_mb) // WARM_UP
-    first, most, last = resident_mb[tenth - 1], max(resident_mb[tenth - 1 :]), resident_mb[-1]
+    part = len(resident_mb) // PARTS
+    first, last = median(resident_mb[part : 2 * part]), median(resident_mb[-part:])
+    most = max(resident_mb[part:])
     failed = sum(count for status, count in statuses.items() if status >= 500)
     flat = last <= (1 + GROWTH) * first
-    below = "at most" if most <= (1 + GROWTH) * first else "more than"
     lines = [
-        f"{first:.0f} MB after a tenth",
-        f"{most:.0f} MB at most since: {most / first - 1:+.1%}, {below} {GROWTH:.0%}",
-        f"{last:.0f} MB at the end: {last / first - 1:+.1%}, goal at most {GROWTH:.0%}: "
-        f"{_reached(flat)}",
+        f"{first:.0f} MB in the second tenth, {last:.0f} MB in the last: {last / first - 1:+.1%}, "
+        f"goal at most {GROWTH:.0%}: {_reached(flat)}",
+        f"{most:.0f} MB at most since the first tenth",
         f"{failed} answers were a 5xx, goal 0: {_reached(not failed)}",
     ]
     return lines, flat and not failed

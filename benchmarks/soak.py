@@ -34,7 +34,7 @@ from benchmarks.serving import Server, mien_server, photos_in
 
 Kind = Callable[["Callers", bytes], Awaitable[int]]
 GONE = 0
-SAMPLES = 20
+SAMPLES = 100
 BOMB_SIDE_PX = 12_000
 TOO_MANY_BYTES = 20_000_001
 # The most pixels that are taken, and the most that are summed up in one table.
