@@ -60,6 +60,14 @@ def address_when_ready(process: subprocess.Popen[str]) -> str:
     return address
 
 
+def ready(address: str) -> bool:
+    """Return what a load balancer would make of it."""
+    try:
+        return httpx.get(f"{address}/readyz", timeout=20).status_code == 200
+    except httpx.TransportError:
+        return False
+
+
 def wait_until_asked(address: str, times: int) -> None:
     """Wait until so many requests are under way."""
     # The one that asks is among them.

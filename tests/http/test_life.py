@@ -19,6 +19,7 @@ from http_fakes import part, picture, wait_until
 from http_process import (
     address_when_ready,
     alongside,
+    ready,
     seconds_until_exit,
     served,
     start,
@@ -62,14 +63,6 @@ class Callers:
                 yield
             finally:
                 self._stop.set()
-
-
-def ready(address: str) -> bool:
-    """Return what a load balancer would make of it."""
-    try:
-        return httpx.get(f"{address}/readyz", timeout=20).status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def connect(address: str) -> socket.socket:

@@ -10,7 +10,7 @@ import httpx2 as httpx
 import psutil
 
 from http_fakes import wait_until
-from http_process import workers_of
+from http_process import ready, workers_of
 from mien.http.problems import PROBLEMS
 from programs import free_port
 
@@ -60,13 +60,6 @@ def attacked(folder: Path) -> Iterator[Attacked]:
     finally:
         process.terminate()
         process.wait(30)
-
-
-def ready(address: str) -> bool:
-    try:
-        return httpx.get(f"{address}/readyz").status_code == 200
-    except httpx.TransportError:
-        return False
 
 
 def check(answer: httpx.Response) -> str:

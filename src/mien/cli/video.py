@@ -13,7 +13,7 @@ from PIL import Image
 from tqdm import tqdm
 
 from mien.batch.table import SUFFIXES, check_suffix, write_table
-from mien.cli.annotations import encoded
+from mien.cli.annotations import encoded, write_new
 from mien.cli.photos import add_look_options, look_of
 from mien.cli.words import positive, say
 from mien.errors import ImageError, InvalidParameterError, VideoError
@@ -65,7 +65,7 @@ def run(arguments: Sequence[str]) -> int:
     finally:
         unfinished.unlink(missing_ok=True)
     if options.plot:
-        options.plot.write_bytes(encoded(_plot(summary), options.plot.suffix))
+        write_new(options.plot, encoded(_plot(summary), options.plot.suffix))
     for line in _words(summary, perf_counter() - began):
         say(line)
     if clip.cut_off:
