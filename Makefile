@@ -48,7 +48,7 @@ help:
 	@echo "make bench-service PHOTOS=FOLDER   answers a second and their times, under more and more load"
 	@echo "make bench-openvino   time of each photo with OpenVINO, against the CPU's own provider"
 	@echo "make soak PHOTOS=FOLDER   20,000 requests of all kinds, memory watched"
-	@echo "make fuzz SECONDS=600   look for files that break the parsers, guided by coverage"
+	@echo "make fuzz SECONDS=600   look for input that breaks the parsers: at random (10,000 cases each), then for SECONDS guided by coverage"
 	@echo "make requirements   pin what the container image installs anew, with hashes"
 	@echo "make container-check   build the image without Docker, run it read-only and ask it (as root, on Debian)"
 	@echo "make docs    build the documentation"
@@ -107,6 +107,7 @@ soak: which-photos $(BENCH_READY)
 	$(DEV_ENV)/$(BIN)/python -m benchmarks.soak $(PHOTOS) $(OPTIONS)
 
 fuzz: $(DEV_READY)
+	$(DEV_ENV)/$(BIN)/python -m pytest --no-cov -m hypothesis --hypothesis-profile=search
 	$(DEV_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[fuzz]"
 	$(DEV_ENV)/$(BIN)/python tests/robustness/atheris_target.py build/corpus -max_len=65536 -max_total_time=$(SECONDS)
 

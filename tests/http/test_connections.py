@@ -51,7 +51,10 @@ def hasty_port(detector: FakeDetector) -> Iterator[int]:
         ("http://example.org", 200),
         ("http://example.org?x=1", 422),
         ("http://example.org/none", 404),
-        ("http:///livez", 404),
+        ("http:///livez", 400),
+        ("https://?x", 400),
+        ("http://example.org#livez", 400),
+        ("http://somebody@example.org/livez", 400),
         ("ftp://example.org/livez", 404),
     ],
 )

@@ -30,7 +30,7 @@ _BYTES_PER_CHUNK = 64
 # The same for frames without content: so much of one caller is read before others have their turn.
 _READ_BYTES = 16 * 1024
 # Host, and what follows it.
-_ABSOLUTE = re.compile(rb"https?://([^/?#]+)([/?].*)?", re.IGNORECASE)
+_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
 
 
 class _Parser(h11.Connection):
@@ -59,11 +59,14 @@ class _Parser(h11.Connection):
 def _in_origin_form(request: h11.Request) -> h11.Request:
     """Return the request with a path as its target where that is a whole URL, as for a proxy.
 
-    Source: RFC 9112, 3.2.2: servers must take it, and its host in place of the header's.
+    Source: RFC 9112, 3.2.2: servers must take it, and its host in place of the header's;
+    RFC 9110, 4.2: they must refuse one without a host.
     """
+    if not request.target.lower().startswith((b"http://", b"https://")):
+        return request
     found = _ABSOLUTE.fullmatch(request.target)
     if found is None:
-        return request
+        raise h11.RemoteProtocolError("a URL without a host, or with more than a host")
     headers = [(name, value) for name, value in request.headers if name != b"host"]
     return h11.Request(
         method=request.method,

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -39,14 +39,12 @@ def is_picture_or_our_error(data: bytes) -> None:
 
 
 @given(start=st.sampled_from(STARTS), rest=st.binary(max_size=200))
-@settings(max_examples=300)
 def test_any_bytes(start: bytes, rest: bytes) -> None:
     is_picture_or_our_error(start + rest)
 
 
 @pytest.mark.parametrize("kind", SOUND)
 @given(data=st.data())
-@settings(max_examples=60)
 def test_mutated_files(kind: str, data: st.DataObject) -> None:
     sound = SOUND[kind]
     changed = bytearray(sound)
