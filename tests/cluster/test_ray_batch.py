@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 
 import psutil
@@ -21,18 +22,19 @@ from samples import encode
 HERE = Path(__file__).parent
 # So that there is time to kill somebody.
 SLOW = ["--min-face-size", 12]
-MIEN = [sys.executable, "-m", "mien", "batch"]
+MIEN = ["-m", "mien"]
 
 
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    command = [*MIEN, *map(str, arguments)]
+    command = [sys.executable, *MIEN, "batch", *map(str, arguments)]
     return subprocess.run(
         command, check=False, capture_output=True, text=True, timeout=120, **options
     )
 
 
-def begin(*arguments: object) -> subprocess.Popen[str]:
-    return subprocess.Popen([*MIEN, *map(str, arguments)], stderr=subprocess.PIPE, text=True)
+def begin(*arguments: object, program: Sequence[object] = MIEN) -> subprocess.Popen[str]:
+    command = [sys.executable, *map(str, [*program, "batch", *arguments])]
+    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
 def finished(process: subprocess.Popen[str]) -> str:
@@ -182,6 +184,25 @@ def test_a_photo_that_kills_costs_a_row(tmp_path: Path, cluster: dict) -> None:
     assert told["shards"] == [[0, 2, 1], [1, 2, 0]]
     names = ["a.jpg", "deadly.jpg", "b.jpg", "c.jpg"]
     assert told["rows"] == [[name, "internal_error" if "d" in name else None] for name in names]
+
+
+@pytest.mark.parametrize(("end", "status"), [("interrupt", 130), ("error", 2)])
+def test_no_thread_outlives_the_work(
+    tmp_path: Path, photos: Path, cluster: dict, end: str, status: int
+) -> None:
+    out = tmp_path / "results"
+    asked = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
+    some = photos / "00[0-3]*.jpg"
+    process = begin(some, "--out", out, *asked, program=[HERE / "lingering.py"])
+    # More than there are nodes: the first are waited for without such threads.
+    wait_until(lambda: len(tables(out)) > 2, 60)
+    if end == "interrupt":
+        process.send_signal(signal.SIGINT)
+    else:
+        shutil.move(out / "_plan", tmp_path / "aside")
+    _, words = process.communicate(timeout=100)
+    assert process.returncode == status, words
+    assert "--resume" in words.splitlines()[-1]
 
 
 def test_results_that_cant_be_written(tmp_path: Path, photos: Path, cluster: dict) -> None:

@@ -204,7 +204,8 @@ def _work_on_shards(run: Run, shards: Shards, plan: Plan, cluster: Any) -> None:
         stall_after_s=run.stall_after_s,
         tell=say,
     )
-    with _bar(plan.photos) as bar:
+    # Closed here, not with the error that ends it: before Ray is.
+    with closing(done), _bar(plan.photos) as bar:
         bar.update(run.skipped)
         for shard in done:
             run.tally.merge(shard.tally or Tally())

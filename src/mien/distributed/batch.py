@@ -5,9 +5,11 @@ import logging
 import os
 import secrets
 import socket
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +30,9 @@ _SMALL_MACHINE = 8
 # Results are files and photos stay in their actor: what passes through Ray is a line a shard.
 _OBJECT_STORE_BYTES = 100_000_000
 _ANSWER_S = 5.0
+# Of Ray's threads this one alone waits for ever where rows are left (Ray 2.60).
+_LASTING_THREAD = "Prefetcher"
+_THREADS_END_S = 5.0
 _TOKENS = ("RAY_AUTH_TOKEN", "RAY_AUTH_TOKEN_PATH")
 
 
@@ -110,9 +115,13 @@ def work(
     def bark(seconds: float) -> None:
         tell(f"no shard was done for {seconds:.0f} s; {_what_is_there(left)}")
 
-    with Watchdog(stall_after_s, bark) as watchdog:
+    with (
+        Watchdog(stall_after_s, bark) as watchdog,
+        _threads_ended(),
+        closing(iter(done.iter_rows())) as rows,  # type: ignore[type-var]
+    ):
         try:
-            for row in done.iter_rows():
+            for row in rows:
                 shard = _shard_done(row)
                 watchdog.feed()
                 left.discard(shard.shard)
@@ -120,6 +129,22 @@ def work(
         except RayError as error:
             words = "Ray gave up; its reason is above, or in its log; go on with --resume"
             raise MienError(words) from error
+
+
+@contextmanager
+def _threads_ended() -> Iterator[None]:
+    """Wait for the threads that Ray begins meanwhile, which it leaves behind where rows are left.
+
+    One that is busy with Ray when that is shut down ends the process, whatever else is to do.
+    """
+    before = set(threading.enumerate())
+    try:
+        yield
+    finally:
+        until_s = time.monotonic() + _THREADS_END_S
+        for thread in set(threading.enumerate()) - before:
+            if thread.name != _LASTING_THREAD:
+                thread.join(max(0.0, until_s - time.monotonic()))
 
 
 class _Actor:
