@@ -11,20 +11,18 @@ second at its beginning, loadtest 8.2.1 has ten connections.
 
 import asyncio
 import itertools
-import random
 import re
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal
 
 import aiohttp
 from hdrh.histogram import HdrHistogram
 
-__all__ = ["Arrivals", "Report", "closed_loop", "form_of", "open_loop"]
+from benchmarks.arrivals import Arrivals, due_times
 
-Arrivals = Literal["constant", "poisson"]
+__all__ = ["Report", "closed_loop", "form_of", "open_loop"]
 
 _LONGEST_US = 600_000_000
 _TIMEOUT = aiohttp.ClientTimeout(total=120)
@@ -116,7 +114,7 @@ async def open_loop(
     report = Report(seconds=seconds)
     async with _session() as session, asyncio.TaskGroup() as sending:
         began = time.perf_counter()
-        due = zip(_times(per_s, seconds, arrivals), itertools.cycle(photos), strict=False)
+        due = zip(due_times(per_s, seconds, arrivals), itertools.cycle(photos), strict=False)
         for at_s, photo in due:
             await asyncio.sleep(began + at_s - time.perf_counter())
             sending.create_task(_ask(session, address, photo, began + at_s, report))
@@ -133,15 +131,6 @@ def _rounds(photos: Sequence[bytes], until: float) -> Iterator[bytes]:
         yield from photos
         if time.perf_counter() > until:
             return
-
-
-def _times(per_s: float, seconds: float, arrivals: Arrivals) -> Iterator[float]:
-    """Yield when requests are due, the same each time."""
-    chance = random.Random(0)
-    at_s = 0.0
-    while at_s < seconds:
-        yield at_s
-        at_s += chance.expovariate(per_s) if arrivals == "poisson" else 1 / per_s
 
 
 async def _ask(

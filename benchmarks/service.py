@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import get_args
 
 from benchmarks import goals
-from benchmarks.load import Arrivals, Report, closed_loop, form_of, open_loop
+from benchmarks.arrivals import Arrivals
+from benchmarks.load import Report, closed_loop, form_of, open_loop
 from benchmarks.serving import Server, mien_server, photos_in, reference_server
 
 CALLERS = (1, 2, 4, 8)
