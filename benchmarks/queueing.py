@@ -38,8 +38,9 @@ def main() -> None:
     took_s = seconds_alone(photos_in(arguments.photos), arguments.rounds)
     unloaded_ms = statistics.median(took_s) * 1e3
     print(f"{len(took_s)} photos, alone: p50 {unloaded_ms:.0f} max {max(took_s) * 1e3:.0f} ms")
+    ceiling_per_s = arguments.cores / statistics.mean(took_s)
     for arrivals in get_args(Arrivals):
-        print(f"{arguments.cores} cores, {arrivals} arrivals")
+        print(f"{arguments.cores} cores, ceiling {ceiling_per_s:.0f}/s, {arrivals} arrivals")
         for load in LOADS:
             answers_s = queued(took_s, arguments.cores, load, arguments.seconds, arrivals)
             hundredths = statistics.quantiles(answers_s, n=100)
