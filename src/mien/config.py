@@ -212,8 +212,16 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         if name in kinds and text:
             values[kinds[name].name] = _parse(kinds[name].name, str(kinds[name].type), text)
         elif name.startswith(PREFIX) and name not in kinds:
-            close = difflib.get_close_matches(name, kinds, n=1)
-            hint = f"did you mean {close[0]}?" if close else "mien serve --print-config lists them"
+            # Without what all begin with, by which any two of them are alike.
+            meant = name.removeprefix(PREFIX).lower()
+            close = difflib.get_close_matches(
+                meant, [field.name for field in kinds.values()], 1, 0.5
+            )
+            hint = (
+                f"did you mean {_variable(close[0])}?"
+                if close
+                else "mien serve --print-config lists them"
+            )
             raise InvalidParameterError(f"there is no setting {name}; {hint}")
     return values
 

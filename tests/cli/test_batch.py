@@ -193,9 +193,12 @@ def test_a_photo_that_is_listed_twice_has_its_rows_twice(mixed: Path, tmp_path: 
 
 
 @posix
-def test_an_unfinished_run_is_not_overwritten(tmp_path: Path, small: bytes) -> None:
+@pytest.mark.parametrize("resumes", [[], ["--resume"]])
+def test_an_unfinished_run_is_not_overwritten(
+    tmp_path: Path, small: bytes, resumes: list[str]
+) -> None:
     folder, out = fill(tmp_path / "photos", small, 200), tmp_path / "results.csv"
-    process = begin("batch", folder, "--out", out)
+    process = begin("batch", folder, "--out", out, *resumes)
     wait_until(lambda: lines_in(tmp_path / "results.csv.journal") > 5)
     # It would be done before the second has begun.
     process.send_signal(signal.SIGSTOP)

@@ -109,8 +109,10 @@ def test_a_key_instead_of_its_hash_is_refused_at_start(
 def test_keys_are_made_with_their_hashes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys"]) == 0
     assert main(["keys"]) == 0
-    lines = dict(line.split() for line in capsys.readouterr().out.splitlines()[:2])
+    told = capsys.readouterr()
+    lines = dict(line.split() for line in told.out.splitlines()[:2])
     assert digest_of(lines["key"]) == lines["hash"]
+    assert "MIEN_API_KEYS" in told.err
 
 
 @pytest.mark.parametrize(

@@ -29,7 +29,8 @@ def run(arguments: Sequence[str]) -> int:
     try:
         worked = on_ray(asked) if options.engine == "ray" else locally(asked)
     except KeyboardInterrupt:
-        say(f"stopped; go on with: mien batch {shlex.join(arguments)} --resume")
+        resume = [] if options.resume else ["--resume"]
+        say(f"stopped; go on with: mien batch {shlex.join([*arguments, *resume])}")
         raise
     if not worked:
         say(f"{options.out} is there already: nothing to do")

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from mien.cli.words import say
 from mien.http.keys import digest_of, new_key
 
 __all__ = ["run"]
@@ -18,4 +19,5 @@ def run(arguments: Sequence[str]) -> int:
     ).parse_args(arguments)
     key = new_key()
     print(f"key   {key}\nhash  {digest_of(key)}")
+    say("the hash goes into MIEN_API_KEYS; the key goes to the caller and is kept nowhere")
     return 0

@@ -26,7 +26,7 @@ class Problem(NamedTuple):
 PROBLEMS: Mapping[str, Problem] = {
     "empty_upload": Problem(400, "Empty upload", "the picture is empty: it has no bytes"),
     "unreadable_video": Problem(400, "Unreadable video", "the clip is cut off or corrupt"),
-    "not_an_image": Problem(400, "Not an image", "the bytes are not a picture of any known format"),
+    "not_an_image": Problem(400, "Not an image", "this is not a picture; send JPEG, PNG or WebP"),
     "truncated_image": Problem(400, "Truncated image", "this JPEG picture is cut off or corrupt"),
     "unsupported_format": Problem(
         400, "Unsupported format", "GIF pictures are not read; send JPEG, PNG or WebP"
@@ -56,11 +56,13 @@ PROBLEMS: Mapping[str, Problem] = {
         415, "Unsupported media type", "send multipart/form-data, or a picture as image/jpeg"
     ),
     "invalid_parameter": Problem(
-        422, "Invalid parameter", "max_faces must be a whole number of at least 1, not '0'"
+        422, "Invalid parameter", "max_faces must be a whole number from 1 to 1000000, not '0'"
     ),
     "missing_image": Problem(422, "Missing image", "the form has no file in its field image"),
     "missing_video": Problem(422, "Missing video", "the form has no file in its field video"),
-    "too_many_images": Problem(422, "Too many images", "send one picture, not several"),
+    "too_many_images": Problem(
+        422, "Too many images", "send at most one picture in the field image"
+    ),
     "queue_full": Problem(
         429, "Queue full", "too many pictures are waiting; try again in a moment"
     ),
