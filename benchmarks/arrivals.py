@@ -4,7 +4,10 @@ import random
 from collections.abc import Iterator
 from typing import Literal
 
-__all__ = ["Arrivals", "due_times"]
+__all__ = ["LOOP_S", "Arrivals", "due_times"]
+
+# How long a loop is. Of two of the same length the bursts are the same; another has others.
+LOOP_S = 60.0
 
 # Evenly, or as independent callers come.
 Arrivals = Literal["constant", "poisson"]

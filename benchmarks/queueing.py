@@ -5,7 +5,8 @@
 Each photo is timed alone, on one thread. Then a server is computed that loses nothing: it takes
 photos in the order of their arrival, and works on as many as it has cores, each as fast as alone.
 Requests come at a part of what it can do, evenly or as independent callers send them, in bursts.
-What it takes is the least to expect of ``make bench-service``, which measures the real one.
+What it takes is the least to expect of ``make bench-service``, which measures the real one,
+by default over the same time and so in the same bursts.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from typing import get_args
 
 import mien
 from benchmarks import goals
-from benchmarks.arrivals import Arrivals, due_times
+from benchmarks.arrivals import LOOP_S, Arrivals, due_times
 from benchmarks.serving import photos_in
 from mien.cores import available_cores
 
@@ -33,7 +34,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path, help="a folder with JPEG files")
     parser.add_argument("--cores", type=int, default=available_cores())
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=600, help="of the computed load")
+    parser.add_argument("--seconds", type=float, default=LOOP_S, help="of the computed load")
     arguments = parser.parse_args()
     took_s = seconds_alone(photos_in(arguments.photos), arguments.rounds)
     unloaded_ms = statistics.median(took_s) * 1e3

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import get_args
 
 from benchmarks import goals
-from benchmarks.arrivals import Arrivals
+from benchmarks.arrivals import LOOP_S, Arrivals
 from benchmarks.load import Report, closed_loop, form_of, open_loop
 from benchmarks.serving import Server, mien_server, photos_in, reference_server
 
@@ -89,7 +89,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("photos", type=Path, help="a folder with JPEG files")
     parser.add_argument("--reference", metavar="PYTHON", help="of its environment; default: none")
     parser.add_argument("--workers", type=int, default=1)
-    parser.add_argument("--seconds", type=float, default=60, help="of each open loop")
+    parser.add_argument("--seconds", type=float, default=LOOP_S, help="of each open loop")
     parser.add_argument("--closed-s", type=float, default=10, help="of each closed loop, at least")
     parser.add_argument(
         "--arrivals",

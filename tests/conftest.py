@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.database import DirectoryBasedExampleDatabase
 from numpy.typing import NDArray
 from PIL import Image
 from skimage import data
@@ -24,7 +25,11 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.register_profile(
-    "search", settings.get_profile("unhurried"), derandomize=False, max_examples=10_000
+    "search",
+    settings.get_profile("unhurried"),
+    derandomize=False,
+    database=DirectoryBasedExampleDatabase(".hypothesis"),
+    max_examples=10_000,
 )
 settings.load_profile("unhurried")
 

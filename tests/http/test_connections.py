@@ -53,6 +53,8 @@ def hasty_port(detector: FakeDetector) -> Iterator[int]:
         ("http://example.org/none", 404),
         ("http:///livez", 400),
         ("https://?x", 400),
+        ("http://:8000/livez", 400),
+        ("http://[::1]:8000/livez", 200),
         ("http://example.org#livez", 400),
         ("http://somebody@example.org/livez", 400),
         ("ftp://example.org/livez", 404),

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import signal
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -88,7 +89,11 @@ def test_what_was_left_unfinished_counts_for_nothing(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_photo_that_kills_is_found_at_the_third_try(tmp_path: Path) -> None:
+def test_a_photo_that_kills_is_found_at_the_third_try(
+    tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    temporary = tmp_path_factory.mktemp("temporary")
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     shards = shards_of(tmp_path)
     plan = shards.begin(["a.jpg", "deadly.jpg", "b.jpg"], 5, COLUMNS, {})
     for tries in (1, 2):
@@ -99,6 +104,7 @@ def test_a_photo_that_kills_is_found_at_the_third_try(tmp_path: Path) -> None:
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
         assert len(list((tmp_path / "_plan" / "tries" / "0000000").iterdir())) == tries
         assert not shards.done()
+        assert not list(temporary.iterdir())
     done = ShardWorker(DeadlyJob(), shards, COLUMNS)(0)
     assert (done.tally.photos, done.tally.failed) == (3, 1)
     assert [row[1] for row in shards.rows(plan)] == [None, "internal_error", None]

@@ -8,7 +8,7 @@ from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any, Generic, TypeVar
 
-from mien.parent import end_with_parent
+from mien.parent import end_with_parent, signals_held
 
 __all__ = ["Processes", "WorkerDiedError"]
 
@@ -52,11 +52,11 @@ class Processes(Generic[_Item, _Answer]):
 
     def _submit(self, item: _Item) -> "Future[_Answer]":
         try:
-            return self._pool.submit(_work, item)
+            return _submitted(self._pool, item)
         except BrokenProcessPool:
             self._pool.shutdown()
             self._pool = self._new_pool(self._processes)
-            return self._pool.submit(_work, item)
+            return _submitted(self._pool, item)
 
     def _answered(
         self, item: _Item, future: "Future[_Answer]"
@@ -69,7 +69,7 @@ class Processes(Generic[_Item, _Answer]):
     def _alone(self, item: _Item) -> _Answer | WorkerDiedError:
         with self._new_pool(1) as pool:
             try:
-                answer: _Answer = pool.submit(_work, item).result()
+                answer: _Answer = _submitted(pool, item).result()
             except BrokenProcessPool:
                 return WorkerDiedError()
             return answer
@@ -80,6 +80,12 @@ class Processes(Generic[_Item, _Answer]):
         return ProcessPoolExecutor(
             processes, mp_context=context, initializer=_begin, initargs=(self._build,)
         )
+
+
+def _submitted(pool: ProcessPoolExecutor, item: Any) -> "Future[Any]":
+    # It may begin a process for it, which would print where Ctrl-C found it.
+    with signals_held([signal.SIGINT]):
+        return pool.submit(_work, item)
 
 
 # Each process's own; an initializer can leave it nowhere else.

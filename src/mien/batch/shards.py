@@ -132,6 +132,8 @@ class Shards:
 
     def finish(self, shard: int, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
         """Write a shard's table: whole or not at all."""
+        # All rows first: they take long, and whoever is killed meanwhile leaves no temporary file.
+        rows = list(rows)
         with tempfile.TemporaryDirectory(prefix="mien-") as name:
             table = Path(name) / self._table_of(shard)
             write_table(table, self.suffix, columns, rows)

@@ -29,8 +29,8 @@ _FREE_CHUNKS = 1000
 _BYTES_PER_CHUNK = 64
 # The same for frames without content: so much of one caller is read before others have their turn.
 _READ_BYTES = 16 * 1024
-# Host, and what follows it.
-_ABSOLUTE = re.compile(rb"https?://([^/?#@]+)([/?].*)?", re.IGNORECASE)
+# Host, perhaps with a port, and what follows it.
+_ABSOLUTE = re.compile(rb"https?://([^/?#@:][^/?#@]*)([/?].*)?", re.IGNORECASE)
 
 
 class _Parser(h11.Connection):

@@ -16,10 +16,9 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
-from multiprocessing import resource_tracker
 from multiprocessing.connection import Connection
 from multiprocessing.util import Finalize
 from typing import Any
@@ -27,7 +26,7 @@ from typing import Any
 from mien.deadline import Deadline, check_deadline, too_late
 from mien.errors import MienError
 from mien.http.signals import HANGUPS
-from mien.parent import end_with_parent
+from mien.parent import end_with_parent, signals_held
 from mien.pipeline import Options
 from mien.types import ImageResult
 
@@ -126,7 +125,7 @@ class _Engine:
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_work, args=(theirs, self._build), daemon=True)
         # With no other copy of that end here, the death of the process shows at ours.
-        with theirs, _stops_held():
+        with theirs, signals_held(_STOPS):
             self._process.start()
         self._begun = True
 
@@ -244,21 +243,6 @@ def _give_up_sends(pipe: Connection, after_s: float) -> None:
         end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, timeout)
     finally:
         end.detach()
-
-
-@contextmanager
-def _stops_held() -> Iterator[None]:
-    """Let no signal to all processes end one that begins in this block, before it ignores them."""
-    if os.name != "posix":
-        yield
-        return
-    # It would let them through when it begins.
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _STOPS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 @dataclass(slots=True)
