@@ -214,14 +214,9 @@ def _from_environment(environment: Mapping[str, str]) -> dict[str, Any]:
         elif name.startswith(PREFIX) and name not in kinds:
             # Without what all begin with, by which any two of them are alike.
             meant = name.removeprefix(PREFIX).lower()
-            close = difflib.get_close_matches(
-                meant, [field.name for field in kinds.values()], 1, 0.5
-            )
-            hint = (
-                f"did you mean {_variable(close[0])}?"
-                if close
-                else "mien serve --print-config lists them"
-            )
+            hint = "mien serve --print-config lists them"
+            for close in difflib.get_close_matches(meant, Settings.__slots__, 1, 0.5):
+                hint = f"did you mean {_variable(close)}?"
             raise InvalidParameterError(f"there is no setting {name}; {hint}")
     return values
 

@@ -4,7 +4,7 @@ import contextlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -39,6 +39,7 @@ def is_picture_or_our_error(data: bytes) -> None:
 
 
 @given(start=st.sampled_from(STARTS), rest=st.binary(max_size=200))
+@settings(max_examples=3 * settings().max_examples)
 def test_any_bytes(start: bytes, rest: bytes) -> None:
     is_picture_or_our_error(start + rest)
 
