@@ -1,5 +1,6 @@
 """What many tests start from: a photo with one face, a pipeline without weights."""
 
+import signal
 from datetime import timedelta
 from pathlib import Path
 
@@ -32,6 +33,9 @@ settings.register_profile(
     max_examples=10_000,
 )
 settings.load_profile("unhurried")
+
+# What a shell begins in the background ignores it, and so would all that tests begin.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
