@@ -38,7 +38,7 @@ def classify_as_fer2013(crops: list[bytes]) -> list[dict[str, float]]:
     from mien_train.evaluate import crops_of_faces, shares  # noqa: PLC0415
 
     classifier = recognizer.classifier
-    outputs = classifier.outputs(crops_of_faces(faces_of(crops), classifier.crop_size_px))
+    outputs = classifier.outputs(crops_of_faces(faces_of(crops), classifier.crop))
     return [dict(zip(FER2013_LABELS, row, strict=True)) for row in shares(outputs[1]).tolist()]
 
 

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.classify.preprocess import CropSpec
 from mien.config import Settings
 from mien.deadline import check_deadline
 from mien.http.app import create_app
@@ -99,7 +100,7 @@ class Crowd(FakeDetector):
 
 class FakeClassifier:
     labels = tuple(Emotion)
-    crop_size_px = 8
+    crop = CropSpec(size_px=8)
 
     def predict(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
         rows = np.full((len(crops), 8), 0.05, dtype=np.float32)

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.classify.preprocess import CropSpec
 from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, RgbImage
 
 CONFIDENCE = 0.9375
@@ -62,7 +63,7 @@ class StubClassifier:
     """Says happy of the first face, sad of the second and so on."""
 
     labels = tuple(Emotion)
-    crop_size_px = 8
+    crop = CropSpec(size_px=8)
 
     def predict(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
         rows = np.zeros((len(crops), len(self.labels)), dtype=np.float32)

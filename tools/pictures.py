@@ -94,7 +94,7 @@ def run_stages(image: RgbImage) -> Stages:
         boxes=boxes_of(detector, image, search),
         face=face,
         region=region,
-        crop=crop_region(image, region, classifier.crop_size_px),
+        crop=crop_region(image, region, classifier.crop.size_px),
         **answer_of(Recognizer(detector=detector, model=classifier), image),
     )
 

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.classify import EmotionClassifier
-from mien.classify.crop import crops_of, region_of_face, region_of_picture
+from mien.classify.crop import region_of_face, region_of_image
 from mien.classify.labels import narrow
-from mien.classify.onnx import load_classifier
+from mien.classify.registry import build_classifier
 from mien.cores import available_cores
 from mien.detect import FaceDetector
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
@@ -67,8 +67,8 @@ class Recognizer:
         Args:
             detector: Name of a detector (``mien models`` lists them), or an object with its method.
             detector_model: ONNX file of the detector, in place of the one in the package.
-            model: ONNX file of the emotion model with its ``card.toml`` beside it, or an object
-                with the classifier's methods. None: the model in the package.
+            model: ONNX file of an emotion model with its ``card.toml`` beside it, the name of a
+                plug-in, or an object with the classifier's methods. None: the model in the package.
             providers: ONNX Runtime's execution providers, ``cpu``, ``cuda`` or ``openvino``;
                 several separated by commas, the preferred one first.
             max_pixels: Images with more pixels are refused before decoding.
@@ -97,7 +97,7 @@ class Recognizer:
             detector = build_detector(detector, file, providers=chosen)
         self.detector = detector
         if model is None or isinstance(model, str | Path):
-            model = load_classifier(None if model is None else Path(model), providers=chosen)
+            model = build_classifier(model, providers=chosen)
         self.classifier: EmotionClassifier = model
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -198,11 +198,11 @@ class Recognizer:
     ) -> NDArray[np.float32]:
         """Return (N, L) probabilities of the chosen labels; all faces are one batch."""
         regions = (
-            [region_of_picture(image.width, image.height)]
+            [region_of_image(image.width, image.height)]
             if options.crop
-            else [region_of_face(face) for face in faces]
+            else [region_of_face(face, self.classifier.crop.frame) for face in faces]
         )
-        crops = crops_of(image, regions, self.classifier.crop_size_px)
+        crops = self.classifier.crop.crops(image, regions)
         return narrow(
             self.classifier.predict(crops), self.classifier.labels, options.labels.emotions
         )

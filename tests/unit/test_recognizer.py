@@ -227,7 +227,7 @@ def test_the_function_loads_the_models_once(
     monkeypatch.setattr(
         module, "build_detector", lambda *_, **__: built.append(1) or StubDetector()
     )
-    monkeypatch.setattr(module, "load_classifier", lambda *_, **__: StubClassifier())
+    monkeypatch.setattr(module, "build_classifier", lambda *_, **__: StubClassifier())
     module._shared.cache_clear()
     assert len(analyze(astronaut)) == 2
     (only,) = analyze(astronaut, labels="seven", max_faces=1).faces

@@ -35,12 +35,12 @@ def models_built(monkeypatch: pytest.MonkeyPatch, detector: StubDetector) -> lis
         asked.append((name, file))
         return detector
 
-    def load_classifier(file: Path | None, **_: object) -> StubClassifier:
+    def build_classifier(file: Path | None, **_: object) -> StubClassifier:
         asked.append(file)
         return StubClassifier()
 
     monkeypatch.setattr(recognizer, "build_detector", build_detector)
-    monkeypatch.setattr(recognizer, "load_classifier", load_classifier)
+    monkeypatch.setattr(recognizer, "build_classifier", build_classifier)
     return asked
 
 
