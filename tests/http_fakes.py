@@ -125,7 +125,10 @@ def fake_app(
     app = create_app(
         Settings(**{"threads": 2, "processes": False, **settings}),
         build=lambda chosen: Recognizer(
-            detector=detector, model=FakeClassifier(), min_face_size=chosen.min_face_size
+            detector=detector,
+            model=FakeClassifier(),
+            max_pixels=chosen.max_pixels,
+            min_face_size=chosen.min_face_size,
         ),
     )
     return app, detector
