@@ -1,16 +1,21 @@
 """The result of one image, and its forms: JSON, rows of a table, an annotated image."""
 
+import base64
 import json
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
+from html import escape
+from io import BytesIO
 from typing import Any
 
 from PIL import Image
 
 from mien.classify.labels import LabelSet
+from mien.errors import InvalidParameterError, MienError
+from mien.image import Picture, load_image
 from mien.options import Include, included
 from mien.render.annotate import annotate
-from mien.types import FaceEmotion, Landmarks, RgbImage, Timings
+from mien.types import FaceEmotion, Landmarks, Timings
 
 __all__ = ["Cell", "Failure", "ImageResult", "error_record", "face_record", "table_columns"]
 
@@ -23,6 +28,7 @@ _FACE = ("face", "x", "y", "box_width", "box_height", "emotion", "confidence")
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 _ERROR = ("error_code", "error_message")
 _SCORES = (Include.SCORES,)
+_NOTEBOOK_SIZE_WH = (800, 800)
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,14 +135,46 @@ class ImageResult:
             image | {"face": index} | _cells(record) for index, record in enumerate(records)
         ] or [image]
 
-    def annotate(self, image: RgbImage, names: Collection[str] = ()) -> Image.Image:
+    def annotate(self, image: Picture | None = None) -> Image.Image:
         """Return an RGB copy of the image with a box, the emotion and its confidence per face.
 
         Args:
-            image: The analyzed image, with as many pixels as the result says.
-            names: Put before the emotions, one for each face.
+            image: The analyzed image: a path, bytes, PIL image or array. None: read ``path`` again.
+
+        Raises:
+            ImageError: The image cannot be read, or has more pixels than the analyzed one.
+            InvalidParameterError: It is not the analyzed image, or there is no path.
         """
-        return annotate(image, self.faces, tuple(names))
+        given = self.path if image is None else image
+        if given is None:
+            raise InvalidParameterError("this result has no path: give the image to annotate")
+        loaded = load_image(given, max_pixels=max(1, self.width * self.height))
+        if (loaded.width, loaded.height) != (self.width, self.height):
+            raise InvalidParameterError(
+                f"the image has {loaded.width} x {loaded.height} pixels, "
+                f"the analyzed one had {self.width} x {self.height}"
+            )
+        return annotate(loaded, self.faces)
+
+    def _repr_html_(self) -> str:
+        """Return the annotated image, where it can be read again, above a table of the faces."""
+        rows = self.to_rows(include=())
+        columns = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+        cells = [columns, *([str(row[name]) for name in columns] for row in rows)]
+        lines = ("".join(f"<td>{escape(cell)}</td>" for cell in line) for line in cells)
+        table = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f"{self._picture()}<table>{table}</table>"
+
+    def _picture(self) -> str:
+        try:
+            picture = self.annotate()
+        except MienError:
+            return ""
+        picture.thumbnail(_NOTEBOOK_SIZE_WH)
+        file = BytesIO()
+        picture.save(file, "JPEG")
+        data = base64.b64encode(file.getvalue()).decode()
+        return f'<img alt="{len(self)} faces" src="data:image/jpeg;base64,{data}">'
 
 
 def face_record(

@@ -2,16 +2,18 @@ import csv
 import io
 import json
 from dataclasses import asdict, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
+from PIL import Image
 
 import mien
 from mien.options import Include
 from mien.results import Failure, ImageResult, table_columns
-from mien.types import Emotion, RgbImage
+from mien.types import Emotion
 from samples import make_face
 
 FACES = (make_face(50, 40, 30, 40), make_face(-5, 20, 20, 25, Emotion.SAD))
@@ -130,8 +132,41 @@ def test_boxes_in_both_forms() -> None:
 
 
 def test_annotate_draws_on_a_copy() -> None:
-    image = RgbImage(np.zeros((100, 200, 3), dtype=np.uint8))
-    drawn = RESULT.annotate(image)
+    pixels = np.zeros((100, 200, 3), dtype=np.uint8)
+    drawn = RESULT.annotate(pixels)
     assert drawn.size == (200, 100)
     assert np.asarray(drawn).any()
-    assert not image.pixels.any()
+    assert not pixels.any()
+
+
+def test_annotate_reads_the_file_again(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (200, 100)).save(path)
+    assert np.asarray(replace(RESULT, path=str(path)).annotate()).any()
+
+
+@pytest.mark.parametrize(
+    ("result", "image"),
+    [
+        (RESULT, np.zeros((50, 200, 3), dtype=np.uint8)),
+        (RESULT, np.zeros((200, 100, 3), dtype=np.uint8)),
+        (RESULT, None),
+        (replace(RESULT, path=None), None),
+        (FAILED, np.zeros((50, 200, 3), dtype=np.uint8)),
+    ],
+    ids=["smaller", "turned", "no such file", "no path", "failed"],
+)
+def test_annotate_refuses_another_image(result: ImageResult, image: object) -> None:
+    with pytest.raises(mien.MienError):
+        result.annotate(image)
+
+
+def test_a_notebook_shows_the_picture_and_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "<b>photo.png"
+    Image.new("RGB", (200, 100)).save(path)
+    shown = replace(RESULT, path=str(path))._repr_html_()
+    assert shown.startswith('<img alt="2 faces" src="data:image/jpeg;base64,')
+    assert "&lt;b&gt;photo.png" in shown
+    assert "<td>happy</td>" in shown
+    assert "<img" not in RESULT._repr_html_()
+    assert "<td>not_an_image</td>" in FAILED._repr_html_()

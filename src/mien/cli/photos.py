@@ -7,7 +7,6 @@ from pathlib import Path
 from PIL import Image
 
 from mien.errors import ImageError
-from mien.image import load_image
 from mien.recognizer import Recognizer, failed
 from mien.results import ImageResult
 
@@ -47,12 +46,11 @@ def analyze_photo(
         result = replace(recognizer.analyze(source), path=path)
         if copy is None:
             return Outcome(result)
-        # All pixels, for the copy alone: the analysis may have read the image at a reduced size.
-        image = load_image(source, max_pixels=recognizer.max_pixels)
+        annotated = result.annotate(source)
     except ImageError as error:
         return Outcome(failed(path, error), error.message)
     try:
-        save(result.annotate(image), copy)
+        save(annotated, copy)
     except (OSError, ValueError):  # Pillow reports some limits of a format so
         return Outcome(result, f"can't write {copy}")
     return Outcome(result)
