@@ -25,6 +25,7 @@ SLOW = {
     "deploy",
     "documents",
     "packaging",
+    "parity",
     "peers",
     "robustness",
     "train",

@@ -63,18 +63,18 @@ def test_a_crowd_is_cut_into_pieces_and_keeps_its_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("model", "named"),
     [
-        ({"labels": []}, "distinct labels"),
-        ({"labels": ["happy", "happy"]}, "distinct labels"),
-        ({"labels": ["happy", "smug"]}, "unknown label"),
+        ({"labels": []}, "labels"),
+        ({"labels": ["happy", "happy"]}, "labels"),
+        ({"labels": ["happy", "smug"]}, "smug"),
         ({"temperature": 0}, "temperature"),
         ({"temperature": "hot"}, "temperature"),
         ({"input_size_px": -1}, "input_size_px"),
     ],
 )
-def test_a_wrong_card_is_refused(model: dict[str, Any], words: str) -> None:
-    with pytest.raises(ArtifactError, match=words):
+def test_a_wrong_card_is_refused(model: dict[str, Any], named: str) -> None:
+    with pytest.raises(ArtifactError, match=named):
         OnnxClassifier(session(), card(**model))
 
 
@@ -114,7 +114,7 @@ def test_a_file_of_ones_own_needs_its_card(tmp_path: Path) -> None:
     (tmp_path / "card.toml").write_bytes((shipped.folder / "card.toml").read_bytes())
     assert load_classifier(model).labels == load_classifier().labels
     model.write_bytes(b"not a graph")
-    with pytest.raises(ArtifactError, match="SHA-256"):
+    with pytest.raises(ArtifactError, match=r"model\.onnx"):
         load_classifier(model)
 
 
@@ -148,12 +148,12 @@ def test_a_second_output_takes_its_share(share: float, expected: list[float]) ->
 
 @pytest.mark.parametrize("labels", [["sad"], ["sad", "happy", "neutral"]])
 def test_a_second_output_of_wrong_width_is_refused_at_start(labels: list[str]) -> None:
-    with pytest.raises(ModelContractError, match=f"3 and {len(labels)} labels"):
+    with pytest.raises(ModelContractError):
         two_headed(second_labels=labels, second_share=0.5)
 
 
 def test_a_graph_without_the_second_output_of_its_card_is_refused_at_start() -> None:
-    with pytest.raises(ModelContractError, match="3 and 2 labels"):
+    with pytest.raises(ModelContractError):
         OnnxClassifier(session(), card(second_labels=["sad", "happy"], second_share=0.5))
 
 
