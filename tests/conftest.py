@@ -1,4 +1,4 @@
-"""What many tests start from: a photo with one face, a pipeline without weights."""
+"""What many tests start from: a photo with one face."""
 
 import signal
 from datetime import timedelta
@@ -13,7 +13,7 @@ from PIL import Image
 from skimage import data
 
 from programs import omit
-from samples import StubPipeline, encode
+from samples import encode
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -55,8 +55,3 @@ def astronaut() -> NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def face_photo(astronaut: NDArray[np.uint8]) -> bytes:
     return encode(Image.fromarray(astronaut), "JPEG", quality=92)
-
-
-@pytest.fixture
-def pipeline() -> StubPipeline:
-    return StubPipeline()

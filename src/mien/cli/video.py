@@ -13,16 +13,16 @@ from PIL import Image
 from tqdm import tqdm
 
 from mien.batch.table import SUFFIXES, check_suffix, write_table
+from mien.classify.labels import LabelSet
 from mien.cli.annotations import encoded, write_new
-from mien.cli.photos import add_look_options, look_of
-from mien.cli.words import positive, say
+from mien.cli.console import say
+from mien.cli.options import add_analysis_options, positive, recognizer_arguments
 from mien.errors import ImageError, InvalidParameterError, VideoError
+from mien.options import Include
 from mien.recognizer import Recognizer, in_order
-from mien.render.csv import Cell, csv_header, csv_rows
-from mien.render.json import Include
 from mien.render.timeline import draw_timeline
 from mien.render.words import counted, percent
-from mien.types import Emotion, ImageResult
+from mien.results import Cell, ImageResult, table_columns
 from mien.video.analysis import DETECT_EVERY, PER_SECOND, Sample, followed, grouped, read_group
 from mien.video.clip import Clip, ClipLimits, library, open_camera, open_clip
 from mien.video.film import Film
@@ -44,10 +44,9 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     _check_places(options)
     library()
-    look = look_of(options)
-    recognizer = look.recognizer()
-    emotions = look.labels.emotions
-    columns = ("time_s", "frame", "person", *csv_header(emotions, options.include)[1:-2])
+    recognizer = Recognizer(**recognizer_arguments(options))
+    labels = recognizer.options.labels
+    columns = ("time_s", "frame", "person", *table_columns(labels, options.include)[1:-2])
     summary, began = Summary(options.fps), perf_counter()
     unfinished = options.out.with_name(options.out.name + ".unfinished")
     try:
@@ -56,7 +55,7 @@ def run(arguments: Sequence[str]) -> int:
             samples = stack.enter_context(closing(_samples(clip, recognizer, options)))
             film = options.annotate and stack.enter_context(Film(options.annotate, options.fps))
             seen = _noted(samples, clip, summary, film or None)
-            rows = _rows(seen, emotions, options.include)
+            rows = _rows(seen, labels, options.include)
             write_table(unfinished, options.out.suffix.lower(), columns, rows)
         unfinished.replace(options.out)
     except (VideoError, ImageError) as error:
@@ -107,7 +106,7 @@ def _samples(
     frames = clip.frames(options.fps)
     if options.seconds:
         frames = takewhile(lambda frame: frame.time_s < options.seconds, frames)
-    read = partial(read_group, recognizer.pipeline, options=recognizer.options)
+    read = partial(read_group, recognizer, options=recognizer.options)
     groups = grouped(frames, options.detect_every)
     with closing(in_order(read, groups, threads=recognizer.threads)) as results:
         flat = (result for group in results for result in group)
@@ -132,7 +131,7 @@ def _noted(
 
 
 def _rows(
-    samples: Iterable[Sample], emotions: tuple[Emotion, ...], include: frozenset[Include]
+    samples: Iterable[Sample], labels: LabelSet, include: frozenset[Include]
 ) -> Iterator[tuple[Cell, ...]]:
     """Yield a row per face and sample, and one for a sample without a face."""
     for sample in samples:
@@ -140,10 +139,9 @@ def _rows(
         faces = tuple(tracked.face for tracked in sample.faces)
         result = ImageResult(width=image.width, height=image.height, faces=faces)
         persons: list[int | None] = [tracked.person for tracked in sample.faces]
-        for person, row in zip(
-            persons or [None], csv_rows("", result, emotions, include), strict=True
-        ):
-            yield (round(sample.frame.time_s, 3), sample.frame.index, person, *row[1:-2])
+        for person, row in zip(persons or [None], result.to_rows(labels, include), strict=True):
+            cells = tuple(row.values())[1:-2]
+            yield (round(sample.frame.time_s, 3), sample.frame.index, person, *cells)
 
 
 def _plot(summary: Summary) -> Image.Image:
@@ -237,5 +235,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=_seconds, metavar="N", help="only so much from the beginning"
     )
-    add_look_options(parser, include=frozenset({Include.SCORES}))
+    add_analysis_options(parser, include=frozenset({Include.SCORES}))
     return parser

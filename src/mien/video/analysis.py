@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from mien.pipeline import Options, Pipeline
-from mien.render.json import Include
-from mien.types import ImageResult
+from mien.options import Include, Options
+from mien.recognizer import Recognizer
+from mien.results import ImageResult
 from mien.video.clip import Frame
 from mien.video.tracks import Tracked, Tracker, tracked_record
 
@@ -43,14 +43,10 @@ def grouped(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
 
 
 def read_group(
-    pipeline: Pipeline, group: Sequence[Frame], options: Options
+    recognizer: Recognizer, group: Sequence[Frame], options: Options
 ) -> list[tuple[Frame, ImageResult]]:
-    """Return what each frame shows: faces are found in the first and followed through the rest."""
-    read: list[tuple[Frame, ImageResult]] = []
-    for frame in group:
-        near = [face.box for face in read[-1][1].faces] if read else None
-        read.append((frame, pipeline.analyze(frame.image, options, near=near)))
-    return read
+    """Return the result of each frame."""
+    return [(frame, recognizer.analyze(frame.image, options)) for frame in group]
 
 
 def followed(results: Iterable[tuple[Frame, ImageResult]], tracker: Tracker) -> Iterator[Sample]:

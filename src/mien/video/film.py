@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from mien.render.annotate import annotate
-from mien.types import ImageResult
 from mien.video.analysis import Sample
 from mien.video.clip import library
 
@@ -54,14 +53,10 @@ class Film:
     def add(self, sample: Sample) -> None:
         """Write the next sample. Raises OSError."""
         image = sample.frame.image
-        shown = ImageResult(
-            width=image.width,
-            height=image.height,
-            faces=tuple(tracked.face for tracked in sample.faces),
-        )
+        faces = [tracked.face for tracked in sample.faces]
         names = [f"{tracked.person} ·" for tracked in sample.faces]
         # The common formats of colour want even sides.
-        pixels = np.asarray(annotate(image, shown, names))
+        pixels = np.asarray(annotate(image, faces, names))
         pixels = pixels[: image.height // 2 * 2, : image.width // 2 * 2]
         if self._stream is None:
             self._stream = self._new_stream(pixels.shape[1], pixels.shape[0])
