@@ -134,13 +134,13 @@ def _read_if_image(file: BinaryIO) -> bytes:
 
 
 def _read_file_object(file: BinaryReader) -> bytes:
-    # As Pillow does it: whoever has just written or read a buffer does not have to rewind it.
-    seek = getattr(file, "seek", None)
+    # Like Pillow: a buffer that has just been written does not have to be rewound.
+    rewindable = getattr(file, "seekable", bool)
     try:
-        if seek is not None and getattr(file, "seekable", lambda: True)():
-            seek(0)
+        if rewindable():
+            file.seek(0)  # type: ignore[attr-defined]
         data: object = file.read()
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, TypeError) as error:
         raise UnreadableFileError("the file object can't be read") from error
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)
