@@ -58,7 +58,7 @@ def test_several_photos_one_of_them_bad(tmp_path: Path) -> None:
     records = [json.loads(line) for line in done.stdout.splitlines()]
     assert records[1] == {
         "path": str(bad),
-        "error": {"code": "truncated_image", "message": "this JPEG picture is cut off or corrupt"},
+        "error": {"code": "truncated_image", "message": "this JPEG image is cut off or corrupt"},
     }
     assert records[0]["faces"] == records[2]["faces"]
     assert b"Traceback" not in done.stderr

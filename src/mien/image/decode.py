@@ -120,7 +120,7 @@ def decode_image(data: bytes, *, max_pixels: int, enough_pixels: int | None = No
             size = image.size
             check_size(size, max_pixels)
             if file.end_missing and not last_scan_is_complete(file.data):
-                raise TruncatedImageError("this JPEG image is cut off")
+                raise ValueError("the last scan is cut off")
             factor = reduction_factor(size, enough_pixels)
             if factor > 1 and file.format == "JPEG":
                 image.draft(None, (size[0] // factor, size[1] // factor))

@@ -7,6 +7,7 @@ from typing import Any, BinaryIO, Protocol, runtime_checkable
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.JpegImagePlugin import JpegImageFile
 
 from mien.errors import (
     ImageError,
@@ -116,10 +117,10 @@ def _read(path: Path) -> bytes:
     except FileNotFoundError as error:
         raise UnreadableFileError("there is no such file") from error
     except IsADirectoryError as error:
-        raise UnreadableFileError("this is a folder; name the images in it") from error
+        raise UnreadableFileError("this is a folder; name the photos in it") from error
     except PermissionError as error:
         # Windows says the same of folders.
-        reason = "this is a folder; name the images in it" if path.is_dir() else "no permission"
+        reason = "this is a folder; name the photos in it" if path.is_dir() else "no permission"
         raise UnreadableFileError(reason) from error
     except (OSError, ValueError) as error:
         raise UnreadableFileError("the file can't be read") from error
@@ -153,6 +154,8 @@ def _read_file_object(file: BinaryReader) -> bytes:
 def _from_pil(image: Image.Image, max_pixels: int, enough_pixels: int | None) -> RgbImage:
     size = image.size
     check_size(size, max_pixels)
+    if (data := _undecoded_jpeg(image)) is not None:
+        return decode_image(data, max_pixels=max_pixels, enough_pixels=enough_pixels)
     if 0 in size:
         raise InvalidParameterError(f"the PIL image has no pixels: its size is {size}")
     factor = reduction_factor(size, enough_pixels)
@@ -161,6 +164,23 @@ def _from_pil(image: Image.Image, max_pixels: int, enough_pixels: int | None) ->
         return to_rgb_image(image, orientation=orientation, size=size, factor=factor)
     except DECODER_ERRORS as error:
         raise TruncatedImageError("the PIL image is cut off or corrupt") from error
+
+
+def _undecoded_jpeg(image: Image.Image) -> bytes | None:
+    """Return the file of a JPEG that Pillow has opened but not decoded; None for other images.
+
+    So the result is exactly that of the file. The mean of blocks differs from a reduced decoding
+    by rounding, which may decide about a face at the limit of detection.
+    """
+    if not isinstance(image, JpegImageFile) or image.fp is None or image.tell() != 0:
+        return None
+    if not image.tile or image.decoderconfig:
+        return None
+    position = image.fp.tell()
+    image.fp.seek(0)
+    data = image.fp.read()
+    image.fp.seek(position)
+    return data
 
 
 def _from_rgb_image(image: RgbImage, max_pixels: int, enough_pixels: int | None) -> RgbImage:

@@ -63,10 +63,10 @@ def test_json_is_a_list_of_what_jsonl_has_in_lines(mien, photo: Path, text: Path
         "path": str(text),
         "error": {
             "code": "not_an_image",
-            "message": "this is not a picture; send JPEG, PNG or WebP",
+            "message": "this is not an image; send JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP",
         },
     }
-    assert f"mien: {text}: this is not a picture" in lines.err
+    assert f"mien: {text}: this is not an image" in lines.err
 
 
 def test_json_with_everything(mien, photo: Path) -> None:

@@ -86,6 +86,23 @@ def test_bgr_is_reduced_too(jpeg: bytes) -> None:
     assert np.array_equal(bgr.pixels, rgb.pixels)
 
 
+def test_an_opened_jpeg_gives_exactly_the_pixels_of_its_file(jpeg: bytes) -> None:
+    expected = decode_image(jpeg, max_pixels=LIMIT, enough_pixels=ENOUGH).pixels
+    image = load_image(opened(jpeg), max_pixels=LIMIT, enough_pixels=ENOUGH)
+    assert np.array_equal(image.pixels, expected)
+
+
+def test_an_opened_jpeg_that_was_changed_before_it_was_decoded(jpeg: bytes) -> None:
+    drafted = opened(jpeg)
+    drafted.draft("L", (1000, 750))
+    image = load_image(drafted, max_pixels=LIMIT, enough_pixels=None)
+    assert (image.width, image.height, image.stored_size) == (1000, 750, None)
+    frames = [Image.new("RGB", (64, 64), color) for color in ((255, 0, 0), (0, 0, 255))]
+    second = opened(encode(frames[0], "MPO", save_all=True, append_images=frames[1:]))
+    second.seek(1)
+    assert load_image(second, max_pixels=LIMIT).pixels[0, 0, 2] > 250
+
+
 def test_a_pil_image_stays_as_it_is(jpeg: bytes) -> None:
     image = opened(jpeg)
     load_image(image, max_pixels=LIMIT, enough_pixels=1)
