@@ -154,16 +154,16 @@ def _read_file_object(file: BinaryReader) -> bytes:
 def _from_pil(image: Image.Image, max_pixels: int, enough_pixels: int | None) -> RgbImage:
     size = image.size
     check_size(size, max_pixels)
-    if (data := _undecoded_jpeg(image)) is not None:
-        return decode_image(data, max_pixels=max_pixels, enough_pixels=enough_pixels)
     if 0 in size:
         raise InvalidParameterError(f"the PIL image has no pixels: its size is {size}")
     factor = reduction_factor(size, enough_pixels)
     orientation = orientation_of(image.info.get("exif"))
     try:
+        if (data := _undecoded_jpeg(image)) is not None:
+            return decode_image(data, max_pixels=max_pixels, enough_pixels=enough_pixels)
         return to_rgb_image(image, orientation=orientation, size=size, factor=factor)
     except DECODER_ERRORS as error:
-        raise TruncatedImageError("the PIL image is cut off or corrupt") from error
+        raise TruncatedImageError("the PIL image is closed, cut off or corrupt") from error
 
 
 def _undecoded_jpeg(image: Image.Image) -> bytes | None:

@@ -170,6 +170,18 @@ def test_pil_images_that_can_not_be_used(face_photo: bytes) -> None:
         load_image(Image.open(io.BytesIO(face_photo[:9000])), max_pixels=LIMIT)
 
 
+@pytest.mark.parametrize("format_", ["JPEG", "PNG"])
+def test_pil_images_that_were_closed_before_they_were_decoded(format_: str) -> None:
+    with Image.open(io.BytesIO(plain(format_))) as image:
+        pass
+    stream = io.BytesIO(plain(format_))
+    other = Image.open(stream)
+    stream.close()
+    for closed in (image, other):
+        with pytest.raises(errors.ImageError):
+            load_image(closed, max_pixels=LIMIT)
+
+
 def test_pil_image_of_another_format_is_accepted() -> None:
     """The formats that are not supported are those of files: here Pillow has read it already."""
     with Image.open(io.BytesIO(plain("TIFF"))) as image:
