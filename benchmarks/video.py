@@ -21,7 +21,7 @@ from PIL import Image
 from mien import Recognizer
 from mien.recognizer import in_order
 from mien.video.analysis import PER_SECOND, followed, grouped, read_group
-from mien.video.clip import ClipLimits, open_clip
+from mien.video.reader import VideoLimits, open_video
 from mien.video.tracks import Tracker
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
@@ -56,7 +56,7 @@ def read(clip: Path, recognizer: Recognizer, every: int) -> tuple[float, float, 
     """Return the seconds it took, those that the clip lasts, and how many faces there were."""
     began, faces, lasts = time.perf_counter(), 0, 0.0
     work = partial(read_group, recognizer.pipeline, options=recognizer.options)
-    with open_clip(clip, ClipLimits()) as opened:
+    with open_video(clip, VideoLimits()) as opened:
         groups = grouped(opened.frames(PER_SECOND), every)
         with closing(in_order(work, groups, threads=recognizer.threads)) as results:
             for sample in followed((r for group in results for r in group), Tracker()):
