@@ -84,7 +84,7 @@ def main() -> None:
 
 
 def _faces(classifier: OnnxClassifier, count: int) -> Floats:
-    side = classifier.crop_size_px
+    side = classifier.crop.size_px
     return np.random.default_rng(0).random((count, 1, side, side), dtype=np.float32)
 
 

@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.classify.crop import Region, crops_of, region_of_face
+from mien.classify.crop import Region, region_of_face
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier, load_classifier
 from mien.detect.mtcnn import MtcnnDetector
@@ -105,7 +105,7 @@ def answers(seen: Seen, classifier: OnnxClassifier) -> dict[str, int]:
     """Return the emotion, as a position among the six, for each way to cut."""
     image, face = seen
     regions = [cut(face) for cut in CROPS.values()]
-    crops = crops_of(image, regions, classifier.crop_size_px)
+    crops = classifier.crop.crops(image, regions)
     six = narrow(classifier.predict(crops), classifier.labels, LabelSet.SIX.emotions)
     return dict(zip(CROPS, six.argmax(axis=1).tolist(), strict=True))
 

@@ -12,8 +12,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.photos import one_face
-from mien.classify.crop import crops_of, region_of_face
+from mien.classify.crop import region_of_face
 from mien.classify.onnx import load_classifier
+from mien.classify.preprocess import CropSpec
 from mien.detect.mtcnn import MtcnnDetector
 from mien.detect.mtcnn.cascade import Stage, _inside, _scored
 from mien.detect.mtcnn.pyramid import level_size, pyramid_scales
@@ -63,7 +64,7 @@ def profile(data: bytes, min_face_size: int | None, rounds: int) -> list[tuple[s
     boxes = cascade.propose(table, search)
     refined = cascade.refine(table, boxes, search)
     faces = detector.detect(image, min_face_size=min_face_size)
-    crops = crops_of(image, [region_of_face(face) for face in faces], classifier.crop_size_px)
+    crops = _crops(image, faces, classifier.crop)
     pixels = sum(level.shape[2] * level.shape[3] for level in levels)
     rnet = table.crops(_inside(boxes, table.width, table.height), 24)
     onet = table.crops(_inside(refined, table.width, table.height), 48)
@@ -77,7 +78,7 @@ def profile(data: bytes, min_face_size: int | None, rounds: int) -> list[tuple[s
         (f"refine, all ({len(refined)} out)", lambda: cascade.refine(table, boxes, search)),
         (f"O-Net ({len(onet)} crops)", lambda: _batches(cascade._onet, onet)),
         (f"output, all ({len(faces)} out)", lambda: cascade.output(table, refined, search)),
-        ("crops", lambda: _crops(image, faces, classifier.crop_size_px)),
+        ("crops", lambda: _crops(image, faces, classifier.crop)),
         ("classify", lambda: classifier.predict(crops)),
         ("detect, all", lambda: detector.detect(image, min_face_size=min_face_size)),
     ]
@@ -105,8 +106,8 @@ def _pnet(cascade: object, levels: list[np.ndarray]) -> None:
         _scored(cascade._pnet, level)
 
 
-def _crops(image: RgbImage, faces: tuple, size_px: int) -> np.ndarray:
-    return crops_of(image, [region_of_face(face) for face in faces], size_px)
+def _crops(image: RgbImage, faces: tuple, crop: CropSpec) -> np.ndarray:
+    return crop.crops(image, [region_of_face(face) for face in faces])
 
 
 def _median_ms(run: Callable[[], object], rounds: int) -> float:

@@ -19,10 +19,8 @@ import numpy as np
 import onnxruntime
 
 from benchmarks.photos import many_faces, one_face
-from mien.build import build_pipeline
-from mien.config import Settings
 from mien.image import decode_image
-from mien.pipeline import Pipeline
+from mien.recognizer import Recognizer
 from mien.runtime.providers import PROVIDERS
 from mien.types import Box, FaceEmotion, RgbImage
 
@@ -46,23 +44,23 @@ def main() -> None:
     parser.add_argument("providers", nargs="*", default=names, metavar="PROVIDER")
     parser.add_argument("--rounds", type=int, default=100)
     arguments = parser.parse_args()
-    pipelines = {}
+    recognizers = {}
     for name in dict.fromkeys(["cpu", *arguments.providers]):
         began = time.perf_counter()
-        pipelines[name] = build_pipeline(Settings(providers=name))
+        recognizers[name] = Recognizer(providers=name)
         print(f"{name}: loaded in {time.perf_counter() - began:.2f} s")
     print(f"ONNX Runtime {onnxruntime.__version__}, {arguments.rounds} rounds")
     for photo, content in PHOTOS.items():
-        report(photo, decode_image(content, max_pixels=MAX_PIXELS), pipelines, arguments.rounds)
+        report(photo, decode_image(content, max_pixels=MAX_PIXELS), recognizers, arguments.rounds)
 
 
-def report(photo: str, image: RgbImage, pipelines: dict[str, Pipeline], rounds: int) -> None:
-    results = {name: pipeline.analyze(image) for name, pipeline in pipelines.items()}
-    times_s: dict[str, list[float]] = {name: [] for name in pipelines}
+def report(photo: str, image: RgbImage, recognizers: dict[str, Recognizer], rounds: int) -> None:
+    results = {name: recognizer.analyze(image) for name, recognizer in recognizers.items()}
+    times_s: dict[str, list[float]] = {name: [] for name in recognizers}
     for _ in range(rounds):
-        for name, pipeline in pipelines.items():
+        for name, recognizer in recognizers.items():
             began = time.perf_counter()
-            pipeline.analyze(image)
+            recognizer.analyze(image)
             times_s[name].append(time.perf_counter() - began)
     cpu_s = times_s.pop("cpu")
     print(f"{photo}: cpu {statistics.median(cpu_s) * 1e3:.1f} ms")

@@ -55,7 +55,7 @@ def main() -> None:
 def read(clip: Path, recognizer: Recognizer, every: int) -> tuple[float, float, int]:
     """Return the seconds it took, those that the clip lasts, and how many faces there were."""
     began, faces, lasts = time.perf_counter(), 0, 0.0
-    work = partial(read_group, recognizer.pipeline, options=recognizer.options)
+    work = partial(read_group, recognizer, options=recognizer.options)
     with open_video(clip, VideoLimits()) as opened:
         groups = grouped(opened.frames(PER_SECOND), every)
         with closing(in_order(work, groups, threads=recognizer.threads)) as results:

@@ -10,12 +10,13 @@ import numpy as np
 
 from benchmarks.peers.protocol import CROP_SIDE, System, imported, serve, threads
 from mien import Recognizer
-from mien.config import Settings
 
 imported()
 
-recognizer = Recognizer(settings=Settings(threads=threads()))
-of_crops = Recognizer(crop=True, labels="eight", pipeline=recognizer.pipeline)
+recognizer = Recognizer(threads=threads())
+of_crops = Recognizer(
+    crop=True, labels="eight", detector=recognizer.detector, model=recognizer.classifier
+)
 
 
 def analyze(data: bytes) -> list[dict[str, object]]:
@@ -36,8 +37,8 @@ def classify_as_fer2013(crops: list[bytes]) -> list[dict[str, float]]:
     from mien_train.data.fer2013 import FER2013_LABELS  # noqa: PLC0415
     from mien_train.evaluate import crops_of_faces, shares  # noqa: PLC0415
 
-    classifier = recognizer.pipeline.classifier
-    outputs = classifier.outputs(crops_of_faces(faces_of(crops), classifier.crop_size_px))
+    classifier = recognizer.classifier
+    outputs = classifier.outputs(crops_of_faces(faces_of(crops), classifier.crop))
     return [dict(zip(FER2013_LABELS, row, strict=True)) for row in shares(outputs[1]).tolist()]
 
 

@@ -1,4 +1,4 @@
-"""What many tests start from: a photo with one face, a pipeline without weights."""
+"""What many tests start from: a photo with one face."""
 
 import signal
 from datetime import timedelta
@@ -13,7 +13,7 @@ from PIL import Image
 from skimage import data
 
 from programs import omit
-from samples import StubPipeline, encode
+from samples import encode
 
 SHARED = Path(__file__).parents[2] / "shared"
 
@@ -34,8 +34,11 @@ settings.register_profile(
 )
 settings.load_profile("unhurried")
 
-# What a shell begins in the background ignores it, and so would all that tests begin.
+# Processes that tests start would inherit ignored signals: SIGINT is ignored behind a shell's `&`,
+# SIGHUP under nohup. A handler is not inherited; this one lets the tests themselves live on.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
 
 
 @pytest.fixture(scope="session")
@@ -55,8 +58,3 @@ def astronaut() -> NDArray[np.uint8]:
 @pytest.fixture(scope="session")
 def face_photo(astronaut: NDArray[np.uint8]) -> bytes:
     return encode(Image.fromarray(astronaut), "JPEG", quality=92)
-
-
-@pytest.fixture
-def pipeline() -> StubPipeline:
-    return StubPipeline()

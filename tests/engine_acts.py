@@ -10,8 +10,8 @@ from pathlib import Path
 from mien.deadline import check_deadline
 from mien.errors import ArtifactError, MienError, QueueFullError, TruncatedImageError
 from mien.http.engines import Analyze
-from mien.pipeline import Options
-from mien.types import ImageResult
+from mien.options import Options
+from mien.results import ImageResult
 
 
 class AwkwardError(MienError):

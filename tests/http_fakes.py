@@ -12,11 +12,12 @@ from fastapi import FastAPI
 from numpy.typing import NDArray
 from PIL import Image
 
+from mien.classify.preprocess import CropSpec
 from mien.config import Settings
 from mien.deadline import check_deadline
 from mien.http.app import create_app
 from mien.http.server import socket_options
-from mien.pipeline import Pipeline
+from mien.recognizer import Recognizer
 from mien.types import Box, Emotion, Face, Landmarks, RgbImage
 
 POINTS = Landmarks((10, 10), (20, 10), (15, 15), (11, 20), (19, 20))
@@ -54,7 +55,13 @@ class FakeDetector:
         time.sleep(self.wait_s)
         self._may_go_on.wait()
 
-    def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
+    def detect(
+        self,
+        image: RgbImage,
+        *,
+        min_face_size: int | None = None,
+        min_score: float | None = None,
+    ) -> tuple[Face, ...]:
         with self.lock:
             self.running += 1
             self.most_running = max(self.most_running, self.running)
@@ -81,13 +88,19 @@ class FakeDetector:
 class Crowd(FakeDetector):
     """Fifty times as many faces, so that lines are long."""
 
-    def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
+    def detect(
+        self,
+        image: RgbImage,
+        *,
+        min_face_size: int | None = None,
+        min_score: float | None = None,
+    ) -> tuple[Face, ...]:
         return super().detect(image, min_face_size=min_face_size) * 50
 
 
 class FakeClassifier:
     labels = tuple(Emotion)
-    crop_size_px = 8
+    crop = CropSpec(size_px=8)
 
     def predict(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
         rows = np.full((len(crops), 8), 0.05, dtype=np.float32)
@@ -111,8 +124,11 @@ def fake_app(
     detector = detector or FakeDetector()
     app = create_app(
         Settings(**{"threads": 2, "processes": False, **settings}),
-        build=lambda chosen: Pipeline(
-            detector, FakeClassifier(), min_face_size=chosen.min_face_size
+        build=lambda chosen: Recognizer(
+            detector=detector,
+            model=FakeClassifier(),
+            max_pixels=chosen.max_pixels,
+            min_face_size=chosen.min_face_size,
         ),
     )
     return app, detector

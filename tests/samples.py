@@ -1,12 +1,15 @@
-"""Made-up pictures, faces and a pipeline without weights."""
+"""Made-up images and faces, and a detector and a classifier without weights."""
 
 import io
-from collections.abc import Callable
 
+import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
-from mien.pipeline import Options
-from mien.types import Box, Emotion, FaceEmotion, ImageResult, Landmarks, RgbImage, Timings
+from mien.classify.preprocess import CropSpec
+from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, RgbImage
+
+CONFIDENCE = 0.9375
 
 
 def encode(picture: Image.Image, format_: str, **options: object) -> bytes:
@@ -20,44 +23,50 @@ def emotion_of(emotion: Emotion, confidence: float) -> dict[Emotion, float]:
     return {e: confidence if e == emotion else rest for e in tuple(Emotion)[:6]}
 
 
+def points_of(box: Box) -> Landmarks:
+    shares = ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8))
+    return Landmarks(*((box.left + box.width * x, box.top + box.height * y) for x, y in shares))
+
+
 def make_face(
     left: float, top: float, width: float, height: float, emotion: Emotion = Emotion.HAPPY
 ) -> FaceEmotion:
-    points = [
-        (left + width * fx, top + height * fy)
-        for fx, fy in ((0.3, 0.4), (0.7, 0.4), (0.5, 0.6), (0.35, 0.8), (0.65, 0.8))
-    ]
+    box = Box(left=left, top=top, right=left + width, bottom=top + height)
     return FaceEmotion(
-        box=Box(left=left, top=top, right=left + width, bottom=top + height),
+        box=box,
         emotion=emotion,
-        confidence=0.9375,
-        scores=emotion_of(emotion, 0.9375),
+        confidence=CONFIDENCE,
+        scores=emotion_of(emotion, CONFIDENCE),
         detection=0.99,
-        landmarks=Landmarks(*points),
+        landmarks=points_of(box),
     )
 
 
-class StubPipeline:
-    """Finds two faces in any picture that is wide enough, none in others."""
+class StubDetector:
+    """Finds two faces in an image that is 100 pixels wide, none in others."""
 
-    def __init__(self, faces: Callable[[RgbImage], tuple[FaceEmotion, ...]] | None = None) -> None:
-        self.asked: list[Options | None] = []
-        self._faces = faces or _two_faces
+    def __init__(self) -> None:
+        self.asked: list[dict[str, float | None]] = []
 
-    def enough_pixels(self, options: Options) -> int | None:
-        return None
-
-    def analyze(self, image: RgbImage, options: Options | None = None) -> ImageResult:
+    def detect(self, image: RgbImage, **options: float | None) -> tuple[Face, ...]:
         self.asked.append(options)
-        return ImageResult(
-            width=image.width,
-            height=image.height,
-            faces=self._faces(image),
-            seconds=Timings(detect=0.01, classify=0.002),
+        if image.width < 100:
+            return ()
+        boxes = (
+            Box(left=50, top=40, right=80, bottom=80),
+            Box(left=10, top=20, right=30, bottom=45),
         )
+        return tuple(Face(box=box, score=0.99, landmarks=points_of(box)) for box in boxes)
 
 
-def _two_faces(image: RgbImage) -> tuple[FaceEmotion, ...]:
-    if image.width < 100:
-        return ()
-    return make_face(50, 40, 30, 40), make_face(10, 20, 20, 25, Emotion.SAD)
+class StubClassifier:
+    """Says happy of the first face, sad of the second and so on."""
+
+    labels = tuple(Emotion)
+    crop = CropSpec(size_px=8)
+
+    def predict(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
+        rows = np.zeros((len(crops), len(self.labels)), dtype=np.float32)
+        rows[:, :6] = (1 - CONFIDENCE) / 5
+        rows[np.arange(len(crops)), np.arange(len(crops)) % 6] = CONFIDENCE
+        return rows

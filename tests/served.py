@@ -1,4 +1,4 @@
-"""Run by the tests: ``serve`` with a fake pipeline.
+"""Run by the tests: ``serve`` with a fake recognizer.
 
 Arguments: workers; how long a picture takes in seconds, ``broken``, or ``endless``: until nobody
 waits for it, or ``deaf``: even longer, or ``until:`` and a path: until a file is there, or a path:
@@ -12,7 +12,7 @@ from pathlib import Path
 from http_fakes import FakeClassifier, FakeDetector, wait_until
 from mien.config import Settings
 from mien.http import app, server, service
-from mien.pipeline import Pipeline
+from mien.recognizer import Recognizer
 
 
 class LastingDetector(FakeDetector):
@@ -32,7 +32,7 @@ class HeldDetector(FakeDetector):
             wait_until(Path(sys.argv[2].removeprefix("until:")).exists)
 
 
-def build(settings: Settings) -> Pipeline:
+def build(settings: Settings) -> Recognizer:
     lasting = sys.argv[2] in ("endless", "deaf")
     held = sys.argv[2].startswith("until:")
     detector = LastingDetector() if lasting else HeldDetector() if held else FakeDetector()
@@ -40,11 +40,11 @@ def build(settings: Settings) -> Pipeline:
         detector.error = RuntimeError("broken")
     elif not lasting and "/" not in sys.argv[2]:
         detector.wait_s = float(sys.argv[2])
-    return Pipeline(detector, FakeClassifier())
+    return Recognizer(detector=detector, model=FakeClassifier())
 
 
 # Workers, and processes for pictures, import this file again before they begin.
-server.build_pipeline = service.build_pipeline = build
+server.recognizer_of = service.recognizer_of = build
 app.create_app.__kwdefaults__["build"] = build
 app._SPARE_S = 0.5
 

@@ -22,8 +22,7 @@ from mien.detect.mtcnn.cascade import Cascade
 from mien.detect.mtcnn.pyramid import level_size, pyramid_scales
 from mien.detect.mtcnn.search import Search
 from mien.image import load_image
-from mien.pipeline import Pipeline
-from mien.render.annotate import annotate
+from mien.recognizer import Recognizer
 from mien.render.drawing import COLOURS, DARK, LIGHT, Rgb, font_of
 from mien.render.words import chance
 from mien.types import Emotion, Face, RgbImage
@@ -95,8 +94,8 @@ def run_stages(image: RgbImage) -> Stages:
         boxes=boxes_of(detector, image, search),
         face=face,
         region=region,
-        crop=crop_region(image, region, classifier.crop_size_px),
-        **answer_of(Pipeline(detector, classifier), image),
+        crop=crop_region(image, region, classifier.crop.size_px),
+        **answer_of(Recognizer(detector=detector, model=classifier), image),
     )
 
 
@@ -121,9 +120,9 @@ def boxes_of(detector: MtcnnDetector, image: RgbImage, search: Search) -> list[N
     return [proposed * search.shrink, refined * search.shrink, detector.detections(image).boxes]
 
 
-def answer_of(pipeline: Pipeline, image: RgbImage) -> dict[str, object]:
-    result = pipeline.analyze(image)
-    return {"scores": dict(result.faces[0].scores), "annotated": annotate(image, result)}
+def answer_of(recognizer: Recognizer, image: RgbImage) -> dict[str, object]:
+    result = recognizer.analyze(image)
+    return {"scores": dict(result.faces[0].scores), "annotated": result.annotate(image)}
 
 
 def draw_pyramid(stages: Stages) -> Image.Image:

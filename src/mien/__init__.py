@@ -33,12 +33,13 @@ if TYPE_CHECKING:
         VideoTooLargeError,
         VideoUnavailableError,
     )
+    from mien.options import Include, Options, Upright
     from mien.recognizer import Recognizer, analyze
+    from mien.results import Failure, ImageResult
     from mien.types import (
         Box,
         Emotion,
         FaceEmotion,
-        ImageResult,
         Landmarks,
         RgbImage,
         Timings,
@@ -50,15 +51,18 @@ __all__ = [
     "Emotion",
     "EmptyUploadError",
     "FaceEmotion",
+    "Failure",
     "ImageError",
     "ImageResult",
     "ImageTooLargeError",
+    "Include",
     "InvalidParameterError",
     "LabelSet",
     "Landmarks",
     "MienError",
     "ModelContractError",
     "NotAnImageError",
+    "Options",
     "Recognizer",
     "RgbImage",
     "Settings",
@@ -67,6 +71,7 @@ __all__ = [
     "UnreadableFileError",
     "UnreadableVideoError",
     "UnsupportedFormatError",
+    "Upright",
     "VideoError",
     "VideoTooLargeError",
     "VideoUnavailableError",
@@ -74,7 +79,7 @@ __all__ = [
     "analyze",
 ]
 
-_HOMES = ("errors", "types", "classify.labels", "config", "recognizer")
+_HOMES = ("errors", "types", "classify.labels", "options", "results", "config", "recognizer")
 
 
 def __getattr__(name: str) -> object:

@@ -1,120 +1,233 @@
-"""The Python interface: any kind of picture in, results out."""
+"""The core call: an image in any form -> the emotions of its faces."""
 
 import functools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 from time import perf_counter
-from typing import TypeVar
+from typing import Any, TypeVar, Unpack
 
-from mien.build import build_pipeline
-from mien.classify.labels import LabelSet
-from mien.config import Settings
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.classify import EmotionClassifier
+from mien.classify.crop import region_of_face, region_of_image
+from mien.classify.labels import narrow
+from mien.classify.registry import build_classifier
 from mien.cores import available_cores
+from mien.detect import FaceDetector
+from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.errors import InvalidParameterError, MienError
 from mien.image import Picture, load_image
-from mien.pipeline import Options, Pipeline
-from mien.types import ImageResult
+from mien.options import OptionKeywords, Options, Upright
+from mien.results import Failure, ImageResult
+from mien.runtime.providers import parse_providers
+from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, RgbImage, Timings
 
-__all__ = ["Picture", "Recognizer", "analyze", "in_order"]
+__all__ = ["MAX_PIXELS", "Picture", "Recognizer", "analyze", "failed", "in_order"]
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
 
+MAX_PIXELS = 50_000_000
+# Enough for the default detection: its smallest face is then no smaller than the classifier's
+# crop. Images with four times as many are reduced.
+_ENOUGH_PIXELS = 1_800_000
+_TURNS = (0, 90, 180, 270)
+# Clockwise; Pillow's constants turn the other way.
+_TRANSPOSE = {
+    90: Image.Transpose.ROTATE_270,
+    180: Image.Transpose.ROTATE_180,
+    270: Image.Transpose.ROTATE_90,
+}
+
 
 class Recognizer:
-    """Finds faces and reads their emotions; built once, safe to share between threads.
+    """Finds faces and classifies their emotions. Build it once; threads may share it.
 
-    min_face_size: smallest face looked for, 12 pixels or more; labels: ``six``, ``seven`` or
-    ``eight``; max_faces: keep only the largest; crop: each picture is one cropped face, so nothing
-    is looked for; settings: everything else, by default the environment's.
-    Raises ArtifactError if a model file is missing or altered, InvalidParameterError for an
-    option that is out of range.
-
-    Its pipeline and options may be used for pictures that are decoded already.
+    It can be pickled: the copy loads its models again.
     """
 
     def __init__(
         self,
         *,
-        min_face_size: int | None = None,
-        max_faces: int | None = None,
-        labels: LabelSet | str = LabelSet.SIX,
-        crop: bool = False,
-        settings: Settings | None = None,
-        pipeline: Pipeline | None = None,
+        detector: str | FaceDetector = DEFAULT_DETECTOR,
+        detector_model: Path | str | None = None,
+        model: Path | str | EmotionClassifier | None = None,
+        providers: str = "cpu",
+        max_pixels: int = MAX_PIXELS,
+        threads: int | None = None,
+        **options: Unpack[OptionKeywords],
     ) -> None:
-        self.options = _options(min_face_size, max_faces, labels, crop)
-        self._settings = settings or Settings.from_environment()
-        self.pipeline = pipeline or build_pipeline(self._settings)
+        """Load and verify the models.
 
-    @property
-    def threads(self) -> int:
-        """How many pictures are worked on at once."""
-        return self._settings.threads or available_cores()
+        Args:
+            detector: Name of a detector (``mien models`` lists them), or an object with its method.
+            detector_model: ONNX file of the detector, in place of the one in the package.
+            model: ONNX file of an emotion model with its ``card.toml`` beside it, the name of a
+                plug-in, or an object with the classifier's methods. None: the model in the package.
+            providers: ONNX Runtime's execution providers, ``cpu``, ``cuda`` or ``openvino``;
+                several separated by commas, the preferred one first.
+            max_pixels: Images with more pixels are refused before decoding.
+            threads: Images that ``analyze_many`` analyzes at once. None: the number of cores.
+            **options: Defaults of every call, see ``Options``.
 
-    @property
-    def max_pixels(self) -> int:
-        """Larger pictures are refused before decoding."""
-        return self._settings.max_pixels
-
-    def analyze(self, picture: Picture) -> ImageResult:
-        """Return the faces of one picture: a path, bytes, PIL image or (H, W, 3) uint8 array.
-
-        Raises an ImageError if the picture cannot be used.
+        Raises:
+            InvalidParameterError: An option or a name is unknown or out of range.
+            ArtifactError: A model file is missing or altered, or does not match its card.
         """
+        self._arguments: dict[str, Any] = {
+            "detector": detector,
+            "detector_model": detector_model,
+            "model": model,
+            "providers": providers,
+            "max_pixels": max_pixels,
+            "threads": threads,
+            **options,
+        }
+        self.options = _options(options)
+        self.max_pixels = max_pixels
+        self.threads = threads or available_cores()
+        chosen = parse_providers(providers)
+        if isinstance(detector, str):
+            file = None if detector_model is None else Path(detector_model)
+            detector = build_detector(detector, file, providers=chosen)
+        self.detector = detector
+        if model is None or isinstance(model, str | Path):
+            model = build_classifier(model, providers=chosen)
+        self.classifier: EmotionClassifier = model
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return functools.partial(Recognizer, **self._arguments), ()
+
+    def analyze(self, image: Picture, options: Options | None = None) -> ImageResult:
+        """Return the faces of one image, largest first, each with its emotion.
+
+        Args:
+            image: A path, the bytes of an image file, a PIL image or an (H, W, 3) uint8 RGB array.
+            options: None: the options of this recognizer.
+
+        Raises:
+            ImageError: The image cannot be read.
+        """
+        options = options or self.options
         started = perf_counter()
-        enough = self.pipeline.enough_pixels(self.options)
-        image = load_image(picture, max_pixels=self.max_pixels, enough_pixels=enough)
-        decode = perf_counter() - started
-        result = self.pipeline.analyze(image, self.options)
-        return replace(result, seconds=replace(result.seconds, decode=decode))
+        loaded = load_image(
+            image, max_pixels=self.max_pixels, enough_pixels=self._enough_pixels(options)
+        )
+        decoded = perf_counter()
+        turn, upright, faces = self._detect(loaded, options)
+        detected = perf_counter()
+        probabilities = self._classify(upright, faces, options)
+        width, height = loaded.stored_size or (loaded.width, loaded.height)
+        scale = (width / loaded.width, height / loaded.height)
+        return ImageResult(
+            path=_path(image),
+            width=width,
+            height=height,
+            turn=turn,
+            faces=tuple(
+                _face_emotion(_scaled(_turned_back(face, turn, loaded), *scale), row, options)
+                for face, row in zip(faces, probabilities, strict=True)
+            ),
+            seconds=Timings(
+                decode=decoded - started,
+                detect=0.0 if options.crop else detected - decoded,
+                classify=perf_counter() - detected,
+            ),
+        )
 
-    def analyze_many(self, pictures: Iterable[Picture]) -> list[ImageResult]:
-        """Return one result per picture, in order; a bad picture is a result with ``error``.
+    def analyze_many(self, images: Iterable[Picture]) -> list[ImageResult]:
+        """Return one result per image, in order; an image that fails is a result with ``error``.
 
-        Works on as many pictures at once as there are cores to use.
+        Analyzes ``threads`` images at once.
+
+        Raises:
+            InvalidParameterError: ``images`` is a single image.
         """
-        return list(self.iter_analyze(pictures))
+        return list(self.iter_analyze(images))
 
-    def iter_analyze(self, pictures: Iterable[Picture]) -> Iterator[ImageResult]:
-        """Yield what ``analyze_many`` returns, each as soon as it and those before are done.
+    def iter_analyze(self, images: Iterable[Picture]) -> Iterator[ImageResult]:
+        """Yield the results of ``analyze_many``, each as soon as it and those before it are ready.
 
-        Takes from ``pictures`` only a few ahead, so they may come from a generator without end.
+        Takes only a few images ahead, so a generator may be endless.
+
+        Raises:
+            InvalidParameterError: ``images`` is a single image.
         """
-        return in_order(self._attempt, pictures, threads=self.threads)
+        if isinstance(images, str | bytes | Path | Image.Image | RgbImage):
+            raise InvalidParameterError(
+                f"expected several images, got one {type(images).__name__}: put it into a list"
+            )
+        return in_order(self._attempt, images, threads=self.threads)
 
-    def _attempt(self, picture: Picture) -> ImageResult:
+    def _attempt(self, image: Picture) -> ImageResult:
         try:
-            return self.analyze(picture)
+            return self.analyze(image)
         except MienError as error:
-            return ImageResult(error=error)
+            return failed(_path(image), error)
+
+    def _enough_pixels(self, options: Options) -> int | None:
+        """Return how many pixels are enough; None where all of them are needed."""
+        return None if self._min_face_size(options) or options.crop else _ENOUGH_PIXELS
+
+    def _min_face_size(self, options: Options) -> int | None:
+        return options.min_face_size or self.options.min_face_size
+
+    def _detect(self, image: RgbImage, options: Options) -> tuple[int, RgbImage, tuple[Face, ...]]:
+        """Return the turn in degrees clockwise, the turned image and the faces in it."""
+        if options.crop:
+            whole = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
+            return 0, image, (Face(box=whole, score=1.0),)
+        for turn in _TURNS if options.upright is Upright.AUTO else _TURNS[:1]:
+            turned = _turned(image, turn)
+            faces = self.detector.detect(
+                turned,
+                min_face_size=self._min_face_size(options),
+                min_score=options.min_score,
+            )
+            if faces:
+                return turn, turned, faces[: options.max_faces]
+        return 0, image, ()
+
+    def _classify(
+        self, image: RgbImage, faces: tuple[Face, ...], options: Options
+    ) -> NDArray[np.float32]:
+        """Return (N, L) probabilities of the chosen labels; all faces are one batch."""
+        regions = (
+            [region_of_image(image.width, image.height)]
+            if options.crop
+            else [region_of_face(face, self.classifier.crop.frame) for face in faces]
+        )
+        crops = self.classifier.crop.crops(image, regions)
+        return narrow(
+            self.classifier.predict(crops), self.classifier.labels, options.labels.emotions
+        )
 
 
-def analyze(
-    picture: Picture,
-    *,
-    min_face_size: int | None = None,
-    max_faces: int | None = None,
-    labels: LabelSet | str = LabelSet.SIX,
-    crop: bool = False,
-) -> ImageResult:
-    """Return the faces of one picture; options as for Recognizer, models loaded once.
+def analyze(image: Picture, **options: Unpack[OptionKeywords]) -> ImageResult:
+    """Return the faces of one image, largest first, each with its emotion.
 
-    Raises an ImageError if the picture cannot be used, InvalidParameterError for an option that
-    is out of range, ArtifactError if a model file is missing or altered.
+    The models are loaded at the first call.
+
+    Args:
+        image: A path, the bytes of an image file, a PIL image or an (H, W, 3) uint8 RGB array.
+        **options: See ``Options``.
+
+    Raises:
+        ImageError: The image cannot be read.
+        InvalidParameterError: An option is unknown or out of range.
+        ArtifactError: A model file is missing or was altered.
     """
-    settings, pipeline = _shared()
-    recognizer = Recognizer(
-        min_face_size=min_face_size,
-        max_faces=max_faces,
-        labels=labels,
-        crop=crop,
-        settings=settings,
-        pipeline=pipeline,
-    )
-    return recognizer.analyze(picture)
+    return _shared().analyze(image, _options(options))
+
+
+def failed(path: str | None, error: MienError) -> ImageResult:
+    """Return the result of an image that failed."""
+    return ImageResult(path=path, error=Failure(error.code, error.message))
 
 
 def in_order(
@@ -122,34 +235,76 @@ def in_order(
 ) -> Generator[_Answer, None, None]:
     """Yield ``work(item)`` for each item, in order, from a pool of threads.
 
-    Never more than ``2 * threads`` items are under way or waiting to be yielded.
+    At most ``2 * threads`` items are in progress or waiting to be yielded.
     """
     pool = ThreadPoolExecutor(threads, thread_name_prefix="mien")
-    under_way: deque[Future[_Answer]] = deque()
+    in_progress: deque[Future[_Answer]] = deque()
     try:
         for item in items:
-            under_way.append(pool.submit(work, item))
-            while under_way and (len(under_way) >= 2 * threads or under_way[0].done()):
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+            in_progress.append(pool.submit(work, item))
+            while in_progress and (len(in_progress) >= 2 * threads or in_progress[0].done()):
+                yield in_progress.popleft().result()
+        while in_progress:
+            yield in_progress.popleft().result()
     finally:
-        # Also where the consumer stops early: what has not begun is not wanted any more.
+        # The consumer may stop early: items that have not started are dropped.
         pool.shutdown(cancel_futures=True)
 
 
 @functools.cache
-def _shared() -> tuple[Settings, Pipeline]:
-    settings = Settings.from_environment()
-    return settings, build_pipeline(settings)
+def _shared() -> Recognizer:
+    return Recognizer()
 
 
-def _options(
-    min_face_size: int | None, max_faces: int | None, labels: LabelSet | str, crop: bool
-) -> Options:
+def _options(keywords: OptionKeywords) -> Options:
     try:
-        chosen = LabelSet(labels)
-    except ValueError as error:
-        known = ", ".join(LabelSet)
-        raise InvalidParameterError(f"labels must be one of {known}, not {labels!r}") from error
-    return Options(labels=chosen, max_faces=max_faces, min_face_size=min_face_size, crop=crop)
+        return Options(**keywords)  # type: ignore[arg-type]
+    except TypeError as error:
+        known = ", ".join(OptionKeywords.__annotations__)
+        unknown = ", ".join(set(keywords) - set(OptionKeywords.__annotations__))
+        raise InvalidParameterError(f"no option {unknown}; the options are {known}") from error
+
+
+def _path(image: object) -> str | None:
+    return str(image) if isinstance(image, str | Path) else None
+
+
+def _turned(image: RgbImage, turn: int) -> RgbImage:
+    return image if turn == 0 else RgbImage(image.picture.transpose(_TRANSPOSE[turn]))
+
+
+def _turned_back(face: Face, turn: int, image: RgbImage) -> Face:
+    """Return a face of the turned image where it is in the image itself."""
+    if turn == 0:
+        return face
+
+    def back(x: float, y: float) -> tuple[float, float]:
+        return {
+            90: (y, image.height - x),
+            180: (image.width - x, image.height - y),
+            270: (image.width - y, x),
+        }[turn]
+
+    (x0, y0), (x1, y1) = back(face.box.left, face.box.top), back(face.box.right, face.box.bottom)
+    box = Box(left=min(x0, x1), top=min(y0, y1), right=max(x0, x1), bottom=max(y0, y1))
+    points = face.landmarks and Landmarks(*(back(x, y) for x, y in face.landmarks.to_array()))
+    return replace(face, box=box, landmarks=points)
+
+
+def _scaled(face: Face, x: float, y: float) -> Face:
+    """Return a face of an image that was reduced on decoding where it is in the stored one."""
+    landmarks = face.landmarks.scaled(x, y) if face.landmarks else None
+    return replace(face, box=face.box.scaled(x, y), landmarks=landmarks)
+
+
+def _face_emotion(face: Face, row: NDArray[np.float32], options: Options) -> FaceEmotion:
+    scores: dict[Emotion, float] = dict(zip(options.labels.emotions, row.tolist(), strict=True))
+    emotion = max(scores, key=scores.__getitem__)
+    return FaceEmotion(
+        box=face.box,
+        emotion=emotion,
+        confidence=scores[emotion],
+        scores=scores,
+        detection=None if options.crop else face.score,
+        landmarks=face.landmarks,
+    )

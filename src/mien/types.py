@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-
-from mien.errors import MienError
 
 
 class Emotion(StrEnum):
@@ -129,6 +128,16 @@ class Box:
         bottom = min(max(round(self.bottom), y + 1), height)
         return x, y, right - x, bottom - y
 
+    @property
+    def xyxy(self) -> tuple[float, float, float, float]:
+        """Left, top, right and bottom."""
+        return self.left, self.top, self.right, self.bottom
+
+    @property
+    def xywh(self) -> tuple[float, float, float, float]:
+        """Left, top, width and height."""
+        return self.left, self.top, self.width, self.height
+
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
@@ -160,13 +169,33 @@ class Face:
     landmarks: Landmarks | None = None
 
 
+class Scores(dict[Emotion, float]):
+    """Probabilities by emotion; cannot be changed, so that results can be hashed and shared."""
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        return hash(frozenset(self.items()))
+
+    def _refuse(self, *_: object, **__: object) -> Any:
+        raise TypeError("scores cannot be changed; make a dict of them")
+
+    __setitem__ = __delitem__ = __ior__ = _refuse
+    clear = pop = popitem = setdefault = update = _refuse
+
+    def __reduce__(self) -> tuple[type["Scores"], tuple[dict[Emotion, float]]]:
+        return type(self), (dict(self),)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceEmotion:
-    """A face and what it shows.
+    """A face and the emotion that it shows.
 
-    confidence: calibrated probability of ``emotion`` among the labels of ``scores``, 0 to 1.
-    scores: every label of the chosen set with its probability, sum 1.
-    detection: the detector's score, None where detection was skipped.
+    Attributes:
+        box: In pixels of the upright image, inside it.
+        emotion: The label with the highest probability.
+        confidence: Calibrated probability of ``emotion`` among the labels of ``scores``, 0 to 1.
+        scores: Each label of the chosen set with its probability; they sum to 1.
+        detection: The detector's score, 0 to 1; None where detection was skipped.
+        landmarks: Five points; None where detection was skipped.
     """
 
     box: Box
@@ -176,6 +205,9 @@ class FaceEmotion:
     detection: float | None = None
     landmarks: Landmarks | None = None
 
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "scores", Scores(self.scores))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
@@ -184,17 +216,3 @@ class Timings:
     decode: float = 0.0
     detect: float = 0.0
     classify: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImageResult:
-    """What one picture gave: faces, largest first, or the error that it failed with.
-
-    width, height: pixels of the upright picture; 0 where it could not be decoded.
-    """
-
-    width: int = 0
-    height: int = 0
-    faces: tuple[FaceEmotion, ...] = ()
-    seconds: Timings = field(default_factory=Timings)
-    error: MienError | None = None

@@ -6,9 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.classify.crop import crops_of, region_of_picture
+from mien.classify.crop import region_of_image
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier, log_softmax
+from mien.classify.preprocess import CropSpec
 from mien.types import RgbImage
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset
 from mien_train.errors import DataError
@@ -74,7 +75,7 @@ def run_model(classifier: OnnxClassifier, data: FerDataset, *, flip: bool = Fals
     """Return the logits for every face; with ``flip`` the mean of a face and its mirror image."""
     batches = []
     for at in range(0, len(data), BATCH):
-        crops = crops_of_faces(data.faces[at : at + BATCH], classifier.crop_size_px)
+        crops = crops_of_faces(data.faces[at : at + BATCH], classifier.crop)
         outputs = classifier.outputs(crops)
         if flip:
             mirrored = classifier.outputs(np.ascontiguousarray(crops[..., ::-1]))
@@ -146,11 +147,11 @@ def _positions(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.i
     return np.array([wanted.index(name) if name in wanted else -1 for name in labels] + [-1])
 
 
-def crops_of_faces(faces: NDArray[np.uint8], size_px: int) -> NDArray[np.float32]:
-    """Return (N, 1, size_px, size_px) crops of faces (N, 48, 48), as ``mien`` makes them."""
+def crops_of_faces(faces: NDArray[np.uint8], crop: CropSpec) -> NDArray[np.float32]:
+    """Return (N, *crop.shape) crops of faces (N, 48, 48), as ``mien`` makes them."""
     pictures = (RgbImage(np.repeat(face[:, :, None], 3, axis=2)) for face in faces)
     return np.concatenate(
-        [crops_of(p, [region_of_picture(p.width, p.height)], size_px) for p in pictures]
+        [crop.crops(image, [region_of_image(image.width, image.height)]) for image in pictures]
     )
 
 

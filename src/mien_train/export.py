@@ -59,7 +59,7 @@ def export(checkpoint: Path, folder: Path) -> Path:
         path,
         name=folder.name,
         model={
-            "input_size_px": SIDE,
+            "size_px": SIDE,
             "labels": list(LABELS[heads[0]]),
             "temperature": 1.0,
         },

@@ -41,7 +41,7 @@ def import_keras(path: Path, folder: Path) -> Path:
     new_card(
         target,
         name=folder.name,
-        model={"input_size_px": SIDE, "labels": list(FER2013_LABELS), "temperature": 1.0},
+        model={"size_px": SIDE, "labels": list(FER2013_LABELS), "temperature": 1.0},
         about={
             "description": f"imported from {path.name}",
             "licence": "unknown: whoever made the file decides",

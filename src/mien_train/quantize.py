@@ -76,7 +76,7 @@ def quantize(model: Path, faces: FerDataset, folder: Path) -> Path:
     Source: ONNX Runtime's notes on quantization (U8S8, reduced range).
     """
     chosen = np.random.default_rng(0).permutation(len(faces))[:FACES]
-    crops = crops_of_faces(faces.faces[np.sort(chosen)], load_classifier(model).crop_size_px)
+    crops = crops_of_faces(faces.faces[np.sort(chosen)], load_classifier(model).crop)
     name = OrtSession(model.read_bytes()).inputs[0].name
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MODEL_FILE
@@ -104,7 +104,7 @@ def compare(before: Path, after: Path, data: FerDataset, usage: str) -> Gain:
     models = load_classifier(before), load_classifier(after)
     first, second = (_accuracies(classifier, data, usage) for classifier in models)
     return Gain(
-        speed=_speed(*models, crops_of_faces(data.faces[:1], models[0].crop_size_px)),
+        speed=_speed(*models, crops_of_faces(data.faces[:1], models[0].crop)),
         megabytes=(before.stat().st_size / 1e6, after.stat().st_size / 1e6),
         accuracies={name: (first[name], second[name]) for name in first},
     )

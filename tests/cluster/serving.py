@@ -1,8 +1,8 @@
 """Run by the tests: the service on a Ray of its own.
 
-Arguments: the number of replicas; their settings as JSON; settings of another with a fake pipeline,
-at ``/fake``, if there are any. Prints the address as JSON; takes the service away when it reads a
-line, and ends with its standard input.
+Arguments: the number of replicas; their settings as JSON; settings of another with a fake
+recognizer, at ``/fake``, if there are any. Prints the address as JSON; takes the service away when
+it reads a line, and ends with its standard input.
 """
 
 import json
@@ -14,12 +14,12 @@ from ray import serve
 from http_fakes import FakeClassifier, FakeDetector
 from mien.config import Settings
 from mien.distributed.serve import app, deployed
-from mien.pipeline import Pipeline
+from mien.recognizer import Recognizer
 from programs import free_port
 
 
-def fake(_: Settings) -> Pipeline:
-    return Pipeline(FakeDetector(), FakeClassifier())
+def fake(_: Settings) -> Recognizer:
+    return Recognizer(detector=FakeDetector(), model=FakeClassifier())
 
 
 if __name__ == "__main__":

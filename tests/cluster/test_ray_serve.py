@@ -108,20 +108,20 @@ UNHEALTHY = """
 import asyncio
 from mien.config import Settings
 from mien.distributed.serve import Replica
-from mien.build import build_pipeline
+from mien.http.service import recognizer_of
 
 class Broken:
     def detect(self, *_, **__):
         raise RuntimeError("the model is broken")
 
 replica = Replica.func_or_class.__new__(Replica.func_or_class)
-Replica.func_or_class.__bases__[0].__init__(replica, Settings(), build_pipeline)
+Replica.func_or_class.__bases__[0].__init__(replica, Settings(), recognizer_of)
 replica.__serve_build_asgi_app__()
 found = []
 for change in (None, replica._service.start, lambda: setattr(pipeline, "detector", Broken())):
     if change:
         change()
-        pipeline = replica._service.pipeline
+        pipeline = replica._service.recognizer
     try:
         asyncio.run(replica.check_health())
         found.append("fine")

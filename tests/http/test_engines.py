@@ -35,8 +35,8 @@ from mien.errors import (
 )
 from mien.http import engines
 from mien.http.engines import Analyze, EngineError, Engines
-from mien.pipeline import Options
-from mien.types import ImageResult
+from mien.options import Options
+from mien.results import ImageResult
 
 resource = pytest.importorskip("resource", reason="signals and processes are others there")
 

@@ -30,7 +30,7 @@ from http_process import (
 from mien.config import Settings
 from mien.http.app import create_app
 from mien.http.signals import HANGUPS
-from mien.pipeline import Pipeline
+from mien.recognizer import Recognizer
 from programs import posix
 
 pytestmark = posix
@@ -219,8 +219,10 @@ def test_the_setting_is_had_from_the_environment(value: str, count: int) -> None
     assert process.returncode == 0
 
 
-def with_one_box(settings: Settings) -> Pipeline:
-    return Pipeline(FakeDetector(), FakeClassifier(), min_face_size=settings.min_face_size)
+def with_one_box(settings: Settings) -> Recognizer:
+    return Recognizer(
+        detector=FakeDetector(), model=FakeClassifier(), min_face_size=settings.min_face_size
+    )
 
 
 def test_processes_work_with_the_pipeline_that_was_asked_for() -> None:
@@ -230,15 +232,15 @@ def test_processes_work_with_the_pipeline_that_was_asked_for() -> None:
     assert [face["bounding_box"] for face in faces] == [[5, 5, 40, 40], [55, 5, 30, 30]]
 
 
-def build_when_told(go: Path, _: Settings) -> Pipeline:
+def build_when_told(go: Path, _: Settings) -> Recognizer:
     wait_until(go.exists)
-    return Pipeline(FakeDetector(), FakeClassifier())
+    return Recognizer(detector=FakeDetector(), model=FakeClassifier())
 
 
 def test_it_is_not_ready_before_its_processes_are(tmp_path: Path) -> None:
     go, detector = tmp_path / "go", FakeDetector()
-    pipeline = Pipeline(detector, FakeClassifier())
-    app = create_app(Settings(threads=1), build=partial(build_when_told, go), pipeline=pipeline)
+    recognizer = Recognizer(detector=detector, model=FakeClassifier())
+    app = create_app(Settings(threads=1), build=partial(build_when_told, go), recognizer=recognizer)
     service = app.state.service
     # Its lifespan is not begun: nobody could ask before it has.
     client = TestClient(app)

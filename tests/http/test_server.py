@@ -38,7 +38,7 @@ from mien.http import server
 from mien.http.exchange import ExchangeMiddleware, tell
 from mien.http.metrics import Metrics
 from mien.http.signals import noticing_shutdown
-from mien.pipeline import Pipeline
+from mien.recognizer import Recognizer
 from programs import posix
 
 HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n"
@@ -206,8 +206,8 @@ def test_models_that_fail_when_run(workers: int, reason: str) -> None:
 def test_serving_in_this_process(
     monkeypatch: pytest.MonkeyPatch, detector: FakeDetector, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pipeline = Pipeline(detector, FakeClassifier())
-    monkeypatch.setattr(server, "build_pipeline", lambda settings: pipeline)
+    recognizer = Recognizer(detector=detector, model=FakeClassifier())
+    monkeypatch.setattr(server, "recognizer_of", lambda settings: recognizer)
     before = signal.getsignal(signal.SIGTERM)
 
     def stop_when_warm() -> None:
@@ -244,7 +244,7 @@ def test_workers(
         def run(self) -> None:
             pass
 
-    monkeypatch.setattr(server, "build_pipeline", lambda settings: None)
+    monkeypatch.setattr(server, "recognizer_of", lambda settings: None)
     monkeypatch.setattr(server, "Supervisor", Supervisor)
     assert server.serve(Settings(port=0, workers=2)) == status
 

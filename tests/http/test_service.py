@@ -111,7 +111,7 @@ def test_version(client: TestClient) -> None:
 def test_version_names_the_model_of_the_card() -> None:
     app, _ = fake_app()
     with TestClient(app) as client:
-        classifier = app.state.service.pipeline.classifier
+        classifier = app.state.service.recognizer.classifier
         classifier.card = replace(load_card("emotion-lite0"), name="mine")
         assert client.get("/version").json()["model"] == "mine"
 

@@ -75,7 +75,7 @@ def test_the_log_has_a_row_per_epoch(run_folder: Path) -> None:
 def test_the_exported_model_is_one_file_with_its_card(model: Path) -> None:
     card = card_beside(model)
     card.verify()
-    assert card.model["input_size_px"] == 48
+    assert card.model["size_px"] == 48
     training = tomllib.loads((model.parent / "card.toml").read_text())["training"]
     assert training["faces"] == training["faces_with_votes"] == 48
     assert training["labels"]["happy"] == training["labels"]["sad"] == 24

@@ -31,7 +31,7 @@ CARD = Card(
     source="a test",
     files={"model.onnx": "0" * 64},
     model={
-        "input_size_px": 48,
+        "size_px": 48,
         "labels": list(FERPLUS_LABELS),
         "temperature": 1.0,
         "second_labels": list(FER2013_LABELS),

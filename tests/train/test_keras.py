@@ -11,10 +11,8 @@ import h5py
 import numpy as np
 import pytest
 
-from mien.build import build_pipeline
 from mien.classify.onnx import load_classifier
-from mien.config import Settings
-from mien.pipeline import Options
+from mien.recognizer import Recognizer
 from mien.types import RgbImage
 from mien_train import cli
 from mien_train.errors import KerasFileError
@@ -40,9 +38,9 @@ def test_the_command_and_what_mien_makes_of_it(
     out = tmp_path / "mine"
     assert cli.main(["import", str(FILES / "chain.keras"), "--out", str(out)]) == 0
     assert capsys.readouterr().out.strip() == str(out / "model.onnx")
-    pipeline = build_pipeline(Settings(model=out / "model.onnx"))
+    recognizer = Recognizer(model=out / "model.onnx", crop=True)
     image = RgbImage(np.full((60, 60, 3), 90, dtype=np.uint8))
-    (face,) = pipeline.analyze(image, Options(crop=True)).faces
+    (face,) = recognizer.analyze(image).faces
     assert sum(face.scores.values()) == pytest.approx(1, abs=1e-5)
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mien.build import build_pipeline
-from mien.config import Settings
-from mien.pipeline import Options
+from mien.recognizer import Recognizer
 from mien.types import RgbImage
 from mien_train import cli
 from mien_train.data import load_data
@@ -42,9 +40,9 @@ def test_from_training_to_the_answer(
     assert card["model"]["labels"] == list(FER2013_LABELS)
     recorded = card["measured"]["publictest_reference"]
     assert recorded["command"].endswith("--usage PublicTest --split reference")
-    pipeline = build_pipeline(Settings(model=model))
+    recognizer = Recognizer(model=model, crop=True)
     image = RgbImage(np.full((60, 60, 3), 90, dtype=np.uint8))
-    (face,) = pipeline.analyze(image, Options(crop=True)).faces
+    (face,) = recognizer.analyze(image).faces
     assert sum(face.scores.values()) == pytest.approx(1, abs=1e-5)
 
 

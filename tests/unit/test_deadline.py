@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 
-from mien.build import build_pipeline
-from mien.config import Settings
 from mien.deadline import Deadline, check_deadline
 from mien.errors import DeadlineExceededError
-from mien.pipeline import Options
+from mien.options import Options
+from mien.recognizer import Recognizer
 from mien.types import RgbImage
 
 
@@ -21,7 +20,7 @@ def test_a_passed_deadline() -> None:
 
 @pytest.mark.parametrize("options", [Options(), Options(min_face_size=20), Options(crop=True)])
 def test_no_model_runs_after_it(options: Options) -> None:
-    pipeline = build_pipeline(Settings())
+    recognizer = Recognizer()
     image = RgbImage(np.full((100, 100, 3), 127, dtype=np.uint8))
     with Deadline.after(-1).observed(), pytest.raises(DeadlineExceededError):
-        pipeline.analyze(image, options)
+        recognizer.analyze(image, options)

@@ -9,10 +9,10 @@ import pytest
 
 import mien.runtime.ort as ort
 from mien.artifacts import load_card
-from mien.build import build_pipeline
 from mien.cli import main
 from mien.config import Settings
 from mien.errors import InvalidParameterError
+from mien.recognizer import Recognizer
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import PROVIDERS, parse_providers
 from mien.types import RgbImage
@@ -75,12 +75,12 @@ def test_all_graphs_get_what_is_set(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runtime = Runtime(monkeypatch, has="cuda cpu", starts="cuda cpu")
-    pipeline = build_pipeline(Settings(providers="cuda"))
+    recognizer = Recognizer(providers="cuda")
     assert len(runtime.asked) == 4
     assert {tuple(name for name, _ in asked) for asked in runtime.asked} == {
         ("CUDAExecutionProvider", "CPUExecutionProvider")
     }
-    assert pipeline.analyze(RgbImage(np.zeros((64, 64, 3), dtype=np.uint8))).faces == ()
+    assert recognizer.analyze(RgbImage(np.zeros((64, 64, 3), dtype=np.uint8))).faces == ()
     # Standard output is for results.
     assert capsys.readouterr().out == ""
 
@@ -97,7 +97,7 @@ def test_openvino_keeps_the_models_precision_and_to_its_threads(
 
 def test_a_build_without_the_provider_says_which_has_it() -> None:
     with pytest.raises(InvalidParameterError, match="install onnxruntime-gpu in place of it"):
-        build_pipeline(Settings(providers="cuda,cpu"))
+        Recognizer(providers="cuda,cpu")
 
 
 @pytest.mark.parametrize(("name", "words"), [("cuda", "NVIDIA GPU.*cudnn"), ("openvino", "AVX2")])

@@ -6,7 +6,9 @@ import sys
 import pytest
 
 import mien
-from mien import errors, types
+from mien import errors, results
+
+WEB = ["fastapi", "pydantic", "starlette", "uvicorn"]
 
 
 def test_all_is_sorted_and_there() -> None:
@@ -27,7 +29,7 @@ def test_every_error_is_public() -> None:
 
 
 def test_result_types_are_the_same_objects() -> None:
-    assert mien.ImageResult is types.ImageResult
+    assert mien.ImageResult is results.ImageResult
     assert mien.Emotion.HAPPY == "happy"
 
 
@@ -41,8 +43,14 @@ def test_unknown_name() -> None:
     [
         ("import mien", ["numpy", "PIL", "onnxruntime"]),
         ("from mien.cli import main; main(['--version'])", ["numpy", "PIL", "onnxruntime"]),
-        ("import mien.cli.analyze", ["fastapi", "starlette", "uvicorn", "torch", "mien_train"]),
-        ("import mien; mien.Recognizer", ["fastapi", "starlette", "torch", "cv2", "tensorflow"]),
+        (
+            "import mien.cli.analyze",
+            [*WEB, "torch", "mien_train"],
+        ),
+        (
+            "import mien; mien.Recognizer",
+            [*WEB, "torch", "cv2", "tensorflow"],
+        ),
     ],
 )
 def test_imports_bring_no_more_than_needed(statement: str, absent: list[str]) -> None:

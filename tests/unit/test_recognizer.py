@@ -1,6 +1,10 @@
+import io
 import itertools
+import pickle
 import time
 from collections.abc import Iterator
+from dataclasses import replace
+from inspect import signature
 from pathlib import Path
 
 import numpy as np
@@ -9,98 +13,233 @@ from PIL import Image
 
 import mien
 from mien import recognizer as module
-from mien.config import Settings
+from mien.classify.labels import LabelSet
+from mien.options import OptionKeywords, Options, option_fields
 from mien.recognizer import Recognizer, analyze, in_order
-from samples import StubPipeline, encode
+from mien.types import Box, Emotion, Face, Landmarks, RgbImage
+from samples import StubClassifier, StubDetector, encode, points_of
 
-SETTINGS = Settings(threads=2, max_pixels=1_000_000)
-
-
-@pytest.fixture
-def recognizer(pipeline: StubPipeline) -> Recognizer:
-    return Recognizer(settings=SETTINGS, pipeline=pipeline)
+IMAGE = RgbImage(np.zeros((90, 160, 3), dtype=np.uint8))
 
 
-def test_no_pictures(recognizer: Recognizer) -> None:
-    assert recognizer.analyze_many([]) == []
+class Finds:
+    """Finds the given faces in the first images and the following ones, as listed."""
+
+    def __init__(self, *faces: tuple[Face, ...]) -> None:
+        self.faces = list(faces)
+        self.sizes: list[tuple[int, int]] = []
+        self.asked: list[dict[str, float | None]] = []
+
+    def detect(self, image: RgbImage, **options: float | None) -> tuple[Face, ...]:
+        self.sizes.append((image.width, image.height))
+        self.asked.append(options)
+        return self.faces[min(len(self.sizes), len(self.faces)) - 1]
 
 
-def test_any_kind_of_picture(
-    recognizer: Recognizer, face_photo: bytes, astronaut: np.ndarray, tmp_path: Path
+def face(left: float, side: float) -> Face:
+    box = Box(left=left, top=0, right=left + side, bottom=side)
+    return Face(box=box, score=0.95)
+
+
+def stub(**options: object) -> Recognizer:
+    return Recognizer(detector=StubDetector(), model=StubClassifier(), threads=2, **options)
+
+
+def finding(*faces: tuple[Face, ...], **options: object) -> Recognizer:
+    return Recognizer(detector=Finds(*faces), model=StubClassifier(), **options)
+
+
+def test_no_face_is_an_empty_result() -> None:
+    result = finding(()).analyze(IMAGE)
+    assert (result.faces, result.width, result.height, result.error) == ((), 160, 90, None)
+
+
+def test_each_face_keeps_its_own_emotion() -> None:
+    faces = (face(0, 40), face(50, 30), face(90, 20))
+    result = finding(faces).analyze(IMAGE)
+    assert [f.box for f in result.faces] == [f.box for f in faces]
+    assert [f.emotion for f in result.faces] == list(Emotion)[:3]
+    assert all(f.detection == 0.95 for f in result.faces)
+
+
+@pytest.mark.parametrize("labels", ["six", "seven", "eight"])
+def test_confidence_is_among_the_chosen_labels(labels: str) -> None:
+    (found,) = finding((face(0, 40),)).analyze(IMAGE, Options(labels=labels)).faces
+    assert sum(found.scores.values()) == pytest.approx(1)
+    assert tuple(found.scores) == LabelSet(labels).emotions
+
+
+def test_max_faces_keeps_the_first() -> None:
+    faces = (face(0, 40), face(50, 30))
+    result = finding(faces).analyze(IMAGE, Options(max_faces=1))
+    assert [f.box for f in result.faces] == [faces[0].box]
+
+
+@pytest.mark.parametrize(
+    ("default", "asked", "used"), [(None, None, None), (40, None, 40), (40, 25, 25)]
+)
+def test_the_smallest_face_of_the_call_wins(
+    default: int | None, asked: int | None, used: int | None
 ) -> None:
+    recognizer = finding((), min_face_size=default)
+    recognizer.analyze(IMAGE, Options(min_face_size=asked))
+    assert recognizer.detector.asked == [{"min_face_size": used, "min_score": None}]
+
+
+def test_a_crop_is_one_face_without_detection() -> None:
+    recognizer = finding((face(0, 40), face(50, 30)))
+    result = recognizer.analyze(IMAGE, Options(crop=True))
+    assert recognizer.detector.asked == []
+    (found,) = result.faces
+    assert found.box.to_pixels(160, 90) == (0, 0, 160, 90)
+    assert found.detection is None
+    assert result.seconds.detect == 0
+
+
+def test_faces_of_a_reduced_image_are_where_they_are_in_the_stored_one() -> None:
+    points = Landmarks((1, 2), (3, 4), (5, 6), (7, 8), (9, 10))
+    found = replace(face(10, 40), landmarks=points)
+    image = RgbImage(IMAGE.pixels, stored_size=(319, 180))
+    result = finding((found,)).analyze(image)
+    assert (result.width, result.height) == (319, 180)
+    assert result.faces[0].box == Box(left=10 * 319 / 160, top=0, right=50 * 319 / 160, bottom=80)
+    assert result.faces[0].landmarks == points.scaled(319 / 160, 2)
+
+
+@pytest.mark.parametrize("turn", [90, 180, 270])
+def test_a_turned_face_is_given_where_it_is(turn: int) -> None:
+    """The detector sees one marked pixel block upright; the result marks it in the image as is."""
+    upright = np.zeros((90, 160, 3), dtype=np.uint8)
+    upright[20:30, 40:60] = 255
+    box = Box(left=40, top=20, right=60, bottom=30)
+    found = Face(box=box, score=0.9, landmarks=points_of(box))
+    stored = np.ascontiguousarray(np.rot90(upright, turn // 90))
+    nothing = [()] * (turn // 90)
+    recognizer = finding(*nothing, (found,), upright="auto")
+    result = recognizer.analyze(stored)
+    assert result.turn == turn
+    assert len(recognizer.detector.sizes) == turn // 90 + 1
+    x, y, width, height = result.faces[0].box.to_pixels(result.width, result.height)
+    assert stored[y : y + height, x : x + width].min() == 255
+    assert stored.sum() == stored[y : y + height, x : x + width].sum()
+    for px, py in result.faces[0].landmarks.to_array():
+        assert x <= px <= x + width
+        assert y <= py <= y + height
+
+
+def test_an_image_is_turned_only_if_asked_for_and_needed() -> None:
+    recognizer = finding(())
+    assert recognizer.analyze(IMAGE).turn == 0
+    assert len(recognizer.detector.sizes) == 1
+    result = recognizer.analyze(IMAGE, Options(upright="auto"))
+    assert (result.turn, result.faces) == (0, ())
+    assert recognizer.detector.sizes[1:] == [(160, 90), (90, 160), (160, 90), (90, 160)]
+    recognizer = finding((face(0, 40),), upright="auto")
+    assert recognizer.analyze(IMAGE).turn == 0
+    assert len(recognizer.detector.sizes) == 1
+
+
+def test_no_images() -> None:
+    assert stub().analyze_many([]) == []
+
+
+def test_any_kind_of_image(face_photo: bytes, astronaut: np.ndarray, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(face_photo)
-    pictures = [path, str(path), face_photo, astronaut]
-    results = [recognizer.analyze(picture) for picture in pictures]
+    results = [stub().analyze(image) for image in (path, str(path), face_photo, astronaut)]
     assert [(r.width, r.height, len(r.faces)) for r in results] == [(512, 512, 2)] * 4
+    assert [r.path for r in results] == [str(path), str(path), None, None]
     assert results[0].seconds.decode > 0
-    assert results[0].seconds.detect == 0.01
 
 
-def test_a_bad_picture_raises_alone_and_is_a_result_among_many(
-    recognizer: Recognizer, face_photo: bytes
-) -> None:
+def test_a_bad_image_raises_alone_and_is_a_result_among_many(face_photo: bytes) -> None:
     with pytest.raises(mien.NotAnImageError):
-        recognizer.analyze(b"text")
-    results = recognizer.analyze_many([face_photo, b"text", b"", face_photo])
+        stub().analyze(b"text")
+    results = stub().analyze_many([face_photo, b"text", b"", "no-such.jpg", face_photo])
     assert [r.error and r.error.code for r in results] == [
         None,
         "not_an_image",
         "empty_upload",
+        "unreadable_file",
         None,
     ]
+    assert results[3].path == "no-such.jpg"
 
 
-def test_many_keep_their_order(recognizer: Recognizer) -> None:
+@pytest.mark.parametrize("single", ["photo.jpg", b"bytes", Path("photo.jpg"), IMAGE])
+def test_a_single_image_is_not_many(single: object) -> None:
+    with pytest.raises(mien.InvalidParameterError):
+        stub().analyze_many(single)
+
+
+def test_many_keep_their_order() -> None:
     sizes = list(range(1, 40))
-    pictures = [np.zeros((1, size, 3), np.uint8) for size in sizes]
-    assert [r.width for r in recognizer.analyze_many(pictures)] == sizes
+    images = [np.zeros((1, size, 3), np.uint8) for size in sizes]
+    assert [r.width for r in stub().analyze_many(images)] == sizes
 
 
-def test_options_reach_the_pipeline(pipeline: StubPipeline, astronaut: np.ndarray) -> None:
-    Recognizer(
-        min_face_size=40,
-        max_faces=3,
-        labels="eight",
-        crop=True,
-        settings=SETTINGS,
-        pipeline=pipeline,
-    ).analyze(astronaut)
-    (options,) = pipeline.asked
-    assert (options.min_face_size, options.max_faces, options.crop) == (40, 3, True)
-    assert options.labels is mien.LabelSet.EIGHT
+BAD_OPTIONS = [
+    {"max_faces": 0},
+    {"max_faces": 1.5},
+    {"max_faces": True},
+    {"min_face_size": 11},
+    {"min_face_size": "big"},
+    {"min_face_size": float("nan")},
+    {"min_score": 1.1},
+    {"min_score": float("nan")},
+    {"crop": "yes"},
+    {"labels": "nine"},
+    {"labels": 6},
+    {"upright": "maybe"},
+    {"size": 4},
+]
 
 
-@pytest.mark.parametrize(
-    ("option", "words"),
-    [
-        ({"max_faces": 0}, "max_faces must be at least 1"),
-        ({"min_face_size": 11}, "min_face_size must be at least 12"),
-        ({"labels": "nine"}, "six, seven, eight"),
-    ],
-)
-def test_options_out_of_range(option: dict[str, object], words: str) -> None:
-    with pytest.raises(mien.InvalidParameterError, match=words):
-        Recognizer(**option)
+@pytest.mark.parametrize("option", BAD_OPTIONS, ids=str)
+def test_wrong_options_are_named(option: dict[str, object]) -> None:
+    (name,) = option
+    with pytest.raises(mien.InvalidParameterError) as caught:
+        stub(**option)
+    assert name in str(caught.value)
 
 
-def test_size_limit_of_the_settings(pipeline: StubPipeline, astronaut: np.ndarray) -> None:
-    small = Recognizer(settings=Settings(max_pixels=1000), pipeline=pipeline)
+def test_numbers_of_numpy_are_numbers() -> None:
+    options = Options(max_faces=np.int64(3), min_score=np.float32(0.5))
+    assert (type(options.max_faces), type(options.min_score)) == (int, float)
+
+
+def test_options_are_declared_once() -> None:
+    names = {option.name for option in option_fields()}
+    assert names == set(OptionKeywords.__annotations__)
+    assert all(option.metadata["about"] for option in option_fields())
+    assert "options" in signature(Recognizer).parameters
+
+
+def test_size_limit(astronaut: np.ndarray) -> None:
     with pytest.raises(mien.ImageTooLargeError):
-        small.analyze(astronaut)
+        stub(max_pixels=1000).analyze(astronaut)
 
 
-def test_shared_pipeline_is_built_once(
-    monkeypatch: pytest.MonkeyPatch, pipeline: StubPipeline, astronaut: np.ndarray
+def test_the_function_loads_the_models_once(
+    monkeypatch: pytest.MonkeyPatch, astronaut: np.ndarray
 ) -> None:
-    built: list[Settings] = []
-    monkeypatch.setattr(module, "build_pipeline", lambda s: built.append(s) or pipeline)
+    built = []
+    monkeypatch.setattr(
+        module, "build_detector", lambda *_, **__: built.append(1) or StubDetector()
+    )
+    monkeypatch.setattr(module, "build_classifier", lambda *_, **__: StubClassifier())
     module._shared.cache_clear()
-    analyze(astronaut)
-    analyze(astronaut, labels="seven", max_faces=1)
+    assert len(analyze(astronaut)) == 2
+    (only,) = analyze(astronaut, labels="seven", max_faces=1).faces
+    assert len(only.scores) == 7
     assert len(built) == 1
-    assert [options.max_faces for options in pipeline.asked] == [None, 1]
     module._shared.cache_clear()
+
+
+def test_a_copy_by_pickle_gives_the_same_result(face_photo: bytes) -> None:
+    one = Recognizer(labels="seven")
+    copy = pickle.loads(pickle.dumps(one))
+    assert copy.analyze(face_photo).faces == one.analyze(face_photo).faces
 
 
 def test_streaming_takes_only_a_few_ahead() -> None:
@@ -142,7 +281,8 @@ def test_a_crash_reaches_the_caller() -> None:
 
 def test_a_large_photo_gives_the_faces_of_the_small_one(astronaut: np.ndarray) -> None:
     large = Image.fromarray(astronaut).resize((3600, 3600), Image.Resampling.BICUBIC)
-    reduced, whole = mien.analyze(encode(large, "JPEG")), mien.analyze(np.asarray(large))
+    file = io.BytesIO(encode(large, "JPEG"))
+    reduced, whole = mien.analyze(file.getvalue()), mien.analyze(np.asarray(large))
     assert (reduced.width, reduced.height) == (3600, 3600)
     (ours,), (theirs,) = reduced.faces, whole.faces
     assert ours.emotion == theirs.emotion

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from mien.errors import InvalidParameterError
-from mien.render.csv import Cell
+from mien.results import Cell
 from mien.types import Box, Emotion
 
 __all__ = ["BINS", "Digest", "Example", "digest_of"]

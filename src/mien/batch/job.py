@@ -7,7 +7,7 @@ from typing import Protocol
 
 from mien.batch.storage import is_uri, read
 from mien.errors import ImageError, InvalidParameterError, UnreadableFileError
-from mien.render.csv import Cell
+from mien.results import Cell
 
 __all__ = ["Done", "Fetched", "Job", "PhotoWorker", "Tally", "fetch"]
 

@@ -12,7 +12,7 @@ from typing import IO, Any
 
 from mien.batch.table import write_table
 from mien.errors import InvalidParameterError
-from mien.render.csv import Cell
+from mien.results import Cell
 
 __all__ = ["Journal", "key_of", "lock"]
 

@@ -20,7 +20,7 @@ from mien.batch.storage import Folder, is_uri
 from mien.batch.table import write_table
 from mien.errors import InvalidParameterError
 from mien.recognizer import in_order
-from mien.render.csv import Cell
+from mien.results import Cell
 
 __all__ = ["Plan", "ShardDone", "ShardWorker", "Shards"]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mien.errors import InvalidParameterError
-from mien.render.csv import Cell
+from mien.results import Cell
 
 __all__ = ["SUFFIXES", "check_suffix", "parquet", "read_rows", "write_table"]
 

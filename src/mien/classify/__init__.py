@@ -1,17 +1,18 @@
-"""Reading the emotion off a face: label sets, crop geometry, calibrated probabilities."""
+"""Classifying the emotion of a face: crops, models and label sets."""
 
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.classify.preprocess import CropSpec
 from mien.types import Emotion
 
 __all__ = ["EmotionClassifier"]
 
 
 class EmotionClassifier(Protocol):
-    """Turns face crops into probabilities; safe to share between threads."""
+    """Turns crops of faces into probabilities; threads may share it."""
 
     @property
     def labels(self) -> tuple[Emotion, ...]:
@@ -19,13 +20,14 @@ class EmotionClassifier(Protocol):
         ...
 
     @property
-    def crop_size_px(self) -> int:
-        """Side of the square crops that ``predict`` takes."""
+    def crop(self) -> CropSpec:
+        """The crops that ``predict`` takes."""
         ...
 
     def predict(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return (N, K) calibrated probabilities, one row per crop, columns as ``labels``.
 
-        crops: (N, 1, S, S) float32 grey in [0, 1], S = ``crop_size_px``; N may be 0.
+        Args:
+            crops: (N, *crop.shape) float32; N may be 0.
         """
         ...

@@ -1,11 +1,10 @@
-"""Crop geometry: which part of the picture the classifier sees, and how it is sampled.
+"""Crop geometry: which part of the image the classifier sees, and how it is sampled.
 
-FER2013 frames its faces in its own way, so crops are brought into that frame: the same place,
-scale and upright position that the training faces have.
+A classifier expects faces framed as in its training data. So a face is brought to the same place,
+scale and upright position: by its landmarks, which a template maps into the frame, or by its box.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -14,13 +13,17 @@ from PIL import Image
 
 from mien.types import Box, Face, RgbImage
 
-__all__ = ["Region", "align", "crop_region", "crops_of", "region_of_face", "region_of_picture"]
+__all__ = [
+    "FER2013_FRAME",
+    "Frame",
+    "Region",
+    "align",
+    "crop_region",
+    "region_of_face",
+    "region_of_image",
+    "stretched",
+]
 
-# Where the five landmarks lie in FER2013's frame, as shares of its side: medians of what MTCNN
-# finds in its training faces, made symmetric. Measured by tools/measure_fer2013_frame.py.
-FRAME = np.array([[0.312, 0.388], [0.688, 0.388], [0.500, 0.604], [0.344, 0.787], [0.656, 0.787]])
-# The frame's side as a share of the box's height, from the same measurement.
-SIDE_OF_HEIGHT = 0.94
 # Landmarks are poor where they don't fit the frame (residual as a share of its side), or put it
 # at a size or place that the box denies: turned-away, covered or tiny faces.
 MAX_RESIDUAL = 0.12
@@ -29,6 +32,10 @@ MAX_SHIFT = 0.3
 # Landmarks turn the region; its place and side come in part from the box, whose errors are others.
 # Chosen by benchmarks/consistency.py.
 BOX_SHARE = 0.3
+# A crop whose shades span less than FLAT, from the first of these percentiles to the second, is
+# stretched to the whole range; one that spans no more than BLANK shows nothing but noise.
+FLAT_PERCENTILES = (1, 99)
+FLAT, BLANK = 0.3, 3 / 255
 # A region is first reduced by whole pixels while it keeps at least this many per crop pixel, then
 # sampled bilinearly at as many points per crop pixel and axis.
 OVERSAMPLING = 2
@@ -36,9 +43,13 @@ OVERSAMPLING = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Region:
-    """A square in source-image pixels that may be turned and may reach over the edge.
+    """A square in image pixels that may be turned and may reach over the edge.
 
-    angle: radians, clockwise as seen in the picture.
+    Attributes:
+        center_x: Pixels from the left edge.
+        center_y: Pixels from the top edge.
+        side: Pixels.
+        angle: Radians, clockwise as seen in the image.
     """
 
     center_x: float
@@ -47,12 +58,33 @@ class Region:
     angle: float = 0.0
 
 
-def region_of_face(face: Face) -> Region:
-    """Return the region of a detected face: aligned by its landmarks, or by its box."""
-    by_box = _region_of_box(face.box)
-    if face.landmarks is None:
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """How training faces are framed.
+
+    Attributes:
+        points: Eyes, nose and corners of the mouth (5, 2) in shares of the side, from the top left
+            corner; None where crops are squares around the box.
+        side_of_height: Side of the crop as a share of the height of the face's box.
+    """
+
+    points: tuple[tuple[float, float], ...] | None
+    side_of_height: float
+
+
+# Medians of what MTCNN finds in FER2013's training faces, made symmetric.
+# Measured by tools/measure_fer2013_frame.py.
+FER2013_FRAME = Frame(
+    ((0.312, 0.388), (0.688, 0.388), (0.500, 0.604), (0.344, 0.787), (0.656, 0.787)), 0.94
+)
+
+
+def region_of_face(face: Face, frame: Frame = FER2013_FRAME) -> Region:
+    """Return the region of a detected face, aligned by its landmarks or else by its box."""
+    by_box = _region_of_box(face.box, frame.side_of_height)
+    if face.landmarks is None or frame.points is None:
         return by_box
-    region, residual = align(face.landmarks.to_array())
+    region, residual = align(face.landmarks.to_array(), np.array(frame.points))
     shift = math.hypot(region.center_x - by_box.center_x, region.center_y - by_box.center_y)
     plausible = (
         residual <= MAX_RESIDUAL
@@ -62,14 +94,21 @@ def region_of_face(face: Face) -> Region:
     return _between(region, by_box, BOX_SHARE) if plausible else by_box
 
 
-def align(points: NDArray[np.float64]) -> tuple[Region, float]:
-    """Return the region whose frame fits five points (5, 2) best, and how well it does.
+def align(points: NDArray[np.float64], template: NDArray[np.float64]) -> tuple[Region, float]:
+    """Fit the region in which the template lies closest to the landmarks.
 
-    A similarity transform by least squares, in complex numbers: point = a * frame + b. The second
-    value is the root mean square distance that is left, as a share of the region's side; infinite
-    where the points coincide. Source: Umeyama 1991, for two dimensions without reflection.
+    A similarity transform by least squares, in complex numbers: point = a * template + b.
+    Source: Umeyama 1991, for two dimensions without reflection.
+
+    Args:
+        points: Landmarks (5, 2) in pixels.
+        template: The same points (5, 2) in shares of the region's side.
+
+    Returns:
+        The region, and the root mean square distance that remains, as a share of its side;
+        infinite where the points coincide.
     """
-    frame = FRAME @ (1, 1j)
+    frame = template @ (1, 1j)
     face = points @ (1, 1j)
     centred = frame - frame.mean()
     a = (face @ centred.conj()) / (centred @ centred.conj())
@@ -98,35 +137,39 @@ def _between(first: Region, second: Region, share: float) -> Region:
     )
 
 
-def _region_of_box(box: Box) -> Region:
+def _region_of_box(box: Box, side_of_height: float) -> Region:
     return Region(
         center_x=(box.left + box.right) / 2,
         center_y=(box.top + box.bottom) / 2,
-        side=SIDE_OF_HEIGHT * box.height,
+        side=side_of_height * box.height,
     )
 
 
-def region_of_picture(width: int, height: int) -> Region:
-    """Return the largest centred square of a picture that is itself a cropped face."""
+def region_of_image(width: int, height: int) -> Region:
+    """Return the largest centred square of an image that is itself a cropped face."""
     return Region(center_x=width / 2, center_y=height / 2, side=float(min(width, height)))
 
 
-def crops_of(image: RgbImage, regions: Sequence[Region], size_px: int) -> NDArray[np.float32]:
-    """Return (N, 1, size_px, size_px) grey crops in [0, 1]; N may be 0."""
-    crops = np.empty((len(regions), 1, size_px, size_px), dtype=np.float32)
-    for row, region in zip(crops, regions, strict=True):
-        row[0] = crop_region(image, region, size_px)
-    return crops
+def crop_region(
+    image: RgbImage, region: Region, size_px: int, mode: str = "L"
+) -> NDArray[np.float32]:
+    """Sample a region.
 
+    Args:
+        image: Where the region lies; its edge pixels are repeated outside of it.
+        region: What to sample.
+        size_px: Side of the crop.
+        mode: ``L`` for grey, ``RGB`` for colours.
 
-def crop_region(image: RgbImage, region: Region, size_px: int) -> NDArray[np.float32]:
-    """Return (size_px, size_px) float32 grey in [0, 1]; the picture's edge goes on outside it."""
+    Returns:
+        (size_px, size_px) or (size_px, size_px, 3) float32 in [0, 1], stretched where it is flat.
+    """
     if region.angle == 0.0 and region.side == image.width == image.height == size_px:
-        return _shades(image.picture.convert("L"))
+        return stretched(_shades(image.picture.convert(mode)))
     half = region.side / 2 * (abs(math.cos(region.angle)) + abs(math.sin(region.angle)))
     left, right = _span(region.center_x, half, image.width)
     top, bottom = _span(region.center_y, half, image.height)
-    source = image.picture.crop((left, top, right, bottom)).convert("L")
+    source = image.picture.crop((left, top, right, bottom)).convert(mode)
     factor = max(1, int(region.side / (size_px * OVERSAMPLING)))
     if factor > 1:
         source = source.reduce(factor)
@@ -140,11 +183,23 @@ def crop_region(image: RgbImage, region: Region, size_px: int) -> NDArray[np.flo
         _affine(x + beyond_left, y + beyond_top, region.side / factor, region.angle, points),
         Image.Resampling.BILINEAR,
     )
-    return _shades(fine.reduce(OVERSAMPLING))
+    return stretched(_shades(fine.reduce(OVERSAMPLING)))
 
 
-def _shades(grey: Image.Image) -> NDArray[np.float32]:
-    return np.asarray(grey, dtype=np.float32) / np.float32(255)
+def stretched(crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Stretch a crop with values in [0, 1] to the whole range where its contrast is very low.
+
+    Percentiles decide, so that a few black or white pixels do not hide a dark face.
+    """
+    low, high = np.percentile(crop, FLAT_PERCENTILES).astype(np.float32)
+    if not BLANK < high - low < FLAT:
+        return crop
+    clipped: NDArray[np.float32] = np.clip((crop - low) / (high - low), 0, 1)
+    return clipped
+
+
+def _shades(crop: Image.Image) -> NDArray[np.float32]:
+    return np.asarray(crop, dtype=np.float32) / np.float32(255)
 
 
 def _span(center: float, half: float, length: int) -> tuple[int, int]:
@@ -157,7 +212,7 @@ def _span(center: float, half: float, length: int) -> tuple[int, int]:
 def _with_edges(
     source: Image.Image, x: float, y: float, half: float
 ) -> tuple[Image.Image, int, int]:
-    """Return a picture that reaches ``half`` around x and y, its edge going on where it does not.
+    """Return an image that reaches ``half`` around x and y, its edge going on where it does not.
 
     Returns, too, how many pixels were added at its left and at its top.
     """
@@ -168,8 +223,10 @@ def _with_edges(
     ]
     if any(beyond) or any(after):
         (left, top), (right, bottom) = beyond, after
-        pixels = np.pad(np.asarray(source), ((top, bottom), (left, right)), mode="edge")
-        source = Image.fromarray(pixels)
+        pixels = np.asarray(source)
+        colours = [(0, 0)] * (pixels.ndim - 2)
+        margins = [(top, bottom), (left, right), *colours]
+        source = Image.fromarray(np.pad(pixels, margins, mode="edge"))
     return source, beyond[0], beyond[1]
 
 

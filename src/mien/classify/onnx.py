@@ -1,7 +1,7 @@
-"""The classifier: an ONNX graph run as its card says."""
+"""The classifier for any ONNX graph that its card describes."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,132 +9,130 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.artifacts import Card, card_beside, load_card
-from mien.errors import ArtifactError, ModelContractError
+from mien.classify.card import ModelSpec, Output, OutputKind
+from mien.errors import ModelContractError
 from mien.runtime import InferenceSession
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
-from mien.types import Emotion
 
 __all__ = ["DEFAULT_MODEL", "OnnxClassifier", "load_classifier", "log_softmax"]
 
 DEFAULT_MODEL = "emotion-lite0"
-# Runs are cut into pieces of this many crops, so that a crowd does not need a crowd's memory.
+# Larger batches are split, so that a crowd does not need more memory.
 MAX_BATCH = 64
+
+Floats = NDArray[np.float32]
 
 
 class OnnxClassifier:
-    """Calibrated probabilities from a graph with one input and logits as its first output.
+    """Calibrated probabilities from a graph with one input; its card says the rest.
 
-    A second output may hold logits in another label set, learned from other labels of the same
-    faces; the card then gives its labels and its share in the answer.
+    Attributes:
+        card: The model's card.
+        labels: The emotions that the model knows, in the order of the columns of ``predict``.
+        crop: The crops that ``predict`` takes.
     """
 
     def __init__(self, session: InferenceSession, card: Card) -> None:
+        """Check the card and run one blank crop.
+
+        Raises:
+            ArtifactError: A value of the card is missing or wrong.
+            ModelContractError: The graph's input or outputs are not what the card says.
+        """
         self._session = session
+        self._spec = ModelSpec.from_card(card)
         self.card = card
-        self.labels = _labels(card)
-        self.crop_size_px = int(_positive(card, "input_size_px"))
-        self._temperature = _positive(card, "temperature")
-        self._second = _SecondHead.of(card, self.labels)
+        self.labels = self._spec.outputs[0].emotions
+        self.crop = self._spec.crop
         self._check()
 
-    def predict(self, crops: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Return (N, K) probabilities, columns in card order.
+    def predict(self, crops: Floats) -> Floats:
+        """Return (N, K) calibrated probabilities, columns as ``labels``.
 
-        crops: (N, 1, S, S) float32 in [0, 1]; N may be 0.
-        Raises ModelContractError if the graph's output is not (N, K).
+        Args:
+            crops: (N, *crop.shape) float32; N may be 0.
+
+        Raises:
+            ModelContractError: The graph's outputs have another shape.
+        """
+        # A graph that declares a batch of one gets one crop at a time.
+        size = self._session.inputs[0].shape[0] or MAX_BATCH
+        batches = [crops[at : at + size] for at in range(0, len(crops), size)]
+        if not batches:
+            return np.empty((0, len(self.labels)), dtype=np.float32)
+        return np.concatenate([self.probabilities(self.outputs(batch)) for batch in batches])
+
+    def probabilities(self, outputs: Sequence[Floats]) -> Floats:
+        """Return calibrated probabilities (N, K) of the graph's outputs.
+
+        Two outputs are blended as the weighted mean of their log-probabilities.
         Source: Guo et al. 2017, arXiv 1706.04599 (temperature scaling), eq. 9.
         """
-        pieces = [crops[at : at + MAX_BATCH] for at in range(0, len(crops), MAX_BATCH)]
-        if not pieces:
-            return np.empty((0, len(self.labels)), dtype=np.float32)
-        return np.concatenate([self.probabilities(self.outputs(piece)) for piece in pieces])
-
-    def probabilities(self, outputs: list[NDArray[np.float32]]) -> NDArray[np.float32]:
-        """Return calibrated probabilities (N, K) of the graph's outputs."""
-        scores = log_softmax(outputs[0])
-        if self._second is not None:
-            scores = self._second.blended(scores, outputs[1])
-        return np.exp(log_softmax(scores / np.float32(self._temperature)))
+        first, *others = self._spec.outputs
+        scores = self._log_probabilities(outputs[0])
+        for output, values in zip(others, outputs[1:], strict=False):
+            scores += np.float32(output.share) * (
+                _widened(self._log_probabilities(values), output, scores, first) - scores
+            )
+        return np.exp(log_softmax(scores / np.float32(self._spec.temperature)))
 
     def recalibrated(self, model: Mapping[str, Any]) -> "OnnxClassifier":
         """Return the same graph under other keys of the card's ``model`` table."""
         card = replace(self.card, model={**self.card.model, **model})
         return OnnxClassifier(self._session, card)
 
-    def outputs(self, crops: NDArray[np.float32]) -> list[NDArray[np.float32]]:
-        """Return all outputs of the graph; the first are the logits (N, K).
+    def outputs(self, crops: Floats) -> list[Floats]:
+        """Return all outputs of the graph for one batch.
 
-        Raises ModelContractError if they are not, or if a second that takes part is of other width
-        than the card says, or missing.
+        Raises:
+            ModelContractError: One that takes part in the answer has another width than the card
+                says, or is missing.
         """
         outputs = self._session.run({self._session.inputs[0].name: crops})
-        widths = [len(self.labels)] + ([self._second.width] if self._second else [])
-        shapes = [output.shape for output in outputs[: len(widths)]]
-        if shapes != [(len(crops), width) for width in widths]:
+        expected = [(len(crops), len(output.emotions)) for output in self._spec.outputs]
+        found = [output.shape for output in outputs[: len(expected)]]
+        if found != expected:
             raise ModelContractError(
-                f"{self.card.name}: the graph gave {', '.join(map(str, shapes))} for "
-                f"{len(crops)} crops and {' and '.join(map(str, widths))} labels"
+                f"{self.card.name}: the card's labels mean outputs of shape {_listed(expected)}, "
+                f"the graph gave {_listed(found)}"
             )
         return outputs
 
+    def _log_probabilities(self, values: Floats) -> Floats:
+        if self._spec.kind is OutputKind.PROBABILITIES:
+            return np.log(np.maximum(values, np.finfo(np.float32).tiny))
+        return log_softmax(values)
+
     def _check(self) -> None:
-        """Run one blank crop, so that a foreign graph is refused at start."""
+        """Run one blank crop, so that a graph that does not fit is refused at start."""
         inputs = self._session.inputs
-        expected = (1, self.crop_size_px, self.crop_size_px)
-        if len(inputs) != 1 or inputs[0].shape[1:] != expected or inputs[0].shape[0] is not None:
+        declared = inputs[0].shape if len(inputs) == 1 else ()
+        fits = len(declared) == 4 and declared[0] in (None, 1)
+        if not fits or any(
+            size not in (None, wanted)
+            for size, wanted in zip(declared[1:], self.crop.shape, strict=True)
+        ):
             raise ModelContractError(
-                f"{self.card.name}: expected one input (N, {', '.join(map(str, expected))}), "
-                f"the graph has {[spec.shape for spec in inputs]}"
+                f"{self.card.name}: the card means one input of shape (N, "
+                f"{', '.join(map(str, self.crop.shape))}), "
+                f"the graph has {_listed([spec.shape for spec in inputs])}"
             )
-        self.outputs(np.zeros((1, *expected), dtype=np.float32))
-
-
-@dataclass(frozen=True, slots=True)
-class _SecondHead:
-    """How a second output takes part: its column for each label, -1 for none, and its share.
-
-    width: how many columns it has.
-    """
-
-    width: int
-    columns: tuple[int, ...]
-    share: float
-
-    @classmethod
-    def of(cls, card: Card, labels: tuple[Emotion, ...]) -> "_SecondHead | None":
-        names = card.model.get("second_labels", [])
-        share = card.model.get("second_share", 0.0)
-        if not names or not share:
-            return None
-        if not 0 < share <= 1 or not set(names) <= {label.value for label in labels}:
-            raise ArtifactError(f"{card.name}: the card's second_labels or second_share is wrong")
-        columns = tuple(names.index(e.value) if e.value in names else -1 for e in labels)
-        return cls(len(names), columns, float(share))
-
-    def blended(
-        self, first: NDArray[np.float32], logits: NDArray[np.float32]
-    ) -> NDArray[np.float32]:
-        """Return the weighted mean of log-probabilities (N, K) with those of the second output.
-
-        A label that the second output doesn't know keeps its first probability there too, and the
-        others share what that leaves.
-        """
-        known = np.array(self.columns) >= 0
-        second = first.copy()
-        rest = np.exp(first[:, known]).sum(axis=1, keepdims=True)
-        second[:, known] = log_softmax(logits)[:, np.array(self.columns)[known]] + np.log(rest)
-        blend: NDArray[np.float32] = first + np.float32(self.share) * (second - first)
-        return blend
+        self.outputs(np.zeros((1, *self.crop.shape), dtype=np.float32))
 
 
 def load_classifier(
     model_file: Path | None = None, *, threads: int = 1, providers: Sequence[Provider] = CPU
 ) -> OnnxClassifier:
-    """Load the model in the wheel, or a file with its card beside it.
+    """Load the model in the package, or a file with its card beside it.
 
-    threads, providers: as for OrtSession.
-    Raises ArtifactError if the file or its card is missing, altered or not what it says.
+    Args:
+        model_file: None: the model in the package.
+        threads: As for OrtSession.
+        providers: As for OrtSession.
+
+    Raises:
+        ArtifactError: The file or its card is missing, altered, or not what it says.
     """
     if model_file is None:
         card = load_card(DEFAULT_MODEL)
@@ -144,26 +142,24 @@ def load_classifier(
     return OnnxClassifier(OrtSession(card.read(file), threads=threads, providers=providers), card)
 
 
-def _labels(card: Card) -> tuple[Emotion, ...]:
-    names = card.model.get("labels", [])
-    try:
-        labels = tuple(Emotion(name) for name in names)
-    except ValueError as error:
-        raise ArtifactError(f"{card.name}: an unknown label on the card: {names}") from error
-    if not labels or len(set(labels)) != len(labels):
-        raise ArtifactError(f"{card.name}: the card needs a list of distinct labels")
-    return labels
-
-
-def _positive(card: Card, key: str) -> float:
-    value = card.model.get(key)
-    if not isinstance(value, int | float) or value <= 0:
-        raise ArtifactError(f"{card.name}: the card's {key} must be a number greater than 0")
-    return float(value)
-
-
-def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+def log_softmax(logits: Floats) -> Floats:
     """Return log-probabilities (N, K) of logits (N, K)."""
     shifted = logits - logits.max(axis=1, keepdims=True)
-    scores: NDArray[np.float32] = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
+    scores: Floats = shifted - np.log(np.exp(shifted).sum(axis=1, keepdims=True))
     return scores
+
+
+def _widened(scores: Floats, output: Output, first: Floats, labels: Output) -> Floats:
+    """Return an output's log-probabilities in the columns of the first output's labels.
+
+    Labels that it does not know keep the first output's probability, and the others share the rest.
+    """
+    widened = first.copy()
+    known = [labels.emotions.index(emotion) for emotion in output.emotions]
+    rest = np.exp(first[:, known]).sum(axis=1, keepdims=True)
+    widened[:, known] = log_softmax(scores) + np.log(rest)
+    return widened
+
+
+def _listed(shapes: Sequence[tuple[int | None, ...]]) -> str:
+    return " and ".join(f"({', '.join(str(size or 'N') for size in shape)})" for shape in shapes)

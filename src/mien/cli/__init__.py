@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from typing import Protocol, cast
 
 from mien._version import __version__
-from mien.cli.words import say
+from mien.cli.console import say
 from mien.errors import MienError
 
 __all__ = ["main"]

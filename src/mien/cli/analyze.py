@@ -8,10 +8,12 @@ from pathlib import Path
 
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import AnnotationFolder
-from mien.cli.formats import FORMATS, Photo
-from mien.cli.photos import Outcome, PhotoReader, Task, add_look_options, look_of
-from mien.cli.words import say
-from mien.recognizer import in_order
+from mien.cli.console import say
+from mien.cli.formats import FORMATS
+from mien.cli.options import add_analysis_options, recognizer_arguments
+from mien.cli.photos import Outcome, analyze_photo
+from mien.recognizer import Recognizer, in_order
+from mien.results import ImageResult
 
 __all__ = ["run"]
 
@@ -25,31 +27,39 @@ def run(arguments: Sequence[str]) -> int:
     """
     options = _parser().parse_args(arguments)
     folder = AnnotationFolder(options.annotate) if options.annotate else None
-    recognizer = look_of(options).recognizer()
+    recognizer = Recognizer(**recognizer_arguments(options))
+
+    def analyze(photo: tuple[str, Path | bytes, Path | None]) -> Outcome:
+        return analyze_photo(recognizer, *photo, save=AnnotationFolder.save)
+
     failures: list[str] = []
-    tasks = _tasks(options.photos, folder)
-    with closing(in_order(PhotoReader(recognizer), tasks, threads=recognizer.threads)) as outcomes:
-        photos = _complaining(outcomes, failures)
-        FORMATS[options.format](photos, LabelSet(options.labels), options.include)
+    photos = _photos(options.photos, folder)
+    with closing(in_order(analyze, photos, threads=recognizer.threads)) as outcomes:
+        results = _reported(outcomes, failures)
+        FORMATS[options.format](results, LabelSet(options.labels), options.include)
     return 1 if failures else 0
 
 
-def _tasks(paths: Sequence[str], folder: AnnotationFolder | None) -> Iterator[Task]:
+def _photos(
+    paths: Sequence[str], folder: AnnotationFolder | None
+) -> Iterator[tuple[str, Path | bytes, Path | None]]:
+    """Yield each photo's path, its source and where its annotated copy goes."""
     for path in paths:
-        # Read here and not by a worker, which could not be interrupted while it waits.
-        picture = sys.stdin.buffer.read() if path == _STDIN else Path(path)
+        # Read in the main thread, which Ctrl-C can interrupt.
+        source = sys.stdin.buffer.read() if path == _STDIN else Path(path)
         target = folder.reserve(path) if folder else None
         if target is not None and target.stem != Path(path).stem:
             say(f"{path}: its copy is named {target}")
-        yield Task(path, picture, target)
+        yield path, source, target
 
 
-def _complaining(outcomes: Iterator[Outcome], failures: list[str]) -> Iterator[Photo]:
+def _reported(outcomes: Iterator[Outcome], failures: list[str]) -> Iterator[ImageResult]:
+    """Pass the results on, and report failures on stderr."""
     for outcome in outcomes:
         if outcome.complaint is not None:
-            failures.append(outcome.path)
-            say(f"{outcome.path}: {outcome.complaint}")
-        yield outcome.path, outcome.result
+            failures.append(outcome.complaint)
+            say(f"{outcome.result.path}: {outcome.complaint}")
+        yield outcome.result
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -73,5 +83,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--annotate", type=Path, metavar="DIR", help="put labelled copies here; overwrites nothing"
     )
-    add_look_options(parser)
+    add_analysis_options(parser)
     return parser

@@ -2,19 +2,21 @@
 
 import argparse
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 from mien.batch.storage import is_uri
 from mien.batch.table import SUFFIXES, check_suffix
+from mien.cli.console import say
 from mien.cli.engines import MAX_SHARD_SIZE, Run, locally, on_ray
-from mien.cli.photos import Look, add_look_options, look_of
-from mien.cli.words import positive, say
-from mien.cli.work import Copies, LookJob
-from mien.render.csv import csv_header
-from mien.render.json import Include
+from mien.cli.options import add_analysis_options, positive, recognizer_arguments
+from mien.cli.work import Copies, PhotoJob
+from mien.options import Include
+from mien.recognizer import Recognizer
 from mien.render.words import counted, percent
+from mien.results import table_columns
 
 __all__ = ["run"]
 
@@ -44,19 +46,19 @@ def _run_of(options: argparse.Namespace) -> Run:
     table = _table_of(options.out) if options.engine == "ray" else Path(options.out)
     if table:
         check_suffix(table)
-    look = look_of(options)
-    # Here too, so that what is wrong with a model is told before any process begins.
-    look.recognizer()
+    arguments = recognizer_arguments(options)
+    # Here too, so that a bad model is reported before any process starts.
+    Recognizer(**arguments)
     copies = Copies.of(options.annotate, options.source) if options.annotate else None
     return Run(
         source=options.source,
         out=options.out,
         table=table,
         resume=options.resume,
-        job=LookJob(look, options.include, copies),
-        columns=csv_header(look.labels.emotions, options.include),
-        asked=_asked(options, look),
-        threads=look.settings.threads,
+        job=PhotoJob(arguments, options.include, copies),
+        columns=table_columns(options.labels, options.include),
+        asked=_asked(options, arguments),
+        threads=options.threads,
         address=options.address,
         shard_size=options.shard_size,
         stall_after_s=options.stall_after,
@@ -83,12 +85,10 @@ def _summary(run: Run, seconds: float) -> Iterator[str]:
         yield f"  {emotion:<8} {count:>7}  {percent(count / faces, 1):>8}"
 
 
-def _asked(options: argparse.Namespace, look: Look) -> dict[str, str]:
+def _asked(options: argparse.Namespace, arguments: Mapping[str, Any]) -> dict[str, str]:
     """Return what must be the same for a run to go on."""
-    names = ("model", "detector", "detector_model", "max_pixels", "min_face_size")
-    settings = {f"setting_{name}": str(getattr(look.settings, name)) for name in names}
-    looked = {name: str(getattr(look, name)) for name in ("min_face_size", "max_faces", "crop")}
-    return {"source": options.source, "labels": look.labels.value, **looked, **settings}
+    same = {name: str(value) for name, value in arguments.items() if name != "threads"}
+    return {"source": options.source, **same}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -122,7 +122,7 @@ def _parser() -> argparse.ArgumentParser:
         "or a glob's fixed part; _up stands for the folder above",
     )
     _add_engines(parser)
-    add_look_options(parser, include=frozenset({Include.SCORES}))
+    add_analysis_options(parser, include=frozenset({Include.SCORES}))
     return parser
 
 

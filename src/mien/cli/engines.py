@@ -17,8 +17,8 @@ from mien.batch.shards import Plan, Shards
 from mien.batch.source import photos_of
 from mien.batch.storage import Folder
 from mien.batch.table import write_table
-from mien.cli.words import say
-from mien.cli.work import LookJob
+from mien.cli.console import say
+from mien.cli.work import PhotoJob
 from mien.cores import available_cores
 from mien.errors import InvalidParameterError
 
@@ -43,7 +43,7 @@ class Run:
     out: str
     table: Path | None
     resume: bool
-    job: LookJob
+    job: PhotoJob
     columns: tuple[str, ...]
     asked: dict[str, str]
     threads: int | None

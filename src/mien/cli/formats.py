@@ -1,69 +1,52 @@
 """How ``mien analyze`` prints its results, photo by photo as they come."""
 
 import csv
-import json
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict
-from typing import Any
 
 from mien.classify.labels import LabelSet
-from mien.cli.words import printable
-from mien.render.csv import csv_header, csv_rows
-from mien.render.json import Include, error_record, face_records
+from mien.cli.console import printable
+from mien.options import Include
 from mien.render.words import chance, counted
-from mien.types import FaceEmotion, ImageResult
+from mien.results import ImageResult, table_columns
+from mien.types import FaceEmotion
 
-__all__ = ["FORMATS", "Photo", "Printer", "photo_record"]
+__all__ = ["FORMATS", "Printer"]
 
-# The path as it was given, and what the photo gave.
-Photo = tuple[str, ImageResult]
-Printer = Callable[[Iterable[Photo], LabelSet, frozenset[Include]], None]
-
-_SECONDS_DECIMALS = 4
+Printer = Callable[[Iterable[ImageResult], LabelSet, frozenset[Include]], None]
 
 
-def photo_record(path: str, result: ImageResult, include: frozenset[Include]) -> dict[str, Any]:
-    """Return ``path`` with ``size``, ``faces`` and ``seconds``, or with ``error``."""
-    if result.error is not None:
-        return {"path": path, "error": error_record(result.error.code, result.error.message)}
-    seconds = asdict(result.seconds)
-    return {
-        "path": path,
-        "size": [result.width, result.height],
-        "faces": face_records(result, include),
-        "seconds": {stage: round(spent, _SECONDS_DECIMALS) for stage, spent in seconds.items()},
-    }
-
-
-def _print_json(photos: Iterable[Photo], _: LabelSet, include: frozenset[Include]) -> None:
+def _print_json(photos: Iterable[ImageResult], _: LabelSet, include: frozenset[Include]) -> None:
     """Print one list; each photo is written when it is done, so nothing piles up."""
     before = "["
-    for path, result in photos:
+    for result in photos:
         # ASCII: valid in any encoding, and a name that is not text comes back with os.fsencode.
-        print(f"{before}{json.dumps(photo_record(path, result, include))}", end="", flush=True)
+        print(f"{before}{result.to_json(include)}", end="", flush=True)
         before = ",\n "
     print("]" if before != "[" else "[]")
 
 
-def _print_jsonl(photos: Iterable[Photo], _: LabelSet, include: frozenset[Include]) -> None:
-    for path, result in photos:
-        print(json.dumps(photo_record(path, result, include)), flush=True)
+def _print_jsonl(photos: Iterable[ImageResult], _: LabelSet, include: frozenset[Include]) -> None:
+    for result in photos:
+        print(result.to_json(include), flush=True)
 
 
-def _print_csv(photos: Iterable[Photo], labels: LabelSet, include: frozenset[Include]) -> None:
+def _print_csv(
+    photos: Iterable[ImageResult], labels: LabelSet, include: frozenset[Include]
+) -> None:
     writer = csv.writer(sys.stdout, lineterminator="\n")
-    writer.writerow(csv_header(labels.emotions, include))
-    for path, result in photos:
-        writer.writerows(csv_rows(path, result, labels.emotions, include))
+    writer.writerow(table_columns(labels, include))
+    for result in photos:
+        writer.writerows(row.values() for row in result.to_rows(labels, include))
         sys.stdout.flush()
 
 
-def _print_text(photos: Iterable[Photo], _: LabelSet, include: frozenset[Include]) -> None:
-    for path, result in photos:
+def _print_text(photos: Iterable[ImageResult], _: LabelSet, include: frozenset[Include]) -> None:
+    for result in photos:
         # What failed is told on stderr: here it would only be in the way.
         if result.error is None:
-            print("\n".join(_text(path, result, include)), flush=True)
+            print("\n".join(_text(result, include)), flush=True)
 
 
 FORMATS: Mapping[str, Printer] = {
@@ -74,10 +57,10 @@ FORMATS: Mapping[str, Printer] = {
 }
 
 
-def _text(path: str, result: ImageResult, include: frozenset[Include]) -> Iterator[str]:
+def _text(result: ImageResult, include: frozenset[Include]) -> Iterator[str]:
     count = len(result.faces)
     found = counted(count, "face") if count else "no face"
-    yield f"{printable(path)} ({result.width} x {result.height}): {found}"
+    yield f"{printable(str(result.path))} ({result.width} x {result.height}): {found}"
     for face in result.faces:
         x, y, width, height = face.box.to_pixels(result.width, result.height)
         sure = chance(face.confidence)

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
-from mien.cli.words import say
+from mien.cli.console import say
 from mien.http.keys import digest_of, new_key
 
 __all__ = ["run"]

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mien.artifacts import Card, card_names, load_card
-from mien.cli.words import say
+from mien.cli.console import say
 from mien.errors import ArtifactError
 
 __all__ = ["run"]

@@ -9,10 +9,10 @@ from PIL import Image
 from mien.batch.digest import BINS, Digest, digest_of
 from mien.batch.table import read_rows
 from mien.cli.annotations import encoded, write_new
-from mien.cli.words import printable, say
-from mien.config import Settings
+from mien.cli.console import printable, say
 from mien.errors import ImageError, InvalidParameterError
 from mien.image import load_image
+from mien.recognizer import MAX_PIXELS
 from mien.render.report import report_page
 from mien.render.sheet import contact_sheet, thumbnail
 from mien.types import Emotion
@@ -31,7 +31,7 @@ def run(arguments: Sequence[str]) -> int:
         if place.exists():
             raise InvalidParameterError(f"{place} exists; choose another name or delete it")
     digest = digest_of(read_rows(options.table), options.table)
-    examples = _examples(digest, Settings.from_environment().max_pixels)
+    examples = _examples(digest, MAX_PIXELS)
     page = report_page(
         printable(options.table.name),
         figures={

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields
 
-from mien.cli.words import add_model_options, positive, whole
+from mien.cli.options import add_model_options, positive, whole
 from mien.config import Settings
 from mien.http.server import serve
 

@@ -5,7 +5,6 @@ import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from time import perf_counter
@@ -14,21 +13,21 @@ from PIL import Image
 from tqdm import tqdm
 
 from mien.batch.table import SUFFIXES, check_suffix, write_table
+from mien.classify.labels import LabelSet
 from mien.cli.annotations import encoded, write_new
-from mien.cli.photos import add_look_options, look_of
+from mien.cli.console import say
+from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.termination import cleaning_up
-from mien.cli.words import positive, say
 from mien.errors import ImageError, InvalidParameterError, VideoError
+from mien.options import Include
 from mien.recognizer import Recognizer, in_order
-from mien.render.csv import Cell, csv_header, csv_rows
-from mien.render.json import Include
 from mien.render.timeline import draw_timeline
 from mien.render.words import counted, percent
-from mien.types import Emotion, ImageResult
-from mien.video.analysis import DETECT_EVERY, PER_SECOND, Sample, followed, grouped, read_group
+from mien.results import Cell, ImageResult, table_columns
+from mien.video.analysis import PER_SECOND, Sample, followed
 from mien.video.annotated import AnnotatedVideo, annotated_video
 from mien.video.outputs import complete_file
-from mien.video.reader import VideoLimits, VideoReader, library, open_camera, open_video
+from mien.video.reader import Frame, VideoLimits, VideoReader, library, open_camera, open_video
 from mien.video.summary import Summary
 from mien.video.tracks import SMOOTHING_S, Tracker
 
@@ -55,14 +54,14 @@ def run(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     _check_outputs(options)
     library()
-    look = look_of(options)
-    recognizer = look.recognizer()
+    recognizer = Recognizer(**recognizer_arguments(options))
+    labels = recognizer.options.labels
     summary, began = Summary(options.fps), perf_counter()
     try:
         with cleaning_up(), ExitStack() as stack:
-            video = stack.enter_context(_opened(options.video))
+            video = stack.enter_context(_opened(options.video, recognizer))
             samples = stack.enter_context(closing(_samples(video, recognizer, options)))
-            _write(samples, video, summary, look.labels.emotions, options)
+            _write(samples, video, summary, labels, options)
     except (VideoError, ImageError) as error:
         say(f"{options.video}: {error.message}")
         return 1
@@ -81,7 +80,7 @@ def _write(
     samples: Iterable[Sample],
     video: VideoReader,
     summary: Summary,
-    emotions: tuple[Emotion, ...],
+    labels: LabelSet,
     options: argparse.Namespace,
 ) -> None:
     """Go through the samples, adding each to the summary and to the requested files."""
@@ -90,9 +89,9 @@ def _write(
         copy = options.annotate and stack.enter_context(
             annotated_video(options.annotate, options.fps)
         )
-        rows = _rows(_recorded(samples, video, summary, copy), emotions, options.include)
+        rows = _rows(_recorded(samples, video, summary, copy), labels, options.include)
         if table:
-            columns = ("time_s", "frame", "person", *csv_header(emotions, options.include)[1:-2])
+            columns = ("time_s", "frame", "person", *table_columns(labels, options.include)[1:-2])
             write_table(table, options.out.suffix.lower(), columns, rows)
         else:
             deque(rows, maxlen=0)
@@ -120,27 +119,28 @@ def _check_outputs(options: argparse.Namespace) -> None:
         check_suffix(options.out)
 
 
-def _opened(source: str) -> AbstractContextManager[VideoReader]:
+def _opened(source: str, recognizer: Recognizer) -> AbstractContextManager[VideoReader]:
     name, _, number = source.partition(":")
     if name == _CAMERA and not Path(source).exists():
         if number and not number.isdigit():
             raise InvalidParameterError(f"{source}: name a camera as camera, camera:1 and so on")
         return open_camera(int(number or 0))
-    return open_video(Path(source), VideoLimits())
+    return open_video(Path(source), VideoLimits(pixels=recognizer.max_pixels))
 
 
 def _samples(
     video: VideoReader, recognizer: Recognizer, options: argparse.Namespace
 ) -> Generator[Sample, None, None]:
-    """Yield the samples of a video; several groups of frames are analyzed in parallel."""
+    """Yield the samples of a video; several frames are analyzed in parallel."""
     frames = video.frames(options.fps)
     if options.seconds:
         frames = takewhile(lambda frame: frame.time_s < options.seconds, frames)
-    read = partial(read_group, recognizer.pipeline, options=recognizer.options)
-    groups = grouped(frames, options.detect_every)
-    with closing(in_order(read, groups, threads=recognizer.threads)) as results:
-        flat = (result for group in results for result in group)
-        yield from followed(flat, Tracker(smoothing_s=options.smooth))
+
+    def analyzed(frame: Frame) -> tuple[Frame, ImageResult]:
+        return frame, recognizer.analyze(frame.image)
+
+    with closing(in_order(analyzed, frames, threads=recognizer.threads)) as results:
+        yield from followed(results, Tracker(smoothing_s=options.smooth))
 
 
 def _recorded(
@@ -163,7 +163,7 @@ def _recorded(
 
 
 def _rows(
-    samples: Iterable[Sample], emotions: tuple[Emotion, ...], include: frozenset[Include]
+    samples: Iterable[Sample], labels: LabelSet, include: frozenset[Include]
 ) -> Iterator[tuple[Cell, ...]]:
     """Yield a row for each face of each sample, and one for a sample without a face."""
     for sample in samples:
@@ -171,10 +171,9 @@ def _rows(
         faces = tuple(tracked.face for tracked in sample.faces)
         result = ImageResult(width=image.width, height=image.height, faces=faces)
         persons: list[int | None] = [tracked.person for tracked in sample.faces]
-        for person, row in zip(
-            persons or [None], csv_rows("", result, emotions, include), strict=True
-        ):
-            yield (round(sample.frame.time_s, 3), sample.frame.index, person, *row[1:-2])
+        for person, row in zip(persons or [None], result.to_rows(labels, include), strict=True):
+            cells = tuple(row.values())[1:-2]
+            yield (round(sample.frame.time_s, 3), sample.frame.index, person, *cells)
 
 
 def _plot(summary: Summary) -> Image.Image:
@@ -262,14 +261,6 @@ def _parser() -> argparse.ArgumentParser:
         help=f"samples per second; default {PER_SECOND:g}",
     )
     parser.add_argument(
-        "--detect-every",
-        type=positive,
-        default=DETECT_EVERY,
-        metavar="N",
-        help="detect faces in the whole frame of every N-th sample, and near their last position "
-        f"in the others; default {DETECT_EVERY}",
-    )
-    parser.add_argument(
         "--smooth",
         type=_seconds,
         default=SMOOTHING_S,
@@ -279,5 +270,5 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--seconds", type=_seconds, metavar="N", help="analyze only the first N seconds"
     )
-    add_look_options(parser, include=frozenset({Include.SCORES}))
+    add_analysis_options(parser, include=frozenset({Include.SCORES}))
     return parser

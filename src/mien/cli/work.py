@@ -2,34 +2,36 @@
 
 import glob
 import os
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path, PurePath
+from typing import Any
 
 from PIL import Image
 
 from mien.batch.job import Done, Fetched, fetch
 from mien.cli.annotations import encoded
-from mien.cli.photos import Look, PhotoReader, Task
+from mien.cli.photos import analyze_photo
 from mien.errors import ImageError, InvalidParameterError
-from mien.render.csv import Cell, csv_rows
-from mien.render.json import Include
-from mien.types import ImageResult
+from mien.options import Include
+from mien.recognizer import Recognizer, failed
+from mien.results import Cell, ImageResult
 
-__all__ = ["Copies", "LookJob"]
+__all__ = ["Copies", "PhotoJob"]
 
 _UP = "_up"
 
 
 @dataclass(frozen=True, slots=True)
-class LookJob:
+class PhotoJob:
     """What a process needs to work on photos; called there once."""
 
-    look: Look
+    arguments: Mapping[str, Any]
     include: frozenset[Include]
     copies: "Copies | None"
 
     def __call__(self) -> "_Worker":
-        return _Worker(PhotoReader(self.look.recognizer(), save=_save), self)
+        return _Worker(Recognizer(**self.arguments), self)
 
     def died(self, path: str) -> Done:
         """Return the rows of a photo whose process was killed by it."""
@@ -38,17 +40,18 @@ class LookJob:
 
     def failed(self, path: str, error: ImageError) -> Done:
         """Return the rows of a photo that can't be read."""
-        return Done(self.rows(path, ImageResult(error=error)), failed=True)
+        return Done(self.rows(path, failed(path, error)), failed=True)
 
     def rows(self, path: str, result: ImageResult) -> list[tuple[Cell, ...]]:
         """Return the rows of a photo."""
-        return csv_rows(path, result, self.look.labels.emotions, self.include)
+        rows = replace(result, path=path).to_rows(self.arguments["labels"], self.include)
+        return [tuple(row.values()) for row in rows]
 
 
 @dataclass(frozen=True, slots=True)
 class _Worker:
-    read: PhotoReader
-    job: LookJob
+    recognizer: Recognizer
+    job: PhotoJob
 
     def __call__(self, path: str) -> Done:
         return self.work(fetch(path))
@@ -58,7 +61,7 @@ class _Worker:
         if isinstance(picture, ImageError):
             return self.job.failed(path, picture)
         target = self.job.copies.place(path) if self.job.copies else None
-        outcome = self.read(Task(path, picture, target))
+        outcome = analyze_photo(self.recognizer, path, picture, target, _save)
         rows = self.job.rows(path, outcome.result)
         emotions = tuple(face.emotion.value for face in outcome.result.faces)
         seconds = sum(asdict(outcome.result.seconds).values())

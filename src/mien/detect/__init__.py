@@ -11,10 +11,17 @@ __all__ = ["FaceDetector", "FaceFollower"]
 class FaceDetector(Protocol):
     """Finds faces; safe to share between threads, and the same picture gives the same answer."""
 
-    def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
+    def detect(
+        self,
+        image: RgbImage,
+        *,
+        min_face_size: int | None = None,
+        min_score: float | None = None,
+    ) -> tuple[Face, ...]:
         """Return the faces, largest box first; boxes are clipped to the picture.
 
-        min_face_size: smallest face looked for, in pixels; None for the detector's own default.
+        min_face_size: smallest face looked for, in pixels; min_score: least score, 0 to 1; None for
+        the detector's own default.
         """
         ...
 

@@ -11,7 +11,9 @@ from mien.detect.yunet import YunetDetector
 from mien.errors import InvalidParameterError
 from mien.runtime.providers import CPU, Provider
 
-__all__ = ["DETECTORS", "DETECTORS_BY_FILE", "build_detector"]
+__all__ = ["DEFAULT_DETECTOR", "DETECTORS", "DETECTORS_BY_FILE", "build_detector"]
+
+DEFAULT_DETECTOR = "mtcnn"
 
 
 class _Factory(Protocol):

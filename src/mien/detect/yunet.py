@@ -77,9 +77,16 @@ class YunetDetector:
             raise ArtifactError(f"{model_file}: {error.message}") from error
         _check(self._session, model_file)
 
-    def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
+    def detect(
+        self,
+        image: RgbImage,
+        *,
+        min_face_size: int | None = None,
+        min_score: float | None = None,
+    ) -> tuple[Face, ...]:
         """Return the faces, largest box first, inside the picture."""
-        return self.detections(image, min_face_size=min_face_size).faces(image)
+        faces = self.detections(image, min_face_size=min_face_size).faces(image)
+        return tuple(face for face in faces if face.score >= (min_score or 0))
 
     def detections(self, image: RgbImage, *, min_face_size: int | None = None) -> Detections:
         """Return boxes as the network gives them, unclipped."""

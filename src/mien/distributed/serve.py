@@ -10,13 +10,12 @@ from typing import Any
 from ray import serve
 from ray.serve import Application
 
-from mien.build import build_pipeline
 from mien.config import PREFIX, Settings
 from mien.errors import InvalidParameterError
 from mien.http.app import create_app
 from mien.http.logs import logging_config
-from mien.http.service import Service
-from mien.pipeline import Pipeline
+from mien.http.service import Service, recognizer_of
+from mien.recognizer import Recognizer
 
 __all__ = ["Replica", "app", "deployed"]
 
@@ -37,7 +36,7 @@ _HEALTH_TIMEOUT_S = 30.0
 class Replica:
     """One process with the whole service; Ray's proxy hands it requests as a server would."""
 
-    def __init__(self, settings: Settings, build: Callable[[Settings], Pipeline]) -> None:
+    def __init__(self, settings: Settings, build: Callable[[Settings], Recognizer]) -> None:
         self._settings, self._build = settings, build
         self._service: Service | None = None
 
@@ -100,11 +99,11 @@ def deployed(
     min_replicas: int,
     max_replicas: int,
     *,
-    build: Callable[[Settings], Pipeline] = build_pipeline,
+    build: Callable[[Settings], Recognizer] = recognizer_of,
 ) -> Application:
     """Return the service for ``serve.run``; a replica has one thread and core if not told more.
 
-    build: makes the pipeline; must pickle.
+    build: makes the recognizer; must pickle.
     """
     threads = settings.threads or 1
     # Ray has a process for each replica already.

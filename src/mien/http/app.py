@@ -19,7 +19,6 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from mien._version import __version__
-from mien.build import build_pipeline
 from mien.config import Settings
 from mien.errors import (
     ForbiddenOriginError,
@@ -38,9 +37,9 @@ from mien.http.routes.live import live_routes
 from mien.http.routes.page import page_routes
 from mien.http.routes.system import system_routes
 from mien.http.routes.video import video_routes
-from mien.http.service import Service
+from mien.http.service import Service, recognizer_of
 from mien.http.signals import noticing_shutdown
-from mien.pipeline import Pipeline
+from mien.recognizer import Recognizer
 
 if TYPE_CHECKING:
     from mien.http.traces import Traces
@@ -59,22 +58,22 @@ _DESCRIPTION = (
 def create_app(
     settings: Settings,
     *,
-    build: Callable[[Settings], Pipeline] = build_pipeline,
-    pipeline: Pipeline | None = None,
+    build: Callable[[Settings], Recognizer] = recognizer_of,
+    recognizer: Recognizer | None = None,
     metrics_folder: Path | None = None,
 ) -> FastAPI:
     """Return the service as an ASGI application; models are loaded when its lifespan begins.
 
-    build: makes the pipeline, here and in each process that works on pictures, to which it is sent
-    by pickle; whatever it raises ends the start-up.
-    pipeline: what ``build`` would make here, where it is there already.
+    build: makes the recognizer, here and in each process that works on pictures, to which it is
+    sent by pickle; whatever it raises ends the start-up.
+    recognizer: what ``build`` would make here, where it is there already.
     metrics_folder: where processes that serve together keep their counts.
     Raises InvalidParameterError for settings that can't be had.
     """
     metrics = Metrics(metrics_folder)
     traces = traces_class()(settings.trace_endpoint) if settings.trace_endpoint else None
     telling = partial(tell, metrics=metrics, record=traces.record if traces else None)
-    service = Service(settings, build, metrics, pipeline)
+    service = Service(settings, build, metrics, recognizer)
     app = FastAPI(
         title="mien",
         version=__version__,

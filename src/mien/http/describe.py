@@ -13,7 +13,7 @@ from mien.http.parameters import MAX_NUMBER
 from mien.http.problems import PROBLEMS
 from mien.http.schemas import reference
 from mien.http.upload import CLIP_TYPES, FORM_TYPE, PICTURE_TYPES
-from mien.render.json import Include
+from mien.options import Include
 from mien.video.analysis import DETECT_EVERY, PER_SECOND
 
 __all__ = [

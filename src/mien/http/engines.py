@@ -26,9 +26,9 @@ from typing import Any
 from mien.deadline import Deadline, check_deadline, too_late
 from mien.errors import MienError
 from mien.http.signals import HANGUPS
+from mien.options import Options
 from mien.parent import end_with_parent, signals_held
-from mien.pipeline import Options
-from mien.types import ImageResult
+from mien.results import ImageResult
 
 __all__ = ["Analyze", "EngineError", "Engines"]
 

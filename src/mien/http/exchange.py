@@ -22,8 +22,7 @@ from mien.http.linger import discard_body
 from mien.http.metrics import Metrics
 from mien.http.problems import INTERNAL, code_of, detail_of, problem_response
 from mien.http.work import Done
-from mien.render.json import error_record
-from mien.types import ImageResult
+from mien.results import ImageResult, error_record
 
 __all__ = ["Exchange", "ExchangeMiddleware", "Stage", "exchange_of", "tell"]
 

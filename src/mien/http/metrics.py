@@ -17,7 +17,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from mien.http.problems import PROBLEMS
 from mien.http.work import Done
-from mien.types import ImageResult
+from mien.results import ImageResult
 
 __all__ = ["FOLDER_VARIABLE", "Metrics"]
 

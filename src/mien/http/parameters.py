@@ -10,8 +10,7 @@ from urllib.parse import parse_qsl
 from mien.classify.labels import LabelSet
 from mien.detect.scale import MIN_FACE_SIZE_PX
 from mien.errors import InvalidParameterError
-from mien.pipeline import Options
-from mien.render.json import Include
+from mien.options import Include, Options
 
 __all__ = [
     "MAX_NUMBER",

@@ -17,7 +17,6 @@ from typing import Any
 import uvicorn
 from uvicorn.config import STARTUP_FAILURE
 
-from mien.build import build_pipeline
 from mien.config import Settings
 from mien.errors import ArtifactError
 from mien.http.app import create_app, traces_class
@@ -27,6 +26,7 @@ from mien.http.logs import logging_config
 from mien.http.metrics import FOLDER_VARIABLE
 from mien.http.rates import RateLimits
 from mien.http.routes.live import MAX_FRAME_BYTES
+from mien.http.service import recognizer_of
 from mien.http.signals import hangup_as_stop
 from mien.http.supervisor import WORKER_SILENCE_S, Supervisor, worker_app
 
@@ -64,14 +64,14 @@ def serve(settings: Settings) -> int:
     with listener, hangup_as_stop():
         try:
             # Here, not in the server: there the error would come wrapped in its traceback.
-            pipeline = build_pipeline(settings)
+            recognizer = recognizer_of(settings)
         except ArtifactError as error:
             return _refuse(error.message)
         if settings.workers > 1:
             # Each worker builds its own: sessions do not survive a change of process.
-            del pipeline
+            del recognizer
             return _run_many(settings, listener)
-        app = partial(create_app, settings, pipeline=pipeline)
+        app = partial(create_app, settings, recognizer=recognizer)
         return _run_one(_config(settings, app), listener)
 
 

@@ -1,9 +1,7 @@
 """What the endpoints share: the pipeline, the queue in front of it, and whether both are ready."""
 
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -21,15 +19,29 @@ from mien.http.keys import ApiKeys
 from mien.http.metrics import Metrics
 from mien.http.rates import RateLimits
 from mien.http.work import Done, WorkQueue
-from mien.image import decode_image
-from mien.pipeline import Options, Pipeline
-from mien.types import ImageResult, RgbImage
+from mien.options import Options
+from mien.recognizer import Recognizer
+from mien.results import ImageResult
+from mien.types import RgbImage
 
-__all__ = ["Service"]
+__all__ = ["Service", "recognizer_of"]
 
 # Large enough for a face pyramid of several levels, small enough to take no time.
 _WARM_UP_SIDE_PX = 160
 _LONG_RETRY_S = 30.0
+
+
+def recognizer_of(settings: Settings) -> Recognizer:
+    """Load the models of the settings. Raises as ``Recognizer`` does."""
+    return Recognizer(
+        detector=settings.detector,
+        detector_model=settings.detector_model,
+        model=settings.model,
+        providers=settings.providers,
+        max_pixels=settings.max_pixels,
+        threads=settings.threads,
+        min_face_size=settings.min_face_size,
+    )
 
 
 class Places:
@@ -62,16 +74,16 @@ class Service:
     def __init__(
         self,
         settings: Settings,
-        build: Callable[[Settings], Pipeline],
+        build: Callable[[Settings], Recognizer],
         metrics: Metrics,
-        built: Pipeline | None = None,
+        built: Recognizer | None = None,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
         self._keys, self._rates = ApiKeys.of(settings), RateLimits(settings)
         self._build = build if built is None else lambda _: built
         self.draining = False
-        self._pipeline: Pipeline | None = None
+        self._recognizer: Recognizer | None = None
         at_once = settings.threads or max(1, available_cores() // settings.workers)
         self._engines = (
             Engines(partial(_engine, build, settings), at_once) if settings.processes else None
@@ -89,37 +101,37 @@ class Service:
     @property
     def ready(self) -> bool:
         """Whether new requests should be sent here."""
-        return self._pipeline is not None and not self.draining
+        return self._recognizer is not None and not self.draining
 
     @property
-    def pipeline(self) -> Pipeline:
-        """The loaded pipeline. Raises NotReadyError before it is there."""
-        if self._pipeline is None:
+    def recognizer(self) -> Recognizer:
+        """The loaded recognizer. Raises NotReadyError before it is there."""
+        if self._recognizer is None:
             raise NotReadyError("the service is warming up; try again in a moment")
-        return self._pipeline
+        return self._recognizer
 
     @property
     def model(self) -> str:
         """The classifier's name as on its card; ``custom`` if it has none."""
-        card = getattr(self.pipeline.classifier, "card", None)
+        card = getattr(self.recognizer.classifier, "card", None)
         return card.name if isinstance(card, Card) else "custom"
 
     def start(self) -> None:
         """Load the models and run each once. Raises what ``build`` and the models raise."""
         if self._engines:
             self._engines.begin()
-        pipeline = self._build(self.settings)
-        _try_out(pipeline)
+        recognizer = self._build(self.settings)
+        _try_out(recognizer)
         if self._engines:
             self._engines.wait_until_ready()
-        self._pipeline = pipeline
+        self._recognizer = recognizer
         self.metrics.tell_model(
             version=__version__, detector=self.settings.detector, model=self.model
         )
 
     def try_out(self) -> None:
         """Run the models once. Raises NotReadyError before they are there, and what they raise."""
-        _try_out(self.pipeline)
+        _try_out(self.recognizer)
 
     def drain(self) -> None:
         """Stop being ready; what is under way still gets its answer."""
@@ -139,7 +151,7 @@ class Service:
 
     def admit(self, pieces: int = 1) -> None:
         """Raise NotReadyError or QueueFullError before a body is read that nobody can work on."""
-        _ = self.pipeline
+        _ = self.recognizer
         self.queue.check_room(pieces)
 
     @contextmanager
@@ -185,27 +197,18 @@ class Service:
     def _analyze(self, data: bytes, options: Options, deadline: Deadline) -> ImageResult:
         if self._engines:
             return self._engines.analyze(data, options, deadline)
-        return _analyzed(self.pipeline, self.settings.max_pixels, data, options)
+        return self.recognizer.analyze(data, options)
 
 
-def _engine(build: Callable[[Settings], Pipeline], settings: Settings) -> Analyze:
+def _engine(build: Callable[[Settings], Recognizer], settings: Settings) -> Analyze:
     """Return what a process of its own does with pictures."""
-    pipeline = build(settings)
-    _try_out(pipeline)
-    return partial(_analyzed, pipeline, settings.max_pixels)
+    recognizer = build(settings)
+    _try_out(recognizer)
+    return recognizer.analyze
 
 
-def _analyzed(pipeline: Pipeline, max_pixels: int, data: bytes, options: Options) -> ImageResult:
-    started = time.perf_counter()
-    enough_pixels = pipeline.enough_pixels(options)
-    image = decode_image(data, max_pixels=max_pixels, enough_pixels=enough_pixels)
-    decode_s = time.perf_counter() - started
-    result = pipeline.analyze(image, options)
-    return replace(result, seconds=replace(result.seconds, decode=decode_s))
-
-
-def _try_out(pipeline: Pipeline) -> None:
+def _try_out(recognizer: Recognizer) -> None:
     side = _WARM_UP_SIDE_PX
     blank = RgbImage(np.full((side, side, 3), 127, dtype=np.uint8))
-    pipeline.analyze(blank)
-    pipeline.analyze(blank, Options(crop=True))
+    recognizer.analyze(blank)
+    recognizer.analyze(blank, Options(crop=True))

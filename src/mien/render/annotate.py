@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 from mien.render.drawing import COLOURS, DARK, Font, Rgb, font_of, ink_on, label_size
 from mien.render.layout import LabelLayout, Rect
 from mien.render.words import chance
-from mien.types import FaceEmotion, ImageResult, RgbImage
+from mien.types import FaceEmotion, RgbImage
 
 __all__ = ["annotate"]
 
@@ -44,7 +44,9 @@ class _Mark:
         )
 
 
-def annotate(image: RgbImage, result: ImageResult, names: Sequence[str] = ()) -> Image.Image:
+def annotate(
+    image: RgbImage, faces: Sequence[FaceEmotion], names: Sequence[str] = ()
+) -> Image.Image:
     """Return an RGB copy of the picture with a box, the emotion and its confidence per face.
 
     Lines and letters scale with the picture and the face. A label goes where it covers the least
@@ -53,10 +55,10 @@ def annotate(image: RgbImage, result: ImageResult, names: Sequence[str] = ()) ->
     """
     canvas = image.picture.copy()
     draw = ImageDraw.Draw(canvas)
-    named = names or [""] * len(result.faces)
+    named = names or [""] * len(faces)
     marks = [
         _Mark.of(face, canvas.size, f"{name} " if name else "")
-        for face, name in zip(result.faces, named, strict=True)
+        for face, name in zip(faces, named, strict=True)
     ]
     layout = LabelLayout(canvas.size, [mark.box for mark in marks])
     for mark in marks:

@@ -5,16 +5,16 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-from mien.pipeline import Options, Pipeline
-from mien.render.json import Include
-from mien.types import ImageResult
+from mien.options import Include, Options
+from mien.recognizer import Recognizer
+from mien.results import ImageResult
 from mien.video.reader import Frame
 from mien.video.tracks import Tracked, Tracker, tracked_record
 
 __all__ = ["DETECT_EVERY", "PER_SECOND", "Sample", "followed", "grouped", "read_group"]
 
 PER_SECOND = 10.0
-# In between, faces are searched only near their last position: python -m benchmarks.video.
+# Frames that the service analyzes before it gives the next request a turn.
 DETECT_EVERY = 3
 
 
@@ -43,17 +43,10 @@ def grouped(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
 
 
 def read_group(
-    pipeline: Pipeline, group: Sequence[Frame], options: Options
+    recognizer: Recognizer, group: Sequence[Frame], options: Options
 ) -> list[tuple[Frame, ImageResult]]:
-    """Analyze the frames of a group: detect faces in the first, follow them through the others.
-
-    A frame that begins a new shot is searched as a whole, like the first one.
-    """
-    read: list[tuple[Frame, ImageResult]] = []
-    for frame in group:
-        near = [face.box for face in read[-1][1].faces] if read and not frame.cut else None
-        read.append((frame, pipeline.analyze(frame.image, options, near=near)))
-    return read
+    """Return the result of each frame."""
+    return [(frame, recognizer.analyze(frame.image, options)) for frame in group]
 
 
 def followed(results: Iterable[tuple[Frame, ImageResult]], tracker: Tracker) -> Iterator[Sample]:

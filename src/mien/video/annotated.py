@@ -10,7 +10,6 @@ import numpy as np
 from PIL import Image, ImageOps
 
 from mien.render.annotate import annotate
-from mien.types import ImageResult
 from mien.video.analysis import Sample
 from mien.video.outputs import complete_file
 from mien.video.reader import library
@@ -34,11 +33,13 @@ def annotated_video(path: Path, per_second: float) -> Iterator["AnnotatedVideo"]
     Raises:
         OSError: The file can't be written.
     """
-    with complete_file(path) as unfinished:
-        with library().open(str(unfinished), "w", format="mp4") as container:
-            video = AnnotatedVideo(container, per_second)
-            yield video
-            video.finish()
+    with (
+        complete_file(path) as unfinished,
+        library().open(str(unfinished), "w", format="mp4") as container,
+    ):
+        video = AnnotatedVideo(container, per_second)
+        yield video
+        video.finish()
 
 
 class AnnotatedVideo:
@@ -55,13 +56,9 @@ class AnnotatedVideo:
             OSError: The file can't be written.
         """
         image = sample.frame.image
-        result = ImageResult(
-            width=image.width,
-            height=image.height,
-            faces=tuple(tracked.face for tracked in sample.faces),
-        )
+        faces = [tracked.face for tracked in sample.faces]
         names = [f"{tracked.person} ·" for tracked in sample.faces]
-        picture = self._fitted(annotate(image, result, names))
+        picture = self._fitted(annotate(image, faces, names))
         frame = library().VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
         frame.time_base = _TIME_BASE
         frame.pts = round(sample.frame.time_s / _TIME_BASE)

@@ -6,24 +6,24 @@ __all__ = ["Clock"]
 
 # A frame that is late by no more than this is out of order; later, a new recording has begun.
 _REORDER_S = 0.5
-_EARLIEST_STEP_S, _LATEST_STEP_S = 1 / 250, 1.0
+_SHORTEST_STEP_S, _LONGEST_STEP_S = 1 / 250, 1.0
 
 
 class Clock:
     """Assigns each frame a time: 0 for the first one, then always more.
 
-    Joined recordings start again from an earlier timestamp; the clock then continues one frame
-    interval after the last frame. A missing timestamp counts as one frame interval, too.
+    Joined recordings start again from an earlier timestamp; the clock then continues after the
+    last frame by the interval between it and the frame before. So it does for a missing timestamp.
     """
 
     def __init__(self, frame_interval_s: float, *, max_gap_s: float = math.inf) -> None:
         """Create a clock.
 
         Args:
-            frame_interval_s: Usual time between frames, as the file states it.
+            frame_interval_s: Time between the first two frames, where it is not known otherwise.
             max_gap_s: Longest believable step forward; a longer one starts a new recording.
         """
-        self._interval_s = min(max(frame_interval_s, _EARLIEST_STEP_S), _LATEST_STEP_S)
+        self._interval_s = frame_interval_s
         self._max_gap_s = max_gap_s
         self._now_s: float | None = None
         # Of the current recording: its first timestamp, and what to add to its timestamps.
@@ -40,15 +40,18 @@ class Clock:
             The time, or None if the frame has to be dropped: its timestamp repeats the last one,
             or it is out of order.
         """
-        due_s = 0.0 if self._now_s is None else self._now_s + self._interval_s
+        step_s = min(max(self._interval_s, _SHORTEST_STEP_S), _LONGEST_STEP_S)
+        due_s = 0.0 if self._now_s is None else self._now_s + step_s
         if timestamp_s is None:
             self._now_s = due_s
             return due_s
         time_s = timestamp_s + self._offset_s
         if self._starts_recording(timestamp_s, time_s):
             self._start_s, self._offset_s, time_s = timestamp_s, due_s - timestamp_s, due_s
-        elif self._now_s is not None and time_s <= self._now_s:
-            return None
+        elif self._now_s is not None:
+            if time_s <= self._now_s:
+                return None
+            self._interval_s = time_s - self._now_s
         self._now_s = time_s
         return time_s
 

@@ -10,10 +10,11 @@ import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from importlib import import_module
 from io import BytesIO
 from itertools import count
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -28,7 +29,7 @@ from mien.errors import (
 from mien.types import RgbImage
 from mien.video.clock import Clock
 from mien.video.display import displayed, displayed_size
-from mien.video.formats import DECODERS, MPEG_TS, SNIFF_BYTES, demuxer_for
+from mien.video.formats import AVI, DECODERS, MPEG_TS, SNIFF_BYTES, demuxer_for, has_recording
 from mien.video.shots import THUMBNAIL_SIDE, Pending, with_cuts
 
 __all__ = ["Frame", "VideoLimits", "VideoReader", "library", "open_camera", "open_video"]
@@ -37,6 +38,7 @@ __all__ = ["Frame", "VideoLimits", "VideoReader", "library", "open_camera", "ope
 _MAX_FRAMES_PER_SECOND = 250
 _DEFAULT_FRAMES_PER_SECOND = 25
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
+_PADDING_PIXELS = 100_000
 # A complete file may end so much before the duration that it states.
 _TOLERANCE_S = 0.5
 # Broadcasts count time from any number. Source: dts_delta_threshold of ffmpeg.
@@ -79,13 +81,22 @@ class VideoReader:
 
     Attributes:
         duration_s: As the file states it; None where it does not.
-        cut_off: Whether the video is damaged or incomplete; final after the last frame.
+        cut_off: Whether the video is damaged or incomplete, or a recording joined to it can't be
+            read; final after the last frame.
         dropped_frames: Frames that could not be decoded, whose timestamp repeats the last one, or
             that are out of order; final after the last frame.
     """
 
-    def __init__(self, container: Any, limits: VideoLimits) -> None:
+    def __init__(
+        self, container: Any, limits: VideoLimits, file: BinaryIO | None = None, demuxer: str = ""
+    ) -> None:
         """Take PyAV's container.
+
+        Args:
+            container: An open one.
+            limits: What is refused.
+            file: What it reads; None for a camera.
+            demuxer: What reads it, as ``demuxer_for`` names it.
 
         Raises:
             UnreadableVideoError: There is no video stream, or its codec is not supported.
@@ -95,19 +106,24 @@ class VideoReader:
         if stream is None:
             raise UnreadableVideoError("the file has no video stream")
         self._container, self._limits, self._stream = container, limits, stream
+        self._file, self._demuxer = file, demuxer
         stream.thread_type = "AUTO"
         self.cut_off = False
         self.dropped_frames = 0
-        # Of MPEG-TS it would be guessed from timestamps, which joined recordings make useless.
-        self._broadcast = container.format.name == MPEG_TS
+        self._damage: type[Exception] = library().error.FFmpegError
+        self._latest_s = 0.0
+        # Its duration would be guessed from timestamps, which joined recordings make useless.
+        self._broadcast = demuxer == MPEG_TS
         known = container.duration is not None and not self._broadcast
         self.duration_s = container.duration / 1e6 if known else None
         if stream.codec_context is None or stream.codec_context.name not in DECODERS:
             raise UnreadableVideoError("the codec of this video is not supported")
         self._pixel_aspect = stream.sample_aspect_ratio
         self._check_pixels(stream.width, stream.height)
-        # Frames may become larger later: then they are not even decoded.
-        stream.codec_context.options = {"max_pixels": str(limits.pixels)}
+        # Frames may become larger later: then they are not even decoded. Some decoders count the
+        # pixels that they add around a frame.
+        most = limits.pixels + limits.pixels // 8 + _PADDING_PIXELS
+        stream.codec_context.options = {"max_pixels": str(most)}
         self._check_seconds(self.duration_s or 0.0)
 
     def frames(self, per_second: float) -> Iterator[Frame]:
@@ -134,9 +150,7 @@ class VideoReader:
                 cut = False
         if last is None:
             raise UnreadableVideoError("the video has no frame that can be decoded")
-        _, time_s, decoded = last
-        # GIF and some others show the last frame for long.
-        end_s = time_s + float((decoded.duration or 0) * (decoded.time_base or 0))
+        end_s = max(last[1], self._latest_s)
         self.cut_off |= end_s < self._stated_duration_s() - _TOLERANCE_S
 
     def _pending(self) -> Iterator[Pending[tuple[int, float, Any]]]:
@@ -145,9 +159,9 @@ class VideoReader:
             1 / float(self._stream.average_rate or _DEFAULT_FRAMES_PER_SECOND),
             max_gap_s=_MAX_BROADCAST_GAP_S if self._broadcast else math.inf,
         )
-        scaler = library().video.reformatter.VideoReformatter()
+        scaler = import_module("av.video.reformatter").VideoReformatter()
         for index, decoded in enumerate(self._decoded()):
-            time_s = clock.advance(decoded.time)
+            time_s = clock.advance(self._timestamp_s(decoded))
             # A packet may hold several frames.
             self._check_seconds(max(time_s or 0.0, index / _MAX_FRAMES_PER_SECOND))
             self._check_pixels(decoded.width, decoded.height)
@@ -165,25 +179,40 @@ class VideoReader:
             yield Pending((index, time_s, decoded), time_s, small.astype(np.int16))
 
     def _decoded(self) -> Iterator[Any]:
-        packets = self._container.demux(self._stream)
+        packets, position = self._container.demux(self._stream), 0
         # Packets without a frame to show count as well: they take as long.
         for number in count():
             check_deadline()
             try:
                 packet = next(packets)
             except StopIteration:
+                if self._file is not None:
+                    self.cut_off |= has_recording(self._file, self._demuxer, position)
                 return
-            except (OSError, ValueError):  # FFmpegError is one of both
+            except self._damage:
                 self.cut_off = True
                 return
+            position = max(position, packet.pos or 0)
             self._check_seconds(number / _MAX_FRAMES_PER_SECOND)
-            self.cut_off |= packet.is_corrupt
+            # In MPEG-TS it only says that the count of packets jumps, as it does at a join.
+            self.cut_off |= packet.is_corrupt and not self._broadcast
             try:
                 yield from packet.decode()
-            except (OSError, ValueError):
+            except self._damage:
                 # One damaged packet: the next may be whole.
                 self.cut_off = True
                 self.dropped_frames += 1
+
+    def _timestamp_s(self, decoded: Any) -> float | None:
+        # AVI stores the order of decoding only; FFmpeg's guess at the other one is often wrong.
+        stored = decoded.dts if self._demuxer == AVI else decoded.pts
+        if stored is None or not decoded.time_base:
+            return None
+        timestamp_s = float(stored * decoded.time_base)
+        # GIF and some others display the last frame for long.
+        end_s = timestamp_s + float((decoded.duration or 0) * decoded.time_base)
+        self._latest_s = max(self._latest_s, end_s)
+        return timestamp_s
 
     def _stated_duration_s(self) -> float:
         """Return the duration of the stream as the file states it; 0 where it does not."""
@@ -220,7 +249,6 @@ def library() -> Any:
     """
     try:
         import av  # noqa: PLC0415 - an extra, and slow to load
-        import av.video.reformatter
     except ImportError as error:
         raise VideoUnavailableError(
             "reading videos needs an extra: pip install 'mien[video]'"
@@ -255,13 +283,13 @@ def open_video(source: bytes | Path, limits: VideoLimits) -> Iterator[VideoReade
     with ExitStack() as stack:
         # Not around the caller's block: its errors may be of other files.
         with _file_errors(), _library_errors():
-            file = stack.enter_context(
-                BytesIO(source) if isinstance(source, bytes) else source.open("rb")
-            )
+            file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+            stack.enter_context(file)
             start = file.read(SNIFF_BYTES)
             file.seek(0)
-            container = av.open(file, format=demuxer_for(start), **_lenient(av.__version__))
-            reader = VideoReader(stack.enter_context(container), limits)
+            demuxer = demuxer_for(start)
+            container = av.open(file, format=demuxer, **_lenient(av.__version__))
+            reader = VideoReader(stack.enter_context(container), limits, file, demuxer)
         yield reader
 
 

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.geometry import intersection_over_union
-from mien.render.json import Include, face_record
+from mien.options import Include
+from mien.results import face_record
 from mien.types import Emotion, FaceEmotion
 
 __all__ = ["SMOOTHING_S", "Tracked", "Tracker", "tracked_record"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.classify.crop import crop_region, region_of_picture
+from mien.classify.crop import crop_region, region_of_image
 from mien.errors import ImageError
 from mien.image import load_image
 from mien_train.data.fer2013 import FER2013_LABELS, SIDE, FerDataset, no_votes
@@ -84,7 +84,7 @@ def _face(path: Path) -> np.ndarray:
         image = load_image(path, max_pixels=MAX_PIXELS)
     except ImageError as error:
         raise DataError(f"{path}: {error.message}") from error
-    crop = crop_region(image, region_of_picture(image.width, image.height), SIDE)
+    crop = crop_region(image, region_of_image(image.width, image.height), SIDE)
     return np.rint(crop * 255).astype(np.uint8)
 
 

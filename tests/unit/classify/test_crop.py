@@ -5,15 +5,18 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.classify.crop import (
-    FRAME,
+    FER2013_FRAME,
     Region,
     align,
     crop_region,
-    crops_of,
     region_of_face,
-    region_of_picture,
+    region_of_image,
+    stretched,
 )
+from mien.classify.preprocess import CropSpec
 from mien.types import Box, Face, Landmarks, RgbImage
+
+FRAME = np.array(FER2013_FRAME.points)
 
 
 def gradient(width: int, height: int) -> RgbImage:
@@ -29,19 +32,19 @@ def disc(side: int, center: tuple[float, float], radius: float) -> RgbImage:
 
 
 def test_no_regions_give_no_crops() -> None:
-    assert crops_of(gradient(8, 8), [], 48).shape == (0, 1, 48, 48)
+    assert CropSpec(size_px=48).crops(gradient(8, 8), []).shape == (0, 1, 48, 48)
 
 
 def test_a_picture_of_the_crop_size_is_taken_as_it_is(astronaut: NDArray[np.uint8]) -> None:
     image = RgbImage(np.ascontiguousarray(astronaut[:48, :48]))
-    crop = crop_region(image, region_of_picture(48, 48), 48)
+    crop = crop_region(image, region_of_image(48, 48), 48)
     grey = image.pixels @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(crop * 255, grey, atol=1.01)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5), (48, 48), (1200, 900)])
 def test_any_picture_gives_a_full_crop(size: tuple[int, int]) -> None:
-    crop = crop_region(gradient(*size), region_of_picture(*size), 48)
+    crop = crop_region(gradient(*size), region_of_image(*size), 48)
     assert crop.shape == (48, 48)
     assert crop.dtype == np.float32
     assert crop.min() >= 0
@@ -51,7 +54,7 @@ def test_any_picture_gives_a_full_crop(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("side", [60, 480, 3000])
 def test_scale_keeps_the_content(side: int) -> None:
     image = disc(side, (side / 2, side / 2), side / 4)
-    crop = crop_region(image, region_of_picture(side, side), 48)
+    crop = crop_region(image, region_of_image(side, side), 48)
     assert crop.mean() == pytest.approx(math.pi / 16, abs=0.01)
     np.testing.assert_allclose(crop, crop[::-1], atol=0.1)
     np.testing.assert_allclose(crop, crop[:, ::-1], atol=0.1)
@@ -77,6 +80,32 @@ def test_outside_the_picture_the_edge_goes_on() -> None:
     np.testing.assert_allclose(far, 0.0, atol=1e-6)
 
 
+def face_like(low: float, high: float) -> NDArray[np.float32]:
+    return np.random.default_rng(0).uniform(low, high, (48, 48)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 0.1), (0.55, 0.8), (0.9, 1.0)])
+def test_a_flat_crop_is_stretched_to_the_whole_range(low: float, high: float) -> None:
+    crop = stretched(face_like(low, high))
+    assert crop.dtype == np.float32
+    np.testing.assert_allclose(np.percentile(crop, [1, 99]), [0, 1], atol=1e-3)
+    plain = face_like(0, 1)
+    assert np.corrcoef(crop.ravel(), plain.ravel())[0, 1] > 0.999
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.2, 0.55), (0.5, 0.505), (0.5, 0.5)])
+def test_contrast_enough_or_none_at_all_stays(low: float, high: float) -> None:
+    np.testing.assert_array_equal(stretched(face_like(low, high)), face_like(low, high))
+
+
+def test_every_crop_of_a_dark_picture_is_stretched(astronaut: NDArray[np.uint8]) -> None:
+    dark = RgbImage((astronaut * 0.15).astype(np.uint8))
+    for region in (Region(center_x=226, center_y=130, side=120), region_of_image(512, 512)):
+        crop, full = (crop_region(image, region, 48) for image in (dark, RgbImage(astronaut)))
+        assert crop.max() > 0.99
+        assert np.corrcoef(crop.ravel(), full.ravel())[0, 1] > 0.97
+
+
 BOX = Box(left=10, top=20, right=86, bottom=120)
 
 
@@ -97,7 +126,7 @@ def test_a_face_without_landmarks_is_cropped_by_its_box() -> None:
 @pytest.mark.parametrize("side", [70.0, 94.0, 120.0])
 def test_landmarks_place_scale_and_turn_the_crop(side: float, angle: float) -> None:
     points = landmarks(50 + 72j, side, angle)
-    region, residual = align(points.to_array())
+    region, residual = align(points.to_array(), FRAME)
     assert residual == pytest.approx(0, abs=1e-9)
     assert (region.center_x, region.center_y) == pytest.approx((50, 72))
     assert (region.side, region.angle) == pytest.approx((side, angle))
@@ -117,7 +146,7 @@ def test_an_aligned_crop_puts_the_eyes_where_the_frame_has_them() -> None:
     pixels = np.zeros((300, 300, 3), dtype=np.uint8)
     for x, y in points.to_array()[:2]:
         pixels[round(y) - 3 : round(y) + 3, round(x) - 3 : round(x) + 3] = 255
-    region, _ = align(points.to_array())
+    region, _ = align(points.to_array(), FRAME)
     crop = crop_region(RgbImage(pixels), region, 48)
     for x, y in FRAME[:2] * 48:
         assert crop[int(y), int(x)] > 0.95

@@ -14,7 +14,7 @@ LABELS = ["happy", "sad", "neutral"]
 
 
 def card(**model: Any) -> Card:
-    table = {"input_size_px": 48, "labels": LABELS, "temperature": 2.0, **model}
+    table = {"size_px": 48, "labels": LABELS, "temperature": 2.0, **model}
     return Card(
         name="made-up",
         task="emotion",
@@ -63,24 +63,54 @@ def test_a_crowd_is_cut_into_pieces_and_keeps_its_order() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model", "words"),
+    ("key", "value"),
     [
-        ({"labels": []}, "distinct labels"),
-        ({"labels": ["happy", "happy"]}, "distinct labels"),
-        ({"labels": ["happy", "smug"]}, "unknown label"),
-        ({"temperature": 0}, "temperature"),
-        ({"temperature": "hot"}, "temperature"),
-        ({"input_size_px": -1}, "input_size_px"),
+        ("labels", []),
+        ("labels", "happy"),
+        ("labels", ["happy", "happiness"]),
+        ("labels", ["happy", "smug"]),
+        ("emotions", ["happy"]),
+        ("temperature", 0),
+        ("temperature", "hot"),
+        ("size_px", -1),
+        ("size_px", 48.5),
+        ("size_px", None),
+        ("channels", "cmyk"),
+        ("layout", "chwn"),
+        ("white", 0),
+        ("mean", [0.5, 0.5]),
+        ("mean", ["a"]),
+        ("std", [0.0]),
+        ("std", [1.0, 1.0, 1.0]),
+        ("alignment", "nose"),
+        ("alignment", [[0.3, 0.4]] * 4),
+        ("alignment", [[0.3, 0.4, 0.5]] * 5),
+        ("side_of_height", -1),
+        ("output", "scores"),
+        ("input_size_px", 48),
     ],
 )
-def test_a_wrong_card_is_refused(model: dict[str, Any], words: str) -> None:
-    with pytest.raises(ArtifactError, match=words):
-        OnnxClassifier(session(), card(**model))
+def test_a_wrong_card_is_refused_and_its_key_named(key: str, value: Any) -> None:
+    with pytest.raises(ArtifactError) as caught:
+        OnnxClassifier(session(), card(**{key: value}))
+    assert "made-up/card.toml" in caught.value.message
+    assert f"model.{key} " in caught.value.message
+
+
+def test_a_wrong_number_of_values_says_how_many_are_needed() -> None:
+    with pytest.raises(ArtifactError) as caught:
+        OnnxClassifier(session(), card(channels="rgb", mean=[0.1, 0.2]))
+    assert caught.value.message.endswith("must have 3 values for channels = rgb, found 2")
+
+
+def test_names_of_other_data_sets_are_understood() -> None:
+    model = card(labels=["anger", "Happiness", "calm"], emotions={"calm": "neutral"})
+    assert OnnxClassifier(session(), model).labels == ("angry", "happy", "neutral")
 
 
 @pytest.mark.parametrize(
     ("columns", "shape"),
-    [(7, (None, 1, 48, 48)), (3, (None, 3, 48, 48)), (3, (1, 1, 48, 48)), (3, (None, 1, 64, 64))],
+    [(7, (None, 1, 48, 48)), (3, (None, 3, 48, 48)), (3, (2, 1, 48, 48)), (3, (None, 1, 64, 64))],
 )
 def test_a_foreign_graph_is_refused_at_start(columns: int, shape: tuple[int | None, ...]) -> None:
     with pytest.raises(ModelContractError):
@@ -148,12 +178,12 @@ def test_a_second_output_takes_its_share(share: float, expected: list[float]) ->
 
 @pytest.mark.parametrize("labels", [["sad"], ["sad", "happy", "neutral"]])
 def test_a_second_output_of_wrong_width_is_refused_at_start(labels: list[str]) -> None:
-    with pytest.raises(ModelContractError, match=f"3 and {len(labels)} labels"):
+    with pytest.raises(ModelContractError):
         two_headed(second_labels=labels, second_share=0.5)
 
 
 def test_a_graph_without_the_second_output_of_its_card_is_refused_at_start() -> None:
-    with pytest.raises(ModelContractError, match="3 and 2 labels"):
+    with pytest.raises(ModelContractError):
         OnnxClassifier(session(), card(second_labels=["sad", "happy"], second_share=0.5))
 
 
@@ -166,5 +196,6 @@ def test_a_graph_without_the_second_output_of_its_card_is_refused_at_start() -> 
     ],
 )
 def test_a_wrong_second_output_is_refused(model: dict[str, Any]) -> None:
-    with pytest.raises(ArtifactError, match="second"):
+    with pytest.raises(ArtifactError) as caught:
         two_headed(**model)
+    assert "second_" in caught.value.message

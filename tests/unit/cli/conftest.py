@@ -1,14 +1,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
 
 from mien import recognizer
 from mien.cli import main
-from mien.config import Settings
-from samples import StubPipeline
+from samples import StubClassifier, StubDetector
 
 
 @dataclass
@@ -22,15 +22,30 @@ Mien = Callable[..., Done]
 
 
 @pytest.fixture
-def settings_seen(monkeypatch: pytest.MonkeyPatch, pipeline: StubPipeline) -> list[Settings]:
-    """No weights: photos go to the stub pipeline; the settings that it was built with."""
-    seen: list[Settings] = []
-    monkeypatch.setattr(recognizer, "build_pipeline", lambda s: seen.append(s) or pipeline)
-    return seen
+def detector() -> StubDetector:
+    return StubDetector()
 
 
 @pytest.fixture
-def mien(capfd: pytest.CaptureFixture[str], settings_seen: list[Settings]) -> Mien:
+def models_built(monkeypatch: pytest.MonkeyPatch, detector: StubDetector) -> list[Any]:
+    """No weights: stubs analyze the photos; gives the names and files that were asked for."""
+    asked: list[Any] = []
+
+    def build_detector(name: str, file: Path | None, **_: object) -> StubDetector:
+        asked.append((name, file))
+        return detector
+
+    def build_classifier(file: Path | None, **_: object) -> StubClassifier:
+        asked.append(file)
+        return StubClassifier()
+
+    monkeypatch.setattr(recognizer, "build_detector", build_detector)
+    monkeypatch.setattr(recognizer, "build_classifier", build_classifier)
+    return asked
+
+
+@pytest.fixture
+def mien(capfd: pytest.CaptureFixture[str], models_built: list[Any]) -> Mien:
     def run(*arguments: object) -> Done:
         status = main([str(argument) for argument in arguments])
         return Done(status, *capfd.readouterr())

@@ -5,7 +5,7 @@ import pytest
 
 from mien.render.annotate import annotate
 from mien.render.layout import LabelLayout, Rect
-from mien.types import Emotion, FaceEmotion, ImageResult, RgbImage
+from mien.types import Emotion, FaceEmotion, RgbImage
 from samples import make_face
 
 PLAIN = (90, 20, 60)
@@ -16,15 +16,14 @@ def photo(width: int, height: int) -> RgbImage:
 
 
 def drawn(image: RgbImage, *faces: FaceEmotion) -> np.ndarray:
-    result = ImageResult(width=image.width, height=image.height, faces=faces)
-    picture = annotate(image, result)
+    picture = annotate(image, faces)
     assert picture.mode == "RGB"
     return np.asarray(picture)
 
 
 def test_without_faces_it_is_a_copy() -> None:
     image = photo(40, 30)
-    picture = annotate(image, ImageResult(width=40, height=30))
+    picture = annotate(image, ())
     assert np.array_equal(np.asarray(picture), image.pixels)
     picture.putpixel((0, 0), (1, 2, 3))
     assert tuple(image.pixels[0, 0]) == PLAIN

@@ -7,7 +7,7 @@ import pytest
 
 from mien.types import Emotion, RgbImage
 from mien.video.analysis import Sample
-from mien.video.clip import Frame
+from mien.video.reader import Frame
 from mien.video.summary import Summary
 from mien.video.tracks import Tracked
 from samples import make_face
@@ -35,10 +35,11 @@ def spans_of(summary: Summary) -> list[tuple[Emotion, float, float]]:
 
 
 def test_nothing() -> None:
-    assert summary_of([], []).record(cut_off=False) == {
+    assert summary_of([], []).record(cut_off=False, dropped_frames=2) == {
         "samples": 0,
         "seconds": 0.0,
         "cut_off": False,
+        "dropped_frames": 2,
         "persons": [],
     }
 

@@ -28,9 +28,16 @@ class MtcnnDetector:
         self.card = load_card("mtcnn")
         self._cascade = _load(self.card, threads, providers)
 
-    def detect(self, image: RgbImage, *, min_face_size: int | None = None) -> tuple[Face, ...]:
+    def detect(
+        self,
+        image: RgbImage,
+        *,
+        min_face_size: int | None = None,
+        min_score: float | None = None,
+    ) -> tuple[Face, ...]:
         """Return the faces, largest box first, inside the picture."""
-        return self.detections(image, min_face_size=min_face_size).faces(image)
+        faces = self.detections(image, min_face_size=min_face_size).faces(image)
+        return tuple(face for face in faces if face.score >= (min_score or 0))
 
     def follow(self, image: RgbImage, near: Sequence[Box]) -> tuple[Face, ...]:
         """Return the faces around the given boxes, largest first: the last two stages alone."""

@@ -13,8 +13,7 @@ from mien.http.parameters import Query, parse_query
 from mien.http.service import Service
 from mien.http.upload import Upload, one_picture, pictures, read_files
 from mien.http.work import Done
-from mien.render.json import face_records
-from mien.types import ImageResult
+from mien.results import ImageResult
 
 __all__ = ["emotion_routes"]
 
@@ -30,7 +29,7 @@ def emotion_routes(service: Service) -> APIRouter:
         A picture without a face gives an empty list.
         """
         query, (done,) = await _analyze(service, request, one_picture(service.settings))
-        return json_response(face_records(done.unwrap(), query.include))
+        return json_response(done.unwrap().face_records(query.include))
 
     @router.post("/emotion/batch", **describe.BATCH)
     async def emotion_batch(request: Request) -> Response:
@@ -61,7 +60,7 @@ async def _analyze(
 
 def _entry(done: Done[ImageResult], query: Query, exchange: Exchange) -> dict[str, Any]:
     if not isinstance(done.answer, BaseException):
-        return {"faces": face_records(done.answer, query.include)}
+        return {"faces": done.answer.face_records(query.include)}
     failure = exchange.failure(done.answer, "a picture failed")
     exchange.codes.append(failure["code"])
     return {"error": failure}

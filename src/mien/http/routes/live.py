@@ -17,7 +17,7 @@ from mien.errors import (
 from mien.http.exchange import Exchange, exchange_of
 from mien.http.parameters import Query, boolean, parse_query
 from mien.http.service import Service
-from mien.types import ImageResult
+from mien.results import ImageResult
 from mien.video.tracks import SMOOTHING_S, Tracker, tracked_record
 
 __all__ = ["MAX_FRAME_BYTES", "PROTOCOL", "live_routes"]

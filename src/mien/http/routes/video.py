@@ -21,8 +21,8 @@ from mien.http.parameters import Query, boolean, decimal, parse_query, whole
 from mien.http.service import Service
 from mien.http.upload import one_clip, read_files
 from mien.http.work import Done
-from mien.pipeline import Pipeline
-from mien.types import ImageResult
+from mien.recognizer import Recognizer
+from mien.results import ImageResult
 from mien.video.analysis import DETECT_EVERY, PER_SECOND, followed, grouped, read_group
 from mien.video.reader import Frame, VideoLimits, VideoReader, library, open_video
 from mien.video.summary import Summary
@@ -54,7 +54,7 @@ def video_routes(service: Service) -> APIRouter:
             limits = VideoLimits(
                 pixels=settings.max_video_pixels, seconds=settings.max_video_seconds
             )
-            reader = _Reader(data, limits, wanted, service.pipeline)
+            reader = _Reader(data, limits, wanted, service.recognizer)
             stack.push_async_callback(asyncio.to_thread, reader.close)
             records = await stack.enter_async_context(
                 aclosing(_records(service, exchange, reader, wanted))
@@ -103,10 +103,10 @@ class _Reader:
     """A clip that is read piece by piece, in any thread but in one at a time."""
 
     def __init__(
-        self, data: bytes, limits: VideoLimits, wanted: _Wanted, pipeline: Pipeline
+        self, data: bytes, limits: VideoLimits, wanted: _Wanted, recognizer: Recognizer
     ) -> None:
         self._data, self._limits = data, limits
-        self._wanted, self._pipeline = wanted, pipeline
+        self._wanted, self._recognizer = wanted, recognizer
         self._open = ExitStack()
         self._clip: VideoReader | None = None
         self._groups: Iterator[list[Frame]] = iter(())
@@ -134,7 +134,7 @@ class _Reader:
                 frames = self._clip.frames(self._wanted.fps)
                 self._groups = grouped(frames, self._wanted.detect_every)
             group = next(self._groups, [])
-            return read_group(self._pipeline, group, self._wanted.query.options)
+            return read_group(self._recognizer, group, self._wanted.query.options)
 
     def close(self) -> None:
         """Close the clip, once nobody reads it any more."""

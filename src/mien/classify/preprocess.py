@@ -1,0 +1,81 @@
+"""From regions of an image to the input of a classifier."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.classify.crop import FER2013_FRAME, Frame, Region, crop_region
+from mien.types import RgbImage
+
+__all__ = ["Channels", "CropSpec", "Layout"]
+
+
+class Channels(StrEnum):
+    """Colour channels of a crop, in their order."""
+
+    GREY = "grey"
+    RGB = "rgb"
+    BGR = "bgr"
+
+    @property
+    def number(self) -> int:
+        """How many there are."""
+        return 1 if self is Channels.GREY else 3
+
+
+class Layout(StrEnum):
+    """Order of a batch's dimensions: channels before or after rows and columns."""
+
+    NCHW = "nchw"
+    NHWC = "nhwc"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CropSpec:
+    """The crops that a classifier takes.
+
+    Attributes:
+        size_px: Side of the square crops.
+        frame: How faces lie in them.
+        channels: Grey or colours.
+        layout: Order of the dimensions.
+        white: Value of a white pixel before normalisation: 1 or 255.
+        mean: Subtracted; one value, or one for each channel.
+        std: Divided by afterwards; likewise.
+    """
+
+    size_px: int
+    frame: Frame = FER2013_FRAME
+    channels: Channels = Channels.GREY
+    layout: Layout = Layout.NCHW
+    white: float = 1.0
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """The shape of one crop."""
+        if self.layout is Layout.NHWC:
+            return self.size_px, self.size_px, self.channels.number
+        return self.channels.number, self.size_px, self.size_px
+
+    def crops(self, image: RgbImage, regions: Sequence[Region]) -> NDArray[np.float32]:
+        """Return (N, *shape) float32 crops, normalised; N may be 0."""
+        crops = np.empty((len(regions), *self.shape), dtype=np.float32)
+        for crop, region in zip(crops, regions, strict=True):
+            crop[...] = self._crop(image, region)
+        return crops
+
+    def _crop(self, image: RgbImage, region: Region) -> NDArray[np.float32]:
+        mode = "L" if self.channels is Channels.GREY else "RGB"
+        pixels = crop_region(image, region, self.size_px, mode).reshape(
+            self.size_px, self.size_px, self.channels.number
+        )
+        if self.channels is Channels.BGR:
+            pixels = pixels[..., ::-1]
+        mean, std = (np.array(values, dtype=np.float32) for values in (self.mean, self.std))
+        normalised: NDArray[np.float32] = (pixels * np.float32(self.white) - mean) / std
+        return normalised if self.layout is Layout.NHWC else normalised.transpose(2, 0, 1)

@@ -1,0 +1,32 @@
+"""Emotion models by name or file."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from mien.classify import EmotionClassifier
+from mien.classify.onnx import load_classifier
+from mien.plugins import CLASSIFIERS, find_plugin
+from mien.runtime.providers import CPU, Provider
+
+__all__ = ["build_classifier"]
+
+
+def build_classifier(
+    model: Path | str | None = None, *, providers: Sequence[Provider] = CPU
+) -> EmotionClassifier:
+    """Return a classifier.
+
+    Args:
+        model: The name of a plug-in, or an ONNX file with its ``card.toml`` beside it. None: the
+            model in the package. A plug-in is an entry point in the group ``mien.classifiers``
+            that takes the keyword ``providers``.
+        providers: As for OrtSession.
+
+    Raises:
+        ArtifactError: The file or its card is missing, altered, or not what it says.
+    """
+    factory = find_plugin(CLASSIFIERS, model) if isinstance(model, str) else None
+    if factory is not None:
+        classifier: EmotionClassifier = factory(providers=providers)
+        return classifier
+    return load_classifier(None if model is None else Path(model), providers=providers)

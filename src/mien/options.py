@@ -1,0 +1,139 @@
+"""Analysis and output options, declared once; HTTP, the command line and Python build on them."""
+
+from collections.abc import Iterable
+from dataclasses import Field, dataclass, field, fields
+from enum import StrEnum
+from numbers import Integral, Real
+from typing import Any, TypedDict, TypeVar
+
+from mien.classify.labels import LabelSet
+from mien.detect.scale import MIN_FACE_SIZE_PX
+from mien.errors import InvalidParameterError
+
+__all__ = ["Include", "OptionKeywords", "Options", "Upright", "included", "option_fields"]
+
+_Choice = TypeVar("_Choice", bound=StrEnum)
+
+
+class Include(StrEnum):
+    """Optional keys of a face record."""
+
+    SCORES = "scores"
+    LANDMARKS = "landmarks"
+    DETECTION = "detection"
+
+
+class Upright(StrEnum):
+    """Whether to turn an image in which no face is found."""
+
+    OFF = "off"
+    AUTO = "auto"
+
+
+class OptionKeywords(TypedDict, total=False):
+    """The options as keyword arguments; choices may be given by their names."""
+
+    labels: LabelSet | str
+    max_faces: int | None
+    min_face_size: int | None
+    min_score: float | None
+    crop: bool
+    upright: Upright | str
+
+
+def _about(
+    about: str, *, least: float | None = None, most: float | None = None
+) -> dict[str, object]:
+    """Return an option's description and the range of its values, as metadata of its field."""
+    return {"about": about, "least": least, "most": most}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """How to analyze one image.
+
+    Raises:
+        InvalidParameterError: A value has the wrong type or is out of range.
+    """
+
+    labels: LabelSet = field(
+        default=LabelSet.SIX,
+        metadata=_about("Emotions to tell apart: seven adds disgust, eight adds contempt too."),
+    )
+    max_faces: int | None = field(
+        default=None, metadata=_about("Return only the N largest faces.", least=1)
+    )
+    min_face_size: int | None = field(
+        default=None,
+        metadata=_about(
+            "Longer side of the smallest face to return, in pixels. "
+            "By default each detector has its own.",
+            least=MIN_FACE_SIZE_PX,
+        ),
+    )
+    min_score: float | None = field(
+        default=None,
+        metadata=_about(
+            "Least detection score to return, from 0 to 1. By default each detector has its own.",
+            least=0,
+            most=1,
+        ),
+    )
+    crop: bool = field(
+        default=False, metadata=_about("The image is one cropped face: skip detection.")
+    )
+    upright: Upright = field(
+        default=Upright.OFF,
+        metadata=_about("auto: where no face is found, try the image turned by quarters, too."),
+    )
+
+    def __post_init__(self) -> None:
+        for option in fields(self):
+            object.__setattr__(self, option.name, _checked(option, getattr(self, option.name)))
+
+
+def option_fields() -> tuple[Field[Any], ...]:
+    """Return the declared options; ``metadata`` holds ``about``, ``least`` and ``most``."""
+    return fields(Options)
+
+
+def included(names: Iterable[str]) -> frozenset[Include]:
+    """Return the optional keys of that name.
+
+    Raises:
+        InvalidParameterError: There is no such key.
+    """
+    return frozenset(_choice("include", Include, name) for name in names)
+
+
+def _checked(option: Field[Any], value: Any) -> Any:
+    """Return the value in the option's type."""
+    name, least, most = option.name, option.metadata["least"], option.metadata["most"]
+    if isinstance(option.default, StrEnum):
+        return _choice(name, type(option.default), value)
+    if isinstance(option.default, bool):
+        if not isinstance(value, bool):
+            raise InvalidParameterError(f"{name} must be True or False, not {value!r}")
+        return value
+    if value is None:
+        return None
+    # The range of whole numbers has no upper end. NaN compares as out of range.
+    number = Integral if most is None else Real
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, number)
+        or not value >= least
+        or not (most is None or value <= most)
+    ):
+        allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
+        what = "a whole number" if most is None else "a number"
+        raise InvalidParameterError(f"{name} must be {what} {allowed}, not {value!r}")
+    return int(value) if isinstance(value, Integral) and most is None else float(value)
+
+
+def _choice(name: str, kind: type[_Choice], value: Any) -> _Choice:
+    try:
+        return kind(value)
+    except ValueError as error:
+        known = ", ".join(kind)
+        raise InvalidParameterError(f"{name} must be one of {known}, not {value!r}") from error

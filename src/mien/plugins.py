@@ -1,0 +1,24 @@
+"""Detectors and classifiers of other packages, which register them as entry points."""
+
+from collections.abc import Callable
+from importlib.metadata import entry_points
+from typing import Any
+
+__all__ = ["CLASSIFIERS", "DETECTORS", "find_plugin", "plugin_names"]
+
+# Groups of entry points: each names a class or function that returns a detector or a classifier.
+DETECTORS = "mien.detectors"
+CLASSIFIERS = "mien.classifiers"
+
+
+def find_plugin(group: str, name: str) -> Callable[..., Any] | None:
+    """Return what an installed package has registered under this name; None if nothing."""
+    for entry in entry_points(group=group, name=name):
+        factory: Callable[..., Any] = entry.load()
+        return factory
+    return None
+
+
+def plugin_names(group: str) -> list[str]:
+    """Return the names that installed packages have registered, sorted."""
+    return sorted(entry.name for entry in entry_points(group=group))

@@ -1,0 +1,246 @@
+"""The result of one image, and its forms: JSON, rows of a table, an annotated image."""
+
+import base64
+import json
+from collections.abc import Collection, Iterator
+from dataclasses import asdict, dataclass, field
+from html import escape
+from io import BytesIO
+from typing import Any
+
+from PIL import Image
+
+from mien.classify.labels import LabelSet
+from mien.errors import InvalidParameterError, MienError
+from mien.image import Picture, load_image
+from mien.options import Include, included
+from mien.render.annotate import annotate
+from mien.types import FaceEmotion, Landmarks, Timings
+
+__all__ = ["Cell", "Failure", "ImageResult", "error_record", "face_record", "table_columns"]
+
+Cell = str | int | float | None
+
+# Four decimals: finer than any calibration can promise, and stable between runs.
+_DECIMALS = 4
+_IMAGE = ("path", "width", "height", "turn")
+_FACE = ("face", "x", "y", "box_width", "box_height", "emotion", "confidence")
+_POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+_ERROR = ("error_code", "error_message")
+_SCORES = (Include.SCORES,)
+_NOTEBOOK_SIZE_WH = (800, 800)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why an image could not be analyzed.
+
+    Attributes:
+        code: Stable, such as ``not_an_image``.
+        message: For people; it may change.
+    """
+
+    code: str
+    message: str
+
+    def __str__(self) -> str:
+        return self.message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageResult:
+    """The faces of one image, largest first, or the error with which it failed.
+
+    Attributes:
+        path: The file, where the image was read from one.
+        width: Pixels of the upright image; 0 where it could not be decoded.
+        height: Likewise.
+        turn: Degrees clockwise, 0, 90, 180 or 270, by which the image had to be turned before a
+            face was found (only with ``upright="auto"``). Boxes and landmarks are in the image as
+            it is, not turned.
+        faces: Largest first; empty where there is none.
+        seconds: Time of each stage.
+        error: None where the image was analyzed.
+    """
+
+    path: str | None = None
+    width: int = 0
+    height: int = 0
+    turn: int = 0
+    faces: tuple[FaceEmotion, ...] = ()
+    seconds: Timings = field(default_factory=Timings)
+    error: Failure | None = None
+
+    def __len__(self) -> int:
+        return len(self.faces)
+
+    def __iter__(self) -> Iterator[FaceEmotion]:
+        return iter(self.faces)
+
+    def face_records(self, include: Collection[str] = ()) -> list[dict[str, Any]]:
+        """Return the JSON of ``POST /emotion``: a record for each face.
+
+        Args:
+            include: Optional keys: ``scores``, ``landmarks``, ``detection``.
+        """
+        return [face_record(face, self.width, self.height, include) for face in self.faces]
+
+    def to_dict(self, include: Collection[str] = ()) -> dict[str, Any]:
+        """Return ``path``, ``size``, ``faces`` and ``seconds``, or ``path`` and ``error``.
+
+        ``turn`` is there where it is not 0. These are the lines of ``mien analyze --jsonl``.
+
+        Args:
+            include: Optional keys of each face: ``scores``, ``landmarks``, ``detection``.
+
+        Raises:
+            InvalidParameterError: ``include`` names anything else.
+        """
+        if self.error is not None:
+            return {
+                "path": self.path,
+                "error": error_record(self.error.code, self.error.message),
+            }
+        return {
+            "path": self.path,
+            "size": [self.width, self.height],
+            **({"turn": self.turn} if self.turn else {}),
+            "faces": self.face_records(include),
+            "seconds": {stage: round(s, _DECIMALS) for stage, s in asdict(self.seconds).items()},
+        }
+
+    def to_json(self, include: Collection[str] = (), *, indent: int | None = None) -> str:
+        """Return ``to_dict`` as JSON in ASCII."""
+        return json.dumps(self.to_dict(include), indent=indent)
+
+    def to_rows(
+        self, labels: LabelSet | str = LabelSet.SIX, include: Collection[str] = _SCORES
+    ) -> list[dict[str, Cell]]:
+        """Return a row for each face, or one for an image without a face or with an error.
+
+        Columns are ``table_columns(labels, include)`` in every row; None is an empty cell. ``face``
+        counts from 0, largest first.
+
+        Args:
+            labels: The label set of the score columns.
+            include: Optional columns.
+        """
+        image: dict[str, Cell] = dict.fromkeys(table_columns(labels, include))
+        image["path"] = self.path
+        if self.error is not None:
+            return [image | {"error_code": self.error.code, "error_message": self.error.message}]
+        image |= {"width": self.width, "height": self.height, "turn": self.turn}
+        records = self.face_records(include)
+        return [
+            image | {"face": index} | _cells(record) for index, record in enumerate(records)
+        ] or [image]
+
+    def annotate(self, image: Picture | None = None) -> Image.Image:
+        """Return an RGB copy of the image with a box, the emotion and its confidence per face.
+
+        Args:
+            image: The analyzed image: a path, bytes, PIL image or array. None: read ``path`` again.
+
+        Raises:
+            ImageError: The image cannot be read, or has more pixels than the analyzed one.
+            InvalidParameterError: It is not the analyzed image, or there is no path.
+        """
+        given = self.path if image is None else image
+        if given is None:
+            raise InvalidParameterError("this result has no path: give the image to annotate")
+        loaded = load_image(given, max_pixels=max(1, self.width * self.height))
+        if (loaded.width, loaded.height) != (self.width, self.height):
+            raise InvalidParameterError(
+                f"the image has {loaded.width} x {loaded.height} pixels, "
+                f"the analyzed one had {self.width} x {self.height}"
+            )
+        return annotate(loaded, self.faces)
+
+    def _repr_html_(self) -> str:
+        """Return the annotated image, where it can be read again, above a table of the faces."""
+        rows = self.to_rows(include=())
+        columns = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+        cells = [columns, *([str(row[name]) for name in columns] for row in rows)]
+        lines = ("".join(f"<td>{escape(cell)}</td>" for cell in line) for line in cells)
+        table = "".join(f"<tr>{line}</tr>" for line in lines)
+        return f"{self._picture()}<table>{table}</table>"
+
+    def _picture(self) -> str:
+        try:
+            picture = self.annotate()
+        except MienError:
+            return ""
+        picture.thumbnail(_NOTEBOOK_SIZE_WH)
+        file = BytesIO()
+        picture.save(file, "JPEG")
+        data = base64.b64encode(file.getvalue()).decode()
+        return f'<img alt="{len(self)} faces" src="data:image/jpeg;base64,{data}">'
+
+
+def face_record(
+    face: FaceEmotion, width: int, height: int, include: Collection[str] = ()
+) -> dict[str, Any]:
+    """Return ``bounding_box``, ``emotion``, ``confidence`` and the optional keys of ``include``.
+
+    Args:
+        face: The face.
+        width: Pixels of the image, so that the rounded box stays inside it.
+        height: Likewise.
+        include: Optional keys.
+    """
+    keys = included(include)
+    record: dict[str, Any] = {
+        "bounding_box": list(face.box.to_pixels(width, height)),
+        "emotion": face.emotion.value,
+        "confidence": round(face.confidence, _DECIMALS),
+    }
+    if Include.SCORES in keys:
+        record["scores"] = {e.value: round(p, _DECIMALS) for e, p in face.scores.items()}
+    if Include.LANDMARKS in keys:
+        record["landmarks"] = _points(face.landmarks)
+    if Include.DETECTION in keys:
+        record["detection"] = None if face.detection is None else round(face.detection, _DECIMALS)
+    return record
+
+
+def error_record(code: str, message: str) -> dict[str, str]:
+    """Return what stands in for the faces of an image that failed."""
+    return {"code": code, "message": message}
+
+
+def table_columns(
+    labels: LabelSet | str = LabelSet.SIX, include: Collection[str] = _SCORES
+) -> tuple[str, ...]:
+    """Return the columns of a table of faces.
+
+    Args:
+        labels: The label set of the score columns.
+        include: Optional columns.
+    """
+    keys = included(include)
+    columns = [*_IMAGE, *_FACE]
+    if Include.SCORES in keys:
+        columns += [f"score_{emotion}" for emotion in LabelSet(labels).emotions]
+    if Include.LANDMARKS in keys:
+        columns += [f"{point}_{axis}" for point in _POINTS for axis in "xy"]
+    if Include.DETECTION in keys:
+        columns.append("detection")
+    return (*columns, *_ERROR)
+
+
+def _cells(record: dict[str, Any]) -> dict[str, Cell]:
+    """Return a face record as cells of a row."""
+    record = dict(record)
+    names = ("x", "y", "box_width", "box_height")
+    cells: dict[str, Cell] = dict(zip(names, record.pop("bounding_box"), strict=True))
+    for emotion, score in record.pop("scores", {}).items():
+        cells[f"score_{emotion}"] = score
+    for name, point in zip(_POINTS, record.pop("landmarks", None) or (), strict=False):
+        cells |= {f"{name}_x": point[0], f"{name}_y": point[1]}
+    return cells | record
+
+
+def _points(landmarks: Landmarks | None) -> list[list[float]] | None:
+    if landmarks is None:
+        return None
+    return [[round(float(x), 2), round(float(y), 2)] for x, y in landmarks.to_array()]

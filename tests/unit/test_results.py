@@ -1,0 +1,172 @@
+import csv
+import io
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+from PIL import Image
+
+import mien
+from mien.options import Include
+from mien.results import Failure, ImageResult, table_columns
+from mien.types import Emotion
+from samples import make_face
+
+FACES = (make_face(50, 40, 30, 40), make_face(-5, 20, 20, 25, Emotion.SAD))
+RESULT = ImageResult(path="a photo, with comma.jpg", width=200, height=100, faces=FACES)
+EMPTY = ImageResult(path="empty.jpg", width=200, height=100)
+FAILED = ImageResult(path="bad.jpg", error=Failure("not_an_image", "this is not an image"))
+ALL = frozenset(Include)
+SIX = tuple(Emotion)[:6]
+
+
+def table(*results: ImageResult, include: frozenset[Include] = frozenset()) -> list[dict[str, str]]:
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, table_columns("six", include))
+    writer.writeheader()
+    for result in results:
+        writer.writerows(result.to_rows("six", include))
+    return list(csv.DictReader(io.StringIO(stream.getvalue()), strict=True))
+
+
+def test_no_result_is_a_header_alone() -> None:
+    assert table() == []
+
+
+def test_an_image_without_a_face_is_a_row() -> None:
+    (row,) = table(EMPTY)
+    filled = {key: value for key, value in row.items() if value}
+    assert filled == {"path": "empty.jpg", "width": "200", "height": "100", "turn": "0"}
+
+
+def test_a_failed_image_is_a_row() -> None:
+    (row,) = table(FAILED, include=ALL)
+    filled = {key: value for key, value in row.items() if value}
+    assert filled == {
+        "path": "bad.jpg",
+        "error_code": "not_an_image",
+        "error_message": "this is not an image",
+    }
+
+
+@pytest.mark.parametrize("include", [frozenset(), ALL, *({i} for i in Include)], ids=str)
+def test_rows_say_what_the_json_says(include: frozenset[Include]) -> None:
+    rows = table(RESULT, include=frozenset(include))
+    for index, (row, record) in enumerate(zip(rows, RESULT.face_records(ALL), strict=True)):
+        assert row["face"] == str(index)
+        box = [int(row[key]) for key in ("x", "y", "box_width", "box_height")]
+        assert box == record["bounding_box"]
+        assert (row["emotion"], float(row["confidence"])) == (record["emotion"], 0.9375)
+        if Include.SCORES in include:
+            assert {e: float(row[f"score_{e}"]) for e in SIX} == record["scores"]
+        if Include.LANDMARKS in include:
+            assert [float(row["nose_x"]), float(row["nose_y"])] == record["landmarks"][2]
+        if Include.DETECTION in include:
+            assert float(row["detection"]) == record["detection"]
+        assert ("nose_x" in row) == (Include.LANDMARKS in include)
+
+
+def test_a_cropped_face_has_neither_landmarks_nor_detection() -> None:
+    face = replace(FACES[0], landmarks=None, detection=None)
+    (row,) = table(ImageResult(width=200, height=100, faces=(face,)), include=ALL)
+    assert row["nose_x"] == row["detection"] == ""
+    assert row["score_happy"] == "0.9375"
+
+
+def test_json_has_the_box_inside_the_image_and_the_error_of_a_failed_one() -> None:
+    record = json.loads(RESULT.to_json())
+    assert [face["bounding_box"] for face in record["faces"]] == [[50, 40, 30, 40], [0, 20, 15, 25]]
+    assert set(record["faces"][0]) == {"bounding_box", "emotion", "confidence"}
+    assert "turn" not in record
+    assert replace(RESULT, turn=90).to_dict()["turn"] == 90
+    assert FAILED.to_dict() == {
+        "path": "bad.jpg",
+        "error": {"code": "not_an_image", "message": "this is not an image"},
+    }
+
+
+def test_include_may_be_names_and_an_unknown_one_is_an_error() -> None:
+    assert "scores" in RESULT.to_dict(["scores"])["faces"][0]
+    with pytest.raises(mien.InvalidParameterError) as caught:
+        RESULT.to_dict(["age"])
+    assert "age" in str(caught.value)
+
+
+def test_results_can_be_iterated_hashed_and_not_changed() -> None:
+    assert len(RESULT) == 2
+    assert tuple(RESULT) == FACES
+    assert hash(RESULT) == hash(replace(RESULT))
+    with pytest.raises(TypeError):
+        RESULT.faces[0].scores["happy"] = 1.0
+    with pytest.raises(TypeError):
+        RESULT.faces[0].scores |= {"happy": 1.0}
+
+
+@pytest.mark.parametrize("result", [RESULT, EMPTY, FAILED], ids=["faces", "empty", "failed"])
+def test_results_become_plain_data(result: ImageResult) -> None:
+    data = json.loads(json.dumps(asdict(result)))
+    assert data["path"] == result.path
+    assert len(data["faces"]) == len(result)
+
+
+def test_a_fastapi_route_can_return_a_result() -> None:
+    app = FastAPI()
+
+    @app.get("/")
+    def route() -> ImageResult:
+        return RESULT
+
+    answer = TestClient(app).get("/").json()
+    assert answer["faces"][1]["emotion"] == "sad"
+    assert answer["faces"][1]["scores"]["sad"] == 0.9375
+
+
+def test_boxes_in_both_forms() -> None:
+    box = FACES[1].box
+    assert box.xyxy == (-5, 20, 15, 45)
+    assert box.xywh == (-5, 20, 20, 25)
+
+
+def test_annotate_draws_on_a_copy() -> None:
+    pixels = np.zeros((100, 200, 3), dtype=np.uint8)
+    drawn = RESULT.annotate(pixels)
+    assert drawn.size == (200, 100)
+    assert np.asarray(drawn).any()
+    assert not pixels.any()
+
+
+def test_annotate_reads_the_file_again(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    Image.new("RGB", (200, 100)).save(path)
+    assert np.asarray(replace(RESULT, path=str(path)).annotate()).any()
+
+
+@pytest.mark.parametrize(
+    ("result", "image"),
+    [
+        (RESULT, np.zeros((50, 200, 3), dtype=np.uint8)),
+        (RESULT, np.zeros((200, 100, 3), dtype=np.uint8)),
+        (RESULT, None),
+        (replace(RESULT, path=None), None),
+        (FAILED, np.zeros((50, 200, 3), dtype=np.uint8)),
+    ],
+    ids=["smaller", "turned", "no such file", "no path", "failed"],
+)
+def test_annotate_refuses_another_image(result: ImageResult, image: object) -> None:
+    with pytest.raises(mien.MienError):
+        result.annotate(image)
+
+
+def test_a_notebook_shows_the_picture_and_a_table(tmp_path: Path) -> None:
+    path = tmp_path / "<b>photo.png"
+    Image.new("RGB", (200, 100)).save(path)
+    shown = replace(RESULT, path=str(path))._repr_html_()
+    assert shown.startswith('<img alt="2 faces" src="data:image/jpeg;base64,')
+    assert "&lt;b&gt;photo.png" in shown
+    assert "<td>happy</td>" in shown
+    assert "<img" not in RESULT._repr_html_()
+    assert "<td>not_an_image</td>" in FAILED._repr_html_()
