@@ -2,7 +2,8 @@
 
 Like PySceneDetect's AdaptiveDetector (BSD-3-Clause, needs OpenCV): a cut is a change that is large
 in itself and much larger than the changes around it, so that a fast pan is none. In addition the
-frames behind a cut differ from all frames before it, so that a flash is none.
+frames behind a cut differ from all frames before it, so that a flash is none. Lights that are
+switched look like a cut; slow transitions do not.
 ``python -m benchmarks.shots`` measures it.
 """
 
@@ -13,6 +14,8 @@ from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+from mien.errors import VideoError
 
 __all__ = ["THUMBNAIL_SIDE", "Pending", "with_cuts"]
 
@@ -53,11 +56,21 @@ class _Change:
 def with_cuts(frames: Iterable[Pending[_Item]]) -> Iterator[tuple[_Item, bool]]:
     """Yield each item and whether a shot begins with it; the first frame is no cut.
 
-    Yields an item when the next four frames are there, or at the end.
+    Yields an item when the next four frames are there, at the end, or before a VideoError of
+    ``frames``.
     """
     waiting: deque[_Item] = deque()
     changes: list[_Change] = []
-    for frame in frames:
+    source, failure = iter(frames), None
+    while True:
+        try:
+            frame = next(source)
+        except StopIteration:
+            break
+        except VideoError as error:
+            # The frames before it are complete.
+            failure = error
+            break
         size = _difference(changes[-1].thumbnail, frame.thumbnail) if changes else 0.0
         changes.append(_Change(frame.time_s, frame.thumbnail, size))
         waiting.append(frame.item)
@@ -67,6 +80,8 @@ def with_cuts(frames: Iterable[Pending[_Item]]) -> Iterator[tuple[_Item, bool]]:
     while waiting:
         at = len(changes) - len(waiting)
         yield waiting.popleft(), _is_cut(changes, at)
+    if failure is not None:
+        raise failure
 
 
 def _is_cut(changes: Sequence[_Change], at: int) -> bool:

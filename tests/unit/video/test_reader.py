@@ -217,6 +217,16 @@ def test_frames_that_can_not_be_decoded_are_counted() -> None:
     assert (len(frames), video.dropped_frames, video.cut_off) == (7, 3, True)
 
 
+def test_frames_before_a_limit_are_read() -> None:
+    data = plain(4, form="mpegts", encoder="libx264")
+    times: list[float] = []
+    with open_video(data, VideoLimits(seconds=3)) as video:
+        frames = video.frames(10)
+        with pytest.raises(VideoTooLargeError):
+            times.extend(frame.time_s for frame in frames)
+    assert times[-1] == pytest.approx(3.0)
+
+
 def test_cuts_are_found_whatever_the_rate(astronaut: NDArray[np.uint8]) -> None:
     small = astronaut[::4, ::4]
     data = film([small] * 20 + [255 - small] * 20, range(0, 1600, 40), "webm", "libvpx")
