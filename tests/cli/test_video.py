@@ -207,7 +207,7 @@ def growing(path: Path) -> bool:
 
 
 @posix
-def test_under_nohup_a_hangup_is_ignored(clip: Path, tmp_path: Path) -> None:
+def test_under_nohup_a_hangup_is_ignored() -> None:
     program = (
         "import signal, sys, mien.cli;"
         "from mien.cli.termination import cleaning_up;"

@@ -30,6 +30,10 @@ CLIPS = (
     ("matroska", "libx265"),
     ("webm", "libvpx-vp9"),
     ("avi", "mpeg4"),
+    ("mpegts", "mpeg2video"),
+    ("flv", "flv"),
+    ("3gp", "mpeg4"),
+    ("gif", "gif"),
 )
 # Far beyond what any takes on a quiet machine, far below what a decoder that runs wild takes.
 LONGEST_S = 10.0
