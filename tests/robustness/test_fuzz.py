@@ -30,6 +30,10 @@ CLIPS = (
     ("matroska", "libx265"),
     ("webm", "libvpx-vp9"),
     ("avi", "mpeg4"),
+    ("mpegts", "mpeg2video"),
+    ("flv", "flv"),
+    ("3gp", "mpeg4"),
+    ("gif", "gif"),
 )
 # Far above what any file takes on a quiet machine, far below a decoder in an endless loop.
 LONGEST_S = 10.0
