@@ -24,7 +24,7 @@ from mien.detect.mtcnn.search import Search
 from mien.image import load_image
 from mien.recognizer import Recognizer
 from mien.render.drawing import COLOURS, DARK, LIGHT, Rgb, font_of
-from mien.render.words import chance
+from mien.render.numbers import format_probability
 from mien.types import Emotion, Face, RgbImage
 
 FOUND: Rgb = COLOURS[Emotion.HAPPY]
@@ -185,7 +185,9 @@ def draw_probabilities(scores: dict[Emotion, float]) -> Image.Image:
         length = max(1, bar_px * score)
         pen.rectangle((name_px, high, name_px + length, low), fill=COLOURS[emotion], outline=DARK)
         number = (name_px + bar_px + 10, middle)
-        pen.text(number, chance(score, 1), fill=DARK, font=font_of(FONT_PX), anchor="lm")
+        pen.text(
+            number, format_probability(score, 1), fill=DARK, font=font_of(FONT_PX), anchor="lm"
+        )
     return picture
 
 

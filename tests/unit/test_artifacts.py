@@ -65,7 +65,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     ("text", "words"),
     [
         ("name = ", "not valid TOML"),
-        ('name = "one"', "lacks task"),
+        ('name = "one"', "task"),
         (CARD.replace("model.onnx", "other.onnx"), "not on the card beside it"),
     ],
 )

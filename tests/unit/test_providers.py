@@ -55,8 +55,9 @@ def test_the_setting_is_a_list(text: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize("text", ["", ",", "cpu,", "gpu", "CUDA", "CPUExecutionProvider"])
 def test_other_names_are_refused_with_those_there_are(text: str) -> None:
-    with pytest.raises(InvalidParameterError, match=r"no provider .*; there are cpu, cuda, openv"):
+    with pytest.raises(InvalidParameterError) as refused:
         Settings(providers=text)
+    assert [name for name in PROVIDERS if name not in refused.value.message] == []
 
 
 def test_one_named_twice_is_refused() -> None:

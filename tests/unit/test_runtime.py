@@ -41,7 +41,7 @@ def graph_of(weights: TensorProto, *, constant: bool) -> bytes:
 def test_data_in_other_files_is_refused(weights: TensorProto, constant: bool) -> None:
     where = weights.external_data[0]
     for where.value in ("weights.bin", f"../{Path.cwd().name}/weights.bin", str(Path.cwd())):
-        with pytest.raises(ArtifactError, match="only what is in one file is run"):
+        with pytest.raises(ArtifactError):
             OrtSession(graph_of(weights, constant=constant))
     weights.ClearField("data_location")
     weights.ClearField("external_data")

@@ -20,8 +20,8 @@ from mien.cli.options import add_analysis_options, positive, recognizer_argument
 from mien.errors import ImageError, InvalidParameterError, VideoError
 from mien.options import Include
 from mien.recognizer import Recognizer, in_order
+from mien.render.numbers import format_count, format_percent
 from mien.render.timeline import draw_timeline
-from mien.render.words import counted, percent
 from mien.results import Cell, ImageResult, table_columns
 from mien.video.analysis import DETECT_EVERY, PER_SECOND, Sample, followed, grouped, read_group
 from mien.video.clip import Clip, ClipLimits, library, open_camera, open_clip
@@ -154,14 +154,14 @@ def _plot(summary: Summary) -> Image.Image:
 
 def _words(summary: Summary, seconds: float) -> Iterator[str]:
     yield (
-        f"{summary.seconds:.1f} s, {counted(summary.samples, 'sample')}, "
-        f"{counted(len(summary.persons), 'person')}; "
+        f"{summary.seconds:.1f} s, {format_count(summary.samples, 'sample')}, "
+        f"{format_count(len(summary.persons), 'person')}; "
         f"{summary.seconds / max(seconds, 1e-9):.1f} times as fast as it lasts"
     )
     for number, person in sorted(summary.persons.items()):
         # Rounded first: a sum of times may come out a little less than all.
         shares = ", ".join(
-            f"{emotion.value} {percent(round(share, 6))}"
+            f"{emotion.value} {format_percent(round(share, 6))}"
             for emotion, share in person.shares().items()
         )
         begin, end = person.spans[0].begin_s, person.spans[-1].end_s

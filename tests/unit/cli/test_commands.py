@@ -109,7 +109,8 @@ def test_show_leaves_out_what_a_card_does_not_have(mien) -> None:
 def test_show_unknown(mien, models: Path) -> None:
     done = mien("models", "show", "large")
     assert (done.status, done.out) == (2, "")
-    assert "there are small" in done.err
+    assert "large" in done.err
+    assert "small" in done.err
 
 
 def test_verify(mien, models: Path) -> None:
