@@ -1,10 +1,10 @@
-"""How fast a clip is read, and what looking less often for new faces costs.
+"""Speed of video analysis, and the cost of detecting new faces less often.
 
     python -m benchmarks.video [--seconds 10] [--clip FILE]
 
-Without a clip it makes one, 1280 x 720 at 30 pictures a second, in which two copies of
-examples/astronaut.jpg move. For each number of samples between detections: how many times as fast
-as the clip lasts, and the part of the faces found, against detection in every sample.
+Without --clip it makes a video with 1280 x 720 pixels and 30 frames per second, in which two copies
+of examples/astronaut.jpg move. Prints, for each number of samples between detections, the speed as
+a multiple of real time and the share of faces found, compared with detection in every sample.
 """
 
 import argparse
