@@ -19,8 +19,9 @@ import torch
 
 from mien_train import train
 from mien_train.data.fer2013 import SIDE, FerDataset
-from mien_train.device import DEVICES, choose_device
+from mien_train.device import choose_device
 from mien_train.monitor import EpochReport, StepReport
+from mien_train.parser import DEVICES
 from mien_train.recipe import Recipe, load_recipe
 from mien_train.train import Trainer
 
