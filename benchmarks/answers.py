@@ -1,9 +1,9 @@
-"""How long the service takes for a whole answer: one connection, one photo after the other.
+"""Latency of the service on one connection, one request at a time.
 
     python -m benchmarks.answers [--core N]
 
-Starts ``mien serve`` on a free port, posts photos of one face as JPEG and prints the median of
-many answers and their first and last tenth, from the first byte sent to the last one read.
+Starts ``mien serve`` on a free port and sends photos with one face as JPEG. Prints the median time
+from the first byte sent to the last byte received, and the 10th and 90th percentiles.
 """
 
 import argparse
@@ -25,7 +25,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--core", type=int, help="have the service use this core alone (Linux)")
+    parser.add_argument("--core", type=int, help="restrict the service to this core (Linux)")
     arguments = parser.parse_args()
     command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
     service = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
@@ -59,16 +59,16 @@ def _times(connection: http.client.HTTPConnection, width: int, height: int, repe
 
 
 def _ask(connection: http.client.HTTPConnection, photo: bytes) -> float:
-    """Return the milliseconds until the answer is read."""
+    """Return the milliseconds until the response is read."""
     while True:
         started = time.perf_counter()
         connection.request("POST", "/emotion", photo, {"Content-Type": "image/jpeg"})
-        answer = connection.getresponse()
-        body = answer.read()
-        if answer.status == http.client.OK:
+        response = connection.getresponse()
+        body = response.read()
+        if response.status == http.client.OK:
             return (time.perf_counter() - started) * 1e3
-        if answer.status != http.client.SERVICE_UNAVAILABLE:
-            raise SystemExit(f"{answer.status}: {body!r}")
+        if response.status != http.client.SERVICE_UNAVAILABLE:
+            raise SystemExit(f"{response.status}: {body!r}")
         time.sleep(0.1)  # it is warming up
 
 

@@ -1,4 +1,4 @@
-"""When requests of an open loop are due."""
+"""Arrival times of requests in an open loop."""
 
 import random
 from collections.abc import Iterator
@@ -6,17 +6,23 @@ from typing import Literal
 
 __all__ = ["LOOP_S", "Arrivals", "due_times"]
 
-# How long a loop is. Of two of the same length the bursts are the same; another has others.
+# Default length of a loop. Two loops of the same length have the same bursts.
 LOOP_S = 60.0
 
-# Evenly, or as independent callers come.
+# At equal intervals, or like independent clients.
 Arrivals = Literal["constant", "poisson"]
 
 
 def due_times(per_s: float, seconds: float, arrivals: Arrivals) -> Iterator[float]:
-    """Yield when requests are due, in seconds from the first one, the same each time."""
-    chance = random.Random(0)
+    """Yield arrival times in seconds from the first request, the same in each call.
+
+    Args:
+        per_s: Mean requests per second.
+        seconds: Length of the loop.
+        arrivals: Their distribution.
+    """
+    generator = random.Random(0)
     at_s = 0.0
     while at_s < seconds:
         yield at_s
-        at_s += chance.expovariate(per_s) if arrivals == "poisson" else 1 / per_s
+        at_s += generator.expovariate(per_s) if arrivals == "poisson" else 1 / per_s

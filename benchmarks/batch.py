@@ -1,9 +1,9 @@
-"""How well ``mien batch`` uses the cores, and whether its memory grows with the number of photos.
+"""Throughput of ``mien batch``, and whether its memory grows with the number of photos.
 
     python -m benchmarks.batch FOLDER [--photos 10000]
 
-Links the folder's JPEG files over and over into a folder of its own, runs the command on it and
-watches the memory of all its processes (what they share counts for each).
+Links the folder's JPEG files repeatedly into a temporary folder, runs the command on it and records
+the memory of all its processes (shared memory counts once for each process).
 """
 
 import argparse
@@ -49,7 +49,7 @@ def link(photo: Path, target: Path) -> None:
 
 
 def watch(arguments: list[str]) -> list[int]:
-    """Run the command and return the memory of its processes, in bytes, twice a second."""
+    """Run the command and return the memory of its processes in bytes, sampled twice a second."""
     process = subprocess.Popen([sys.executable, "-m", "mien", *arguments])
     memory: list[int] = []
     while process.poll() is None:

@@ -1,12 +1,12 @@
-"""Whether faces of concurrent requests should share a run of the classifier.
+"""Whether to batch faces of concurrent requests in the classifier.
 
     python -m benchmarks.batches [--faces 3]
 
-First what a face takes in runs of more and more faces, on one thread. Then as many callers as
-cores ask for a few faces each, again and again: each with a run of its own on one thread, as the
-service does it, or joined: whoever comes while a run is under way waits for the next one, which
-takes all that have come (no wait is added) and uses all cores. In turn, so that all see the same
-noise; medians of the rounds, and of the ratios within them.
+First, the time per face for increasing batch sizes, on one thread. Then as many clients as cores
+classify a few faces each, repeatedly: either each in a run of its own on one thread, as the service
+does, or joined, where requests that arrive during a run are combined in the next one, without an
+added wait, on one thread or on all cores. The variants alternate, so that all see the same noise.
+Prints medians of the rounds, and of the ratios within them.
 """
 
 import argparse
@@ -28,7 +28,7 @@ CALLS = 40
 
 
 class Joined:
-    """Runs all faces that have come since the last run began together."""
+    """Combines all requests that arrived since the last run began in one run."""
 
     def __init__(self, classifier: OnnxClassifier) -> None:
         self._classifier = classifier
@@ -37,28 +37,28 @@ class Joined:
         self._pending: list[tuple[Floats, Future[Floats]]] = []
 
     def predict(self, crops: Floats) -> Floats:
-        answer: Future[Floats] = Future()
+        future: Future[Floats] = Future()
         with self._coming:
-            self._pending.append((crops, answer))
+            self._pending.append((crops, future))
         with self._running:
-            if not answer.done():
+            if not future.done():
                 self._run()
-        return answer.result()
+        return future.result()
 
     def _run(self) -> None:
         with self._coming:
             batch, self._pending = self._pending, []
         rows = self._classifier.predict(np.concatenate([crops for crops, _ in batch]))
         ends = np.cumsum([len(crops) for crops, _ in batch])
-        for (_, answer), part in zip(batch, np.split(rows, ends[:-1]), strict=True):
-            answer.set_result(part)
+        for (_, future), part in zip(batch, np.split(rows, ends[:-1]), strict=True):
+            future.set_result(part)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--faces", type=int, default=3, help="of each request")
+    parser.add_argument("--faces", type=int, default=3, help="faces of each request")
     parser.add_argument("--rounds", type=int, default=15)
     arguments = parser.parse_args()
     cores = available_cores()
@@ -74,7 +74,7 @@ def main() -> None:
         f"joined, {cores} threads": Joined(wide).predict,
     }
     rounds = [[_per_s(way, crops, cores) for way in ways.values()] for _ in range(arguments.rounds)]
-    print(f"{cores} callers, {arguments.faces} faces each")
+    print(f"{cores} clients, {arguments.faces} faces each")
     for place, name in enumerate(ways):
         ratios = [row[place] / row[0] for row in rounds]
         print(
@@ -88,16 +88,16 @@ def _faces(classifier: OnnxClassifier, count: int) -> Floats:
     return np.random.default_rng(0).random((count, 1, side, side), dtype=np.float32)
 
 
-def _per_s(predict: Callable[[Floats], Floats], crops: Floats, callers: int) -> float:
-    """Return how many faces a second the callers get together."""
+def _per_s(predict: Callable[[Floats], Floats], crops: Floats, clients: int) -> float:
+    """Return the faces per second of all clients together."""
 
     def call() -> None:
         for _ in range(CALLS):
             predict(crops)
 
-    threads = [threading.Thread(target=call) for _ in range(callers)]
+    threads = [threading.Thread(target=call) for _ in range(clients)]
     took = _seconds(lambda: ([t.start() for t in threads], [t.join() for t in threads]))
-    return callers * CALLS * len(crops) / took
+    return clients * CALLS * len(crops) / took
 
 
 def _seconds(call: Callable[[], object]) -> float:

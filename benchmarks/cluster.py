@@ -1,12 +1,13 @@
-"""Photos a second from the engine ray, against the local one, and what that means for a billion.
+"""Throughput of ``mien batch`` on Ray and on the local engine, extrapolated to a billion photos.
 
     python -m benchmarks.cluster [--photos 400] [--photo-bytes 115000] [--price 0.04]
 
 Runs ``mien batch`` on copies of a 640 x 480 photo with one face: N of them, then 3 N. The
-difference of the times gives the rate, and the rate the start-up. First with the local engine, one
-process and two; then on a Ray of one node with one actor and with two; then on two nodes of a core
-each, on this machine. Last, how many empty shards a second one driver hands out. The arithmetic
-for a billion photos follows from these, the bytes of a photo and the price of a core for an hour.
+difference of the times gives the rate, and the rate gives the start-up time. First with the local
+engine, with one and two processes; then on Ray with one node and one and two actors; then with two
+nodes of one core each, on this machine. Last, how many empty shards one driver dispatches per
+second. The estimate for a billion photos follows from these, the bytes of a photo and the price of
+a core-hour.
 """
 
 import argparse
@@ -68,18 +69,18 @@ def main() -> None:
     )
     parser.add_argument("--photos", type=int, default=400, metavar="N")
     parser.add_argument("--photo-bytes", type=int, default=115_000, metavar="BYTES")
-    parser.add_argument("--price", type=float, default=0.04, help="of a core for an hour")
+    parser.add_argument("--price", type=float, default=0.04, help="price of a core-hour")
     options = parser.parse_args()
     os.environ |= {"RAY_USAGE_STATS_ENABLED": "0", "PYTHONPATH": f"{ROOT}/src:{ROOT}"}
     os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
     with tempfile.TemporaryDirectory() as name:
         few, many = fill(Path(name), options.photos), fill(Path(name), 3 * options.photos)
-        print("measured" + " " * 24 + "photos/s  a core  start-up  others used before")
+        print("measured" + " " * 24 + "photos/s  a core  start-up  load of others before")
         rates = [measure(name, few, many, actors, way) for name, way, actors in WAYS]
         with nodes() as address:
             on_nodes = ["--engine", "ray", "--address", address]
             measure("Ray, 2 nodes of a core", few, many, 2, on_nodes)
-        measured = Measured(rates[2], hand_out(Path(name)), *sizes(many))
+        measured = Measured(rates[2], dispatch_empty(Path(name)), *sizes(many))
     print(
         f"{measured.shards_s:.0f} empty shards a second from one driver to one actor; a photo "
         f"takes {measured.row_bytes:.0f} bytes of Parquet, {measured.list_bytes:.1f} of lists"
@@ -89,7 +90,14 @@ def main() -> None:
 
 @dataclass(frozen=True)
 class Measured:
-    """rate: photos a second of one actor; row_bytes and list_bytes: of a photo."""
+    """What the estimate is based on.
+
+    Attributes:
+        rate: Photos per second of one actor.
+        shards_s: Empty shards per second that one driver dispatches.
+        row_bytes: Bytes of a photo in the results.
+        list_bytes: Bytes of a photo in the lists of shards.
+    """
 
     rate: float
     shards_s: float
@@ -107,7 +115,7 @@ def fill(folder: Path, count: int) -> Path:
 
 
 def measure(name: str, few: Path, many: Path, cores: int, way: list[str]) -> float:
-    """Print and return the rate, in photos a second."""
+    """Print and return the rate in photos per second."""
     others = psutil.cpu_percent(interval=2) / 100 * (psutil.cpu_count() or 1)
     short, long = (seconds(photos, cores, way) for photos in (few, many))
     rate = (int(many.name) - int(few.name)) / (long - short)
@@ -143,7 +151,7 @@ def results_of(photos: Path) -> Path:
 
 @contextmanager
 def nodes() -> Iterator[str]:
-    """Give the address of a cluster of two nodes with a core each."""
+    """Run a cluster of two nodes with one core each; yield its address."""
     process = subprocess.Popen(
         [sys.executable, str(NODES)],
         stdin=subprocess.PIPE,
@@ -159,9 +167,9 @@ def nodes() -> Iterator[str]:
         process.communicate()
 
 
-def hand_out(folder: Path) -> float:
-    """Return how many shards a second get done with nothing in them."""
-    # Not before the environment is set.
+def dispatch_empty(folder: Path) -> float:
+    """Return how many empty shards are completed per second."""
+    # Imported after the environment is set.
     from mien.distributed.batch import connected, work  # noqa: PLC0415
 
     shards = Shards(Folder(str(folder / "empty")), ".jsonl")
@@ -185,7 +193,7 @@ def hand_out(folder: Path) -> float:
 
 
 def sizes(photos: Path) -> tuple[float, float]:
-    """Return the bytes a photo takes in the results, and in the list that says what is asked."""
+    """Return the bytes of a photo in the results and in the lists of shards."""
     rows = [list(row.values()) for row in read_rows(results_of(photos))]
     columns = next(read_rows(results_of(photos)))
     folder = photos.with_name("one")
@@ -200,21 +208,21 @@ def compute(measured: Measured, photo_bytes: int, price: float) -> None:
     rate = measured.rate
     hours = BILLION / rate / 3600
     print(f"computed for a billion photos of {photo_bytes:,} bytes, {rate:.1f} a second a core")
-    say("core hours", f"{hours:,.0f}")
-    say("cost", f"{hours * price:,.0f} at {price} a core hour")
+    show("core-hours", f"{hours:,.0f}")
+    show("cost", f"{hours * price:,.0f} at {price} a core-hour")
     for cores in (100, 1000, 4000):
         took, read = hours / cores, photo_bytes * rate * cores * 8 / 1e9
-        say(f"on {cores:,} cores", f"{took:,.1f} h = {took / 24:.1f} days, {read:.1f} Gbit/s read")
-    say("bytes read", f"{photo_bytes * BILLION / 1e12:,.0f} TB")
+        show(f"on {cores:,} cores", f"{took:,.1f} h = {took / 24:.1f} days, {read:.1f} Gbit/s read")
+    show("bytes read", f"{photo_bytes * BILLION / 1e12:,.0f} TB")
     written, lists = (each * BILLION / 1e9 for each in (measured.row_bytes, measured.list_bytes))
-    say("bytes written", f"{written:,.0f} GB, and {lists:,.1f} GB of lists")
+    show("bytes written", f"{written:,.0f} GB, and {lists:,.1f} GB of lists")
     shard_s = SHARD_SIZE / rate
-    say("shards", f"{BILLION // SHARD_SIZE:,} of {SHARD_SIZE:,} photos, {shard_s:.0f} s each")
-    say("actors of one driver", f"{measured.shards_s * shard_s:,.0f} at most")
-    say("bits of an id", f"{(BILLION - 1).bit_length()}")
+    show("shards", f"{BILLION // SHARD_SIZE:,} of {SHARD_SIZE:,} photos, {shard_s:.0f} s each")
+    show("actors of one driver", f"{measured.shards_s * shard_s:,.0f} at most")
+    show("bits of an id", f"{(BILLION - 1).bit_length()}")
 
 
-def say(name: str, value: str) -> None:
+def show(name: str, value: str) -> None:
     print(f"  {name:22}{value}")
 
 

@@ -1,4 +1,4 @@
-"""One of mien's detectors as a worker, decoding not counted: benchmarks/peers/protocol.py.
+"""A detector of mien as a worker process of benchmarks/peers/protocol.py, without decoding.
 
 python -m benchmarks.detector_worker NAME [MIN_FACE_SIZE|MODEL_FILE]
 """

@@ -1,35 +1,43 @@
-"""What the service is to keep to under load, and whether what was measured does."""
+"""Goals of the service under load, and whether measurements meet them."""
 
 from collections.abc import Mapping, Sequence
 from statistics import median
 
 __all__ = ["LATENCY_LOAD", "latency", "soak"]
 
-# Of an open loop at this part of the ceiling, p99 in unloaded medians.
+# In an open loop at this share of the maximum throughput, p99 as a multiple of the unloaded median.
 LATENCY_LOAD, LATENCY_RATIO = 0.8, 5.0
-# Of the resident memory from the second tenth of the requests on; in the first, caches and pools
-# fill, once.
+# Growth of resident memory from the second tenth of the requests on. In the first tenth caches and
+# pools are filled.
 GROWTH = 0.05
 PARTS = 10
 
 
 def latency(load: float, ratio: float) -> str:
-    """Return words for an open loop's p99; where there is a goal, also whether it is reached.
+    """Describe the p99 of an open loop and, if there is a goal for its load, whether it is met.
 
-    load: part of the ceiling; ratio: p99 in unloaded medians.
+    Args:
+        load: Share of the maximum throughput.
+        ratio: p99 as a multiple of the unloaded median.
     """
-    words = f"p99 is {ratio:.1f} times unloaded p50"
+    text = f"p99 is {ratio:.1f} times unloaded p50"
     if load != LATENCY_LOAD:
-        return words
-    return f"{words}, goal at most {LATENCY_RATIO:.0f}: {_reached(ratio <= LATENCY_RATIO)}"
+        return text
+    return f"{text}, goal at most {LATENCY_RATIO:.0f}: {_reached(ratio <= LATENCY_RATIO)}"
 
 
 def soak(resident_mb: Sequence[float], statuses: Mapping[int, int]) -> tuple[list[str], bool]:
-    """Return lines for people, and whether the goals are reached.
+    """Describe a soak test.
 
-    resident_mb: at equal steps from the first requests to the last, ten steps at least; statuses:
-    how many answers had each. Medians, since what a picture takes goes when it is answered; so the
-    most on the way is told and is no goal.
+    Medians are compared, because memory of a single image is freed after its response. The maximum
+    is reported, but there is no goal for it.
+
+    Args:
+        resident_mb: Resident memory at ten or more equal steps from the first to the last request.
+        statuses: Number of responses by status.
+
+    Returns:
+        Lines for people, and whether the goals are met.
     """
     part = len(resident_mb) // PARTS
     first, last = median(resident_mb[part : 2 * part]), median(resident_mb[-part:])

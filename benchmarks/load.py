@@ -1,11 +1,12 @@
-"""Requests to a server, closed loop or open, and how long their answers took.
+"""Load generator with closed and open loops.
 
-Open loop: requests leave at times that were fixed before, however slow the answers are, and each is
-timed from when it was due. What a slow server holds up is thus counted (Gil Tene's "coordinated
-omission"). Times go into an HDR histogram, with three significant digits.
+In an open loop requests are sent at scheduled times, however slow the responses are, and each is
+timed from its scheduled time. Delays of a slow server are therefore counted, which avoids what Gil
+Tene calls "coordinated omission". Times are recorded in an HDR histogram with three significant
+digits.
 
-Vegeta, wrk2 and k6 do the same, but come with neither pip nor npm nor Debian 12. What does come
-does less: wrk and hey keep a fixed number of callers, autocannon 8.0.0 sends what is due in a
+Vegeta, wrk2 and k6 do the same, but are not available from pip, npm or Debian 12. The tools that
+are do less: wrk and hey have a fixed number of clients, autocannon 8.0.0 sends the requests of each
 second at its beginning, loadtest 8.2.1 has ten connections.
 """
 
@@ -33,12 +34,12 @@ OK, BUSY = 200, 429
 
 
 def form_of(*photos: bytes) -> bytes:
-    """Return the body of a form with photos, each in a field ``image``."""
-    head = (
+    """Return the body of a multipart form with photos, each in a field ``image``."""
+    header = (
         f"--{_BOUNDARY}\r\nContent-Disposition: form-data; "
         'name="image"; filename="photo.jpg"\r\nContent-Type: image/jpeg\r\n\r\n'
     ).encode()
-    parts = b"".join(head + photo + b"\r\n" for photo in photos)
+    parts = b"".join(header + photo + b"\r\n" for photo in photos)
     return parts + f"--{_BOUNDARY}--\r\n".encode()
 
 
@@ -48,17 +49,22 @@ def _histogram() -> HdrHistogram:
 
 @dataclass(slots=True)
 class Report:
-    """What came back: the times of the answers that were given, and how many of each status.
+    """Responses of a loop.
 
-    Status 0: no answer, such as a connection that broke. besides: of given answers whose server
-    tells its stages (Server-Timing), the time that is in none: HTTP, the form, JSON, the caller.
+    Attributes:
+        seconds: Length of the loop.
+        statuses: Number of responses by status; 0 is a request without response.
+        answered: Times of responses with status 200, in microseconds.
+        refused: Times of responses with status 429, in microseconds.
+        overhead: For responses with Server-Timing, the time outside of its stages, in microseconds:
+            HTTP, the form, JSON and the client.
     """
 
     seconds: float = 0.0
     statuses: Counter[int] = field(default_factory=Counter)
     answered: HdrHistogram = field(default_factory=_histogram)
     refused: HdrHistogram = field(default_factory=_histogram)
-    besides: HdrHistogram = field(default_factory=_histogram)
+    overhead: HdrHistogram = field(default_factory=_histogram)
 
     def add(self, status: int, took_s: float, stages: str = "") -> None:
         self.statuses[status] += 1
@@ -66,15 +72,15 @@ class Report:
             times = self.answered if status == OK else self.refused
             times.record_value(max(1, round(took_s * 1e6)))
         if stages and status == OK:
-            told_s = sum(map(float, _DURATION.findall(stages))) / 1e3
-            self.besides.record_value(max(1, round((took_s - told_s) * 1e6)))
+            stages_s = sum(map(float, _DURATION.findall(stages))) / 1e3
+            self.overhead.record_value(max(1, round((took_s - stages_s) * 1e6)))
 
     @property
-    def answers_per_s(self) -> float:
+    def responses_per_s(self) -> float:
         return self.statuses[OK] / self.seconds
 
     def milliseconds(self, percentile: float) -> float:
-        """Return the percentile of the given answers' times."""
+        """Return a percentile of the times of responses with status 200."""
         return float(self.answered.get_value_at_percentile(percentile)) / 1e3
 
     def __str__(self) -> str:
@@ -82,27 +88,34 @@ class Report:
         statuses = ", ".join(
             f"{count} x {status}" for status, count in sorted(self.statuses.items())
         )
-        words = f"{self.answers_per_s:.1f}/s, {times} ms; {statuses}"
+        text = f"{self.responses_per_s:.1f}/s, {times} ms; {statuses}"
         if self.statuses[BUSY]:
             p99_ms = self.refused.get_value_at_percentile(99) / 1e3
-            words += f"; refused in p99 {p99_ms:.0f} ms"
-        return words
+            text += f"; refused in p99 {p99_ms:.0f} ms"
+        return text
 
 
 async def closed_loop(
-    address: str, photos: Sequence[bytes], *, callers: int, seconds: float
+    address: str, photos: Sequence[bytes], *, clients: int, seconds: float
 ) -> Report:
-    """Have so many callers ask one photo after the other, whole rounds of all, at least so long."""
+    """Run clients that each send one request after the other.
+
+    Args:
+        address: URL of the endpoint.
+        photos: Bodies of the requests. Complete rounds of all are sent.
+        clients: Number of concurrent clients.
+        seconds: Least duration.
+    """
     report = Report()
     began = time.perf_counter()
-    turns = _rounds(photos, began + seconds)
+    bodies = _rounds(photos, began + seconds)
 
-    async def caller(session: aiohttp.ClientSession) -> None:
-        for photo in turns:
-            await _ask(session, address, photo, time.perf_counter(), report)
+    async def client(session: aiohttp.ClientSession) -> None:
+        for photo in bodies:
+            await _send(session, address, photo, time.perf_counter(), report)
 
     async with _session() as session:
-        await asyncio.gather(*(caller(session) for _ in range(callers)))
+        await asyncio.gather(*(client(session) for _ in range(clients)))
     report.seconds = time.perf_counter() - began
     return report
 
@@ -110,14 +123,22 @@ async def closed_loop(
 async def open_loop(
     address: str, photos: Sequence[bytes], *, per_s: float, seconds: float, arrivals: Arrivals
 ) -> Report:
-    """Send so many requests a second, whatever becomes of them, and wait for all answers."""
+    """Send requests at scheduled times, then wait for all responses.
+
+    Args:
+        address: URL of the endpoint.
+        photos: Bodies of the requests, in turn.
+        per_s: Mean requests per second.
+        seconds: Duration of sending.
+        arrivals: Distribution of the scheduled times.
+    """
     report = Report(seconds=seconds)
     async with _session() as session, asyncio.TaskGroup() as sending:
         began = time.perf_counter()
         due = zip(due_times(per_s, seconds, arrivals), itertools.cycle(photos), strict=False)
         for at_s, photo in due:
             await asyncio.sleep(began + at_s - time.perf_counter())
-            sending.create_task(_ask(session, address, photo, began + at_s, report))
+            sending.create_task(_send(session, address, photo, began + at_s, report))
     return report
 
 
@@ -133,13 +154,13 @@ def _rounds(photos: Sequence[bytes], until: float) -> Iterator[bytes]:
             return
 
 
-async def _ask(
+async def _send(
     session: aiohttp.ClientSession, address: str, photo: bytes, due: float, report: Report
 ) -> None:
     try:
-        async with session.post(address, data=photo) as answer:
-            await answer.read()
-            status, stages = answer.status, answer.headers.get("Server-Timing", "")
+        async with session.post(address, data=photo) as response:
+            await response.read()
+            status, stages = response.status, response.headers.get("Server-Timing", "")
     except (aiohttp.ClientError, TimeoutError):
         status, stages = 0, ""
     report.add(status, time.perf_counter() - due, stages)

@@ -1,4 +1,4 @@
-"""Photos of known size and number of faces, built from one public-domain portrait."""
+"""Synthetic photos with a known number of faces, made from one public-domain portrait."""
 
 import io
 from pathlib import Path
@@ -7,13 +7,13 @@ import numpy as np
 from PIL import Image
 
 PORTRAIT = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
-# The face of the portrait with some background: x, y, right, bottom in its 512 x 512 pixels.
+# The face with some background: left, top, right and bottom in the portrait's 512 x 512 pixels.
 FACE_AREA = (150, 0, 300, 200)
 SMALL_FACE_PX = 14
 
 
 def one_face(width: int, height: int) -> bytes:
-    """A JPEG with the portrait at full height and its mirrored edge to the left and right."""
+    """Return a JPEG with the portrait at full size on a plain background."""
     side = min(width, height)
     portrait = Image.open(PORTRAIT).convert("RGB").resize((side, side), Image.Resampling.LANCZOS)
     canvas = portrait.resize((1, 1), Image.Resampling.BOX).resize((width, height))
@@ -22,7 +22,7 @@ def one_face(width: int, height: int) -> bytes:
 
 
 def many_faces(width: int, height: int, columns: int, rows: int) -> bytes:
-    """A JPEG with the same face ``columns * rows`` times."""
+    """Return a JPEG with the same face ``columns * rows`` times on a plain background."""
     face = Image.open(PORTRAIT).convert("RGB").crop(FACE_AREA)
     tile = (width // columns, height // rows)
     canvas = face.resize((1, 1), Image.Resampling.BOX).resize((width, height))
@@ -35,7 +35,7 @@ def many_faces(width: int, height: int, columns: int, rows: int) -> bytes:
 
 
 def nothing_but_faces(side: int) -> bytes:
-    """A PNG full of the smallest faces that can be looked for: what detection can do least with."""
+    """Return a PNG full of faces of the smallest size: the worst case for detection."""
     face = Image.open(PORTRAIT).convert("RGB").crop(FACE_AREA)
     tile = np.asarray(face.resize((SMALL_FACE_PX, SMALL_FACE_PX), Image.Resampling.LANCZOS))
     times = -(-side // SMALL_FACE_PX)

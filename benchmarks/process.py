@@ -1,4 +1,7 @@
-"""Processes that are asked in turn, so that all see the same noise; peers/protocol.py is theirs."""
+"""Worker processes that are measured in turn, so that all see the same noise.
+
+They implement benchmarks/peers/protocol.py.
+"""
 
 import json
 import subprocess
@@ -11,20 +14,30 @@ from typing import IO, Any
 
 ROOT = Path(__file__).parents[1]
 
-# The threads of who was asked before spin for a while when they are done.
+# Threads of the worker before may spin for a while after their work.
 PAUSE_S = 0.25
-# For the slowest answer that is still one.
+# Timeout of a response.
 PATIENCE_S = 300.0
 _SHOWN = 200
 
 
 class WorkerError(SystemExit):
-    """A worker died, was silent, talked nonsense or can't; uncaught, it ends the run."""
+    """A worker ended, timed out, sent invalid output or reported an error."""
 
 
 @dataclass
 class Worker:
-    """A process that answers requests; both times, in seconds, count from its start."""
+    """A process that answers requests.
+
+    Attributes:
+        name: For messages.
+        process: The process.
+        started: Time of its start, from ``time.perf_counter``.
+        import_s: Seconds from its start until its library was imported.
+        first_answer_s: Seconds from its start to its first result.
+        peak_mb: Peak resident memory so far.
+        patience_s: Timeout of a response in seconds.
+    """
 
     name: str
     process: subprocess.Popen[str]
@@ -38,9 +51,16 @@ class Worker:
     def start(
         cls, name: str, *command: str, log: IO[str] | None = None, patience_s: float = PATIENCE_S
     ) -> "Worker":
-        """Return a worker whose library is imported. log: for what it prints, None: as here.
+        """Start a worker and wait until its library is imported.
 
-        Raises WorkerError if it is not.
+        Args:
+            name: For messages.
+            *command: Program and arguments.
+            log: Receives its standard error; None: that of this process.
+            patience_s: Timeout of a response in seconds.
+
+        Raises:
+            WorkerError: It ended or timed out before.
         """
         started = time.perf_counter()
         process = subprocess.Popen(
@@ -48,7 +68,7 @@ class Worker:
         )
         worker = cls(name, process, started, patience_s=patience_s)
         try:
-            # Libraries may print before that.
+            # Libraries may print before this line.
             while not worker._line().startswith('{"imported"'):
                 pass
         except WorkerError:
@@ -58,41 +78,47 @@ class Worker:
         return worker
 
     def ask(self, photo: Path) -> dict[str, Any]:
-        """Return the faces of a photo and the seconds they took.
+        """Return the faces of a photo and the seconds that the analysis took.
 
-        Raises WorkerError.
+        Raises:
+            WorkerError: See the class.
         """
         answer = self.request({"photo": str(photo)})
         self.first_answer_s = self.first_answer_s or time.perf_counter() - self.started
         return answer
 
     def ask_again(self, photo: Path, repeats: int = 3) -> dict[str, Any]:
-        """Return the answer of median time of a few, after a pause."""
+        """Pause, analyze a photo several times, and return the result with the median time."""
         time.sleep(PAUSE_S)
         answers = [self.ask(photo) for _ in range(repeats)]
         return sorted(answers, key=lambda answer: float(answer["seconds"]))[repeats // 2]
 
     def scores(self, crops: Sequence[str]) -> list[Mapping[str, float]]:
-        """Return what it says about faces, each 48 * 48 bytes of grey in base64.
+        """Return the scores of cropped faces, each 48 * 48 bytes of grey in base64.
 
-        Raises WorkerError.
+        Raises:
+            WorkerError: See the class.
         """
         scores: list[Mapping[str, float]] = self.request({"crops": list(crops)})["scores"]
         if len(scores) != len(crops):
-            raise WorkerError(f"{self.name} answered {len(scores)} of {len(crops)} faces")
+            raise WorkerError(
+                f"{self.name} returned scores for {len(scores)} of {len(crops)} faces"
+            )
         return scores
 
     def about(self) -> dict[str, Any]:
-        """Return the versions of the packages that decide, and what it lacks, if anything.
+        """Return the versions of the worker's main packages, and what it lacks, if anything.
 
-        Raises WorkerError.
+        Raises:
+            WorkerError: See the class.
         """
         return self.request({"about": True})
 
     def request(self, request: Mapping[str, object]) -> dict[str, Any]:
-        """Return the answer to any request.
+        """Send a request and return the response.
 
-        Raises WorkerError.
+        Raises:
+            WorkerError: See the class.
         """
         if self.process.stdin is None:
             raise RuntimeError("no pipe")
@@ -146,7 +172,7 @@ class Worker:
 
 
 def commit(folder: Path = ROOT) -> str:
-    """Return the commit that is checked out, shortened; ``unknown`` without git or a commit."""
+    """Return the short hash of the checked-out commit; ``unknown`` without git or a commit."""
     try:
         asked = ["git", "rev-parse", "--short", "HEAD"]
         return subprocess.check_output(

@@ -1,12 +1,11 @@
-"""How long a photo takes on each provider of the installed ONNX Runtime, against the CPU's own.
+"""Time of a photo on each execution provider of the installed ONNX Runtime, compared with the CPU.
 
     python -m benchmarks.providers [PROVIDER ...]
 
-All providers work on the same decoded photos in turn, one thread each, so that whatever else the
-machine does slows them alike. Prints for each the median time and, as a ratio within each round,
-the median and the first and last tenth of how many times the CPU's time it takes; then whether
-they say the same. Without names all that are there are measured; docs/deploy.md says how a build
-with another provider is installed.
+All providers analyze the same decoded photos in turn, with one thread each, so that other load on
+the machine affects them alike. Prints for each the median time, the median and the 10th and 90th
+percentiles of its ratio to the CPU within each round, and whether the results agree. Without names
+all available providers are measured; docs/deploy.md shows how to install a build with another one.
 """
 
 import argparse
@@ -30,14 +29,14 @@ PHOTOS = {
     "640 x 480, ten faces": many_faces(640, 480, 5, 2),
     "1920 x 1080, one face": one_face(1920, 1080),
 }
-# What other ways to add up may come to.
+# Tolerances for other orders of floating-point sums.
 SAME_PX = 1.0
 SAME_CONFIDENCE = 0.01
 
 
 def main() -> None:
-    there = onnxruntime.get_available_providers()
-    names = [name for name, provider in PROVIDERS.items() if provider.ort_name in there]
+    available = onnxruntime.get_available_providers()
+    names = [name for name, provider in PROVIDERS.items() if provider.ort_name in available]
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -71,12 +70,12 @@ def report(photo: str, image: RgbImage, recognizers: dict[str, Recognizer], roun
         print(
             f"  {name} {statistics.median(taken_s) * 1e3:.1f} ms, "
             f"{statistics.median(ratios):.2f} times as long ({first:.2f} to {last:.2f}), "
-            f"{'the same answer' if agrees else 'ANOTHER ANSWER'}"
+            f"{'the same results' if agrees else 'DIFFERENT RESULTS'}"
         )
 
 
 def same(ours: Sequence[FaceEmotion], theirs: Sequence[FaceEmotion]) -> bool:
-    """Whether both found the same faces with the same emotions."""
+    """Return whether both have the same faces with the same emotions."""
     return len(ours) == len(theirs) and all(
         one.emotion == other.emotion
         and math.isclose(one.confidence, other.confidence, abs_tol=SAME_CONFIDENCE)

@@ -1,12 +1,12 @@
-"""How long a perfect server would have callers wait, for want of cores alone.
+"""Latency of an ideal server under load, which is limited by its cores only.
 
     python -m benchmarks.queueing PHOTOS [--cores 8]
 
-Each photo is timed alone, on one thread. Then a server is computed that loses nothing: it takes
-photos in the order of their arrival, and works on as many as it has cores, each as fast as alone.
-Requests come at a part of what it can do, evenly or as independent callers send them, in bursts.
-What it takes is the least to expect of ``make bench-service``, which measures the real one,
-by default over the same time and so in the same bursts.
+Each photo is timed alone, on one thread. Then a server without any overhead is simulated: it
+processes photos in the order of arrival, as many at once as it has cores, each as fast as alone.
+Requests arrive at a share of its maximum throughput, at equal intervals or in bursts like those of
+independent clients. The result is a lower bound for ``make bench-service``, which measures the real
+server, by default over the same time and therefore with the same bursts.
 """
 
 import argparse
@@ -34,7 +34,7 @@ def main() -> None:
     parser.add_argument("photos", type=Path, help="a folder with JPEG files")
     parser.add_argument("--cores", type=int, default=available_cores())
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=LOOP_S, help="of the computed load")
+    parser.add_argument("--seconds", type=float, default=LOOP_S, help="length of the simulation")
     arguments = parser.parse_args()
     took_s = seconds_alone(photos_in(arguments.photos), arguments.rounds)
     unloaded_ms = statistics.median(took_s) * 1e3
@@ -65,9 +65,17 @@ def seconds_alone(photos: Sequence[bytes], rounds: int) -> list[float]:
 def queued(
     took_s: Sequence[float], cores: int, load: float, seconds: float, arrivals: Arrivals
 ) -> list[float]:
-    """Return how long each answer takes, in seconds, of a queue before so many cores.
+    """Simulate a queue with several cores.
 
-    load: as part of the most that these can do.
+    Args:
+        took_s: Processing times of the photos, in seconds.
+        cores: Number of cores.
+        load: Share of the maximum throughput.
+        seconds: Length of the simulation.
+        arrivals: Distribution of arrivals.
+
+    Returns:
+        Response times in seconds.
     """
     free_s, answers_s = [0.0] * cores, []
     due = due_times(load * cores / statistics.mean(took_s), seconds, arrivals)

@@ -1,4 +1,4 @@
-"""A server as a process of its own: started, found, asked for its memory, ended."""
+"""Servers as processes: started on a free port, measured and stopped."""
 
 import os
 import re
@@ -27,7 +27,13 @@ _NOTABLE_CORES = 0.2
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A running server. address: such as ``http://127.0.0.1:41237``."""
+    """A running server.
+
+    Attributes:
+        name: For messages.
+        address: Such as ``http://127.0.0.1:41237``.
+        process: Its main process.
+    """
 
     name: str
     address: str
@@ -35,7 +41,7 @@ class Server:
 
     @property
     def resident_mb(self) -> float:
-        """Resident memory of the process and its workers."""
+        """Resident memory of the process and its children, in MiB."""
         return sum(float(member.memory_info().rss) for member in self._family) / 2**20
 
     @property
@@ -45,24 +51,24 @@ class Server:
 
     @contextmanager
     def seeing_others(self) -> Iterator[None]:
-        """Print how many cores went to neither this server nor its caller, where it matters."""
+        """Warn if other processes used a notable share of the cores meanwhile."""
         before, began = self._others_s(), time.perf_counter()
         yield
         cores = (self._others_s() - before) / (time.perf_counter() - began)
         if cores > _NOTABLE_CORES:
-            print(f"  NOT TO BE TRUSTED: other processes used {cores:.1f} cores meanwhile")
+            print(f"  UNRELIABLE: other processes used {cores:.1f} cores meanwhile")
 
     def _others_s(self) -> float:
-        """Return the processor time, in seconds, that everybody else has used so far."""
-        everybody = psutil.cpu_times()
+        """Return the processor time of all other processes so far, in seconds."""
+        total = psutil.cpu_times()
         ours = [*self._family, psutil.Process()]
         known = sum(member.cpu_times().user + member.cpu_times().system for member in ours)
-        return float(everybody.user + everybody.nice + everybody.system - known)
+        return float(total.user + total.nice + total.system - known)
 
 
 @contextmanager
 def mien_server(*options: str) -> Iterator[Server]:
-    """Run ``mien serve`` on a free port; options: of the command."""
+    """Run ``mien serve`` on a free port with these options."""
     command = [sys.executable, "-m", "mien", "serve", "--port", "0", *options]
     with _running("mien", command, "/readyz") as server:
         yield server
@@ -70,7 +76,11 @@ def mien_server(*options: str) -> Iterator[Server]:
 
 @contextmanager
 def reference_server(python: str) -> Iterator[Server]:
-    """Run the reference pipeline behind FastAPI; python: that of its environment."""
+    """Run the baseline behind FastAPI.
+
+    Args:
+        python: Interpreter of its environment.
+    """
     folder = ROOT / "benchmarks" / "peers" / "reference"
     command = [python, "-m", "uvicorn", "service:app", "--app-dir", str(folder), "--port", "0"]
     with _running("reference", command, "/openapi.json") as server:
@@ -78,7 +88,7 @@ def reference_server(python: str) -> Iterator[Server]:
 
 
 def photos_in(folder: Path) -> list[bytes]:
-    """Return the JPEG files below a folder, in an order that mixes those of each subfolder."""
+    """Return the JPEG files below a folder, in an order that mixes the subfolders."""
     paths = sorted(folder.rglob("*.jpg"), key=lambda path: path.name[::-1])
     if not paths:
         raise SystemExit(f"no JPEG files below {folder}; say which photos with PHOTOS=FOLDER")
@@ -87,7 +97,7 @@ def photos_in(folder: Path) -> list[bytes]:
 
 @contextmanager
 def _running(name: str, command: list[str], ready: str) -> Iterator[Server]:
-    # A file, not a pipe, which would be full after some hundred lines of its log.
+    # A file, because a pipe that nobody reads would fill up and block the server.
     with tempfile.TemporaryFile() as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, cwd=ROOT)
         try:
@@ -100,20 +110,20 @@ def _running(name: str, command: list[str], ready: str) -> Iterator[Server]:
 
 def _wait(process: "subprocess.Popen[bytes]", log: IO[bytes], ready: str) -> str:
     until = time.monotonic() + _PATIENCE_S
-    words = ""
+    output = ""
     while time.monotonic() < until and process.poll() is None:
         time.sleep(0.1)
-        # By position: the process shares the file's own, and writes on from there.
-        words = os.pread(log.fileno(), _LOG_BYTES, 0).decode()
-        found = re.search(r"http://[\d.]+:\d+", words)
-        if found and _answers(found[0] + ready):
+        # pread leaves the file position alone, which the process shares.
+        output = os.pread(log.fileno(), _LOG_BYTES, 0).decode()
+        found = re.search(r"http://[\d.]+:\d+", output)
+        if found and _is_ready(found[0] + ready):
             return found[0]
-    raise SystemExit(f"the server did not start:\n{words}")
+    raise SystemExit(f"the server did not start:\n{output}")
 
 
-def _answers(address: str) -> bool:
+def _is_ready(address: str) -> bool:
     try:
-        with urllib.request.urlopen(address, timeout=5) as answer:
-            return bool(answer.status == 200)
+        with urllib.request.urlopen(address, timeout=5) as response:
+            return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

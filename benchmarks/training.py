@@ -1,9 +1,9 @@
-"""Where a training step's time goes: making the batch, or the network.
+"""Time of a training step, split into making the batch and the network.
 
     python -m benchmarks.training [RECIPE] [--steps N] [--device cpu|cuda|mps|auto] [--free]
 
-Trains on noise, so no data is needed. A step on an accelerator is timed as the loop runs it: the
-loss is read back in every step, so the clock never runs ahead of the device.
+Trains on noise, so no data is needed. On an accelerator, a step is timed as in the real loop, which
+reads the loss back in every step, so that the device is always synchronised.
 """
 
 import argparse
@@ -19,8 +19,9 @@ import torch
 
 from mien_train import train
 from mien_train.data.fer2013 import SIDE, FerDataset
-from mien_train.device import DEVICES, choose_device
+from mien_train.device import choose_device
 from mien_train.monitor import EpochReport, StepReport
+from mien_train.parser import DEVICES
 from mien_train.recipe import Recipe, load_recipe
 from mien_train.train import Trainer
 
@@ -28,7 +29,7 @@ WARM_UP = 3
 
 
 def noise(faces: int) -> FerDataset:
-    """Return faces of noise with labels and votes by chance."""
+    """Return random faces with random labels and votes."""
     random = np.random.default_rng(1)
     return FerDataset(
         faces=random.integers(0, 256, (faces, SIDE, SIDE), dtype=np.uint8),
@@ -39,7 +40,7 @@ def noise(faces: int) -> FerDataset:
 
 
 class Stopwatch:
-    """A monitor that keeps the seconds of every step, and of its batch."""
+    """A monitor that records the seconds of each step and of making its batch."""
 
     def __init__(self) -> None:
         self.steps: list[float] = []
@@ -61,7 +62,7 @@ class Stopwatch:
         pass
 
     def timed(self, make_batch: Callable[[], object]) -> Callable[[], object]:
-        """Return the same function, timed."""
+        """Wrap a function so that its time is recorded."""
 
         def run() -> object:
             started = time.perf_counter()
@@ -73,7 +74,7 @@ class Stopwatch:
 
 
 def measure(recipe: Recipe, steps: int, device: torch.device) -> Stopwatch:
-    """Train ``steps`` steps of a recipe's only phase."""
+    """Train a recipe with one phase for some steps after the warm-up."""
     data = noise(recipe.batch * (steps + WARM_UP))
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
@@ -89,7 +90,9 @@ def main() -> None:
     parser.add_argument("recipe", nargs="?", default="lite0-ferplus")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--device", choices=DEVICES, default="auto")
-    parser.add_argument("--free", action="store_true", help="give freed memory back at once")
+    parser.add_argument(
+        "--free", action="store_true", help="return freed memory to the system at once"
+    )
     arguments = parser.parse_args()
     if arguments.free:
         train.keep_freed_memory = lambda: None

@@ -1,11 +1,12 @@
-"""``mien`` against the reference pipeline: same photos, in turn, in one run.
+"""``mien`` compared with the baseline: the same photos, in turn, in one run.
 
     make bench
 
-The reference runs in an environment of its own (.venv-reference, several gigabytes), once as it
-comes, with all cores, and once with one thread; ``mien`` uses one. In each round each photo goes to
-each in turn, so that all see the same noise, three times over, of which the median counts; medians
-of the rounds and the ratios within them are printed, with their spread.
+The baseline is facenet-pytorch's MTCNN with a Keras VGG19. It runs in an environment of its own
+(.venv-reference, several gigabytes), once with its defaults and all cores and once with one thread;
+``mien`` uses one. In each round each system analyzes each photo three times, of which the median
+counts; the systems alternate, so that all see the same noise. Prints the medians of the rounds and
+the ratios within them, with their spread.
 """
 
 import argparse
@@ -41,16 +42,16 @@ def main() -> None:
 
 
 def compare(photos: dict[str, Path], reference: str, rounds: int) -> None:
-    """Print the table; the first of the workers is ours."""
+    """Print the table, with ratios to the first worker, ``mien``."""
     workers = [
         Worker.start("mien", *OURS),
-        Worker.start("reference", reference, *REFERENCE),
-        Worker.start("reference, one thread", reference, *REFERENCE, "1"),
+        Worker.start("baseline", reference, *REFERENCE),
+        Worker.start("baseline, one thread", reference, *REFERENCE, "1"),
     ]
     smallest = next(iter(photos.values()))
     for worker in workers:
         worker.ask(smallest)
-        print(f"{worker.name}: {worker.peak_mb:.0f} MB after the first answer")
+        print(f"{worker.name}: {worker.peak_mb:.0f} MB after the first result")
     for name, path in photos.items():
         print(f"\n{name}")
         answers = [[worker.ask_again(path) for worker in workers] for _ in range(rounds)]
@@ -69,11 +70,11 @@ def compare(photos: dict[str, Path], reference: str, rounds: int) -> None:
 
 
 def first_answers(photo: Path, reference: str, rounds: int) -> None:
-    """Print the seconds from the start of a process to its first answer, one process at a time."""
-    print("from start to first answer")
+    """Print the seconds from the start of a process to its first result, one process at a time."""
+    print("from start to first result")
     for name, command in (
         ("mien", OURS),
-        ("reference", (reference, *REFERENCE)),
+        ("baseline", (reference, *REFERENCE)),
     ):
         taken = []
         for _ in range(rounds):

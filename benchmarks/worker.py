@@ -1,7 +1,7 @@
-"""``mien`` as a worker: benchmarks/peers/protocol.py.
+"""``mien`` as a worker process of benchmarks/peers/protocol.py.
 
-python -m benchmarks.worker [THREADS|all [fer2013]]: with the last word crops are answered by the
-network's output for FER2013's labels alone instead of as ``mien`` answers.
+python -m benchmarks.worker [THREADS|all [fer2013]]: with ``fer2013`` crops are classified by the
+network's output for FER2013's labels alone, without the other output and the calibration.
 """
 
 import sys
@@ -28,12 +28,12 @@ def analyze(data: bytes) -> list[dict[str, object]]:
 
 
 def classify(crops: list[bytes]) -> list[dict[str, float]]:
-    answers = (of_crops.analyze(np.repeat(face[..., None], 3, axis=2)) for face in faces_of(crops))
-    return [{e.value: score for e, score in a.faces[0].scores.items()} for a in answers]
+    results = (of_crops.analyze(np.repeat(face[..., None], 3, axis=2)) for face in faces_of(crops))
+    return [{e.value: score for e, score in r.faces[0].scores.items()} for r in results]
 
 
 def classify_as_fer2013(crops: list[bytes]) -> list[dict[str, float]]:
-    # Only here: nobody who serves imports them.
+    # Imported here, so that memory and start-up time are those of serving.
     from mien_train.data.fer2013 import FER2013_LABELS  # noqa: PLC0415
     from mien_train.evaluate import crops_of_faces, shares  # noqa: PLC0415
 

@@ -1,10 +1,10 @@
-"""Build the container image without Docker and without a registry, and hold it to its promises.
+"""Build the container image without Docker and without a registry, and check it.
 
     make container-check [VARIANT=openvino]
 
-Debian's buildah builds deploy/Dockerfile, on a Debian with Python that debootstrap makes and that
-is tagged with the name of the Dockerfile's base. What comes out is run as a container would be: its
-own user, its own process numbers, its root read-only, a tmpfs on /tmp. Needs root, since mounts do.
+buildah builds deploy/Dockerfile on a Debian with Python that debootstrap makes and that is tagged
+with the name of the Dockerfile's base image. The image then runs as a container would: with its own
+user and process namespace, a read-only root file system and a tmpfs on /tmp. Needs root for mounts.
 """
 
 import argparse
@@ -34,7 +34,7 @@ SUITE, SUITE_PYTHON = "trixie", "3.13"
 IMAGE = "mien"
 LIMIT_MB = {"cpu": 300, "openvino": 700}
 PATH = "/usr/local/bin:/usr/bin:/bin:/usr/local/sbin:/usr/sbin:/sbin"
-# What the slim images leave out of Debian too.
+# The slim images leave these out of Debian, too.
 LEFT_OUT = "usr/share/doc usr/share/man usr/share/info usr/share/locale var/cache/apt var/lib/apt"
 COMPILERS = {"gcc", "g++", "c++", "clang", "tcc", "ld", "make", "cargo", "rustc"}
 INSTALLERS = {"pip", "pip3", "ensurepip", "setuptools"}
@@ -46,7 +46,7 @@ try:
 except OSError as error:
     print(error.errno)
 """
-# In namespaces of its own, so that nothing of this is left when it ends.
+# Runs in namespaces of its own, so that the mounts end with it.
 MOUNT = """
 set -e
 mount --bind "$1" "$1"
@@ -72,7 +72,7 @@ def main() -> int:
         check_content(root, LIMIT_MB[variant])
         check_sandbox(root, config)
         check_service(root, config, f"MIEN_PROVIDERS={variant}")
-    print("container-check: all holds")
+    print("container-check: all checks passed")
     return 0
 
 
@@ -80,13 +80,13 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    # What needs a GPU to run is not among them.
+    # Without variants that need a GPU.
     parser.add_argument("--variant", choices=LIMIT_MB, default="cpu")
     return parser.parse_args()
 
 
 def base_image() -> str:
-    """Make the base that the Dockerfile names, unless it is there; return its name."""
+    """Make the base image that the Dockerfile names, unless it exists; return its name."""
     version = re.search(r"^ARG PYTHON_VERSION=(\S+)$", DOCKERFILE.read_text(), re.MULTILINE)
     expect(version is not None and version[1] == SUITE_PYTHON, f"the image has {SUITE_PYTHON}")
     name = f"docker.io/library/python:{SUITE_PYTHON}-slim"
@@ -104,7 +104,7 @@ def base_image() -> str:
 
 
 def as_slim_image(debian: Path) -> None:
-    """Give a Debian what the slim Python images have, pip among it, and take what they lack."""
+    """Make a Debian like the slim Python images: with pip, without what they leave out."""
     for marker in debian.glob("usr/lib/python3*/EXTERNALLY-MANAGED"):
         marker.unlink()
     (wheel,) = debian.glob("usr/share/python-wheels/pip-*.whl")
@@ -116,7 +116,7 @@ def as_slim_image(debian: Path) -> None:
 
 
 def build(base: str, variant: str) -> None:
-    """Build the image, without asking any registry for its base."""
+    """Build the image without a registry."""
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "pip.conf")
         config.write_text(pip_config())
@@ -129,12 +129,12 @@ def build(base: str, variant: str) -> None:
                 *("--build-arg", f"REQUIREMENTS=deploy/requirements{requirements}.txt", str(ROOT)),
             )
         )
-        buildah("rmi", "--prune")  # what this build takes the name from
+        buildah("rmi", "--prune")  # the image that had this name before
         print(f"built on a stand-in for {base} in {time.monotonic() - began:.0f} s")
 
 
 def pip_config() -> str:
-    """Return what pip is told on this machine about where packages are, as a file for the build."""
+    """Return this machine's pip configuration of package indexes, for the build."""
     listed = run(sys.executable, "-m", "pip", "config", "list")
     found = re.findall(r"^(?:global|install|:env:)\.([\w-]+)='(.*)'$", listed, re.MULTILINE)
     lines = [
@@ -144,7 +144,7 @@ def pip_config() -> str:
 
 
 def certificates() -> tuple[str, ...]:
-    """Return options that let the build trust whom this machine trusts."""
+    """Return options that give the build this machine's certificates."""
     bundle = Path("/etc/ssl/certs/ca-certificates.crt")
     return ("--volume", f"{bundle}:{bundle}:ro") if bundle.exists() else ()
 
@@ -152,8 +152,8 @@ def certificates() -> tuple[str, ...]:
 def check_config(config: dict[str, Any]) -> None:
     user = config["User"].partition(":")[0]
     expect(user.isdigit() and int(user) > 0, f"the user is a number and not root: {config['User']}")
-    expect(list(config["ExposedPorts"]) == ["9000/tcp"], "port 9000 is told")
-    expect(config["Cmd"] == ["mien", "serve", "--host", "0.0.0.0"], "it serves, to whoever asks")
+    expect(list(config["ExposedPorts"]) == ["9000/tcp"], "port 9000 is exposed")
+    expect(config["Cmd"] == ["mien", "serve", "--host", "0.0.0.0"], "it serves on all addresses")
     expect(config["Healthcheck"]["Test"][0] == "CMD", "it has a health check")
 
 
@@ -161,22 +161,22 @@ def check_content(root: Path, limit_mb: int) -> None:
     files = [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
     total = size_mb(files)
     own = size_mb([path for path in files if path.is_relative_to(root / "opt")])
-    print(f"content: {total:.0f} MB, of which {own:.0f} are ours; the limit is {limit_mb}")
+    print(f"content: {total:.0f} MB, {own:.0f} of them in /opt; the limit is {limit_mb}")
     expect(total <= limit_mb, "the image is small enough")
     programs = {path.name for folder in ("bin", "sbin") for path in root.rglob(f"{folder}/*")}
     modules = {path.name for path in root.rglob("*") if path.is_dir()}
     left = programs & (COMPILERS | INSTALLERS) | modules & INSTALLERS
     expect(not left, f"no compiler and no installer is left: {left}")
     foreign = [path for path in (root / "opt").rglob("*") if path.lstat().st_uid != 0]
-    expect(not foreign, f"what runs can't change itself: {foreign[:3]}")
+    expect(not foreign, f"the service cannot change its own files: {foreign[:3]}")
     secrets = [path for path in files if path.name == "pip.conf" and path.stat().st_size]
-    expect(not secrets, "pip's configuration stayed outside")
+    expect(not secrets, "pip's configuration is not in the image")
 
 
 def check_sandbox(root: Path, config: dict[str, Any]) -> None:
-    """The promise is only worth something if the walls that it is tested in are there."""
+    """Check that the sandbox of the other checks works."""
     as_root = run(*contained(root, "", config), "python3", "-c", WRITE, "/opt/mien/written")
-    expect(as_root.strip() == str(errno.EROFS), "even root can't write to the root")
+    expect(as_root.strip() == str(errno.EROFS), "even root cannot write to the root file system")
     as_user = run(*contained(root, config["User"], config), "python3", "-c", WRITE, "/tmp/written")
     expect(as_user == "", "the user can write to /tmp")
 
@@ -187,7 +187,7 @@ def check_service(root: Path, config: dict[str, Any], setting: str) -> None:
     health = [*command, *config["Healthcheck"]["Test"][1:]]
     expect(
         subprocess.run(health, capture_output=True, check=False).returncode != 0,
-        "unhealthy when it isn't there",
+        "unhealthy while it does not run",
     )
     began = time.monotonic()
     outer = subprocess.Popen([*command, *config["Cmd"]])
@@ -201,32 +201,32 @@ def check_service(root: Path, config: dict[str, Any], setting: str) -> None:
             "it runs as its user",
         )
         expect(status_of(service).count("\nCapEff:\t0000000000000000") == 1, "without capabilities")
-        check_answer(port)
+        check_response(port)
         os.kill(service, signal.SIGTERM)
-        expect(outer.wait(30) == 0, "it ends in order, as process 1 of its container")
+        expect(outer.wait(30) == 0, "it shuts down cleanly as process 1 of its container")
     finally:
         if outer.poll() is None:
             outer.kill()
             outer.wait()
 
 
-def check_answer(port: int) -> None:
-    mark = uuid.uuid4().hex
-    head = f'--{mark}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
-    body = head.encode() + PHOTO.read_bytes() + f"\r\n--{mark}--\r\n".encode()
+def check_response(port: int) -> None:
+    boundary = uuid.uuid4().hex
+    head = f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'
+    body = head.encode() + PHOTO.read_bytes() + f"\r\n--{boundary}--\r\n".encode()
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
-    headers = {"Content-Type": f"multipart/form-data; boundary={mark}"}
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
     connection.request("POST", "/emotion", body, headers)
     response = connection.getresponse()
-    answer = json.loads(response.read())
-    print(f"POST /emotion: {response.status} {json.dumps(answer)}")
-    expect(response.status == 200 and len(answer) == 1, "it finds one face")
-    expect(answer[0]["emotion"] == "happy", "a happy one")
+    faces = json.loads(response.read())
+    print(f"POST /emotion: {response.status} {json.dumps(faces)}")
+    expect(response.status == 200 and len(faces) == 1, "it finds one face")
+    expect(faces[0]["emotion"] == "happy", "the face is happy")
     connection.close()
 
 
 def contained(root: Path, user: str, config: dict[str, Any], *more: str) -> list[str]:
-    """Return a command's beginning that runs the rest as a container with a read-only root."""
+    """Return the prefix of a command that runs it like a container with a read-only root."""
     unshare = ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private"]
     environment = ["env", "-i", *config["Env"], *more]
     inside = ["sh", "-c", MOUNT, "sh", str(root), user]
@@ -265,7 +265,7 @@ def mounted(image: str) -> Iterator[Path]:
 
 
 def size_mb(files: list[Path]) -> float:
-    """Return megabytes of content; a file of several names counts once."""
+    """Return megabytes of content; a file with several hard links counts once."""
     sizes = {(s.st_dev, s.st_ino): s.st_size for s in (path.stat() for path in files)}
     return sum(sizes.values()) / 1e6
 

@@ -1,14 +1,14 @@
-"""Runs what the documents show: their blocks of Python and of commands, and compares the output.
+"""Run the code blocks of the documentation and compare their output.
 
-A block is fenced and names its language. ``python`` is run; an ``output`` block right behind it is
-what it prints. ``console`` holds commands behind ``$`` with what they print, compared if anything
-is shown: ``...`` stands for anything, and numbers with a decimal point may differ a little, as
-processors round differently. The other languages are data. A block that can't run is marked in
-one way, by a comment on the line before it that says why:
+A block is fenced and names its language. ``python`` blocks are run; an ``output`` block directly
+after one is its expected output. ``console`` blocks hold commands after ``$``, each followed by its
+expected output, which is compared if it is there. ``...`` matches anything, and numbers with a
+decimal point may differ a little, because processors round differently. Other languages are data. A
+block that cannot run has a comment with the reason on the line before it:
 
     <!-- not run: needs Docker -->
 
-Used by the tests, and for each release by tools/release_check.py with an installed wheel.
+The tests use this module, and so does tools/release_check.py with an installed wheel.
 """
 
 import json
@@ -22,7 +22,6 @@ import sys
 import tempfile
 import time
 import tomllib
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -45,15 +44,15 @@ __all__ = [
 ]
 
 ROOT = Path(__file__).resolve().parents[1]
-# As the documents write it; a service on any free port stands in for it.
+# The address in the documentation; it is replaced by that of a running service.
 ADDRESS = "127.0.0.1:9000"
 RUN = ("python", "console")
 DATA = ("json", "output", "text", "toml", "yaml")
-# Commands that must not hide in a block that nobody runs.
+# Commands that must not be in a block that is not run.
 COMMAND = re.compile(r"^\s*(\$ |(mien|mien-train|make|pip|curl|docker|python3?) )", re.MULTILINE)
 TIMEOUT_S = 120
 START_S = 30
-# Of numbers between 0 and 1, as confidences are.
+# For numbers from 0 to 1, such as confidences; relative for larger ones.
 TOLERANCE = 2e-3
 
 _BLOCK = re.compile(
@@ -65,12 +64,20 @@ _EXTRAS = re.compile(r"(?:mien|\.)\[([\w,]+)\]")
 
 
 class ExampleError(Exception):
-    """Something is not as the document shows it."""
+    """A block does not do what the page shows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Block:
-    """A fenced block. reason: why it is not run, if it isn't; line: of its fence, from 1."""
+    """A fenced block.
+
+    Attributes:
+        page: The page.
+        line: Line number of the opening fence, from 1.
+        language: Its language.
+        text: Its content.
+        reason: Why it is not run; None if it is.
+    """
 
     page: Path
     line: int
@@ -84,7 +91,11 @@ class Block:
 
 
 def blocks_of(page: Path) -> list[Block]:
-    """Return the blocks of a document in order. Raises ExampleError for one of no known kind."""
+    """Return the blocks of a page, in order.
+
+    Raises:
+        ExampleError: A block has no known language, or its data is not valid.
+    """
     text = page.read_text(encoding="utf-8")
     blocks = [
         Block(
@@ -104,9 +115,9 @@ def blocks_of(page: Path) -> list[Block]:
 def _check_kind(block: Block) -> None:
     if block.language not in (*RUN, *DATA):
         known = ", ".join((*RUN, *DATA))
-        raise ExampleError(f"{block.place}: name the block's language: {known}")
+        raise ExampleError(f"{block.place}: name the block's language, one of {known}")
     if block.language in DATA and block.reason:
-        raise ExampleError(f"{block.place}: a block of data is never run; leave the comment out")
+        raise ExampleError(f"{block.place}: blocks of data are never run; leave the comment out")
     if block.language == "text" and COMMAND.search(block.text):
         raise ExampleError(f"{block.place}: commands belong in a console block")
     try:
@@ -117,10 +128,14 @@ def _check_kind(block: Block) -> None:
 
 @dataclass(slots=True, kw_only=True)
 class Runner:
-    """Runs the blocks of documents, one after the other, in one folder.
+    """Runs the blocks of a page, one after the other, in one folder.
 
-    python: the interpreter of the environment with ``mien``; address: ``host:port`` of a service;
-    folder: what blocks read and write; install: given the extras of a ``pip install`` line.
+    Attributes:
+        python: Interpreter of an environment with ``mien``.
+        address: ``host:port`` of a running service.
+        folder: Working directory of the blocks.
+        install: Called with the extras of a ``pip install`` command.
+        environment: Environment variables of the blocks.
     """
 
     python: str
@@ -130,15 +145,22 @@ class Runner:
     environment: Mapping[str, str] = field(default_factory=lambda: dict(os.environ))
 
     def run(self, blocks: Sequence[Block]) -> int:
-        """Run those that can be; return how many. Raises ExampleError at the first that fails."""
+        """Run all blocks that can be run.
+
+        Returns:
+            How many were run.
+
+        Raises:
+            ExampleError: A block failed, or its output differs.
+        """
         ran = 0
         for at, block in enumerate(blocks):
             if block.reason or block.language not in RUN:
                 continue
-            behind = blocks[at + 1] if at + 1 < len(blocks) else None
+            following = blocks[at + 1] if at + 1 < len(blocks) else None
             try:
                 if block.language == "python":
-                    self._python(block, behind)
+                    self._python(block, following)
                 else:
                     self._console(block)
             except (ExampleError, subprocess.TimeoutExpired) as error:
@@ -146,10 +168,10 @@ class Runner:
             ran += 1
         return ran
 
-    def _python(self, block: Block, behind: Block | None) -> None:
-        printed = self._output([self.python, "-c", self._here(block.text)])
-        if behind is not None and behind.language == "output":
-            _compare(behind.text, printed)
+    def _python(self, block: Block, following: Block | None) -> None:
+        printed = self._output([self.python, "-c", self._with_address(block.text)])
+        if following is not None and following.language == "output":
+            _compare(following.text, printed)
 
     def _console(self, block: Block) -> None:
         for command, shown in commands_of(block.text):
@@ -159,35 +181,35 @@ class Runner:
 
     def _command(self, command: str) -> str:
         words = shlex.split(command, comments=True)
-        own: dict[str, str] = {}
+        variables: dict[str, str] = {}
         while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
             name, _, value = words.pop(0).partition("=")
-            own[name] = value
+            variables[name] = value
         match words:
             case ["mien", "serve", *options]:
-                # There is one running already; this holds that the options are right.
-                return self._output([*self._mien, "serve", *options, "--print-config"], own)
+                # A service is running already; this checks the options.
+                return self._output([*self._mien, "serve", *options, "--print-config"], variables)
             case ["mien", *rest]:
-                return self._output([*self._mien, *rest], own)
+                return self._output([*self._mien, *rest], variables)
             case ["curl", *rest]:
-                return self._output(["curl", "-sS", *map(self._here, rest)], own)
+                return self._output(["curl", "-sS", *map(self._with_address, rest)], variables)
             case ["make", *rest]:
-                self._output(["make", "-n", "-C", str(ROOT), *rest], own)
+                self._output(["make", "-n", "-C", str(ROOT), *rest], variables)
                 return ""
             case ["pip", "install", requirement]:
                 if extras := _EXTRAS.search(requirement):
                     self.install(extras[1].split(","))
                 return ""
-        raise ExampleError(f"nobody knows how to try this: {command}")
+        raise ExampleError(f"cannot run this command: {command}")
 
     @property
     def _mien(self) -> list[str]:
         return [self.python, "-m", "mien"]
 
-    def _here(self, text: str) -> str:
+    def _with_address(self, text: str) -> str:
         return text.replace(ADDRESS, self.address)
 
-    def _output(self, command: Sequence[str], own: Mapping[str, str] | None = None) -> str:
+    def _output(self, command: Sequence[str], variables: Mapping[str, str] | None = None) -> str:
         done = subprocess.run(
             command,
             capture_output=True,
@@ -196,22 +218,28 @@ class Runner:
             cwd=self.folder,
             check=False,
             timeout=TIMEOUT_S,
-            env={**self.environment, **(own or {})},
+            env={**self.environment, **(variables or {})},
         )
         if done.returncode != 0:
-            raise ExampleError(f"status {done.returncode} of {shlex.join(command)}: {done.stderr}")
+            raise ExampleError(
+                f"{shlex.join(command)} ended with status {done.returncode}: {done.stderr}"
+            )
         return done.stdout
 
 
 def commands_of(text: str) -> Iterator[tuple[str, str]]:
-    """Yield each command of a console block with what is shown under it."""
+    """Yield each command of a console block with its expected output."""
     for part in re.split(r"^\$ ", text.replace("\\\n", " "), flags=re.MULTILINE)[1:]:
         command, _, shown = part.partition("\n")
         yield command, shown
 
 
 def declared_extras(extras: Sequence[str]) -> None:
-    """Raise ExampleError unless the project has all of these extras."""
+    """Check that the project declares these extras.
+
+    Raises:
+        ExampleError: It does not.
+    """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     unknown = set(extras) - set(project["optional-dependencies"])
     if unknown:
@@ -219,13 +247,13 @@ def declared_extras(extras: Sequence[str]) -> None:
 
 
 def _compare(shown: str, printed: str) -> None:
-    what = differences(shown, printed)
-    if what is not None:
-        raise ExampleError(f"{what}\n--- shown\n{shown}\n--- printed\n{printed}")
+    difference = differences(shown, printed)
+    if difference is not None:
+        raise ExampleError(f"{difference}\n--- shown\n{shown}\n--- printed\n{printed}")
 
 
 def differences(shown: str, printed: str) -> str | None:
-    """Return how the output differs from what is shown, None where it does not."""
+    """Return how the output differs from the expected one; None if it does not."""
     pieces = re.split(rf"(\.\.\.|{_NUMBER.pattern})", shown.rstrip())
     pattern = ""
     for piece in pieces:
@@ -237,16 +265,16 @@ def differences(shown: str, printed: str) -> str | None:
             pattern += re.escape(piece)
     found = re.fullmatch(pattern, printed.rstrip(), re.DOTALL)
     if found is None:
-        return "the output is another"
+        return "the output differs"
     numbers = [piece for piece in pieces if _NUMBER.fullmatch(piece)]
-    for wanted, given in zip(numbers, found.groups(), strict=True):
-        if abs(float(wanted) - float(given)) > TOLERANCE * max(1.0, float(wanted)):
-            return f"{given} is not {wanted}"
+    for expected, actual in zip(numbers, found.groups(), strict=True):
+        if abs(float(expected) - float(actual)) > TOLERANCE * max(1.0, float(expected)):
+            return f"{actual} is not {expected}"
     return None
 
 
 def folder_for(folder: Path) -> Path:
-    """Fill a folder with what the documents speak of: photos, and a clip of one second."""
+    """Fill a folder with the files that the pages use: photos, and a video of one second."""
     photo = ROOT / "examples" / "astronaut.jpg"
     for name in ("examples/astronaut.jpg", "photo.jpg", "photos/one.jpg", "photos/two.jpg"):
         (folder / name).parent.mkdir(exist_ok=True, parents=True)
@@ -268,7 +296,7 @@ def _write_clip(photo: Path, path: Path) -> None:
 
 @contextmanager
 def served(python: str, environment: Mapping[str, str] | None = None) -> Iterator[str]:
-    """Run a service of this interpreter's ``mien``; gives its ``host:port`` once it is ready."""
+    """Run ``mien serve`` with this interpreter; yield its ``host:port`` once it is ready."""
     with closing(socket.create_server(("127.0.0.1", 0))) as probe:
         port = probe.getsockname()[1]
     address = f"127.0.0.1:{port}"
@@ -288,13 +316,13 @@ def _wait_until_ready(service: subprocess.Popen[bytes], address: str) -> None:
         try:
             with urllib.request.urlopen(f"http://{address}/readyz", timeout=5):
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # refused, reset or too slow on a busy machine
             time.sleep(0.05)
     raise ExampleError("the service does not start")
 
 
 def main() -> int:
-    """Run the blocks of the documents that are named; a quick look while writing."""
+    """Run the blocks of the pages named on the command line."""
     pages = [Path(name).resolve() for name in sys.argv[1:]]
     with served(sys.executable) as address:
         for page in pages:

@@ -1,6 +1,6 @@
-"""What a wheel and an sdist must hold, and must not; tools/release_check.py asks.
+"""Checks of what a wheel and an sdist contain; tools/release_check.py runs them.
 
-Each check takes names and contents and raises ReleaseError with a sentence that names the file.
+Each check takes file names or contents and raises ReleaseError with a message that names the file.
 """
 
 import hashlib
@@ -24,16 +24,16 @@ __all__ = [
     "wheel_files",
 ]
 
-# A little above what they are, so that nothing large slips in unseen.
+# A little above the current sizes, so that nothing large gets in unnoticed.
 LIMIT_MB = {".whl": 6, ".gz": 8}
 TYPED = ("mien/py.typed", "mien_train/py.typed")
 NEVER = re.compile(r"(^|/)(__pycache__|shared|\.\w+_cache|\.venv[\w-]*)(/|$)|\.py[co]$")
-# Golden values and training data are for tests and people, not for site-packages.
+# Golden values and training data do not belong in site-packages.
 NEVER_IN_WHEEL = re.compile(r"(^|/)(tests|golden|benchmarks|tools)/|\.(npz|npy|csv|keras|parquet)$")
 
 
 class ReleaseError(Exception):
-    """Something is not as a release must be."""
+    """A requirement of a release is not met."""
 
 
 def wheel_files(wheel: Path) -> dict[str, bytes]:
@@ -42,7 +42,7 @@ def wheel_files(wheel: Path) -> dict[str, bytes]:
 
 
 def sdist_files(sdist: Path) -> dict[str, bytes]:
-    """Return names without the folder that all are in; a link's content is what it points to."""
+    """Return the files by name, without the top-level folder; links are followed."""
     with tarfile.open(sdist) as archive:
         files = [member for member in archive if not member.isdir()]
         return {
@@ -55,11 +55,16 @@ def sdist_files(sdist: Path) -> dict[str, bytes]:
 def check_size(package: Path) -> None:
     size_mb, limit_mb = package.stat().st_size / 1e6, LIMIT_MB[package.suffix]
     if size_mb > limit_mb:
-        raise ReleaseError(f"{package.name} has {size_mb:.1f} MB; the limit is {limit_mb}")
+        raise ReleaseError(f"{package.name} has {size_mb:.1f} MB; the limit is {limit_mb} MB")
 
 
 def check_wheel_names(names: Collection[str], sources: Iterable[str]) -> None:
-    """sources: the project's files; those under ``src`` are the wheel, and nothing else is."""
+    """Check that a wheel holds exactly the files under ``src``.
+
+    Args:
+        names: Files of the wheel.
+        sources: Files of the project.
+    """
     expected = {source.removeprefix("src/") for source in sources if source.startswith("src/")}
     own = {name for name in names if ".dist-info/" not in name}
     _refuse("the wheel", names, NEVER)
@@ -71,7 +76,7 @@ def check_wheel_names(names: Collection[str], sources: Iterable[str]) -> None:
 
 
 def check_sdist_names(names: Collection[str], sources: Iterable[str]) -> None:
-    """The sdist is the project, with the metadata that the build adds."""
+    """Check that an sdist holds exactly the project's files and the metadata of the build."""
     _refuse("the sdist", names, NEVER)
     _check_same("the sdist", set(names) - {"PKG-INFO"}, set(sources))
 
@@ -79,13 +84,13 @@ def check_sdist_names(names: Collection[str], sources: Iterable[str]) -> None:
 def _refuse(package: str, names: Iterable[str], pattern: re.Pattern[str]) -> None:
     found = sorted(name for name in names if pattern.search(name))
     if found:
-        raise ReleaseError(f"{package} has what belongs in none: {_some(found)}")
+        raise ReleaseError(f"{package} contains files that do not belong in it: {_some(found)}")
 
 
 def _check_same(package: str, names: set[str], expected: set[str]) -> None:
     if names - expected:
         foreign = _some(sorted(names - expected))
-        raise ReleaseError(f"{package} has what the project has not: {foreign}")
+        raise ReleaseError(f"{package} contains files that are not in the project: {foreign}")
     if expected - names:
         raise ReleaseError(f"{package} lacks {_some(sorted(expected - names))}")
 
@@ -95,7 +100,12 @@ def _some(names: list[str]) -> str:
 
 
 def check_licences(files: Mapping[str, bytes], licences: Mapping[str, bytes]) -> None:
-    """licences: the project's own licence files; the wheel must name them and carry them whole."""
+    """Check that a wheel names and contains the licence files.
+
+    Args:
+        files: Files of the wheel, by name.
+        licences: The project's licence files, by name.
+    """
     (info,) = {name.partition("/")[0] for name in files if ".dist-info/" in name}
     metadata = message_from_bytes(files[f"{info}/METADATA"])
     if not metadata["License-Expression"]:
@@ -103,11 +113,19 @@ def check_licences(files: Mapping[str, bytes], licences: Mapping[str, bytes]) ->
     named = metadata.get_all("License-File", [])
     for name, text in licences.items():
         if name not in named or files.get(f"{info}/licenses/{name}") != text:
-            raise ReleaseError(f"the wheel does not carry the licence file {name}")
+            raise ReleaseError(f"the wheel lacks the licence file {name}")
 
 
 def check_models(files: Mapping[str, bytes], third_party: str) -> int:
-    """Hold each model to its card, licence and line in THIRD_PARTY.md; return their number."""
+    """Check each model against its card, its licence and its entry in THIRD_PARTY.md.
+
+    Args:
+        files: Files of the wheel, by name.
+        third_party: Text of THIRD_PARTY.md.
+
+    Returns:
+        The number of models.
+    """
     folders = sorted(
         name.removesuffix("card.toml") for name in files if name.endswith("/card.toml")
     )
@@ -117,12 +135,12 @@ def check_models(files: Mapping[str, bytes], third_party: str) -> int:
         for name, sha256 in card["files"].items():
             content = files.get(folder + name)
             if content is None or hashlib.sha256(content).hexdigest() != sha256:
-                raise ReleaseError(f"{folder}{name} is not the file that its card names")
+                raise ReleaseError(f"{folder}{name} does not match the SHA-256 on its card")
             carried.discard(folder + name)
         if not files.get(f"{folder}LICENSE", b"").strip():
             raise ReleaseError(f"{folder} has no LICENSE")
         if folder not in third_party:
             raise ReleaseError(f"THIRD_PARTY.md does not name {folder}")
     if carried or not folders:
-        raise ReleaseError(f"no card names {_some(sorted(carried)) or 'any model'}")
+        raise ReleaseError(f"no card lists {_some(sorted(carried)) or 'any model'}")
     return len(folders)

@@ -1,8 +1,8 @@
-"""The pictures of docs/how-it-works.md: one photo at each stage of the pipeline.
+"""Draw the images of docs/how-it-works.md: one photo at each stage of the pipeline.
 
     python tools/pictures.py [--photo examples/astronaut.jpg] [--out docs/images/pipeline]
 
-The stages are run one by one, with the models and settings of the package. Shows the largest face.
+Runs the stages one by one with the models and defaults of the package, for the largest face.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from mien.detect.mtcnn.search import Search
 from mien.image import load_image
 from mien.recognizer import Recognizer
 from mien.render.drawing import COLOURS, DARK, LIGHT, Rgb, font_of
-from mien.render.words import chance
+from mien.render.numbers import format_probability
 from mien.types import Emotion, Face, RgbImage
 
 FOUND: Rgb = COLOURS[Emotion.HAPPY]
@@ -33,13 +33,24 @@ TURNED: Rgb = COLOURS[Emotion.ANGRY]
 GAP_PX = 12
 FONT_PX = 18
 CROP_ZOOM = 6
-# Photos in few colours: a third of the bytes, and no difference that matters here.
+# Fewer colours take a third of the bytes, without a visible difference here.
 PALETTE = 160
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stages:
-    """What each stage made of a photo. boxes: (N, 4) after P-, R- and O-Net, 1-based."""
+    """The outputs of all stages for one photo.
+
+    Attributes:
+        image: The photo.
+        levels: Levels of the image pyramid, (h, w, 3) uint8.
+        boxes: (N, 4) boxes after P-, R- and O-Net, 1-based.
+        face: The largest face.
+        region: Its aligned square.
+        crop: (48, 48) float32 in [0, 1].
+        scores: Probabilities of the emotions.
+        annotated: The photo with box and label.
+    """
 
     image: RgbImage
     levels: Sequence[NDArray[np.uint8]]
@@ -63,7 +74,11 @@ def main() -> None:
 
 
 def draw(photo: Path, folder: Path) -> list[Path]:
-    """Write the pictures of a photo with at least one face; return where they are."""
+    """Write the images for a photo with at least one face.
+
+    Returns:
+        The files.
+    """
     stages = run_stages(load_image(photo, max_pixels=Settings().max_pixels))
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {
@@ -83,7 +98,7 @@ def draw(photo: Path, folder: Path) -> list[Path]:
 
 
 def run_stages(image: RgbImage) -> Stages:
-    """Run the pipeline piece by piece; the pieces are the pipeline's own."""
+    """Run the stages of the package one by one."""
     detector, classifier = MtcnnDetector(), load_classifier()
     search = detector.search(image, None)
     face = detector.detect(image)[0]
@@ -95,12 +110,12 @@ def run_stages(image: RgbImage) -> Stages:
         face=face,
         region=region,
         crop=crop_region(image, region, classifier.crop.size_px),
-        **answer_of(Recognizer(detector=detector, model=classifier), image),
+        **result_of(Recognizer(detector=detector, model=classifier), image),
     )
 
 
 def levels_of(cascade: Cascade, image: RgbImage, search: Search) -> list[NDArray[np.uint8]]:
-    """Return what P-Net sees: the picture at each scale, (h, w, 3)."""
+    """Return the input of P-Net: the image at each scale, (h, w, 3)."""
     pyramid = cascade.pyramid(image, search)
     smallest = search.min_face_size / search.shrink
     scales = pyramid_scales(pyramid.height, pyramid.width, smallest, search.factor)
@@ -112,7 +127,7 @@ def levels_of(cascade: Cascade, image: RgbImage, search: Search) -> list[NDArray
 
 
 def boxes_of(detector: MtcnnDetector, image: RgbImage, search: Search) -> list[NDArray[np.float32]]:
-    """Return the boxes that each of the three networks leaves, in the picture's own pixels."""
+    """Return the boxes that each of the three networks keeps, in pixels of the image."""
     cascade = detector._cascade
     table = cascade.pyramid(image, search)
     proposed = cascade.propose(table, search)
@@ -120,13 +135,13 @@ def boxes_of(detector: MtcnnDetector, image: RgbImage, search: Search) -> list[N
     return [proposed * search.shrink, refined * search.shrink, detector.detections(image).boxes]
 
 
-def answer_of(recognizer: Recognizer, image: RgbImage) -> dict[str, object]:
+def result_of(recognizer: Recognizer, image: RgbImage) -> dict[str, object]:
     result = recognizer.analyze(image)
     return {"scores": dict(result.faces[0].scores), "annotated": result.annotate(image)}
 
 
 def draw_pyramid(stages: Stages) -> Image.Image:
-    """Draw the levels beside each other at their true sizes, each with its size, enlarged twice."""
+    """Draw the levels of the pyramid side by side, twice enlarged, each with its size."""
     pictures = [enlarged(Image.fromarray(level), 2) for level in stages.levels]
     names = [f"{level.shape[1]} x {level.shape[0]}" for level in stages.levels]
     return in_a_row(pictures, names)
@@ -149,7 +164,7 @@ def draw_candidates(stages: Stages) -> Image.Image:
 
 
 def draw_landmarks(stages: Stages) -> Image.Image:
-    """Draw the face's box, its five points and the turned square that the crop is cut from."""
+    """Draw the box, the five landmarks and the rotated square of the crop."""
     around = surroundings(stages)
     zoom = round(480 / (around[2] - around[0]))
     panel = enlarged(stages.image.picture.crop(around), zoom, smooth=True)
@@ -169,7 +184,7 @@ def draw_landmarks(stages: Stages) -> Image.Image:
 
 
 def draw_crop(stages: Stages) -> Image.Image:
-    """Draw the 48 x 48 grey pixels that the classifier gets, each as a square."""
+    """Draw the 48 x 48 grey pixels of the classifier's input, enlarged."""
     return enlarged(Image.fromarray(to_bytes(stages.crop * 255)), CROP_ZOOM).convert("RGB")
 
 
@@ -185,12 +200,14 @@ def draw_probabilities(scores: dict[Emotion, float]) -> Image.Image:
         length = max(1, bar_px * score)
         pen.rectangle((name_px, high, name_px + length, low), fill=COLOURS[emotion], outline=DARK)
         number = (name_px + bar_px + 10, middle)
-        pen.text(number, chance(score, 1), fill=DARK, font=font_of(FONT_PX), anchor="lm")
+        pen.text(
+            number, format_probability(score, 1), fill=DARK, font=font_of(FONT_PX), anchor="lm"
+        )
     return picture
 
 
 def in_a_row(pictures: Sequence[Image.Image], names: Sequence[str]) -> Image.Image:
-    """Return pictures beside each other on white, each above its name."""
+    """Return images side by side on white, each above its name."""
     columns = [max(picture.width, 90) for picture in pictures]
     tallest = max(picture.height for picture in pictures)
     width = sum(columns) + GAP_PX * (len(pictures) - 1)
@@ -206,14 +223,14 @@ def in_a_row(pictures: Sequence[Image.Image], names: Sequence[str]) -> Image.Ima
 
 
 def surroundings(stages: Stages) -> tuple[int, int, int, int]:
-    """Return a square around the crop's region, in whole pixels."""
+    """Return a square around the region of the crop, in whole pixels."""
     half = stages.region.side * 0.8
     left, top = stages.region.center_x - half, stages.region.center_y - half
     return round(left), round(top), round(left + 2 * half), round(top + 2 * half)
 
 
 def corners_of(region: Region) -> list[tuple[float, float]]:
-    """Return the corners of a turned square, clockwise as seen."""
+    """Return the corners of a rotated square, clockwise as seen in the image."""
     corners = np.array([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j]) * region.side / 2
     turned = corners * np.exp(1j * region.angle) + region.center_x + 1j * region.center_y
     return [(point.real, point.imag) for point in turned.tolist()]

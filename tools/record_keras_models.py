@@ -1,10 +1,10 @@
-"""Make small Keras models of the reference's shape and record their answers, for the tests.
+"""Make small Keras models of the baseline's architecture and record their outputs, for the tests.
 
     python -m venv .venv-keras && .venv-keras/bin/pip install keras tensorflow-cpu
     .venv-keras/bin/python tools/record_keras_models.py
 
-Their weights are random; only the arithmetic matters. One is a chain in one Functional model, one a
-Sequential around a Functional base, with BatchNorm and Flatten.
+Their weights are random; only the arithmetic matters. One is a chain of layers in one Functional
+model, the other a Sequential around a Functional base, with BatchNorm and Flatten.
 """
 
 from pathlib import Path
@@ -18,7 +18,7 @@ WIDTHS = (4, 4, 6, 6, 8)
 
 
 def base(blocks: int) -> keras.Model:
-    """Some of VGG19's blocks, narrow."""
+    """Return the first blocks of VGG19 with few channels."""
     given = keras.Input((48, 48, 3))
     x = given
     for block, width in enumerate(WIDTHS[:blocks], 1):
@@ -62,7 +62,7 @@ def main() -> None:
         for weight in model.weights:
             if weight.name in {"moving_mean", "moving_variance", "gamma", "beta"}:
                 weight.assign(random.uniform(0.5, 1.5, weight.shape))
-        # Random weights say next to nothing: let the answers spread.
+        # Random weights give nearly equal probabilities: spread them.
         kernel = model.layers[-1].weights[0]
         kernel.assign(kernel * 50)
         model.save(TARGET / f"{name}.keras")

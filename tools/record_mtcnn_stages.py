@@ -1,10 +1,10 @@
-"""Record what every stage of facenet-pytorch's MTCNN computes, as tests/golden/mtcnn_stages.npz.
+"""Record the outputs of every stage of facenet-pytorch's MTCNN in tests/golden/mtcnn_stages.npz.
 
     python -m venv .venv-reference && .venv-reference/bin/pip install facenet-pytorch==2.6.0
     .venv-reference/bin/python tools/record_mtcnn_stages.py
 
-Its own networks and arithmetic run; what goes in and out of them is written down on the way. The
-picture is a part of examples/astronaut.jpg (public domain), stored with the answers.
+facenet-pytorch runs unchanged; wrappers record the inputs and outputs of its functions. The image
+is a part of examples/astronaut.jpg (public domain) and is stored with them.
 """
 
 from collections.abc import Callable
@@ -21,12 +21,12 @@ ROOT = Path(__file__).parents[1]
 TARGET = ROOT / "tests" / "golden" / "mtcnn_stages.npz"
 AREA = (130, 20, 330, 220)
 MIN_FACE_SIZE = 24
-# The levels whose pixels and maps are stored whole.
+# The levels whose pixels and maps are stored completely.
 LEVELS = (0, 2, 4)
 
 
 def recorded(function: Callable[..., Any], into: list[Any]) -> Callable[..., Any]:
-    """Return the function with its first argument and its result noted."""
+    """Wrap a function so that its first argument and its result are recorded."""
 
     def wrapper(*arguments: Any) -> Any:
         result = function(*arguments)
@@ -55,7 +55,7 @@ def main() -> None:
     reference.generateBoundingBox = recorded(reference.generateBoundingBox, calls["cells"])
     reference.batched_nms = recorded(reference.batched_nms, calls["nms"])
     networks = {n: recorded(getattr(mtcnn, n), calls[n]) for n in ("pnet", "rnet", "onet")}
-    # The function asks P-Net for its precision.
+    # detect_face reads the data type of P-Net's parameters.
     pnet = torch.nn.Module()
     pnet.register_parameter("any", next(mtcnn.pnet.parameters()))
     pnet.forward = networks["pnet"]
@@ -74,7 +74,7 @@ def main() -> None:
         stages[f"level_{level}"] = array(given)[0]
         stages[f"maps_{level}"] = np.concatenate([array(shares)[0, 1:], array(correction)[0]])
         stages[f"kept_{level}"] = array(kept_in_levels[level])
-    # After the levels' comes the one across them, then R-Net's.
+    # The suppressions within the levels come first, then the one across levels, then R-Net's.
     for name, (candidates, kept) in zip(
         ("kept_across", "kept_of_rnet"), calls["nms"][len(calls["pnet"]) :], strict=True
     ):

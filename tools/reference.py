@@ -1,8 +1,8 @@
-"""The reference parts of the documentation, made from what they describe.
+"""Generated parts of the documentation: the HTTP and command-line references.
 
-MkDocs calls ``on_page_markdown`` for each page (mkdocs.yml, ``hooks``): a comment such as
-``<!-- made: http -->`` gives way to the reference of that name, and ``<!-- wide -->`` gives the
-page the place of its table of contents.
+MkDocs calls ``on_page_markdown`` for each page (mkdocs.yml, ``hooks``). A comment such as
+``<!-- made: http -->`` is replaced by the reference of that name. A page with ``<!-- wide -->`` has
+no table of contents, so that its tables get more space.
 """
 
 import os
@@ -28,14 +28,18 @@ HELP_COLUMNS = "90"
 
 
 def on_page_markdown(markdown: str, *, page: Any = None, **_: Any) -> str:
-    """Return the page with its references in place. Raises KeyError for an unknown one."""
+    """Insert the references of a page.
+
+    Raises:
+        KeyError: A comment names an unknown reference.
+    """
     if page is not None and WIDE in markdown:
         page.meta["hide"] = ["toc"]
     return MARK.sub(lambda match: REFERENCES[match[1]](), markdown)
 
 
 def http() -> str:
-    """Return the endpoints and errors of the service's OpenAPI schema, as Markdown."""
+    """Return the endpoints and errors of the OpenAPI schema as Markdown."""
     schema = schema_of(create_app(Settings()))
     paths: Mapping[str, Any] = schema["paths"]  # type: ignore[assignment]
     lines = [
@@ -58,9 +62,9 @@ def _operation(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
         kinds = ", ".join(f"`{kind}`" for kind in operation["requestBody"]["content"])
         yield from (f"Body: {kinds}", "")
     yield from ("| status | |", "|---|---|", "| 200 | done |")
-    for status, answer in operation["responses"].items():
+    for status, response in operation["responses"].items():
         if status != "200":
-            codes = answer["description"].split(", ")
+            codes = response["description"].split(", ")
             yield f"| {status} | {', '.join(f'[`{code}`](#{code})' for code in codes)} |"
     yield ""
 
@@ -80,7 +84,7 @@ def _problems() -> Iterator[str]:
 
 
 def command_line() -> str:
-    """Return the help of each command of ``mien`` and ``mien-train``, as Markdown."""
+    """Return the help of each command of ``mien`` and ``mien-train`` as Markdown."""
     training = _helps("mien-train", COMMANDS, parser().parse_args)
     return "\n".join([*_helps("mien", _COMMANDS, main), *training])
 
@@ -92,10 +96,10 @@ def _helps(command: str, names: Iterable[str], run: Callable[[list[str]], Any]) 
 
 
 def _printed(run: Callable[[list[str]], Any], words: list[str]) -> str:
-    # argparse follows the terminal's width and colours, and ends the program.
-    own = {"COLUMNS": HELP_COLUMNS, "NO_COLOR": "1"}
+    # argparse follows the terminal's width and colours, and exits after printing.
+    variables = {"COLUMNS": HELP_COLUMNS, "NO_COLOR": "1"}
     with (
-        mock.patch.dict(os.environ, own),
+        mock.patch.dict(os.environ, variables),
         redirect_stdout(StringIO()) as printed,
         suppress(SystemExit),
     ):

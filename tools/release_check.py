@@ -1,10 +1,10 @@
-"""Build what a release is made of, into dist/, and hold it to what is promised.
+"""Build the packages of a release into dist/ and check them.
 
     make release-check [TAG=v0.1.0] [OSV_URL=http://localhost:8080/v1/query]
 
-With a tag it is a release: the tree is clean, the CHANGELOG has a date, and what could not be
-checked fails. Without, it is a rehearsal at any moment. OSV_URL is pip-audit's --osv-url, for a
-service with the OSV database on a machine that reaches no other.
+With a tag this is a release: the tree must be clean, the CHANGELOG dated, and a check that cannot
+run is a failure. Without a tag it is a rehearsal. OSV_URL is pip-audit's --osv-url, for machines
+that can only reach an advisory service of their own.
 """
 
 import argparse
@@ -40,7 +40,7 @@ PROJECT = ROOT / "pyproject.toml"
 PINS = sorted((ROOT / "deploy").glob("requirements*.txt"))
 NOT_CHECKED = "NOT CHECKED"
 PRINT_VERSION = "import sys, venv; print('%d.%d' % sys.version_info[:2])"
-# Not the checkout's sources, whatever the caller has set.
+# Without PYTHONPATH and the like, so that the checkout's sources are not used.
 ENVIRONMENT = {k: v for k, v in os.environ.items() if not k.startswith(("PYTHON", "MIEN_"))}
 
 
@@ -65,13 +65,25 @@ def parsed() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tag", help="the tag of the release; without it this is a rehearsal")
-    parser.add_argument("--osv-url", help="an OSV service to ask for known vulnerabilities")
+    parser.add_argument("--tag", help="tag of the release; default: a rehearsal")
+    parser.add_argument("--osv-url", help="URL of an OSV service, for known vulnerabilities")
     return parser.parse_args()
 
 
 def checked(tag: str | None, osv_url: str | None) -> Iterator[str]:
-    """Do each check in turn and yield what it found. Raises at the first that fails."""
+    """Run the checks, one after the other.
+
+    Args:
+        tag: Tag of the release; None for a rehearsal.
+        osv_url: URL of an OSV service; None for the default of pip-audit.
+
+    Yields:
+        The result of each check.
+
+    Raises:
+        ReleaseError: A check failed.
+        ExampleError: A code block of the README failed.
+    """
     version = version_of((ROOT / "src/mien/_version.py").read_text())
     if tag is not None:
         check_tag(tag, version, run("git", "status", "--porcelain"))
@@ -89,20 +101,26 @@ def checked(tag: str | None, osv_url: str | None) -> Iterator[str]:
 def version_of(text: str) -> str:
     found = re.search(r'^__version__ = "(\d+\.\d+\.\d+(?:(?:a|b|rc)\d+)?)"$', text, re.MULTILINE)
     if found is None:
-        raise ReleaseError("src/mien/_version.py names no version such as 1.2.3 or 1.2.3rc1")
+        raise ReleaseError("src/mien/_version.py must have a version such as 1.2.3 or 1.2.3rc1")
     return found[1]
 
 
 def check_tag(tag: str, version: str, changes: str) -> None:
-    """changes: what ``git status --porcelain`` prints."""
+    """Check that the tag is the version and nothing is uncommitted.
+
+    Args:
+        tag: Such as ``v1.2.3``.
+        version: Such as ``1.2.3``.
+        changes: Output of ``git status --porcelain``.
+    """
     if tag != f"v{version}":
         raise ReleaseError(f"the tag is {tag}, but src/mien/_version.py says {version}")
     if changes:
-        raise ReleaseError(f"a release has no changes that are not committed:\n{changes}")
+        raise ReleaseError(f"commit these changes before a release:\n{changes}")
 
 
 def check_changelog(text: str, version: str, *, release: bool) -> str:
-    """The version's section is the first one, and for a release it has a date that has come."""
+    """Check that the first section is the version's and, for a release, dated today or earlier."""
     found = re.search(r"^## \[(.+?)\] - (\S+)$", text, re.MULTILINE)
     if found is None or found[1] != version:
         raise ReleaseError(f"the first section of CHANGELOG.md is not '## [{version}] - ...'")
@@ -114,14 +132,14 @@ def check_changelog(text: str, version: str, *, release: bool) -> str:
             late = True
         if late:
             raise ReleaseError(
-                f"CHANGELOG.md dates {version} {found[2]}, which is no day until now"
+                f"the date of {version} in CHANGELOG.md must be today or earlier, not {found[2]}"
             )
-    return f"CHANGELOG.md names {version}, {found[2]}"
+    return f"CHANGELOG.md: {version}, {found[2]}"
 
 
 def build(folder: Path) -> tuple[Path, Path]:
-    """Return an sdist and the wheel that is built from it, dated as the last commit."""
-    # The builder is the pinned one that is installed beside this, so that hashes can be compared.
+    """Build an sdist and a wheel from it, with the date of the last commit."""
+    # With the pinned build backend of this environment, so that hashes can be compared.
     run(*tool("build"), "--no-isolation", "--outdir", str(folder), str(ROOT), own=commit_date())
     (sdist,), (wheel,) = folder.glob("*.tar.gz"), folder.glob("*.whl")
     return sdist, wheel
@@ -135,8 +153,8 @@ def check_reproducible(packages: Sequence[Path]) -> str:
     with tempfile.TemporaryDirectory() as folder:
         for one, other in zip(packages, build(Path(folder)), strict=True):
             if sha256(one) != sha256(other):
-                raise ReleaseError(f"{one.name} has other bytes when it is built again")
-    return "sdist and wheel: built twice, the same bytes"
+                raise ReleaseError(f"{one.name} is not reproducible: a second build differs")
+    return "sdist and wheel: reproducible, two builds are identical"
 
 
 def check_packages(sdist: Path, wheel: Path) -> str:
@@ -152,18 +170,18 @@ def check_packages(sdist: Path, wheel: Path) -> str:
     names = project()["license-files"]
     check_licences(files, {name: (ROOT / name).read_bytes() for name in names})
     models = check_models(files, (ROOT / "THIRD_PARTY.md").read_text())
-    return f"contents, licences and sizes are right; {models} models with card and licence"
+    return f"contents, licences and sizes: correct; {models} models with card and licence"
 
 
 def check_vulnerabilities(pins: Sequence[Path], osv_url: str | None, *, release: bool) -> str:
-    """Ask an advisory service about all pins; where it can't be asked, that is what is said."""
+    """Look up all pins in an advisory service; for a rehearsal the service may be unreachable."""
     service = ("--vulnerability-service", "osv", "--osv-url", osv_url) if osv_url else ()
     lists = [word for path in pins for word in ("--requirement", str(path))]
     quiet = ("--progress-spinner", "off", "--format", "json")
     command = [*tool("pip_audit"), "--disable-pip", "--require-hashes", *quiet, *service, *lists]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if not done.stdout.strip():
-        reason = (done.stderr.strip().splitlines() or ["no answer"])[-1]
+        reason = (done.stderr.strip().splitlines() or ["no output"])[-1]
         return _not_checked(f"pip-audit says: {reason[:200]}", release=release)
     packages = json.loads(done.stdout)["dependencies"]
     found = [
@@ -175,7 +193,7 @@ def check_vulnerabilities(pins: Sequence[Path], osv_url: str | None, *, release:
         raise ReleaseError(f"pinned packages have known vulnerabilities: {'; '.join(found)}")
     skipped = [package["name"] for package in packages if "skip_reason" in package]
     if skipped or not packages:
-        reason = f"the service knows nothing of {len(skipped)} of {len(packages)} packages"
+        reason = f"the service does not know {len(skipped)} of {len(packages)} packages"
         return _not_checked(reason, release=release)
     return f"no known vulnerability in {len(packages)} pinned packages"
 
@@ -183,11 +201,11 @@ def check_vulnerabilities(pins: Sequence[Path], osv_url: str | None, *, release:
 def _not_checked(reason: str, *, release: bool) -> str:
     if release:
         raise ReleaseError(f"vulnerabilities could not be checked: {reason}")
-    return f"{NOT_CHECKED}: vulnerabilities of what is pinned; {reason}"
+    return f"{NOT_CHECKED}: vulnerabilities of pinned packages; {reason}"
 
 
 def check_installed(wheel: Path, version: str, folder: Path, *, release: bool) -> Iterator[str]:
-    """Install the wheel for each Python there is and run the README with it; write the SBOM."""
+    """Install the wheel on each available Python and run the README's blocks; write the SBOM."""
     pythons = found_pythons()
     for name, interpreter in pythons.items():
         environment = folder / name
@@ -195,30 +213,30 @@ def check_installed(wheel: Path, version: str, folder: Path, *, release: bool) -
         python = str(environment / ("Scripts" if os.name == "nt" else "bin") / "python")
         install(python, str(wheel))
         check_origin(python, version, folder)
-        # Of the last one, and before the README's examples install extras.
+        # For the last Python, and before the README's blocks install extras.
         if name == list(pythons)[-1]:
             yield write_sbom(python, version, DIST / f"mien-{version}.cdx.json")
         ran = run_readme(python, wheel, folder / f"examples-{name}")
-        yield f"Python {name}: the wheel installs, and {ran} blocks of README.md do what they show"
+        yield f"Python {name}: the wheel installs, and {ran} blocks of README.md run as shown"
     missing = [name for name in promised_pythons() if name not in pythons]
     if missing and release:
-        raise ReleaseError(f"no Python {', '.join(missing)} here to try the wheel with")
+        raise ReleaseError(f"Python {', '.join(missing)} is required to try the wheel with")
     if missing:
         yield f"{NOT_CHECKED}: Python {', '.join(missing)}; not on this machine"
 
 
 def promised_pythons() -> list[str]:
-    """Return the versions that the package's classifiers name."""
+    """Return the Python versions in the package's classifiers."""
     return re.findall(r"Python :: (3\.\d+)$", "\n".join(project()["classifiers"]), re.MULTILINE)
 
 
 def found_pythons() -> dict[str, str]:
-    """Return an interpreter for each promised version that is on the PATH or with pyenv."""
+    """Return an interpreter for each promised version, if it is on the PATH or in pyenv."""
     pythons = {}
     for version in promised_pythons():
         with_pyenv = sorted(Path.home().glob(f".pyenv/versions/{version}.*/bin/python"))
         for candidate in (shutil.which(f"python{version}"), *map(str, with_pyenv)):
-            # pyenv's shims are there for versions that it then refuses to run.
+            # pyenv has shims for versions that it does not run.
             if candidate and runs(candidate, version):
                 pythons[version] = candidate
                 break
@@ -232,20 +250,20 @@ def runs(python: str, version: str) -> bool:
 
 
 def install(python: str, requirement: str) -> None:
-    """Install into another environment, so that it holds no pip of its own."""
+    """Install into an environment without pip."""
     run(*tool("pip"), "--python", python, "install", "--quiet", "--no-compile", requirement)
 
 
 def check_origin(python: str, version: str, folder: Path) -> None:
-    """What is imported must be the wheel, not the checkout."""
+    """Check that the wheel is imported and not the checkout."""
     code = "import mien, sys; print(mien.__version__, mien.__file__.startswith(sys.prefix))"
     printed = run(python, "-c", code, cwd=folder).split()
     if printed != [version, "True"]:
-        raise ReleaseError(f"the installed mien is not the wheel of {version}: {printed}")
+        raise ReleaseError(f"the imported mien is not the wheel of {version}: {printed}")
 
 
 def run_readme(python: str, wheel: Path, folder: Path) -> int:
-    """Run the README's blocks in a folder far from the checkout; return how many."""
+    """Run the README's blocks outside of the checkout; return how many."""
     folder.mkdir()
     with examples.served(python, ENVIRONMENT) as address:
         runner = examples.Runner(
@@ -259,9 +277,9 @@ def run_readme(python: str, wheel: Path, folder: Path) -> int:
 
 
 def write_sbom(python: str, version: str, path: Path) -> str:
-    """Write what an environment holds, as CycloneDX, and check that it names all it should."""
+    """Write the packages of an environment as CycloneDX and check that all dependencies are in."""
     with tempfile.TemporaryDirectory() as folder:
-        # The tool reads no version that is dynamic.
+        # cyclonedx_py does not read dynamic versions.
         fixed = Path(folder, "pyproject.toml")
         text = PROJECT.read_text()
         fixed.write_text(text.replace('dynamic = ["version"]', f"version = '{version}'"))
@@ -277,7 +295,7 @@ def write_sbom(python: str, version: str, path: Path) -> str:
         run(*command, own=commit_date())
     bom: dict[str, Any] = json.loads(path.read_text())
     if bom["metadata"]["component"].get("version") != version:
-        raise ReleaseError(f"{path.name} does not name the version {version}")
+        raise ReleaseError(f"{path.name} lacks the version {version}")
     named = {component["name"].lower().replace("_", "-") for component in bom["components"]}
     wanted = {re.split(r"[^\w-]", each)[0].lower() for each in project()["dependencies"]}
     if wanted - named:
@@ -317,7 +335,7 @@ def run(*command: str, cwd: Path = ROOT, own: dict[str, str] | None = None) -> s
     )
     if done.returncode:
         sys.stderr.write(done.stdout + done.stderr)
-        raise ReleaseError(f"status {done.returncode} of {' '.join(command)}")
+        raise ReleaseError(f"{' '.join(command)} ended with status {done.returncode}")
     return done.stdout
 
 

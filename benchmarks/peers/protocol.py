@@ -1,14 +1,15 @@
-"""The way all measured systems are asked: lines of JSON in, one line of JSON out for each.
+"""The protocol of benchmarks and measured systems: a line of JSON for each request and response.
 
-Needs nothing but Python itself, since every peer has an environment of its own; protocol.js is the
-same for Node. A worker imports its library, says ``imported()`` and then ``serve(...)``s:
+It needs only the standard library, because every peer has an environment of its own; protocol.js is
+the same for Node. A worker imports its library, calls ``imported()`` and then ``serve(...)``:
 
     {"photo": PATH}     -> {"seconds", "faces": [{"box": [left, top, right, bottom], ...}]}
     {"crops": [BASE64]} -> {"seconds", "scores": [{label: score}]}, for faces of 48 x 48 grey pixels
-    {"about": true}     -> {"versions": {package: version}, "lacks": words}
+    {"about": true}     -> {"versions": {package: version}, "lacks": text or null}
 
-Every answer has ``peak_mb`` too, or is {"error": words}. Seconds count from the file's bytes to
-the answer. What a library prints when it is imported is skipped, later it goes to standard error.
+Every response also has ``peak_mb``, or it is {"error": text}. Seconds count from the bytes of the
+file to the result. Output that a library prints while it is imported is skipped; later output goes
+to standard error.
 """
 
 import base64
@@ -26,38 +27,41 @@ from typing import Any, TextIO
 
 CROP_SIDE = 48
 
-_answers: TextIO = sys.stdout
+_responses: TextIO = sys.stdout
 
 
-class Unasked(Exception):  # noqa: N818, no error: what a system has no answer to
-    """A system is asked for what it doesn't do; the words say why."""
+class Unsupported(Exception):  # noqa: N818, not an error of the system
+    """The system does not support the request; the message says why."""
 
 
 def threads() -> int | None:
-    """Return how many threads a picture may have; None for as many as the library takes itself."""
+    """Return the number of threads for an image; None for the library's default."""
     given = sys.argv[1] if len(sys.argv) > 1 else "all"
     return None if given == "all" else int(given)
 
 
 def imported() -> None:
-    """Tell that the library is imported; models may be loaded later.
+    """Report that the library is imported; models may be loaded later.
 
-    From now on standard output is for answers alone.
+    From now on standard output is for responses only.
     """
-    global _answers  # noqa: PLW0603, one process is one worker
+    global _responses  # noqa: PLW0603, one process is one worker
     sys.stdout.flush()
-    _answers = os.fdopen(os.dup(1), "w")
+    _responses = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
-    _say({"imported": True})
+    _send({"imported": True})
 
 
 @dataclass(frozen=True)
 class System:
-    """What is asked.
+    """The functions of a system.
 
-    analyze: a file's bytes, or what ``prepare`` made of them outside the measured time, to faces;
-    classify: faces, each of 48 * 48 bytes, to scores with labels in mien's words, None where nobody
-    asks for it; packages: those that decide; lacks: what emotions need and is not there.
+    Attributes:
+        analyze: Returns faces for the bytes of a file, or for what ``prepare`` returned.
+        classify: Returns scores by mien's labels for crops of 48 * 48 bytes; None if not needed.
+        packages: The system's main packages.
+        lacks: What is missing to classify emotions; None for nothing.
+        prepare: Decodes the bytes of a file, outside of the measured time.
     """
 
     analyze: Callable[[Any], list[dict[str, Any]]]
@@ -68,20 +72,20 @@ class System:
 
 
 def serve(system: System) -> None:
-    """Answer until standard input ends."""
+    """Respond to requests until standard input ends."""
     for line in sys.stdin:
         try:
-            answer = _answer(json.loads(line), system)
-        except Unasked as why:
-            answer = {"error": str(why)}
+            response = _respond(json.loads(line), system)
+        except Unsupported as why:
+            response = {"error": str(why)}
         except Exception as error:  # noqa: BLE001, of any library
-            answer = {"error": f"{type(error).__name__}: {error}"}
-        _say(answer | {"peak_mb": peak_mb()})
+            response = {"error": f"{type(error).__name__}: {error}"}
+        _send(response | {"peak_mb": peak_mb()})
 
 
 def peak_mb() -> float:
-    """Return the most memory that this program has had resident."""
-    # Where there is none of it, the number may be that of whoever started this process.
+    """Return the peak resident memory of this program in MiB."""
+    # getrusage may include the memory of the parent process from before the program was started.
     status = Path("/proc/self/status")
     for line in status.read_text().splitlines() if status.exists() else ():
         if line.startswith("VmHWM:"):
@@ -90,7 +94,7 @@ def peak_mb() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 1024)
 
 
-def _answer(request: dict[str, Any], system: System) -> dict[str, Any]:
+def _respond(request: dict[str, Any], system: System) -> dict[str, Any]:
     if "about" in request:
         versions = {name: version(name) for name in system.packages}
         own = {"Python": platform.python_version()}
@@ -101,12 +105,12 @@ def _answer(request: dict[str, Any], system: System) -> dict[str, Any]:
         faces = system.analyze(photo)
         return {"seconds": time.perf_counter() - started, "faces": faces}
     if system.classify is None:
-        raise Unasked("nobody asks it about crops")
+        raise Unsupported("it does not classify crops")
     crops = [base64.b64decode(crop) for crop in request["crops"]]
     started = time.perf_counter()
     scores = system.classify(crops)
     return {"seconds": time.perf_counter() - started, "scores": scores}
 
 
-def _say(answer: dict[str, Any]) -> None:
-    print(json.dumps(answer), file=_answers, flush=True)
+def _send(response: dict[str, Any]) -> None:
+    print(json.dumps(response), file=_responses, flush=True)

@@ -1,1 +1,1 @@
-"""``mien`` and other systems that read emotions off faces, in one run and one table."""
+"""Comparison of ``mien`` with other emotion recognition systems, in one run and one table."""

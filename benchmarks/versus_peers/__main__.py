@@ -1,11 +1,12 @@
-"""``mien`` against other systems: one command, one run, the same photos and faces for all.
+"""Compare ``mien`` with other systems: one run, the same photos and faces for all.
 
     make bench-peers [PHOTOS=FOLDER] [DATA=FOLDER] [OPTIONS="--only mien fer"]
 
-Each peer has an environment of its own, made on the first run (some take gigabytes), and answers as
-a process (benchmarks/peers). One that can't be installed, or fails, is named with the reason. With
-all systems docs/benchmarks.json keeps what was measured, and docs/benchmarks.md and its pictures
-are made of it; with a part of them only the table is printed. Half an hour on two cores.
+Each peer has an environment of its own, made on the first run (some take gigabytes), and runs as a
+worker process (benchmarks/peers). One that cannot be installed or fails is listed with the reason.
+With all systems, the measurements are written to docs/benchmarks.json, and docs/benchmarks.md and
+its plots are generated from them; with --only, the table is only printed. Takes half an hour on two
+cores.
 
 PHOTOS has photos and boxes.json (see benchmarks/recall.py), DATA fer2013.csv and fer2013new.csv.
 """
@@ -72,7 +73,7 @@ def main() -> None:
 
 
 def section(name: str, run: Run) -> dict[str, Any]:
-    """Return what a section measures, or what it misses."""
+    """Measure a section; if its data is missing, return what is needed."""
     print(name, file=sys.stderr)
     before, began = others_s(), time.perf_counter()
     try:
@@ -89,14 +90,14 @@ def section(name: str, run: Run) -> dict[str, Any]:
 
 
 def others_s() -> float:
-    """Return the processor time of all but this process and workers that have ended, in seconds."""
+    """Return the processor time of all processes but this one and its ended workers, in seconds."""
     busy, own = psutil.cpu_times(), os.times()
     ours = own.user + own.system + own.children_user + own.children_system
     return float(busy.user + busy.nice + busy.system) - ours
 
 
 def machine() -> dict[str, Any]:
-    """Return the processor, cores, memory in GB, and system."""
+    """Return the processor, cores, memory in GiB and operating system."""
     info = Path("/proc/cpuinfo")
     lines = info.read_text().splitlines() if info.exists() else []
     models = [line.split(": ", 1)[1] for line in lines if line.startswith("model name")]
@@ -122,9 +123,9 @@ def _parser() -> argparse.ArgumentParser:
         choices=list(SECTIONS),
         default=list(SECTIONS),
         metavar="SECTION",
-        help=f"of {', '.join(SECTIONS)}; none: only make the page again",
+        help=f"sections to measure: {', '.join(SECTIONS)}; none: only generate the page again",
     )
-    parser.add_argument("--rounds", type=int, default=5, help="of the times (default: 5)")
+    parser.add_argument("--rounds", type=int, default=5, help="rounds of timing (default: 5)")
     parser.add_argument("--mien", type=Path, default=ROOT / ".venv" / "bin" / "python")
     shared = ROOT.parent / "shared"
     parser.add_argument("--photos", type=Path, default=shared / "photos" / "wider_dev")

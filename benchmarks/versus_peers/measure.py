@@ -1,4 +1,4 @@
-"""The measurements. Who fails in one is noted with its words, and the others go on."""
+"""The measurements. If a system fails in one, the reason is recorded and the others continue."""
 
 import base64
 import tempfile
@@ -19,7 +19,7 @@ SIZES = ((640, 480), (1280, 720), (1920, 1080), (4000, 3000))
 # How the faces lie in a photo, in columns and rows; None for a single portrait.
 GRIDS: dict[int, tuple[int, int] | None] = {1: None, 5: (5, 1), 10: (5, 2)}
 HEIGHTS_PX = (20, 40, 80)
-# The usual one, and one that forgives boxes that are cut wider or narrower.
+# The common IoU threshold, and a lower one that tolerates wider or narrower boxes.
 OVERLAPS = (MIN_OVERLAP, 0.3)
 CROPS_AT_ONCE = 50
 
@@ -28,12 +28,20 @@ _Taker = TypeVar("_Taker")
 
 
 class MissingError(Exception):
-    """What a measurement needs is not there; says what to get and where to put it."""
+    """Data of a measurement is missing; the message says what to get and where to put it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """What is measured: systems; rounds of the times; folders; log: for what workers print."""
+    """Parameters of a run.
+
+    Attributes:
+        systems: The systems to measure.
+        rounds: Rounds of timing.
+        photos: Folder with photos and boxes.json.
+        data: Folder with FER2013 and FER+.
+        log: Receives the standard error of workers.
+    """
 
     systems: Sequence[System]
     rounds: int
@@ -43,7 +51,7 @@ class Run:
 
 
 def start(run: Run) -> Result:
-    """Return seconds from the start of a process to the imported library and the first answer."""
+    """Return seconds from the start of a process to the imported library and the first result."""
     taking_part = {system.name: system for system in run.systems}
     result: Result = {"rounds": run.rounds, "import_s": {}, "first_answer_s": {}, "failed": {}}
 
@@ -65,33 +73,37 @@ def start(run: Run) -> Result:
 
 
 def speed(run: Run, threads: int | None) -> Result:
-    """Return each photo's seconds, round by round, the faces found, and the most memory.
+    """Measure the time of each photo, the faces found and the peak memory.
 
-    In each round each photo goes to each in turn; one round before is not counted. threads: for one
-    photo, None for all cores.
+    In each round each system analyzes each photo, in turn. A warm-up round is not counted.
+
+    Args:
+        run: Parameters.
+        threads: Threads for one photo; None for all cores.
     """
     result: Result = {"rounds": run.rounds, "seconds": {}, "found": {}, "failed": {}}
     with photos(SIZES, list(GRIDS)) as paths, workers(run, result["failed"], threads) as running:
         result["photos"] = {name: count_of(name) for name in paths}
         for number in range(run.rounds + 1):
             for name, path in paths.items():
-                answers = each(running, result["failed"], lambda w, path=path: w.ask_again(path, 1))
-                for system, answer in answers.items():
-                    result["found"].setdefault(system, {})[name] = len(answer["faces"])
+                outputs = each(running, result["failed"], lambda w, path=path: w.ask_again(path, 1))
+                for system, output in outputs.items():
+                    result["found"].setdefault(system, {})[name] = len(output["faces"])
                     if number:
                         times = result["seconds"].setdefault(system, {})
-                        times.setdefault(name, []).append(answer["seconds"])
+                        times.setdefault(name, []).append(output["seconds"])
         for name in result["failed"].keys() & result["seconds"].keys():
-            # Half of its times would be compared with all of the others'.
+            # Incomplete times cannot be compared with those of the others.
             del result["seconds"][name], result["found"][name]
         result["peak_mb"] = {name: worker.peak_mb for name, worker in running.items()}
     return result
 
 
 def crops(run: Run) -> Result:
-    """Return how often each system is right about the faces of FER2013's PublicTest.
+    """Measure the accuracy of each system on the faces of FER2013's PublicTest.
 
-    Raises MissingError without them.
+    Raises:
+        MissingError: There is no FER2013 or FER+.
     """
     if not any(run.data.glob("fer2013.csv*")) or not (run.data / "fer2013new.csv").exists():
         raise MissingError(
@@ -122,9 +134,10 @@ def crops(run: Run) -> Result:
 
 
 def found(run: Run) -> Result:
-    """Return which faces of photos with known boxes each system finds.
+    """Measure recall and precision of each system on photos with known boxes.
 
-    Raises MissingError without the photos.
+    Raises:
+        MissingError: There are no such photos.
     """
     if not (run.photos / "boxes.json").exists():
         raise MissingError(
@@ -152,7 +165,13 @@ def found(run: Run) -> Result:
 def each(
     taking_part: dict[str, _Taker], failed: dict[str, str], do: Callable[[_Taker], Any]
 ) -> Result:
-    """Return what ``do`` gives for each; who fails is noted and takes part no more."""
+    """Call ``do`` for each system.
+
+    Args:
+        taking_part: What to pass to ``do``, by system; systems that fail are removed.
+        failed: Receives the reasons of failures, by system.
+        do: The call.
+    """
     answers = {}
     for name, taker in list(taking_part.items()):
         try:
@@ -164,7 +183,11 @@ def each(
 
 
 def able(worker: Worker) -> Worker:
-    """Return a worker that has all that emotions need; raises WorkerError where it has not."""
+    """Return the worker if it can classify emotions.
+
+    Raises:
+        WorkerError: Something is missing for that.
+    """
     if lacks := worker.about()["lacks"]:
         raise WorkerError(lacks)
     return worker
@@ -172,7 +195,7 @@ def able(worker: Worker) -> Worker:
 
 @contextmanager
 def workers(run: Run, failed: dict[str, str], threads: int | None) -> Iterator[dict[str, Worker]]:
-    """Start a worker of each system; in the end they are stopped."""
+    """Run a worker of each system."""
     with ExitStack() as running:
         yield each(
             {system.name: system for system in run.systems},
@@ -183,7 +206,7 @@ def workers(run: Run, failed: dict[str, str], threads: int | None) -> Iterator[d
 
 @contextmanager
 def photos(sizes: Sequence[tuple[int, int]], faces: Sequence[int]) -> Iterator[dict[str, Path]]:
-    """Write photos of these sizes and numbers of faces; by their names."""
+    """Write synthetic photos with these sizes and numbers of faces; yield them by name."""
     with tempfile.TemporaryDirectory() as folder:
         paths = {}
         for width, height in sizes:
@@ -198,5 +221,5 @@ def photos(sizes: Sequence[tuple[int, int]], faces: Sequence[int]) -> Iterator[d
 
 
 def count_of(name: str) -> int:
-    """Return how many faces a photo of this name has."""
+    """Return the number of faces in a photo of this name."""
     return int(name.split()[-2])

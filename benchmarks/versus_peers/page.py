@@ -1,4 +1,4 @@
-"""docs/benchmarks.md, made of page.md and what was measured; nothing is measured here."""
+"""Generate docs/benchmarks.md from page.md and the measurements."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -9,7 +9,7 @@ from benchmarks.versus_peers.rows import OURS, Results, Row, ratios, rows, speed
 from benchmarks.versus_peers.systems import PEERS
 
 TEMPLATE = Path(__file__).with_name("page.md")
-# Of these kinds only the named rows are in the one table; the others stand further down.
+# Of these kinds only the rows in IN_BRIEF are in the summary; the others are further down.
 BY_NAME = ("one thread", "all cores", "recall", "precision")
 IN_BRIEF = (
     "640 x 480, 1 face, one thread",
@@ -26,33 +26,33 @@ IN_BRIEF = (
 )
 TIMED = ("start", "one thread", "all cores")
 NOT_MEASURED = "Not measured."
-# In a table with so many columns nothing else would stay on its line.
+# Keeps numbers and units together in a table with many columns.
 NO_BREAK = "\N{NO-BREAK SPACE}"
-# Why another system can be ahead, by the kind of row.
+# Why another system can be better, by the kind of row.
 REASONS = {
     "fer2013": (
-        "three quarters of `mien`'s answer are FER+'s votes, a quarter FER2013's own labels; its "
-        "network's output for these alone is in the row below"
+        "`mien` weights its output for FER+'s votes with three quarters and that for FER2013's own "
+        "labels with a quarter; the latter output alone is in the row below"
     ),
     "import_s": (
-        "it loads what it needs when it needs it, so that its first answer comes later; NumPy and "
-        "ONNX Runtime, which `mien` loads at once, are most of its import"
+        "it loads modules on first use, so that its first result comes later; NumPy and ONNX "
+        "Runtime, which `mien` imports at once, take most of its import time"
     ),
     "installed_mb": "its packages are smaller than ONNX Runtime and NumPy",
-    "precision": "it finds fewer faces, the plain ones, and so is wrong less often",
+    "precision": "it finds fewer faces, only the easy ones, and so has fewer false positives",
 }
-# The same where each has its own.
+# Reasons of single systems.
 OWN_REASONS = {
     ("all cores", "fer"): (
-        "OpenCV's cascade spreads one photo over all cores; `mien` reads it on one and leaves the "
-        "others to other photos"
+        "OpenCV's cascade uses all cores for one photo; `mien` uses one and leaves the others to "
+        "other photos"
     ),
     ("recall", "face-api"): (
-        "its boxes of large faces lie a little closer, since at overlap 0.3 both find as many; "
-        "smaller faces it finds less often"
+        "its boxes of large faces are a little more accurate, since at overlap 0.3 both find the "
+        "same number; it finds fewer small faces"
     ),
     ("recall", "reference"): (
-        "it searches all sizes from 20 pixels on more closely, and takes the time for it; with "
+        "it searches all scales from 20 pixels on in finer steps, which takes longer; with "
         "`min_face_size=20` `mien` does the same"
     ),
 }
@@ -77,15 +77,15 @@ def page(results: Results) -> str:
 
 
 def summary(results: Results) -> str:
-    """Return the one table, in which rows others are ahead, and who is left out."""
+    """Return the summary table, the rows in which others are better, and what is left out."""
     brief = [row for row in rows(results) if row.key not in BY_NAME or row.name in IN_BRIEF]
-    told = [_ahead(results), _level(results), _left_out(results)]
-    parts = [_table(_order(results), brief), *told]
+    notes = [_ahead(results), _level(results), _left_out(results)]
+    parts = [_table(_order(results), brief), *notes]
     return "\n\n".join(part for part in parts if part)
 
 
 def _table(systems: Sequence[str], table: Iterable[Row]) -> str:
-    """Return rows in Markdown, who is first in each in bold; a dash is not measured."""
+    """Return a Markdown table with the best of each row in bold; a dash is not measured."""
     lines = [_line(["", *systems]), _line(["---"] * (len(systems) + 1))]
     for row in table:
         cells = [row.cells.get(system, "-") for system in systems]
@@ -130,18 +130,18 @@ def _percent(of: Results) -> str:
 
 
 def _system(name: str, results: Results) -> str:
-    """Return what a system is, as its folder says, and the versions that were measured."""
+    """Return the description in a system's README.md and the measured versions."""
     note = PEERS / name / "README.md"
-    words = "as it comes, in an environment of its own."
+    description = "with its defaults, in an environment of its own."
     if note.exists():
-        words = " ".join(note.read_text(encoding="utf-8").split())
+        description = " ".join(note.read_text(encoding="utf-8").split())
     versions = results["systems"].get(name, {}).get("versions", {})
     measured = ", ".join(f"{package} {version}" for package, version in versions.items())
-    return f"- **{name}**: {words}" + (f" Measured: {measured}." if measured else "")
+    return f"- **{name}**: {description}" + (f" Measured: {measured}." if measured else "")
 
 
 def _ahead(results: Results) -> str:
-    """Return the rows in which others are ahead, and why."""
+    """Return the rows in which others are better, and why."""
     ahead: dict[tuple[str, str], list[str]] = {}
     for row in rows(results):
         names = [name for name in row.values if row.is_before(name, OURS)]
@@ -154,7 +154,7 @@ def _ahead(results: Results) -> str:
 
 
 def _with_reasons(names: Iterable[str], key: str) -> str:
-    """Return who is ahead, those together who have the same reason."""
+    """Return the systems that are better, grouped by their reasons."""
     by_reason: dict[str, list[str]] = {}
     for name in names:
         reason = OWN_REASONS.get((key, name), REASONS.get(key, ""))
@@ -163,7 +163,7 @@ def _with_reasons(names: Iterable[str], key: str) -> str:
 
 
 def _level(results: Results) -> str:
-    """Return the rows in which others are level with ours."""
+    """Return the rows in which others are level with ``mien``."""
     lines = [
         f"- {row.name}: {' and '.join(names)}."
         for row in rows(results)
@@ -173,7 +173,7 @@ def _level(results: Results) -> str:
 
 
 def _left_out(results: Results) -> str:
-    """Return who and what is not in which rows, and why."""
+    """Return the systems and sections that are missing, and why."""
     places: dict[tuple[str, str], list[str]] = {}
     for name, words in results.get("left out", {}).items():
         places.setdefault((name, words), []).append("everything")
@@ -198,8 +198,8 @@ def _machine(results: Results) -> str:
     others = [f"{cores:.1f} ({name})" for name, cores in timed.items() if cores is not None]
     return (
         f"Measured {measured}, on {machine['processor']}, {machine['cores']} "
-        f"cores, {machine['memory_gb']} GB, {machine['system']}. Cores that other programs took "
-        f"meanwhile: {', '.join(others)}; the ratios are steadier than the times."
+        f"cores, {machine['memory_gb']} GB, {machine['system']}. Cores used by other programs "
+        f"meanwhile: {', '.join(others)}; the ratios are more stable than the times."
     )
 
 
@@ -209,7 +209,7 @@ def _order(results: Results) -> list[str]:
 
 
 def _line(cells: Iterable[str]) -> str:
-    """Return a line of a table; names are kept on one line, and numbers with their units."""
+    """Return a line of a table without line breaks in names and between numbers and units."""
     name, *others = cells
     kept = [re.sub(r"(?<=\d) (?=[a-zA-Z])", NO_BREAK, cell) for cell in others]
     return f"| {' | '.join([name.replace(' ', NO_BREAK), *kept])} |"

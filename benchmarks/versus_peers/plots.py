@@ -1,4 +1,4 @@
-"""The pictures of docs/benchmarks.md."""
+"""The plots of docs/benchmarks.md."""
 
 import statistics
 from pathlib import Path
@@ -10,7 +10,7 @@ from benchmarks.versus_peers.rows import OURS, Results
 mpl.use("svg")
 from matplotlib import pyplot as plt
 
-# The same numbers give the same file.
+# Makes files reproducible.
 mpl.rcParams["svg.hashsalt"] = "mien"
 
 COLOURS = {
@@ -27,7 +27,7 @@ SECTION = "one thread"
 
 
 def draw(results: Results, folder: Path) -> list[Path]:
-    """Draw what was measured; return the files."""
+    """Draw the plots and return the files."""
     drawn = []
     for name, picture in {"times": _times, "accuracy": _accuracy, "size": _sizes}.items():
         figure, axes = plt.subplots(figsize=(6.4, 4.2))
@@ -40,7 +40,7 @@ def draw(results: Results, folder: Path) -> list[Path]:
 
 
 def _times(results: Results, axes: plt.Axes) -> bool:
-    """Draw the time of a photo with one face, by its size, with its least and greatest."""
+    """Draw the time of a photo with one face by its size, with minimum and maximum."""
     measured = results.get(SECTION, {})
     photos = {name: _megapixels(name) for name, n in measured.get("photos", {}).items() if n == 1}
     sizes = list(photos.values())
@@ -62,7 +62,7 @@ def _times(results: Results, axes: plt.Axes) -> bool:
 
 
 def _accuracy(results: Results, axes: plt.Axes) -> bool:
-    """Draw how often each is right, with its 95 % interval, beside its time."""
+    """Draw the accuracy of each system, with its 95 % interval, against its time."""
     scores = results.get("crops", {}).get("accuracy", {})
     times = results.get(SECTION, {}).get("seconds", {})
     both = [name for name in times if name in scores]
@@ -74,14 +74,14 @@ def _accuracy(results: Results, axes: plt.Axes) -> bool:
     axes.set(xscale="log", xlabel=f"ms a photo, {SMALLEST}, {SECTION}")
     axes.set_xticks(TICKS_MS, map(str, TICKS_MS))
     axes.minorticks_off()
-    axes.set_ylabel("right about the six labels, %")
+    axes.set_ylabel("accuracy on six labels, %")
     axes.margins(0.2)
     axes.grid(alpha=0.3)
     return bool(both)
 
 
 def _sizes(results: Results, axes: plt.Axes) -> bool:
-    """Draw the megabytes on disk and in memory."""
+    """Draw the size on disk and in memory."""
     installed = {name: of["installed_mb"] for name, of in results["systems"].items()}
     memory = results.get(SECTION, {}).get("peak_mb", {})
     names = [name for name in results["order"] if name in installed]

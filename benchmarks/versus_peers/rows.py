@@ -1,4 +1,4 @@
-"""What was measured as rows of a table: a number for each system, and how it reads."""
+"""Measurements as rows of a table: a number for each system, and its text."""
 
 import statistics
 from collections.abc import Iterator, Mapping
@@ -15,15 +15,21 @@ ACCURACIES = {
 }
 
 
-# Where a value was measured once, smaller differences are not told apart.
+# Smaller relative differences between values that were measured once are ignored.
 LEVEL = 0.01
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """A measure. values: of each system that has one; cells: how they read; key: of its kind.
+    """A row of the table.
 
-    rounds: what the values are medians of, round by round, where they are.
+    Attributes:
+        key: Kind of measurement.
+        name: First cell.
+        values: Value of each system that has one.
+        cells: Text of each value.
+        lower_is_better: Whether lower values are better.
+        rounds: The values of each round, if the value is their median.
     """
 
     key: str
@@ -35,9 +41,9 @@ class Row:
 
     @property
     def best(self) -> frozenset[str]:
-        """Return who is first, all of those who are equal.
+        """The best systems: several if they are equal.
 
-        Nobody where nobody has a value, or where ours and another are level at the head.
+        Empty without values, or if ``mien`` and another are level at the top.
         """
         values = self.values
         value = (min if self.lower_is_better else max)(values.values(), default=0.0)
@@ -47,9 +53,10 @@ class Row:
         return frozenset() if any(self.is_level(*pair) for pair in pairs) else first
 
     def is_level(self, name: str, other: str) -> bool:
-        """Return whether two are no different: equal, or each first in some of the rounds.
+        """Return whether two systems are level.
 
-        Without rounds, or with one, whether they differ by less than LEVEL of the larger.
+        They are if their values are equal, or each is better in some rounds. With one round or
+        none, they are if they differ by less than ``LEVEL`` of the larger value.
         """
         if name not in self.values or other not in self.values:
             return False
@@ -63,7 +70,7 @@ class Row:
         return abs(one - two) < LEVEL * max(one, two)
 
     def is_before(self, name: str, other: str) -> bool:
-        """Return whether a system is better than another, not level; both must have a value."""
+        """Return whether a system is better than another and not level; both must have a value."""
         if name not in self.values or other not in self.values or self.is_level(name, other):
             return False
         gain = self.values[name] - self.values[other]
@@ -71,7 +78,7 @@ class Row:
 
 
 def rows(results: Results) -> Iterator[Row]:
-    """Yield the rows of the one table."""
+    """Yield all rows."""
     for section in ("one thread", "all cores"):
         for photo in results.get(section, {}).get("photos", {}):
             yield speed_row(results[section], photo, section)
@@ -85,7 +92,7 @@ def rows(results: Results) -> Iterator[Row]:
 
 
 def speed_row(measured: Results, photo: str, section: str) -> Row:
-    """Return the times of a photo, with the ratios to ours within each round."""
+    """Return the times of a photo, with the ratios to ``mien`` within each round."""
     times = {name: seconds[photo] for name, seconds in measured["seconds"].items()}
     row = _times_row(section, f"{photo}, {section}", times)
     there = measured["photos"][photo]
@@ -97,21 +104,21 @@ def speed_row(measured: Results, photo: str, section: str) -> Row:
 
 
 def ratios(times: Mapping[str, list[float]], system: str) -> list[float]:
-    """Return how many times as long a system takes as ours, round by round; none for ours."""
+    """Return the ratios of a system's times to those of ``mien``, by round; empty for ``mien``."""
     if system == OURS or OURS not in times:
         return []
     return [theirs / ours for theirs, ours in zip(times[system], times[OURS], strict=False)]
 
 
 def seconds(value: float) -> str:
-    """Return a time as people read it."""
+    """Format a time."""
     if value < 1:
         return f"{value * 1e3:.0f} ms"
     return f"{value:.1f} s"
 
 
 def times_as_much(ratio: float) -> str:
-    """Return a ratio as people read it."""
+    """Format a ratio."""
     return f"{ratio:.1f} x" if ratio < 10 else f"{ratio:.0f} x"
 
 

@@ -1,4 +1,4 @@
-"""How often what a system says about a face is what people say."""
+"""Accuracy of a system's emotions."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,13 @@ SIX = tuple(emotion.value for emotion in LabelSet.SIX.emotions)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Question:
-    """Faces and what they show. truth: (N,) index into the labels, -1 where a face is left out."""
+    """A labelling of faces that systems are compared with.
+
+    Attributes:
+        name: Short name.
+        labels: The labels.
+        truth: (N,) index into the labels; -1 excludes the face.
+    """
 
     name: str
     labels: tuple[str, ...]
@@ -23,7 +29,7 @@ class Question:
 
 
 def questions(data: FerDataset) -> list[Question]:
-    """Return what is asked: FER+ majority with six and with eight labels, FER2013's own seven."""
+    """Return FER+ majority with six and with eight labels, and FER2013's own seven."""
     majority = data.ferplus_majority()
     of_six = np.array([SIX.index(e) if e in SIX else -1 for e in FERPLUS_LABELS] + [-1])
     return [
@@ -34,22 +40,32 @@ def questions(data: FerDataset) -> list[Question]:
 
 
 def accuracy(question: Question, scores: Sequence[Mapping[str, float]]) -> dict[str, float]:
-    """Return the share of faces that are right, half its 95 % interval, and the number of faces.
+    """Compute the accuracy of a system.
 
-    scores: for all faces. The likeliest of those of the question's labels that a system knows is
-    its answer, the first it names where two are equal; of none, a wrong one. A label that it does
-    not know, it never gets right.
+    Its prediction is the label with the highest score among the question's labels; the first one if
+    two are equal. If it knows none of them, the prediction is wrong. Faces with a label that the
+    system does not know count as wrong.
+
+    Args:
+        question: The labelling.
+        scores: For each face the scores by label.
+
+    Returns:
+        The accuracy, half of its 95 % interval, and the number of faces.
+
+    Raises:
+        ValueError: No face has one of the labels.
     """
     faces = [(s, int(t)) for s, t in zip(scores, question.truth, strict=True) if t >= 0]
     if not faces:
         raise ValueError(f"no face has one of {', '.join(question.labels)}")
-    right = sum(answer(score, question.labels) == question.labels[t] for score, t in faces)
-    share = right / len(faces)
+    correct = sum(answer(score, question.labels) == question.labels[t] for score, t in faces)
+    share = correct / len(faces)
     half = 1.96 * math.sqrt(share * (1 - share) / len(faces))
     return {"accuracy": share, "half_interval": half, "faces": len(faces)}
 
 
 def answer(scores: Mapping[str, float], labels: Sequence[str]) -> str | None:
-    """Return the label of the highest score, None where it has none of them."""
+    """Return the label with the highest score; None if there is a score for none of them."""
     known = {label: score for label, score in scores.items() if label in labels}
     return max(known, key=known.__getitem__) if known else None

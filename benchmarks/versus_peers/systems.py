@@ -1,4 +1,4 @@
-"""Who takes part, in which environment, and how much of the disk it takes."""
+"""The compared systems, their environments and their sizes on disk."""
 
 import shutil
 import subprocess
@@ -11,21 +11,25 @@ from typing import IO, Any
 from benchmarks.process import ROOT, Worker, WorkerError
 
 PEERS = ROOT / "benchmarks" / "peers"
-# What makes environments is not what was asked for.
+# Packages that install others do not count.
 INSTALLERS = ("pip", "setuptools", "wheel", "pkg_resources", "_distutils_hack")
 _REASON = 300
 
 
 class InstallError(Exception):
-    """An environment can't be made; says why."""
+    """An environment cannot be made; the message says why."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class System:
     """A system to measure.
 
-    folder: of its worker and pins; python: of its environment, None on Node; module: its worker's,
-    on Python; outputs: of its network, which can be asked besides its answers.
+    Attributes:
+        name: Its name.
+        folder: Folder of its worker and pins.
+        python: Interpreter of its environment; None for Node.
+        module: Module of its worker, on Python.
+        outputs: Outputs of its network that are measured separately.
     """
 
     name: str
@@ -37,9 +41,15 @@ class System:
     def start(
         self, log: IO[str] | None = None, threads: int | None = None, output: str | None = None
     ) -> Worker:
-        """Return its worker, ready to be asked.
+        """Start its worker.
 
-        threads: for one photo, None for its own choice. Raises WorkerError if it does not start.
+        Args:
+            log: Receives its standard error; None: that of this process.
+            threads: Threads for one photo; None for its default.
+            output: Output of its network to use for crops; None for its normal result.
+
+        Raises:
+            WorkerError: It does not start.
         """
         if self.python is None:
             command = ["node", str(self.folder / "worker.js")]
@@ -51,7 +61,8 @@ class System:
     def install(self) -> None:
         """Make its environment, once for each version of its pins.
 
-        Raises InstallError.
+        Raises:
+            InstallError: That failed.
         """
         if self.python is None:
             self._install_node()
@@ -59,12 +70,12 @@ class System:
             self._install_python(self.python)
 
     def installed_mb(self) -> float:
-        """Return the size of its packages, without those that install others."""
+        """Return the size of its packages in MiB, without those that install others."""
         folder = self.folder / "node_modules"
         if self.python is not None:
             folder = next(self.python.parents[1].glob("lib/python*/site-packages"))
         size = size_mb(folder)
-        # Its own package stays where it is.
+        # mien itself is installed in place.
         return size + size_mb(ROOT / "src" / "mien") if self.name == "mien" else size
 
     def _install_python(self, python: Path) -> None:
@@ -82,13 +93,17 @@ class System:
         ready = self.folder / "node_modules" / ".ready"
         if is_ready(ready, self.folder / "package-lock.json"):
             return
-        # Their scripts only ask for donations.
+        # The install scripts only print requests for donations.
         _run("npm", "ci", "--ignore-scripts", "--no-audit", "--no-fund", folder=self.folder)
         ready.touch()
 
 
 def systems(python: Path) -> tuple[System, ...]:
-    """Return all that take part, ours first. python: of an environment with mien alone."""
+    """Return all systems, ``mien`` first.
+
+    Args:
+        python: Interpreter of an environment with ``mien`` only.
+    """
     return (
         System(
             name="mien",
@@ -110,8 +125,12 @@ def prepare(
 ) -> tuple[list[System], dict[str, Any], dict[str, str]]:
     """Install the systems.
 
-    Returns those that can start; their versions and sizes; why the others can't. log: for what
-    workers print.
+    Args:
+        asked: The systems.
+        log: Receives the standard error of workers.
+
+    Returns:
+        The systems that start; their versions and sizes; the reasons of the others.
     """
     ready, about, left_out = [], {}, {}
     for system in asked:
@@ -130,12 +149,12 @@ def prepare(
 
 
 def is_ready(mark: Path, needs: Path) -> bool:
-    """Return whether an environment was made since its pins were last changed."""
+    """Return whether an environment is newer than its pins."""
     return mark.exists() and mark.stat().st_mtime >= needs.stat().st_mtime
 
 
 def size_mb(folder: Path) -> float:
-    """Return the size of all files below a folder, those of installers left out."""
+    """Return the size of all files below a folder in MiB, without installers."""
     files = (
         path
         for entry in folder.iterdir()

@@ -1,11 +1,12 @@
-"""mien reads emotions off the faces in a photo.
+"""mien finds the faces in an image and classifies their emotions.
 
     import mien
+
     for face in mien.analyze("party.jpg").faces:
         print(face.box, face.emotion, face.confidence)
 
-Names are loaded when they are first used, so that ``import mien`` costs nothing and a command
-such as ``mien --version`` does not wait for the inference runtime.
+``analyze`` is for single images. For many, build a ``Recognizer`` once. Public names are imported
+on first use, so that ``import mien`` and ``mien --version`` do not wait for ONNX Runtime.
 """
 
 from importlib import import_module
@@ -79,13 +80,14 @@ __all__ = [
     "analyze",
 ]
 
-_HOMES = ("errors", "types", "classify.labels", "options", "results", "config", "recognizer")
+# The modules that define the public names.
+_MODULES = ("errors", "types", "classify.labels", "options", "results", "config", "recognizer")
 
 
 def __getattr__(name: str) -> object:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    modules = (import_module(f"{__name__}.{home}") for home in _HOMES)
+    modules = (import_module(f"{__name__}.{module}") for module in _MODULES)
     globals()[name] = next(getattr(module, name) for module in modules if hasattr(module, name))
     return globals()[name]
 

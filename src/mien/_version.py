@@ -1,3 +1,3 @@
-"""The version, in one place."""
+"""The version; the package metadata is made from it."""
 
 __version__ = "0.1.0"

@@ -1,4 +1,4 @@
-"""The values that flow through the pipeline; valid once they exist, and never changed."""
+"""The values that stages exchange, from images to emotions; validated when built, immutable."""
 
 import math
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from PIL import Image
 
 
 class Emotion(StrEnum):
-    """What a face shows. The six of the contract first, then the two that wider sets add."""
+    """The emotions, in the order of the label sets: six, then disgust, then contempt."""
 
     HAPPY = "happy"
     SAD = "sad"
@@ -25,13 +25,16 @@ class Emotion(StrEnum):
 
 
 class RgbImage:
-    """An upright picture: (H, W, 3) uint8 RGB, C-contiguous, H and W at least 1.
+    """An upright image in RGB, as an array and as a Pillow image.
 
-    Made of an array or of a Pillow image of mode RGB; the other one is made when it is asked for,
-    as each takes a millisecond for a megapixel. Neither is ever changed.
-    stored_size: (width, height) of the upright picture as it is stored, None where the pixels are
-    just that; a large picture may have been reduced on decoding.
-    Raises ValueError for any other array or image.
+    It holds the form that it was built from. The other one is made on first use, because a
+    conversion takes about a millisecond per megapixel. Neither may be modified.
+
+    Attributes:
+        width: Pixels, at least 1.
+        height: Pixels, at least 1.
+        stored_size: (width, height) of the upright image in its file, if it was reduced while
+            decoding; otherwise None.
     """
 
     __slots__ = ("_picture", "_pixels", "height", "stored_size", "width")
@@ -41,11 +44,22 @@ class RgbImage:
         pixels: NDArray[np.uint8] | Image.Image,
         stored_size: tuple[int, int] | None = None,
     ) -> None:
+        """Wrap an array or a Pillow image without copying it.
+
+        Args:
+            pixels: (H, W, 3) uint8 RGB, C-contiguous, or a Pillow image of mode RGB.
+            stored_size: See the attribute.
+
+        Raises:
+            ValueError: The array has another shape or type, the image another mode, or it is empty.
+        """
         self._pixels: NDArray[np.uint8] | None = None
         self._picture: Image.Image | None = None
         if isinstance(pixels, Image.Image):
             if pixels.mode != "RGB" or 0 in pixels.size:
-                raise ValueError(f"expected mode RGB, got {pixels.size} {pixels.mode}")
+                raise ValueError(
+                    f"expected a non-empty image of mode RGB, got {pixels.size} {pixels.mode}"
+                )
             self._picture = pixels
             self.width, self.height = pixels.size
         else:
@@ -56,20 +70,30 @@ class RgbImage:
 
     @property
     def pixels(self) -> NDArray[np.uint8]:
-        """The array."""
+        """(H, W, 3) uint8 array; read-only."""
         if self._pixels is None:
             self._pixels = np.asarray(self._picture)
         return self._pixels
 
     @property
     def picture(self) -> Image.Image:
-        """The Pillow image."""
+        """Pillow image of mode RGB; read-only."""
         if self._picture is None:
             self._picture = Image.fromarray(self.pixels)
         return self._picture
 
     def part(self, left: int, top: int, right: int, bottom: int) -> NDArray[np.uint8]:
-        """Return the pixels of a rectangle inside; of a large picture no second copy is made."""
+        """Return the pixels of a rectangle without converting the rest of the image.
+
+        Args:
+            left: First column.
+            top: First row.
+            right: Column after the last.
+            bottom: Row after the last.
+
+        Returns:
+            (bottom - top, right - left, 3) uint8 array; read-only.
+        """
         if self._pixels is None:
             return np.asarray(self.picture.crop((left, top, right, bottom)))
         return self._pixels[top:bottom, left:right]
@@ -85,7 +109,17 @@ def _check_pixels(pixels: NDArray[np.uint8]) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Box:
-    """A rectangle in source-image pixels; origin top-left, right and bottom exclusive."""
+    """A rectangle in pixels of the upright image; the origin is the top left corner.
+
+    Attributes:
+        left: Left edge.
+        top: Top edge.
+        right: Right edge, exclusive; greater than ``left``.
+        bottom: Bottom edge, exclusive; greater than ``top``.
+
+    Raises:
+        ValueError: An edge is not finite, or the area is not positive.
+    """
 
     left: float
     top: float
@@ -97,30 +131,39 @@ class Box:
         if not all(map(math.isfinite, edges)):
             raise ValueError(f"box edges must be finite: {edges}")
         if self.right <= self.left or self.bottom <= self.top:
-            raise ValueError(f"box must have an area: {edges}")
+            raise ValueError(f"box must have a positive area: {edges}")
 
     @property
     def width(self) -> float:
+        """Pixels, greater than 0."""
         return self.right - self.left
 
     @property
     def height(self) -> float:
+        """Pixels, greater than 0."""
         return self.bottom - self.top
 
     @property
     def area(self) -> float:
+        """Square pixels, greater than 0."""
         return self.width * self.height
 
     def scaled(self, x: float, y: float) -> "Box":
-        """Return the box in a picture that is so many times as wide and as high."""
+        """Return the box in the same image resized by the factors ``x`` and ``y``."""
         return Box(
             left=self.left * x, top=self.top * y, right=self.right * x, bottom=self.bottom * y
         )
 
     def to_pixels(self, width: int, height: int) -> tuple[int, int, int, int]:
-        """Return ``(x, y, width, height)`` in whole pixels inside a picture of the given size.
+        """Return the box in whole pixels, clipped to the image.
 
-        Edges are rounded to the nearest pixel; width and height are at least 1.
+        Args:
+            width: Pixels of the image.
+            height: Pixels of the image.
+
+        Returns:
+            ``(x, y, width, height)``. Edges are rounded to the nearest pixel; width and height are
+            at least 1.
         """
         x = min(max(round(self.left), 0), width - 1)
         y = min(max(round(self.top), 0), height - 1)
@@ -130,18 +173,28 @@ class Box:
 
     @property
     def xyxy(self) -> tuple[float, float, float, float]:
-        """Left, top, right and bottom."""
+        """``(left, top, right, bottom)``."""
         return self.left, self.top, self.right, self.bottom
 
     @property
     def xywh(self) -> tuple[float, float, float, float]:
-        """Left, top, width and height."""
+        """``(left, top, width, height)``."""
         return self.left, self.top, self.width, self.height
 
 
 @dataclass(frozen=True, slots=True)
 class Landmarks:
-    """Five points ``(x, y)`` in source-image pixels; left and right as seen in the picture."""
+    """Five points of a face, ``(x, y)`` in pixels of the upright image.
+
+    Left and right are as seen in the image, not from the person's side.
+
+    Attributes:
+        left_eye: Centre of the eye on the left.
+        right_eye: Centre of the eye on the right.
+        nose: Tip of the nose.
+        mouth_left: Left corner of the mouth.
+        mouth_right: Right corner of the mouth.
+    """
 
     left_eye: tuple[float, float]
     right_eye: tuple[float, float]
@@ -150,11 +203,11 @@ class Landmarks:
     mouth_right: tuple[float, float]
 
     def scaled(self, x: float, y: float) -> "Landmarks":
-        """Return the points in a picture that is so many times as wide and as high."""
+        """Return the points in the same image resized by the factors ``x`` and ``y``."""
         return Landmarks(*map(tuple, self.to_array() * (x, y)))
 
     def to_array(self) -> NDArray[np.float64]:
-        """Return (5, 2) points in the order of the fields."""
+        """Return a (5, 2) float64 array of the points, in the order of the attributes."""
         return np.array(
             [self.left_eye, self.right_eye, self.nose, self.mouth_left, self.mouth_right]
         )
@@ -162,7 +215,13 @@ class Landmarks:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Face:
-    """A detected face. ``score``: the detector's own, 0 to 1; not calibrated."""
+    """A detected face.
+
+    Attributes:
+        box: In pixels of the upright image.
+        score: The detector's own score, 0 to 1; not calibrated.
+        landmarks: None if the detector finds none.
+    """
 
     box: Box
     score: float
@@ -170,13 +229,13 @@ class Face:
 
 
 class Scores(dict[Emotion, float]):
-    """Probabilities by emotion; cannot be changed, so that results can be hashed and shared."""
+    """Probability of each emotion; immutable, so that results can be hashed and shared."""
 
     def __hash__(self) -> int:  # type: ignore[override]
         return hash(frozenset(self.items()))
 
     def _refuse(self, *_: object, **__: object) -> Any:
-        raise TypeError("scores cannot be changed; make a dict of them")
+        raise TypeError("scores are immutable; copy them with dict(scores)")
 
     __setitem__ = __delitem__ = __ior__ = _refuse
     clear = pop = popitem = setdefault = update = _refuse
@@ -187,15 +246,15 @@ class Scores(dict[Emotion, float]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaceEmotion:
-    """A face and the emotion that it shows.
+    """A face and its emotion.
 
     Attributes:
-        box: In pixels of the upright image, inside it.
+        box: In pixels of the upright image, clipped to it.
         emotion: The label with the highest probability.
         confidence: Calibrated probability of ``emotion`` among the labels of ``scores``, 0 to 1.
-        scores: Each label of the chosen set with its probability; they sum to 1.
-        detection: The detector's score, 0 to 1; None where detection was skipped.
-        landmarks: Five points; None where detection was skipped.
+        scores: Probability of each label in the chosen set; they sum to 1.
+        detection: The detector's score, 0 to 1; None if detection was skipped.
+        landmarks: Five points; None if detection was skipped or the detector finds none.
     """
 
     box: Box
@@ -211,7 +270,13 @@ class FaceEmotion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timings:
-    """Seconds spent per stage; ``detect`` is 0 where detection was skipped."""
+    """Seconds spent in each stage.
+
+    Attributes:
+        decode: Reading and decoding the image.
+        detect: Finding faces; 0 if detection was skipped.
+        classify: Cropping faces and classifying them.
+    """
 
     decode: float = 0.0
     detect: float = 0.0

@@ -156,7 +156,7 @@ def test_who_is_ahead_or_missing_is_told() -> None:
 def test_the_page_has_all_of_it() -> None:
     text = page.page(results()).replace(page.NO_BREAK, " ")
     assert "Measured 2026-01-02 (one thread), on abacus, 2 cores" in text
-    assert "Cores that other programs took meanwhile: 0.3 (one thread);" in text
+    assert "meanwhile: 0.3 (one thread);" in text
     assert f"| {PHOTO} | 20 ms | 30 ms (2.0 x, 1.0 to 3.0), finds 2 |" in text
     assert "| mien | 90.0% (1.0) |" in text
     assert "lib 1.2" in text

@@ -33,4 +33,4 @@ def test_every_cell_runs(
     assert isinstance(names["sheet"](names["train"].faces[:3]), Image.Image)
     out = capsys.readouterr().out
     assert "validation" in out
-    assert "was read as" in out
+    assert "is classified as" in out

@@ -1,4 +1,7 @@
-"""deepface as a worker: benchmarks/peers/protocol.py. Argument: threads, by default its own."""
+"""deepface as a worker process of benchmarks/peers/protocol.py.
+
+Argument: the number of threads; default: the library's own.
+"""
 
 import os
 import sys
@@ -15,28 +18,28 @@ imported()
 
 if count := threads():
     cv2.setNumThreads(count)
-    # Its sessions take as many threads as there are cores; it has no setting for that.
+    # Its sessions use as many threads as there are cores, and there is no setting for that.
     if sys.platform == "linux":
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 
-# Without its weights it would download them; here it then finds faces only.
+# It would download missing weights; without them only detection is measured here.
 folder = Path(get_deepface_home(), ".deepface", "weights")
 weights = folder / Path(WEIGHTS_URL[0]).name
 lacks = None
 if not weights.exists():
-    lacks = f"its weights are not there: save {WEIGHTS_URL[0]} in ~/.deepface/weights"
+    lacks = f"its weights are missing: save {WEIGHTS_URL[0]} in ~/.deepface/weights"
 
 
 def analyze(data: bytes) -> list[dict[str, object]]:
     picture = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    # Where they find no face, both calls answer for the whole picture, without confidence.
+    # If there is no face, both calls return the whole image, without confidence.
     if lacks:
         found = DeepFace.extract_faces(picture, enforce_detection=False)
         return [{"box": box(face["facial_area"])} for face in found if face["confidence"]]
-    answers = DeepFace.analyze(picture, actions=["emotion"], enforce_detection=False, silent=True)
+    results = DeepFace.analyze(picture, actions=["emotion"], enforce_detection=False, silent=True)
     return [
         {"box": box(face["region"]), "emotion": face["dominant_emotion"]}
-        for face in answers
+        for face in results
         if face["face_confidence"]
     ]
 

@@ -1,7 +1,7 @@
-// @vladmandic/face-api as a worker: benchmarks/peers/protocol.js. Argument: threads, for the decoder only.
+// @vladmandic/face-api as a worker process of benchmarks/peers/protocol.js. Argument: threads, for the decoder only.
 //
-// Its Node version wants TensorFlow's own library, which @tensorflow/tfjs-node downloads from elsewhere
-// when it is installed; so this is its WebAssembly version, on one thread, as it always is on Node.
+// Its Node version needs TensorFlow's native library, which @tensorflow/tfjs-node downloads from another
+// host during installation. This is its WebAssembly version, which always uses one thread on Node.
 // Detector and classifier are those of its demos, with their default settings.
 
 const path = require('node:path');

@@ -1,7 +1,7 @@
-"""`fer` as a worker: benchmarks/peers/protocol.py. Argument: threads, by default its own.
+"""`fer` as a worker process of benchmarks/peers/protocol.py.
 
-As its README has it: ``FER()`` finds faces with OpenCV's Haar cascade and classifies them with a
-quantized TensorFlow Lite model.
+Argument: the number of threads; default: the library's own. As in its README, ``FER()`` detects
+faces with OpenCV's Haar cascade and classifies them with a quantized TensorFlow Lite model.
 """
 
 import cv2
@@ -18,7 +18,7 @@ if count := threads():
     tf.config.threading.set_inter_op_parallelism_threads(count)
 
 detector = FER()
-# A crop has no surroundings to add.
+# Crops have no margin that could be added.
 of_crops = FER(offsets=(0, 0))
 WHOLE_CROP = [[0, 0, CROP_SIDE, CROP_SIDE]]
 

@@ -1,9 +1,9 @@
-// @vladmandic/human as a worker: benchmarks/peers/protocol.js. Argument: threads, for the decoder only.
+// @vladmandic/human as a worker process of benchmarks/peers/protocol.js. Argument: threads, for the decoder only.
 //
-// Its Node version wants TensorFlow's own library, which @tensorflow/tfjs-node downloads from elsewhere
-// when it is installed; so this is its WebAssembly version, on one thread, as it always is on Node.
-// Of its default settings what emotion does not need is off, caches between frames too, and up to 50
-// faces are given instead of one.
+// Its Node version needs TensorFlow's native library, which @tensorflow/tfjs-node downloads from another
+// host during installation. This is its WebAssembly version, which always uses one thread on Node.
+// Parts that emotions do not need are off, caches between frames too, and up to 50 faces are returned
+// instead of one. Other settings are the defaults.
 
 const fs = require('node:fs');
 const path = require('node:path');
@@ -14,7 +14,7 @@ const { CROP_SIDE, imported, serve, threads } = require('../protocol.js');
 const MODULES = path.join(__dirname, 'node_modules');
 const folderUrl = (...parts) => `${pathToFileURL(path.join(MODULES, ...parts)).href}/`;
 
-// It reads its models with fetch, and Node's does not read files.
+// It reads its models with fetch, which does not read files in Node.
 const fetchFromWeb = globalThis.fetch;
 globalThis.fetch = async (address, ...rest) => (String(address).startsWith('file:')
   ? new Response(fs.readFileSync(new URL(address))) : fetchFromWeb(address, ...rest));
@@ -51,7 +51,7 @@ async function analyze(file) {
     { box: [left, top, left + width, top + height], emotion: emotion?.[0]?.emotion ?? null }));
 }
 
-// It has no call for a face that is cut out already: its network is asked as it asks it itself.
+// It has no function for cropped faces, so its network is called in the same way as by the library.
 async function classify(crops) {
   await human.load();
   const { tf } = human;

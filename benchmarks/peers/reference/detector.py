@@ -1,6 +1,6 @@
-"""facenet-pytorch's MTCNN as a worker, decoding not counted: benchmarks/peers/protocol.py.
+"""facenet-pytorch's MTCNN as a worker process of benchmarks/peers/protocol.py, without decoding.
 
-Its own settings, one thread, faces with a score of at least 0.9, as its users run it.
+Its default settings, one thread, faces with a score of at least 0.9, as the baseline uses it.
 """
 
 import io

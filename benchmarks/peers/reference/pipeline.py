@@ -1,7 +1,7 @@
-"""The reference pipeline: facenet-pytorch's MTCNN, then Keras VGG19 called once per face.
+"""The baseline: facenet-pytorch's MTCNN, then a Keras VGG19 called once per face.
 
-The classifier has the reference's shape (VGG19, global average pooling, 7 classes, 48 x 48 x 3)
-with random weights: its time doesn't depend on them.
+The classifier has the original architecture (VGG19, global average pooling, 7 classes, 48 x 48 x 3)
+with random weights, which do not affect its speed.
 """
 
 import io

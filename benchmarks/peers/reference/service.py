@@ -1,4 +1,4 @@
-"""The reference pipeline as a service, as such services are written: all of it in the handler."""
+"""The baseline as a service in its usual form: all work in the request handler."""
 
 from fastapi import FastAPI, UploadFile
 from pipeline import analyze

@@ -1,22 +1,22 @@
-"""The reference pipeline as a worker: benchmarks/peers/protocol.py.
+"""The baseline as a worker process of benchmarks/peers/protocol.py.
 
-Argument: threads; without it both frameworks use what they use by themselves, all cores.
+Argument: the number of threads; default: that of both frameworks, all cores.
 """
 
 import tensorflow as tf
 import torch
-from benchmarks.peers.protocol import System, Unasked, imported, serve, threads
+from benchmarks.peers.protocol import System, Unsupported, imported, serve, threads
 
 if count := threads():
     torch.set_num_threads(count)
     tf.config.threading.set_intra_op_parallelism_threads(count)
     tf.config.threading.set_inter_op_parallelism_threads(count)
 
-import facenet_pytorch  # noqa: F401, here for the time that importing it takes
+import facenet_pytorch  # noqa: F401, so that its import is timed
 
 imported()
 
-# It loads its models as it is imported.
+# It loads its models on import.
 from benchmarks.peers.reference import pipeline  # noqa: E402
 
 
@@ -29,7 +29,7 @@ def analyze(data: bytes) -> list[dict[str, object]]:
 
 
 def classify(_: list[bytes]) -> list[dict[str, float]]:
-    raise Unasked("its classifier has random weights; it has no accuracy of its own")
+    raise Unsupported("its classifier has random weights; it has no accuracy of its own")
 
 
 serve(System(analyze, classify, ("facenet-pytorch", "torch", "tensorflow-cpu", "keras", "numpy")))

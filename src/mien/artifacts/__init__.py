@@ -1,7 +1,8 @@
-"""Model files that ship in the wheel, each folder with its card; read only after verification.
+"""Model files and their cards; files are verified before they are used.
 
-A card is a TOML file: what the files are, where they come from, under which licence, with their
-SHA-256, and a table ``model`` with everything that the code must know to run them.
+Each folder here is one model of the wheel: its files, ``card.toml`` and a licence. A card says what
+the files are, where they come from, their licence and SHA-256. Its table ``model`` holds everything
+that the code needs to run them.
 """
 
 import hashlib
@@ -25,8 +26,16 @@ _TABLES = ("files", "model", "measured")
 class Card:
     """A model's card.
 
-    task: ``detection`` or ``emotion``; files: file name -> SHA-256 in hex;
-    model: what the code reads to run it; measured: published figures of this very file.
+    Attributes:
+        name: Short name of the model.
+        task: ``detection`` or ``emotion``.
+        description: One line for people.
+        licence: Licence of the weights.
+        source: Where the weights come from.
+        files: SHA-256 in hexadecimal of each file, by file name.
+        model: What the code needs to run the files; empty if the card has no such table.
+        measured: Published metrics of these files; empty if the card has no such table.
+        folder: Where the card and the files are.
     """
 
     name: str
@@ -40,9 +49,13 @@ class Card:
     folder: Path
 
     def read(self, file: str) -> bytes:
-        """Return the file's bytes after comparing their SHA-256 with the card's.
+        """Read a file and verify its SHA-256.
 
-        Raises ArtifactError if the file is not on the card, is missing, or was altered.
+        Args:
+            file: Name of a file on the card.
+
+        Raises:
+            ArtifactError: The file is not on the card, is missing, or was altered.
         """
         if file not in self.files:
             raise ArtifactError(f"{self.name}: {file} is not on the card")
@@ -55,7 +68,11 @@ class Card:
         return data
 
     def verify(self) -> None:
-        """Read every file once. Raises ArtifactError as ``read`` does."""
+        """Verify every file on the card.
+
+        Raises:
+            ArtifactError: A file is missing or was altered.
+        """
         for file in self.files:
             self.read(file)
 
@@ -68,28 +85,33 @@ def card_names() -> list[str]:
 def load_card(name: str) -> Card:
     """Return the card of a model in the wheel.
 
-    Raises ArtifactError for an unknown name or a card that is not complete.
+    Raises:
+        ArtifactError: There is no model of that name, or its card is incomplete.
     """
     if name not in card_names():
-        raise ArtifactError(f"no model {name!r}; there are {', '.join(card_names())}")
+        raise ArtifactError(f"no model {name!r}; the models are {', '.join(card_names())}")
     return _parse(_root() / name / CARD_NAME)
 
 
 def card_beside(model_file: Path) -> Card:
-    """Return the card of a model file that a user brings: ``card.toml`` in the same folder.
+    """Return the card of a user's model file: ``card.toml`` in the same folder.
 
-    Raises ArtifactError if there is no such file or card, or it does not list the file.
+    Raises:
+        ArtifactError: The file or the card is missing, the card is incomplete, or it does not list
+            the file.
     """
     if not model_file.is_file():
         raise ArtifactError(f"there is no model file {model_file}")
     card = _parse(model_file.parent / CARD_NAME)
     if model_file.name not in card.files:
-        raise ArtifactError(f"{card.name}: {model_file.name} is not on the card beside it")
+        raise ArtifactError(
+            f"{card.name}: {model_file.name} is not on the card beside it, add it to [files]"
+        )
     return card
 
 
 def _root() -> Path:
-    # The wheel is always unpacked (it is not zip-safe), so resources are real paths.
+    # Wheels are always unpacked on installation, so resources are real paths.
     return Path(str(resources.files(__name__)))
 
 
@@ -104,9 +126,9 @@ def _parse(path: Path) -> Card:
     table = {"model": {}, "measured": {}, **table}
     known: dict[str, Any] = {key: table.get(key) for key in (*_TEXTS, *_TABLES)}
     if missing := [key for key, value in known.items() if value is None]:
-        raise ArtifactError(f"{folder.name}/{CARD_NAME} lacks {', '.join(missing)}")
+        raise ArtifactError(f"{folder.name}/{CARD_NAME} lacks the keys {', '.join(missing)}")
     for key, value in known.items():
         if not isinstance(value, str if key in _TEXTS else dict):
             kind = "text" if key in _TEXTS else "a table"
-            raise ArtifactError(f"{folder.name}/{CARD_NAME}: {key} has to be {kind}")
+            raise ArtifactError(f"{folder.name}/{CARD_NAME}: {key} must be {kind}")
     return Card(**known, folder=path.parent)

@@ -1,4 +1,4 @@
-"""The three label sets, and how wider predictions narrow to them."""
+"""The three label sets, and how a model's probabilities are reduced to one of them."""
 
 from enum import StrEnum
 
@@ -13,7 +13,11 @@ _ORDER = tuple(Emotion)
 
 
 class LabelSet(StrEnum):
-    """How many emotions an answer tells apart: ``seven`` adds disgust, ``eight`` contempt too."""
+    """The emotions among which results choose.
+
+    ``six`` has happy, sad, angry, fear, surprise and neutral. ``seven`` adds disgust, ``eight``
+    contempt too.
+    """
 
     SIX = "six"
     SEVEN = "seven"
@@ -21,16 +25,22 @@ class LabelSet(StrEnum):
 
     @property
     def emotions(self) -> tuple[Emotion, ...]:
-        """The labels of the set, in a fixed order."""
+        """The labels of the set, in the order of ``Emotion``."""
         return _ORDER[: {"six": 6, "seven": 7, "eight": 8}[self.value]]
 
 
 def narrow(
     probabilities: NDArray[np.float32], labels: tuple[Emotion, ...], wanted: tuple[Emotion, ...]
 ) -> NDArray[np.float32]:
-    """Return (N, len(wanted)) probabilities: other classes set aside, the rest renormalised.
+    """Drop the labels that are not wanted and renormalise the others.
 
-    probabilities: (N, len(labels)), rows sum to 1. A label that the model does not know gets 0.
+    Args:
+        probabilities: (N, len(labels)) probabilities; rows sum to 1.
+        labels: Emotions of the columns.
+        wanted: Emotions to keep.
+
+    Returns:
+        (N, len(wanted)) probabilities. A wanted emotion that is not among ``labels`` gets 0.
     """
     columns = np.zeros((len(probabilities), len(wanted)), dtype=np.float32)
     for target, emotion in enumerate(wanted):

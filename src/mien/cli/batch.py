@@ -15,7 +15,7 @@ from mien.cli.options import add_analysis_options, positive, recognizer_argument
 from mien.cli.work import Copies, PhotoJob
 from mien.options import Include
 from mien.recognizer import Recognizer
-from mien.render.words import counted, percent
+from mien.render.numbers import format_count, format_percent
 from mien.results import table_columns
 
 __all__ = ["run"]
@@ -76,13 +76,13 @@ def _summary(run: Run, seconds: float) -> Iterator[str]:
     earlier = f", {run.skipped:,} done before" if run.skipped else ""
     busy = tally.seconds / max(seconds * run.cores, 1e-9)
     yield (
-        f"{counted(tally.photos, 'photo')}, {counted(faces, 'face')}, "
+        f"{format_count(tally.photos, 'photo')}, {format_count(faces, 'face')}, "
         f"{tally.failed:,} failed{earlier}; "
-        f"{tally.photos / max(seconds, 1e-9):.1f} a second; inference took {percent(busy)} of "
-        f"{counted(run.cores, 'core')}"
+        f"{tally.photos / max(seconds, 1e-9):.1f} a second; "
+        f"inference took {format_percent(busy)} of {format_count(run.cores, 'core')}"
     )
     for emotion, count in tally.emotions.most_common():
-        yield f"  {emotion:<8} {count:>7}  {percent(count / faces, 1):>8}"
+        yield f"  {emotion:<8} {count:>7}  {format_percent(count / faces, 1):>8}"
 
 
 def _asked(options: argparse.Namespace, arguments: Mapping[str, Any]) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""``mien models``: what the models that come along are, and whether they are intact."""
+"""``mien models``: list, show and verify the models in the package."""
 
 import argparse
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +14,17 @@ _DEPTH = 2
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Print what was asked for; 1 if a model is not intact. Raises ArtifactError for no model."""
+    """Run the command.
+
+    Args:
+        arguments: Those behind ``mien models``.
+
+    Returns:
+        0, or 1 if a file of a model is missing or was altered.
+
+    Raises:
+        ArtifactError: There is no model of that name.
+    """
     options = _parser().parse_args(arguments)
     if options.action == "show":
         for line in _lines(load_card(options.name)):
@@ -30,13 +40,13 @@ def run(arguments: Sequence[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="mien models", description="The models that come along with mien."
+        prog="mien models", description="List, show and verify the models in the package."
     )
     actions = parser.add_subparsers(dest="action", metavar="list | show NAME | verify")
-    actions.add_parser("list", help="one line per model; the default")
-    show = actions.add_parser("show", help="all that is known of one model")
+    actions.add_parser("list", help="print a line for each model (default)")
+    show = actions.add_parser("show", help="print the card of a model")
     show.add_argument("name", metavar="NAME")
-    actions.add_parser("verify", help="compare every file with the SHA-256 on its card")
+    actions.add_parser("verify", help="compare the SHA-256 of every file with its card")
     return parser
 
 
@@ -59,7 +69,7 @@ def _lines(card: Card) -> Iterator[str]:
 
 
 def _table(title: str, table: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Yield the table's lines; matrices and what lies deeper are for the card's own readers."""
+    """Yield the lines of a table, without matrices and tables below ``_DEPTH``."""
     yield f"{'  ' * depth}{title}:"
     for key, value in table.items():
         if isinstance(value, Mapping):

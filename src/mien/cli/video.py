@@ -21,8 +21,8 @@ from mien.cli.termination import cleaning_up
 from mien.errors import ImageError, InvalidParameterError, VideoError
 from mien.options import Include
 from mien.recognizer import Recognizer, in_order
+from mien.render.numbers import format_count, format_percent
 from mien.render.timeline import draw_timeline
-from mien.render.words import counted, percent
 from mien.results import Cell, ImageResult, table_columns
 from mien.video.analysis import PER_SECOND, Sample, followed
 from mien.video.annotated import AnnotatedVideo, annotated_video
@@ -187,19 +187,19 @@ def _plot(summary: Summary) -> Image.Image:
 def _report(summary: Summary, video: VideoReader, seconds: float) -> Iterator[str]:
     """Yield lines for the user. seconds: how long the analysis took."""
     yield (
-        f"{summary.seconds:.1f} s, {counted(summary.samples, 'sample')}, "
-        f"{counted(len(summary.persons), 'person')}; "
+        f"{summary.seconds:.1f} s, {format_count(summary.samples, 'sample')}, "
+        f"{format_count(len(summary.persons), 'person')}; "
         f"{summary.seconds / max(seconds, 1e-9):.1f} times real time"
     )
     if video.dropped_frames:
         yield (
-            f"{counted(video.dropped_frames, 'frame')} dropped: damaged, out of order or with a "
+            f"{format_count(video.dropped_frames, 'frame')} dropped: damaged, out of order or with a "
             "repeated timestamp"
         )
     for number, person in sorted(summary.persons.items()):
         # Rounded first: a sum of times may be a little less than all.
         shares = ", ".join(
-            f"{emotion.value} {percent(round(share, 6))}"
+            f"{emotion.value} {format_percent(round(share, 6))}"
             for emotion, share in person.shares().items()
         )
         begin, end = person.spans[0].begin_s, person.spans[-1].end_s

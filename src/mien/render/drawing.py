@@ -1,4 +1,4 @@
-"""What all pictures share: the colours of emotions, letters, and labels that can be read."""
+"""What all drawn images share: colours of emotions, fonts and legible labels."""
 
 import functools
 
@@ -14,8 +14,8 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 DARK: Rgb = (0, 0, 0)
 LIGHT: Rgb = (255, 255, 255)
 
-# Told apart with any kind of colour blindness. Source: Okabe and Ito 2008, Color Universal Design;
-# grey in place of its black, which would vanish on hair.
+# Distinguishable with any kind of colour blindness. Source: Okabe and Ito 2008, Color Universal
+# Design; grey replaces its black, which would vanish on hair.
 COLOURS: dict[Emotion, Rgb] = {
     Emotion.HAPPY: (240, 228, 66),
     Emotion.SAD: (0, 114, 178),
@@ -30,12 +30,12 @@ COLOURS: dict[Emotion, Rgb] = {
 
 @functools.lru_cache(maxsize=64)
 def font_of(size: int) -> Font:
-    """Return letters of so many pixels."""
+    """Return Pillow's default font at a size in pixels."""
     return ImageFont.load_default(size)
 
 
 def label_size(draw: ImageDraw.ImageDraw, text: str, font: Font) -> tuple[int, int]:
-    """Return width and height in pixels of a plate that holds the text."""
+    """Return width and height in pixels of a label: the text with its padding."""
     _, top, _, bottom = draw.textbbox((0, 0), "Ag", font=font, anchor="lt")
     padding = max(2, round((bottom - top) / 3))
     width = draw.textlength(text, font=font)
@@ -43,7 +43,10 @@ def label_size(draw: ImageDraw.ImageDraw, text: str, font: Font) -> tuple[int, i
 
 
 def ink_on(colour: Rgb) -> Rgb:
-    """Return black or white, whichever stands out more. Source: WCAG 2.2, relative luminance."""
+    """Return black or white, whichever has more contrast to a background colour.
+
+    Source: WCAG 2.2, relative luminance and contrast ratio.
+    """
     linear = [(c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4) for c in colour]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return DARK if (luminance + 0.05) ** 2 > 1.05 * 0.05 else LIGHT

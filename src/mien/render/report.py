@@ -8,7 +8,7 @@ from io import BytesIO
 from PIL import Image
 
 from mien.render.drawing import COLOURS
-from mien.render.words import chance, counted, percent
+from mien.render.numbers import format_count, format_percent, format_probability
 from mien.types import Emotion
 
 __all__ = ["report_page"]
@@ -76,7 +76,7 @@ def _emotions(emotions: Mapping[Emotion, int]) -> str:
     most = max([1, *emotions.values()])
     rows = [
         f"<tr><th>{emotion.value}</th><td class=number>{count:,}</td>"
-        f"<td class=number>{escape(percent(count / total, 1))}</td><td class=bar>"
+        f"<td class=number>{escape(format_percent(count / total, 1))}</td><td class=bar>"
         f'<div style="width:{100 * count / most:.1f}%;background:{_css(emotion)}"></div></td></tr>'
         for emotion, count in sorted(emotions.items(), key=lambda item: -item[1])
     ]
@@ -88,7 +88,8 @@ def _histogram(confidence: Sequence[int]) -> str:
     steps = len(confidence)
     columns = "".join(
         f'<div style="height:{100 * count / most:.1f}%" '
-        f'title="{100 * i // steps} to {100 * (i + 1) // steps} %: {counted(count, "face")}"></div>'
+        f'title="{100 * i // steps} to {100 * (i + 1) // steps} %: '
+        f'{format_count(count, "face")}"></div>'
         for i, count in enumerate(confidence)
     )
     words = f"Faces by confidence in {steps} equal steps: " + ", ".join(map(str, confidence))
@@ -116,7 +117,7 @@ def _thumb(emotion: Emotion, name: str, confidence: float, thumb: Image.Image) -
     return (
         f'<figure><img src="data:image/jpeg;base64,{data}" width="{thumb.width}" '
         f'height="{thumb.height}" alt="{emotion.value}" title="{escape(name)}">'
-        f"{escape(chance(confidence))}</figure>"
+        f"{escape(format_probability(confidence))}</figure>"
     )
 
 

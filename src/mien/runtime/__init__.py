@@ -1,4 +1,4 @@
-"""Running model graphs: one small protocol, ONNX Runtime behind it, and a fake for tests."""
+"""Running ONNX graphs: a protocol, its implementation on ONNX Runtime, and a fake for tests."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -11,24 +11,40 @@ __all__ = ["InferenceSession", "TensorSpec"]
 
 @dataclass(frozen=True, slots=True)
 class TensorSpec:
-    """Name and shape of a graph's input or output; None marks a dynamic dimension."""
+    """An input or output of a graph.
+
+    Attributes:
+        name: Its name in the graph.
+        shape: Its dimensions; None is a dynamic one.
+    """
 
     name: str
     shape: tuple[int | None, ...]
 
 
 class InferenceSession(Protocol):
-    """A loaded graph. ``run`` may be called from several threads at once."""
+    """A loaded graph; threads may share it."""
 
     @property
-    def inputs(self) -> Sequence[TensorSpec]: ...
+    def inputs(self) -> Sequence[TensorSpec]:
+        """The inputs, in the order of the graph."""
+        ...
 
     @property
-    def outputs(self) -> Sequence[TensorSpec]: ...
+    def outputs(self) -> Sequence[TensorSpec]:
+        """The outputs, in the order of the graph."""
+        ...
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
-        """Return all outputs, in the order of ``outputs``.
+        """Run the graph.
 
-        Raises DeadlineExceededError if nobody waits for them any more.
+        Args:
+            feeds: The array for each input, by name.
+
+        Returns:
+            All outputs, in the order of ``outputs``.
+
+        Raises:
+            DeadlineExceededError: The current deadline has passed.
         """
         ...

@@ -1,4 +1,4 @@
-"""A session without weights, for tests that are not about the model."""
+"""An inference session without a model, for tests."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -11,7 +11,12 @@ __all__ = ["FakeSession"]
 
 
 class FakeSession:
-    """Answers every run with what ``respond`` returns for its feeds."""
+    """Returns from each run what a function returns for its feeds.
+
+    Attributes:
+        inputs: The inputs that it declares.
+        outputs: The outputs that it declares.
+    """
 
     def __init__(
         self,

@@ -1,9 +1,10 @@
-"""Free a graph of the picture size that its file declares.
+"""Make the height and width of a graph's input dynamic.
 
-Many exported networks would take pictures of any size, but declare the one that they were exported
-with, and ONNX Runtime refuses all others. Only the declarations of inputs, outputs and values in
-between are changed here, in the file's wire format, so that the product needs no ONNX library.
-Source: onnx.proto of ONNX 1.0 and later, field numbers below; protobuf's encoding guide.
+Many exported networks could take images of any size, but their file declares the size of the export
+and ONNX Runtime refuses all others. This module changes the declared shapes of inputs, outputs and
+intermediate values, nothing else. It works on the protobuf wire format, so that ``mien`` does not
+depend on the onnx package.
+Source: onnx.proto of ONNX 1.0 and later for the field numbers; protobuf's encoding guide.
 """
 
 from collections.abc import Iterator
@@ -14,18 +15,26 @@ __all__ = ["with_free_size"]
 
 GRAPH = 7
 INPUT, OUTPUT, VALUE_INFO = 11, 12, 13
-# From a ValueInfoProto to its dimensions: type, tensor_type, shape, dim.
+# Path from a ValueInfoProto to its dimensions: type, tensor_type, shape, dim.
 TYPE, TENSOR_TYPE, SHAPE, DIM = 2, 1, 2, 1
 LENGTH_DELIMITED = 2
-# Bytes of the wire types that say their own length.
+# Bytes of the wire types that have a fixed length.
 FIXED = {1: 8, 5: 4}
 
 
 def with_free_size(model: bytes) -> bytes:
-    """Return the model with inputs (N, C, height, width) of free height and width.
+    """Make the last two dimensions of each input dynamic.
 
-    What outputs and values in between declare is left out: ONNX Runtime works it out.
-    Raises ArtifactError if the bytes are no ONNX model.
+    Shapes of outputs and intermediate values are removed: ONNX Runtime infers them.
+
+    Args:
+        model: An ONNX file whose inputs are (N, C, height, width).
+
+    Returns:
+        The changed file.
+
+    Raises:
+        ArtifactError: The bytes are not an ONNX model.
     """
     try:
         return b"".join(
@@ -37,25 +46,25 @@ def with_free_size(model: bytes) -> bytes:
 
 
 def _graph(graph: bytes) -> bytes:
-    return b"".join(_declaration(*field) for field in _fields(graph))
+    return b"".join(_graph_field(*field) for field in _fields(graph))
 
 
-def _declaration(number: int, body: bytes, raw: bytes) -> bytes:
+def _graph_field(number: int, body: bytes, raw: bytes) -> bytes:
     if number == INPUT:
-        return _field(number, _freed(body, (TYPE, TENSOR_TYPE, SHAPE)))
+        return _field(number, _with_dynamic_size(body, (TYPE, TENSOR_TYPE, SHAPE)))
     if number == OUTPUT:
         return _field(number, _without_shape(body, (TYPE, TENSOR_TYPE)))
     return b"" if number == VALUE_INFO else raw
 
 
-def _freed(message: bytes, path: tuple[int, ...]) -> bytes:
-    """Return the message with the last two dimensions of the shape at ``path`` unknown."""
+def _with_dynamic_size(message: bytes, path: tuple[int, ...]) -> bytes:
+    """Make the last two dimensions of the shape at ``path`` dynamic."""
     fields = list(_fields(message))
     if not path:
         kept = [raw for _, _, raw in fields]
         return b"".join([*kept[:-2], *[_field(DIM, b"")] * min(2, len(kept))])
     return b"".join(
-        _field(number, _freed(body, path[1:])) if number == path[0] else raw
+        _field(number, _with_dynamic_size(body, path[1:])) if number == path[0] else raw
         for number, body, raw in fields
     )
 
@@ -70,42 +79,50 @@ def _without_shape(message: bytes, path: tuple[int, ...]) -> bytes:
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
-    """Yield number, content and all bytes of each field. Raises ValueError or IndexError."""
-    place = 0
-    while place < len(message):
-        start = place
-        key, place = _varint(message, place)
+    """Parse a protobuf message.
+
+    Yields:
+        Number, content and encoded bytes of each field.
+
+    Raises:
+        ValueError: The message is malformed.
+        IndexError: It ends within a number.
+    """
+    at = 0
+    while at < len(message):
+        start = at
+        key, at = _varint(message, at)
         number, kind = key >> 3, key & 7
-        begin = place
+        content = at
         if kind == 0:
-            _, place = _varint(message, place)
+            _, at = _varint(message, at)
         elif kind == LENGTH_DELIMITED:
-            length, begin = _varint(message, place)
-            place = begin + length
+            length, content = _varint(message, at)
+            at = content + length
         elif kind in FIXED:
-            place += FIXED[kind]
+            at += FIXED[kind]
         else:
             raise ValueError(f"unknown wire type {kind}")
-        if place > len(message) or number == 0:
-            raise ValueError("the message is cut off")
-        yield number, message[begin:place], message[start:place]
+        if at > len(message) or number == 0:
+            raise ValueError("the message is truncated")
+        yield number, message[content:at], message[start:at]
 
 
 def _field(number: int, body: bytes) -> bytes:
     return _as_varint(number << 3 | LENGTH_DELIMITED) + _as_varint(len(body)) + body
 
 
-def _varint(message: bytes, place: int) -> tuple[int, int]:
-    """Return the number that begins at ``place``, and the place after it."""
+def _varint(message: bytes, at: int) -> tuple[int, int]:
+    """Return the number that begins at the index ``at``, and the index after it."""
     value = shift = 0
     while True:
-        byte = message[place]
+        byte = message[at]
         value |= (byte & 0x7F) << shift
-        place, shift = place + 1, shift + 7
+        at, shift = at + 1, shift + 7
         if byte < 0x80:
-            return value, place
+            return value, at
         if shift > 63:
-            raise ValueError("a number is too long")
+            raise ValueError("a varint is longer than 64 bits")
 
 
 def _as_varint(value: int) -> bytes:

@@ -1,7 +1,8 @@
-"""ONNX Runtime sessions; the only importer of onnxruntime, whose telemetry is kept off.
+"""ONNX Runtime sessions, with telemetry switched off; the only importer of onnxruntime.
 
-From 1.29 on its builds for Linux too send what runs to their maker, and write to disk for it, from
-the moment of their import. The variable prevents that; the call is for who imported it earlier.
+Since version 1.29 the Linux builds of ONNX Runtime also send telemetry to their vendor and write
+files for it, beginning at import. The environment variable prevents that. The call after the import
+covers programs that imported onnxruntime before ``mien``.
 """
 
 import contextlib
@@ -26,22 +27,13 @@ onnxruntime.disable_telemetry_events()
 
 __all__ = ["OrtSession"]
 
-# A folder that can't be. A graph from memory would otherwise read its external data from wherever
-# the process stands, and what is read so was never verified.
-_NOWHERE = Path(os.devnull, "none")
+# A path that cannot exist. ONNX Runtime would otherwise read a graph's external data, which no card
+# verifies, from the working directory.
+_NO_FOLDER = Path(os.devnull, "none")
 
 
 class OrtSession:
-    """A graph loaded from memory.
-
-    threads: ONNX Runtime threads for one run. Parallel requests share the cores better with one
-    thread each, so that is the default.
-    dynamic_shapes: set where the input's size changes from run to run; a memory pattern per shape
-    would only grow.
-    providers: what it runs on, the first preferred; the CPU takes what others can't run.
-    Raises ArtifactError if the bytes are not a graph that ONNX Runtime can run, or not all of it:
-    external data is refused. Raises InvalidParameterError if a provider isn't there or won't start.
-    """
+    """A graph that ONNX Runtime runs; threads may share it."""
 
     def __init__(
         self,
@@ -51,18 +43,32 @@ class OrtSession:
         dynamic_shapes: bool = False,
         providers: Sequence[Provider] = CPU,
     ) -> None:
-        _require(providers)
-        _share_memory()
+        """Load a graph from memory.
+
+        Args:
+            model: An ONNX file.
+            threads: Threads of one run. Parallel requests share the cores best with one thread
+                each.
+            dynamic_shapes: Whether the input's size changes between runs. ONNX Runtime would
+                otherwise keep a memory pattern for each shape, and memory would grow.
+            providers: Execution providers, the preferred one first. The CPU runs what they cannot.
+
+        Raises:
+            ArtifactError: ONNX Runtime cannot run the graph, or it keeps data in other files.
+            InvalidParameterError: A provider is not in the installed build or does not start.
+        """
+        _check_available(providers)
+        _share_arena()
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.use_env_allocators", "1")
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
         options.execution_mode = onnxruntime.ExecutionMode.ORT_SEQUENTIAL
         options.enable_mem_pattern = not dynamic_shapes
-        # Spinning threads would burn the cores that other requests need.
+        # Spinning threads would take the cores from other requests.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.add_session_config_entry(
-            "session.model_external_initializers_file_folder_path", str(_NOWHERE)
+            "session.model_external_initializers_file_folder_path", str(_NO_FOLDER)
         )
         options.log_severity_level = 3
         try:
@@ -72,7 +78,7 @@ class OrtSession:
         except Exception as error:  # ONNX Runtime raises plain pybind exceptions of many types
             if "External data" in str(error):
                 raise ArtifactError(
-                    "the model keeps data in other files; only what is in one file is run"
+                    "the model keeps data in other files; export it as one file"
                 ) from error
             raise ArtifactError(
                 "the model file is not a graph that ONNX Runtime can run"
@@ -95,43 +101,44 @@ class OrtSession:
 
 
 @cache
-def _share_memory() -> None:
-    """Have all sessions of this process take their memory from one place.
+def _share_arena() -> None:
+    """Register one memory arena for all sessions of this process.
 
-    By itself each keeps the most that it ever took, doubled again and again: with pictures of
-    all sizes that grows for long.
+    By default each session has an arena of its own, which doubles when it grows and never shrinks.
+    With images of many sizes that memory would keep growing.
     """
-    place = onnxruntime.OrtMemoryInfo(
+    location = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
     as_requested = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
-    onnxruntime.create_and_register_allocator(place, as_requested)
+    onnxruntime.create_and_register_allocator(location, as_requested)
 
 
-def _require(providers: Sequence[Provider]) -> None:
-    """Refuse providers that the installed build lacks; it would silently use the CPU."""
-    there = onnxruntime.get_available_providers()
+def _check_available(providers: Sequence[Provider]) -> None:
+    """Refuse providers that the installed build lacks: ONNX Runtime would silently use the CPU."""
+    available = onnxruntime.get_available_providers()
     for provider in providers:
-        if provider.ort_name not in there:
+        if provider.ort_name not in available:
             raise InvalidParameterError(
-                f"the provider {provider.name} is not in the installed build of ONNX Runtime; "
-                f"install {provider.package} in place of it, as docs/deploy.md says"
+                f"the installed build of ONNX Runtime lacks the provider {provider.name}; "
+                f"install {provider.package} in place of it, see docs/deploy.md"
             )
     if PROVIDERS["cuda"] in providers:
         _load_cuda()
 
 
 def _load_cuda() -> None:
-    """Load CUDA from NVIDIA's Python packages; what is missing ONNX Runtime looks for itself."""
-    # It prints what it doesn't find, and standard output is for results.
+    """Load CUDA libraries from NVIDIA's Python packages, if those are installed."""
+    # It prints the libraries that it does not find, and standard output is for results.
     with contextlib.redirect_stdout(sys.stderr):
         onnxruntime.preload_dlls()
 
 
 def _with_options(providers: Sequence[Provider], threads: int) -> list[tuple[str, dict[str, str]]]:
-    """Return what ONNX Runtime takes, the CPU last wherever it is not named."""
+    """Return names and options for ONNX Runtime, with the CPU last unless it was named."""
     options = {
-        # Its threads are its own. Its usual precision is the processor's fastest, not the model's.
+        # OpenVINO has threads of its own. By default it computes in the processor's fastest
+        # precision instead of the model's.
         "openvino": {"device_type": "CPU", "num_of_threads": str(threads), "precision": "FP32"}
     }
     named = [(provider.ort_name, options.get(provider.name, {})) for provider in providers]

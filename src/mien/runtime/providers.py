@@ -1,4 +1,4 @@
-"""What ONNX Runtime may run graphs on: its execution providers, by the names that settings use."""
+"""The execution providers of ONNX Runtime that ``mien`` supports."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,10 +10,13 @@ __all__ = ["CPU", "PROVIDERS", "Provider", "parse_providers"]
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """One way to run graphs.
+    """An execution provider.
 
-    name: in settings; ort_name: in ONNX Runtime; package: the build of ONNX Runtime that has it,
-    of which only one can be installed; needs: what else has to be there for it to start.
+    Attributes:
+        name: Its name in options and settings.
+        ort_name: Its name in ONNX Runtime.
+        package: The build of ONNX Runtime that has it. Only one build can be installed at a time.
+        needs: What else it needs to start; for error messages.
     """
 
     name: str
@@ -44,15 +47,19 @@ CPU = (PROVIDERS["cpu"],)
 
 
 def parse_providers(text: str) -> tuple[Provider, ...]:
-    """Return the providers of a list such as ``cuda,cpu``, the first preferred.
+    """Parse a list of providers such as ``cuda,cpu``.
 
-    Raises InvalidParameterError for a name that is unknown or there twice, or for no name.
+    Args:
+        text: Names separated by commas, the preferred one first.
+
+    Raises:
+        InvalidParameterError: A name is unknown or repeated, or there is none.
     """
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in PROVIDERS:
             known = ", ".join(PROVIDERS)
-            raise InvalidParameterError(f"no provider {name!r}; there are {known}")
+            raise InvalidParameterError(f"providers must be among {known}, not {name!r}")
     if len(set(names)) < len(names):
-        raise InvalidParameterError(f"providers names one twice: {text}")
+        raise InvalidParameterError(f"providers must name each one once, not twice: {text}")
     return tuple(PROVIDERS[name] for name in names)

@@ -1,8 +1,8 @@
 import pytest
 from PIL import Image
 
+from mien.render.numbers import format_count, format_percent, format_probability
 from mien.render.report import report_page
-from mien.render.words import chance, counted, percent
 from mien.types import Emotion
 
 
@@ -26,21 +26,21 @@ from mien.types import Emotion
     ],
 )
 def test_a_share_is_all_or_nothing_only_if_it_is(share: float, decimals: int, words: str) -> None:
-    assert percent(share, decimals) == words
+    assert format_percent(share, decimals) == words
 
 
 @pytest.mark.parametrize(
     ("probability", "words"), [(0.0, "< 1 %"), (0.4, "40 %"), (0.9992, "> 99 %"), (1.0, "> 99 %")]
 )
 def test_a_probability_is_never_certain(probability: float, words: str) -> None:
-    assert chance(probability) == words
+    assert format_probability(probability) == words
 
 
 @pytest.mark.parametrize(
     ("count", "words"), [(0, "0 faces"), (1, "1 face"), (2, "2 faces"), (1234, "1,234 faces")]
 )
 def test_things_are_counted(count: int, words: str) -> None:
-    assert counted(count, "face") == words
+    assert format_count(count, "face") == words
 
 
 def test_a_report_claims_no_certainty_either() -> None:
