@@ -15,7 +15,21 @@ from skimage import data
 from programs import omit
 from samples import encode
 
-SHARED = Path(__file__).parents[2] / "shared"
+TESTS = Path(__file__).parent
+SHARED = TESTS.parents[1] / "shared"
+# The folders that `make test` leaves to `make test-all`: slow, or in need of torch, Ray, a browser
+# or servers.
+SLOW = {
+    "browser",
+    "cluster",
+    "deploy",
+    "documents",
+    "packaging",
+    "parity",
+    "peers",
+    "robustness",
+    "train",
+}
 
 # What takes for ever is found, but no test fails because the machine was busy, or by bad luck: the
 # same code is tried with the same cases. `make fuzz` draws others, a hundred times as many.
@@ -34,8 +48,23 @@ settings.register_profile(
 )
 settings.load_profile("unhurried")
 
-# What a shell begins in the background ignores it, and so would all that tests begin.
+# A job in the background ignores SIGINT, and one under nohup SIGHUP. The processes that tests start
+# would inherit that; a handler in its place is reset to the default when they start.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+if hasattr(signal, "SIGHUP") and signal.getsignal(signal.SIGHUP) == signal.SIG_IGN:
+    signal.signal(signal.SIGHUP, lambda *_: None)
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--tier", choices=("quick", "slow", "all"), default="all")
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave out what is not of the tier; all that is in a folder belongs to the folder's tier."""
+    tier = config.getoption("--tier")
+    if tier == "all" or collection_path.parent != TESTS:
+        return None
+    return (collection_path.name in SLOW) is (tier == "quick") or None
 
 
 @pytest.fixture(scope="session")

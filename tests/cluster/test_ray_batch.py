@@ -151,7 +151,7 @@ def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, do
     wait_until(lambda: len(tables(out)) > 1, 60)
     # One run at a time.
     second = run(photos, "--out", out, *asked, "--resume")
-    assert (second.returncode, "another run is writing" in second.stderr) == (2, True)
+    assert second.returncode == 2
     # A worker process that dies is one that Ray starts again.
     victim = actors()[0]
     victim.kill()
@@ -169,8 +169,7 @@ def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, do
     os.kill(doomed["raylets"][1], signal.SIGKILL)
     _, words = process.communicate(timeout=100)
     assert process.returncode == 1, words
-    assert "no shard was done for" in words
-    assert "Ray has 2 nodes with 2 cores" in words
+    assert "2 nodes with 2 cores" in words
     assert paths_in(out) == {str(photo): 1 for photo in photos.glob("*.jpg")}
     left = [p.name for p in out.rglob("*") if "unfinished" in p.name or "tries" in str(p)]
     assert not left
@@ -214,30 +213,29 @@ def test_results_that_cant_be_written(tmp_path: Path, photos: Path, cluster: dic
     shutil.move(out / "_plan", tmp_path / "aside")
     _, words = process.communicate(timeout=100)
     assert (process.returncode, "Traceback" in words) == (2, False), words
-    assert "a shard can't be done" in words.splitlines()[-1]
     shutil.rmtree(out / "_plan", ignore_errors=True)
     shutil.move(tmp_path / "aside", out / "_plan")
     resumed = run(some, "--out", out, *asked, "--resume")
-    assert "done before" in resumed.stderr
+    assert resumed.returncode == 0, resumed.stderr
     assert paths_in(out) == {str(photo): 1 for photo in photos.glob(some.name)}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "named"),
     [
-        (["nowhere"], "nowhere: there is no such folder, glob or manifest"),
-        (["file:///nowhere"], "file:///nowhere: there is no such folder or manifest"),
-        (["file:///nowhere/list.txt"], "can't be read"),
-        (["https://example.org/photos"], "not fetched from the web"),
-        ([".", "--address", "127.0.0.1:1"], "nobody answers at 127.0.0.1:1"),
-        ([".", "--address", "here"], "--address is HOST:PORT of Ray's head, not 'here'"),
-        ([".", "--out", "r.xls"], "a table is a file named .parquet, .csv, .jsonl"),
-        ([".", "--out", "full"], "full exists"),
-        ([".", "--out", "file"], "--out: can't write to file"),
-        ([".", "--out", "r.csv", "--stall-after", "0"], "at least 1"),
+        (["nowhere"], "nowhere"),
+        (["file:///nowhere"], "file:///nowhere"),
+        (["file:///nowhere/list.txt"], "file:///nowhere/list.txt"),
+        (["https://example.org/photos"], "https://example.org/photos"),
+        ([".", "--address", "127.0.0.1:1"], "127.0.0.1:1"),
+        ([".", "--address", "here"], "--address"),
+        ([".", "--out", "r.xls"], ".parquet"),
+        ([".", "--out", "full"], "full"),
+        ([".", "--out", "file"], "file"),
+        ([".", "--out", "r.csv", "--stall-after", "0"], "--stall-after"),
     ],
 )
-def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], named: str) -> None:
     (tmp_path / "a.png").write_bytes(encode(Image.new("RGB", (64, 64)), "PNG"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x.parquet").write_text("")
@@ -245,7 +243,7 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: st
     out = [] if "--out" in arguments else ["--out", "results"]
     done = run(*arguments, *out, "--engine", "ray", cwd=tmp_path)
     assert done.returncode == 2
-    assert words in done.stderr.splitlines()[-1]
+    assert named in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
@@ -257,7 +255,7 @@ def test_nobody_takes_part_without_the_token(mixed: Path, tmp_path: Path, cluste
         env={**os.environ, "RAY_AUTH_TOKEN": "0" * 64},
     )
     assert done.returncode == 2
-    assert "can't be joined" in done.stderr.splitlines()[-1]
+    assert cluster["address"] in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
@@ -268,7 +266,6 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, missing: str)
     code = "import sys; sys.path.insert(0, '.'); from mien.cli import main; sys.exit(main())"
     command = [sys.executable, "-c", code, "batch", ".", "--out", "r.csv", "--engine", "ray"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (
-        2,
-        "mien: the engine ray needs: pip install 'mien[cluster]'\n",
-    )
+    assert done.returncode == 2
+    assert "mien[cluster]" in done.stderr
+    assert done.stderr.count("\n") == 1

@@ -46,80 +46,81 @@ def test_a_right_wheel_passes(good: dict[str, bytes]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "complaint"),
+    "name",
     [
-        ("mien/__pycache__/types.cpython-311.pyc", "belongs in none: mien/__pycache__"),
-        ("shared/photos/face.jpg", "belongs in none: shared/photos/face.jpg"),
-        ("tests/golden/mtcnn_stages.npz", "belongs in none: tests/golden"),
-        ("mien/fer2013.csv", "belongs in none: mien/fer2013.csv"),
-        ("mien/notes.txt", "has what the project has not: mien/notes.txt"),
-        ("setup.py", "has what the project has not: setup.py"),
+        "mien/__pycache__/types.cpython-311.pyc",
+        "shared/photos/face.jpg",
+        "tests/golden/mtcnn_stages.npz",
+        "mien/fer2013.csv",
+        "mien/notes.txt",
+        "setup.py",
     ],
 )
-def test_what_does_not_belong_in_a_wheel(good: dict[str, bytes], name: str, complaint: str) -> None:
-    with pytest.raises(ReleaseError, match=complaint):
+def test_what_does_not_belong_in_a_wheel(good: dict[str, bytes], name: str) -> None:
+    with pytest.raises(ReleaseError, match=name):
         package_contents.check_wheel_names([*good, name], SOURCES)
 
 
 def test_what_lacks_in_a_wheel(good: dict[str, bytes]) -> None:
     for name in ("mien/geometry.py", f"{MODEL}LICENSE"):
-        with pytest.raises(ReleaseError, match=f"lacks {name}"):
+        with pytest.raises(ReleaseError, match=name):
             package_contents.check_wheel_names(set(good) - {name}, SOURCES)
     untyped = [name for name in SOURCES if name != "src/mien/py.typed"]
-    with pytest.raises(ReleaseError, match=r"lacks mien/py\.typed"):
+    with pytest.raises(ReleaseError, match=r"mien/py\.typed"):
         package_contents.check_wheel_names(set(good) - {"mien/py.typed"}, untyped)
 
 
 def test_an_sdist_is_the_project() -> None:
     package_contents.check_sdist_names([*SOURCES, "PKG-INFO"], SOURCES)
-    for names, complaint in (
-        (SOURCES[1:], "the sdist lacks src/"),
-        ([*SOURCES, "notes.txt"], "has what the project has not: notes.txt"),
-        ([*SOURCES, ".venv-dev/bin/python"], "belongs in none: .venv-dev"),
-        ([*SOURCES, "../shared/photos/a.jpg"], "belongs in none: ../shared"),
+    for names, named in (
+        (SOURCES[1:], SOURCES[0]),
+        *(
+            ([*SOURCES, name], name)
+            for name in ("notes.txt", ".venv-dev/bin/python", "../shared/photos/a.jpg")
+        ),
     ):
-        with pytest.raises(ReleaseError, match=complaint):
+        with pytest.raises(ReleaseError, match=named):
             package_contents.check_sdist_names(names, SOURCES)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "complaint"),
+    ("name", "content", "named"),
     [
-        (f"{INFO}/licenses/LICENSE", None, "licence file LICENSE"),
-        (f"{INFO}/licenses/THIRD_PARTY.md", b"cut off", "licence file THIRD_PARTY.md"),
-        (f"{INFO}/METADATA", b"Name: mien\n\n", "names no licence"),
-        (f"{INFO}/METADATA", b"License-Expression: MIT\n\n", "licence file LICENSE"),
+        (f"{INFO}/licenses/LICENSE", None, "LICENSE"),
+        (f"{INFO}/licenses/THIRD_PARTY.md", b"cut off", "THIRD_PARTY.md"),
+        (f"{INFO}/METADATA", b"Name: mien\n\n", "metadata"),
+        (f"{INFO}/METADATA", b"License-Expression: MIT\n\n", "LICENSE"),
     ],
 )
 def test_licences_that_lack(
-    good: dict[str, bytes], name: str, content: bytes | None, complaint: str
+    good: dict[str, bytes], name: str, content: bytes | None, named: str
 ) -> None:
-    with pytest.raises(ReleaseError, match=complaint):
+    with pytest.raises(ReleaseError, match=named):
         package_contents.check_licences(changed(good, name, content), LICENCES)
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "complaint"),
+    ("name", "content", "named"),
     [
-        (f"{MODEL}pnet.onnx", b"another network", "pnet.onnx is not the file that its card names"),
-        (f"{MODEL}pnet.onnx", None, "pnet.onnx is not the file that its card names"),
-        (f"{MODEL}LICENSE", None, f"{MODEL} has no LICENSE"),
-        (f"{MODEL}LICENSE", b"\n", f"{MODEL} has no LICENSE"),
-        (f"{MODEL}card.toml", None, f"no card names {MODEL}onet.onnx"),
-        (f"{MODEL}more.onnx", b"weights", f"no card names {MODEL}more.onnx"),
+        (f"{MODEL}pnet.onnx", b"another network", "pnet.onnx"),
+        (f"{MODEL}pnet.onnx", None, "pnet.onnx"),
+        (f"{MODEL}LICENSE", None, f"{MODEL}.*LICENSE"),
+        (f"{MODEL}LICENSE", b"\n", f"{MODEL}.*LICENSE"),
+        (f"{MODEL}card.toml", None, f"{MODEL}onet.onnx"),
+        (f"{MODEL}more.onnx", b"weights", f"{MODEL}more.onnx"),
     ],
 )
 def test_models_without_card_or_licence(
-    good: dict[str, bytes], name: str, content: bytes | None, complaint: str
+    good: dict[str, bytes], name: str, content: bytes | None, named: str
 ) -> None:
-    with pytest.raises(ReleaseError, match=complaint):
+    with pytest.raises(ReleaseError, match=named):
         package_contents.check_models(changed(good, name, content), THIRD_PARTY)
 
 
 def test_a_model_that_third_party_does_not_name(good: dict[str, bytes]) -> None:
-    with pytest.raises(ReleaseError, match=f"does not name {MODEL}"):
+    with pytest.raises(ReleaseError, match=MODEL):
         package_contents.check_models(good, THIRD_PARTY.replace(MODEL, ""))
-    with pytest.raises(ReleaseError, match="no card names any model"):
+    with pytest.raises(ReleaseError):
         package_contents.check_models({}, THIRD_PARTY)
 
 
@@ -136,39 +137,39 @@ def test_a_package_that_is_too_large(tmp_path: Path, name: str) -> None:
         path.write_bytes(bytes(size))
         package_contents.check_size(path)
     path.write_bytes(bytes(limit + 1))
-    with pytest.raises(ReleaseError, match=f"{name} has .* MB; the limit is"):
+    with pytest.raises(ReleaseError, match=name):
         package_contents.check_size(path)
 
 
 @pytest.mark.parametrize(
-    ("heading", "release", "complaint"),
+    ("heading", "release", "passes"),
     [
-        ("## [1.2.3] - unreleased", False, None),
-        ("## [1.2.3] - 2020-02-29", True, None),
-        ("", False, "first section"),
-        ("## [1.2.2] - 2020-02-29\n\n## [1.2.3] - unreleased", False, "first section"),
-        ("## [1.2.3] - unreleased", True, "no day until now"),
-        ("## [1.2.3] - 2020-02-30", True, "no day until now"),
-        ("## [1.2.3] - 9999-12-31", True, "no day until now"),
+        ("## [1.2.3] - unreleased", False, True),
+        ("## [1.2.3] - 2020-02-29", True, True),
+        ("", False, False),
+        ("## [1.2.2] - 2020-02-29\n\n## [1.2.3] - unreleased", False, False),
+        ("## [1.2.3] - unreleased", True, False),
+        ("## [1.2.3] - 2020-02-30", True, False),
+        ("## [1.2.3] - 9999-12-31", True, False),
     ],
 )
-def test_the_changelog(heading: str, release: bool, complaint: str | None) -> None:
+def test_the_changelog(heading: str, release: bool, passes: bool) -> None:
     text = f"# Changelog\n\n{heading}\n\n### Added\n"
-    if complaint is None:
+    if passes:
         assert "1.2.3" in release_check.check_changelog(text, "1.2.3", release=release)
     else:
-        with pytest.raises(ReleaseError, match=complaint):
+        with pytest.raises(ReleaseError, match="CHANGELOG"):
             release_check.check_changelog(text, "1.2.3", release=release)
 
 
 def test_the_tag() -> None:
     release_check.check_tag("v1.2.3", "1.2.3", "")
-    for tag, changes, complaint in (
-        ("1.2.3", "", "the tag is 1.2.3"),
-        ("v1.2.4", "", "the tag is v1.2.4"),
-        ("v1.2.3", " M README.md\n", "not committed:\n M README.md"),
+    for tag, changes, named in (
+        ("1.2.3", "", r"\b1\.2\.3\b"),
+        ("v1.2.4", "", r"\bv1\.2\.4\b"),
+        ("v1.2.3", " M README.md\n", r" M README\.md"),
     ):
-        with pytest.raises(ReleaseError, match=complaint):
+        with pytest.raises(ReleaseError, match=named):
             release_check.check_tag(tag, "1.2.3", changes)
 
 
@@ -178,7 +179,7 @@ def test_the_version_is_in_one_place() -> None:
     assert yaml.safe_load((ROOT / "CITATION.cff").read_text())["version"] == __version__
     release_check.check_changelog((ROOT / "CHANGELOG.md").read_text(), __version__, release=False)
     for text in ('__version__ = "1.2"\n', '__version__ = "1.2.3-dirty"\n', ""):
-        with pytest.raises(ReleaseError, match="names no version"):
+        with pytest.raises(ReleaseError):
             release_check.version_of(text)
 
 
@@ -188,9 +189,9 @@ def test_a_build_that_is_another_each_time(tmp_path: Path, monkeypatch: pytest.M
     for path in (*packages, *again):
         path.write_bytes(b"same")
     monkeypatch.setattr(release_check, "build", lambda _: again)
-    assert "the same bytes" in release_check.check_reproducible(packages)
+    release_check.check_reproducible(packages)
     again[1].write_bytes(b"other")
-    with pytest.raises(ReleaseError, match=r"mien.whl has other bytes"):
+    with pytest.raises(ReleaseError, match=r"mien\.whl"):
         release_check.check_reproducible(packages)
 
 
@@ -229,8 +230,7 @@ def pins(folder: Path, *names: str) -> list[Path]:
 
 def test_known_vulnerabilities_are_found_and_named(tmp_path: Path) -> None:
     with advisories() as url:
-        none = release_check.check_vulnerabilities(pins(tmp_path, "tqdm"), url, release=True)
-        assert none == "no known vulnerability in 1 pinned packages"
+        release_check.check_vulnerabilities(pins(tmp_path, "tqdm"), url, release=True)
         with pytest.raises(ReleaseError, match=r"pillow 1.0.0: GHSA-test"):
             release_check.check_vulnerabilities(
                 pins(tmp_path, "tqdm", "pillow"), url, release=False
@@ -246,7 +246,7 @@ def test_what_could_not_be_asked_is_never_told_as_checked(
         monkeypatch.setattr(release_check, "tool", tool)
         told = release_check.check_vulnerabilities(pins(tmp_path, "tqdm"), url, release=False)
         assert told.startswith("NOT CHECKED: ")
-        with pytest.raises(ReleaseError, match="could not be checked"):
+        with pytest.raises(ReleaseError):
             release_check.check_vulnerabilities(pins(tmp_path, "tqdm"), url, release=True)
 
 
@@ -281,7 +281,7 @@ def test_a_python_that_refuses_to_run_is_none(tmp_path: Path) -> None:
 
 def test_the_checkout_is_not_taken_for_the_wheel(tmp_path: Path) -> None:
     (tmp_path / "mien.py").write_text(f"__version__ = '{__version__}'\n")
-    with pytest.raises(ReleaseError, match="is not the wheel"):
+    with pytest.raises(ReleaseError):
         release_check.check_origin(sys.executable, __version__, tmp_path)
 
 
@@ -290,21 +290,18 @@ def test_the_first_failure_ends_it_with_a_sentence(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["release_check", "--tag", "v0.0.0"])
     assert release_check.main() == 1
-    assert capsys.readouterr().err == (
-        f"release-check: failed: the tag is v0.0.0, but src/mien/_version.py says {__version__}\n"
-    )
+    told = capsys.readouterr().err
+    assert told.startswith("release-check: failed: ")
+    assert "v0.0.0" in told
+    assert told.count("\n") == 1
 
 
 @pytest.mark.parametrize(
-    ("lines", "end"),
-    [
-        (["built"], "nothing failed, and all was checked"),
-        (["built", "NOT CHECKED: Python 3.14"], "nothing failed, but 1 not checked"),
-    ],
+    ("lines", "complete"), [(["built"], True), (["built", "NOT CHECKED: Python 3.14"], False)]
 )
 def test_the_summary_does_not_call_checked_what_was_not(
     lines: list[str],
-    end: str,
+    complete: bool,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -314,4 +311,6 @@ def test_the_summary_does_not_call_checked_what_was_not(
     monkeypatch.setattr(release_check, "DIST", tmp_path)
     monkeypatch.setattr(release_check, "checked", lambda *_: iter(lines))
     assert release_check.main() == 0
-    assert f"release-check: {end}; " in capsys.readouterr().out
+    summary = capsys.readouterr().out.splitlines()[-1]
+    assert ("1 not checked" in summary) is not complete
+    assert ("all was checked" in summary) is complete

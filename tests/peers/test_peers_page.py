@@ -191,9 +191,9 @@ def test_accuracy_counts_faces_in_question_only() -> None:
     assert scored["faces"] == 3
     assert scored["accuracy"] == pytest.approx(2 / 3)
     assert scored["half_interval"] == pytest.approx(1.96 * (2 / 9 / 3) ** 0.5)
-    with pytest.raises(ValueError, match="zip"):
+    with pytest.raises(ValueError):
         accuracy(question, [{}])
-    with pytest.raises(ValueError, match="no face"):
+    with pytest.raises(ValueError):
         accuracy(Question(name="q", labels=LABELS, truth=np.array([-1])), [{}])
 
 

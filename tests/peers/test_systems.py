@@ -47,7 +47,7 @@ def test_why_it_can_not_be_installed_is_told(
     wrong = System(
         name="wrong", folder=folder, python=tmp_path / ".venv" / "bin" / "python", module="wrong"
     )
-    with pytest.raises(InstallError, match="pip: ERROR: Invalid requirement"):
+    with pytest.raises(InstallError, match="Invalid requirement"):
         wrong.install()
     assert not (tmp_path / ".venv" / ".ready").exists()
     monkeypatch.setenv("PATH", "")
@@ -64,7 +64,8 @@ def test_who_can_not_start_is_left_out_with_the_reason(
     assert [found.name for found in ready] == list(about) == ["good"]
     assert "Python" in about["good"]["versions"]
     assert about["good"]["installed_mb"] == 7.5
-    assert left_out == {"stillborn": "stillborn ended with status 3"}
+    assert left_out.keys() == {"stillborn"}
+    assert "3" in left_out["stillborn"]
 
 
 @pytest.mark.parametrize("system", systems(Path())[1:], ids=lambda system: system.name)

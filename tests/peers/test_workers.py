@@ -79,19 +79,19 @@ def test_mien_answers_as_itself(output: str | None, monkeypatch: pytest.MonkeyPa
 
 
 @pytest.mark.parametrize(
-    ("name", "words"),
+    ("name", "named"),
     [
-        ("stillborn", "ended with status 3"),
-        ("mortal", "ended with status 9"),
-        ("weary", "ended with status 9"),
-        ("rubbish", "answered no JSON: 'Segmentation'"),
-        ("number", "answered no JSON: '7'"),
-        ("silent", "gave no answer in 0 s"),
+        ("stillborn", "3"),
+        ("mortal", "9"),
+        ("weary", "9"),
+        ("rubbish", "Segmentation"),
+        ("number", "'7'"),
+        ("silent", "0 s"),
         ("lacking", "its weights"),
     ],
 )
 def test_who_fails_is_named_and_the_others_go_on(
-    name: str, words: str, system: Callable[[str], System], monkeypatch: pytest.MonkeyPatch
+    name: str, named: str, system: Callable[[str], System], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "SIZES", ((64, 48),))
     monkeypatch.setattr(process, "PAUSE_S", 0)
@@ -105,7 +105,7 @@ def test_who_fails_is_named_and_the_others_go_on(
     )
     result = measure.speed(run, 1)
     assert list(result["failed"]) == [name]
-    assert words in result["failed"][name]
+    assert named in result["failed"][name]
     assert list(result["peak_mb"]) == list(result["seconds"]) == list(result["found"]) == ["good"]
     assert [len(times) for times in result["seconds"]["good"].values()] == [2, 2, 2]
     assert result["found"]["good"] == dict.fromkeys(result["photos"], 1)
@@ -120,10 +120,10 @@ def test_imports_are_measured_where_weights_are_missing(system: Callable[[str], 
 
 
 @pytest.mark.parametrize(
-    ("section", "words"),
-    [(measure.crops, "needs fer2013.csv .*DATA=FOLDER"), (measure.found, "boxes.json.*PHOTOS=")],
+    ("section", "named"),
+    [(measure.crops, r"fer2013\.csv.*DATA="), (measure.found, r"boxes\.json.*PHOTOS=")],
 )
-def test_missing_data_is_told(section: Callable[[Run], object], words: str, tmp_path: Path) -> None:
+def test_missing_data_is_told(section: Callable[[Run], object], named: str, tmp_path: Path) -> None:
     run = Run(systems=[], rounds=1, photos=tmp_path, data=tmp_path, log=None)
-    with pytest.raises(MissingError, match=words):
+    with pytest.raises(MissingError, match=named):
         section(run)

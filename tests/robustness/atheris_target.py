@@ -1,7 +1,7 @@
-"""A longer search for files that break the parsers, guided by what they reach: ``make fuzz``.
+"""A longer, coverage-guided search for files that break the parsers: ``make fuzz``.
 
-Arguments are libFuzzer's: a folder that keeps what it found worth keeping, and options. It ends at
-the first input that is neither read nor refused with an error of ours, and writes it beside.
+Arguments are libFuzzer's: the folder of the corpus, and options. It stops at the first input that
+is neither read nor refused with a MienError, and writes that input into the current folder.
 """
 
 import sys
@@ -28,7 +28,7 @@ QUERY = b"include=scores,landmarks&labels=eight&max_faces=1&crop=true"
 
 
 def one_input(content: bytes) -> None:
-    """Give the input to one of the parsers; its first byte says which."""
+    """Pass the input to one of the parsers; its first byte selects which."""
     kind, rest = content[:1], content[1:]
     with suppress(MienError):
         if kind == b"f":

@@ -1,4 +1,4 @@
-"""A real service, as users begin it, that broken files are sent to."""
+"""A real service, started as users start it, that malformed files are sent to."""
 
 import subprocess
 import sys
@@ -14,33 +14,33 @@ from http_process import ready, workers_of
 from mien.http.problems import PROBLEMS
 from programs import free_port
 
-# Once it is warm. Far beyond what comes and goes, far below what is kept of so many files.
-MOST_GROWTH_BYTES = 100_000_000
+# After warm-up. Far above normal fluctuation, far below a leak over so many files.
+MAX_GROWTH_BYTES = 100_000_000
 
 
 class Attacked:
-    """A service, its processes for pictures, and the memory of all as it was when last noted."""
+    """A service, its worker processes, and their memory when it was last noted."""
 
     def __init__(self, process: "subprocess.Popen[bytes]", address: str) -> None:
         self.address = address
         self._process = process
-        self._engines = set(workers_of(process))
+        self._workers = set(workers_of(process))
         self.note_memory()
 
     def note_memory(self) -> None:
-        """Hold the memory against what is held now: libraries keep some of what they work with."""
+        """Measure growth from now on: libraries keep some of the memory that they have used."""
         self._before = self._resident_bytes()
 
     def check_unharmed(self) -> None:
-        """No process has ended, not even one that was replaced, and memory has not grown much."""
+        """Assert that no process has ended or was replaced, and that memory has not grown much."""
         assert self._process.poll() is None
-        assert self._engines
-        assert set(workers_of(self._process)) == self._engines
+        assert self._workers
+        assert set(workers_of(self._process)) == self._workers
         growth = self._resident_bytes() - self._before
-        assert growth < MOST_GROWTH_BYTES, growth
+        assert growth < MAX_GROWTH_BYTES, growth
 
     def _resident_bytes(self) -> int:
-        """Return the memory of the server and of all that work for it."""
+        """Return the memory of the server and its worker processes."""
         server = psutil.Process(self._process.pid)
         family = [server, *server.children(recursive=True)]
         return sum(each.memory_info().rss for each in family)
@@ -48,7 +48,7 @@ class Attacked:
 
 @contextmanager
 def attacked(folder: Path) -> Iterator[Attacked]:
-    """Run ``mien serve`` with nothing set; its log is kept in the folder."""
+    """Run ``mien serve`` with default settings; its log is written into the folder."""
     port = free_port()
     command = [sys.executable, "-m", "mien", "serve", "--port", str(port)]
     with (folder / "log").open("w") as log:
@@ -62,11 +62,11 @@ def attacked(folder: Path) -> Iterator[Attacked]:
         process.wait(30)
 
 
-def check(answer: httpx.Response) -> str:
-    """Return the answer's code; 200 has faces, all others a problem that is known."""
-    if answer.status_code == 200:
-        assert isinstance(answer.json(), list)
+def check(response: httpx.Response) -> str:
+    """Return "faces" for 200; for all others the code, which must be known and below 500."""
+    if response.status_code == 200:
+        assert isinstance(response.json(), list)
         return "faces"
-    problem = answer.json()
-    assert PROBLEMS[problem["code"]].status == answer.status_code < 500, problem
+    problem = response.json()
+    assert PROBLEMS[problem["code"]].status == response.status_code < 500, problem
     return str(problem["code"])

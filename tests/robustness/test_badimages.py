@@ -1,4 +1,4 @@
-"""Odd and malformed files that others collected: each is a result or a clear error, soon."""
+"""Odd and malformed files from public collections: each gives a result or a clear error, soon."""
 
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -15,11 +15,11 @@ from mien.image import load_image
 from mien.types import RgbImage
 
 LIMIT = 50_000_000
-# Generous, for a busy machine: the slowest of them takes a tenth of a second on a quiet one.
+# Generous, for a busy machine: the slowest file takes a tenth of a second on a quiet one.
 TIME_LIMIT_S = 5.0
 
 
-def test_every_file_is_a_picture_or_a_clear_error(shared: Path) -> None:
+def test_every_file_is_an_image_or_a_clear_error(shared: Path) -> None:
     for path in files_in(shared):
         started = perf_counter()
         outcome = attempt(path)
@@ -53,17 +53,17 @@ def test_a_service_answers_every_file(shared: Path, service: Attacked) -> None:
         def as_form(path: Path) -> str:
             return check(client.post("/emotion", files={"image": ("x", path.read_bytes())}))
 
-        with ThreadPoolExecutor(4) as callers:
-            codes = list(callers.map(as_body, files))
+        with ThreadPoolExecutor(4) as clients:
+            codes = list(clients.map(as_body, files))
             service.note_memory()
-            again = list(callers.map(as_form, files))
+            again = list(clients.map(as_form, files))
     assert dict(zip(files, again, strict=True)) == dict(zip(files, codes, strict=True))
     for code in ("faces", "truncated_image", "not_an_image", "unsupported_format"):
         assert codes.count(code) > 5, Counter(codes)
     service.check_unharmed()
 
 
-def test_sound_pictures_of_the_png_suite_are_read(shared: Path) -> None:
+def test_valid_images_of_the_png_suite_are_read(shared: Path) -> None:
     for path in sorted((shared / "badimages" / "pngsuite").glob("*.png")):
         # xcsn0g01 has a wrong checksum over data that is whole: it is read.
         broken = path.name.startswith("x") and path.stem != "xcsn0g01"
@@ -71,13 +71,13 @@ def test_sound_pictures_of_the_png_suite_are_read(shared: Path) -> None:
 
 
 @pytest.mark.parametrize("shape", ["Landscape", "Portrait"])
-def test_all_orientations_are_the_same_picture(shared: Path, shape: str) -> None:
+def test_all_orientations_are_the_same_image(shared: Path, shape: str) -> None:
     folder = shared / "badimages" / "exif_orientation"
-    pictures = [
+    images = [
         load_image(folder / f"{shape}_{value}.jpg", max_pixels=LIMIT).pixels.astype(int)
         for value in range(9)
     ]
-    for value, picture in enumerate(pictures):
-        assert picture.shape == pictures[1].shape, value
-        # They were compressed one by one, so they agree only about.
-        assert np.abs(picture - pictures[1]).mean() < 5, value
+    for value, image in enumerate(images):
+        assert image.shape == images[1].shape, value
+        # Each was compressed for itself, so they agree only approximately.
+        assert np.abs(image - images[1]).mean() < 5, value

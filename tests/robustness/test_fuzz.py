@@ -1,4 +1,4 @@
-"""Ten thousand broken files sent to a real service: each gets an answer that is known, soon."""
+"""Ten thousand mutated files sent to a real service: each gets a known response, soon."""
 
 import asyncio
 import json
@@ -22,7 +22,7 @@ from clips import film
 from mien.http.problems import PROBLEMS
 
 CASES = 10_000
-CALLERS = 4
+CLIENTS = 4
 CLIP_CASES = 400
 CLIPS = (
     ("mp4", "libx264"),
@@ -30,15 +30,19 @@ CLIPS = (
     ("matroska", "libx265"),
     ("webm", "libvpx-vp9"),
     ("avi", "mpeg4"),
+    ("mpegts", "mpeg2video"),
+    ("flv", "flv"),
+    ("3gp", "mpeg4"),
+    ("gif", "gif"),
 )
-# Far beyond what any takes on a quiet machine, far below what a decoder that runs wild takes.
+# Far above what any file takes on a quiet machine, far below a decoder in an endless loop.
 LONGEST_S = 10.0
 KINDS = ("image/jpeg", "image/png", "image/webp", "application/octet-stream")
 QUERIES = ("", "?crop=true", "?min_face_size=20", "?labels=eight&include=scores,landmarks")
 
 
 def requests(seed: int, face: Image.Image) -> Iterator[dict]:
-    """Yield the same requests each time, most of them a broken file as the body."""
+    """Yield the same requests in each run; the body of most is a mutated file."""
     chance = random.Random(seed)
     files = seeds(face)
     for _ in range(CASES):
@@ -63,7 +67,7 @@ def test_broken_files(service: Attacked, astronaut: NDArray[np.uint8]) -> None:
     work = requests(20_260_101, face)
     took_s: list[float] = []
 
-    async def caller(client: httpx.AsyncClient) -> None:
+    async def send_all(client: httpx.AsyncClient) -> None:
         for request in work:
             began = time.monotonic()
             codes[check(await client.post(**request))] += 1
@@ -73,13 +77,13 @@ def test_broken_files(service: Attacked, astronaut: NDArray[np.uint8]) -> None:
 
     async def main() -> None:
         async with httpx.AsyncClient(base_url=service.address, timeout=60) as client:
-            await asyncio.gather(*(caller(client) for _ in range(CALLERS)))
+            await asyncio.gather(*(send_all(client) for _ in range(CLIENTS)))
 
     asyncio.run(main())
     assert codes.total() == CASES
     assert max(took_s) < LONGEST_S
     service.check_unharmed()
-    # Otherwise what is sent would be too broken, or not enough, to find anything.
+    # Otherwise the mutations would be too strong, or too weak, to find anything.
     for code in ("faces", "truncated_image", "not_an_image", "unsupported_format"):
         assert codes[code] > CASES / 50, codes
     for code in ("image_too_large", "invalid_parameter"):
@@ -87,7 +91,7 @@ def test_broken_files(service: Attacked, astronaut: NDArray[np.uint8]) -> None:
 
 
 def test_broken_clips(service: Attacked, astronaut: NDArray[np.uint8]) -> None:
-    """What is broken inside is decoded by a library of C: the service lives on."""
+    """Mutated videos are decoded by a C library: the service survives."""
     chance, codes = random.Random(20_260_102), Counter[str]()
     pictures = [np.roll(astronaut[::4, ::4], step, axis=1) for step in range(8)]
     whole = [film(pictures, range(0, 800, 100), form, encoder) for form, encoder in CLIPS]

@@ -47,7 +47,7 @@ def test_a_card_beside_a_file_is_found(tmp_path: Path) -> None:
 def test_an_altered_file_is_refused(tmp_path: Path) -> None:
     model = write_card(tmp_path)
     model.write_bytes(b"Weights")
-    with pytest.raises(ArtifactError, match="SHA-256"):
+    with pytest.raises(ArtifactError, match=r"model\.onnx"):
         card_beside(model).verify()
 
 
@@ -55,32 +55,32 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
     model = write_card(tmp_path)
     card = card_beside(model)
     model.unlink()
-    with pytest.raises(ArtifactError, match="missing"):
+    with pytest.raises(ArtifactError, match=r"model\.onnx"):
         card.read("model.onnx")
-    with pytest.raises(ArtifactError, match="not on the card"):
+    with pytest.raises(ArtifactError, match=r"other\.onnx"):
         card.read("other.onnx")
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "named"),
     [
-        ("name = ", "not valid TOML"),
-        ('name = "one"', "lacks task"),
-        (CARD.replace("model.onnx", "other.onnx"), "not on the card beside it"),
+        ("name = ", CARD_NAME),
+        ('name = "one"', "task"),
+        (CARD.replace("model.onnx", "other.onnx"), "model.onnx"),
     ],
 )
-def test_a_broken_card_is_refused(tmp_path: Path, text: str, words: str) -> None:
+def test_a_broken_card_is_refused(tmp_path: Path, text: str, named: str) -> None:
     model = write_card(tmp_path, text)
-    with pytest.raises(ArtifactError, match=words):
+    with pytest.raises(ArtifactError, match=named):
         card_beside(model)
 
 
 def test_no_card_is_refused(tmp_path: Path) -> None:
     model = tmp_path / "model.onnx"
-    with pytest.raises(ArtifactError, match=r"no model file .*model\.onnx"):
+    with pytest.raises(ArtifactError, match=r"model\.onnx"):
         card_beside(model)
     model.touch()
-    with pytest.raises(ArtifactError, match=rf"no card\.toml beside the model in {tmp_path.name}/"):
+    with pytest.raises(ArtifactError, match=rf"card\.toml.*{tmp_path.name}"):
         card_beside(model)
 
 
@@ -89,5 +89,5 @@ def test_the_folder_in_which_one_works_has_a_name(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     Path("model.onnx").touch()
-    with pytest.raises(ArtifactError, match=f"in {tmp_path.name}/"):
+    with pytest.raises(ArtifactError, match=tmp_path.name):
         card_beside(Path("model.onnx"))

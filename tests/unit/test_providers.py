@@ -55,12 +55,13 @@ def test_the_setting_is_a_list(text: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize("text", ["", ",", "cpu,", "gpu", "CUDA", "CPUExecutionProvider"])
 def test_other_names_are_refused_with_those_there_are(text: str) -> None:
-    with pytest.raises(InvalidParameterError, match=r"no provider .*; there are cpu, cuda, openv"):
+    with pytest.raises(InvalidParameterError) as refused:
         Settings(providers=text)
+    assert [name for name in PROVIDERS if name not in refused.value.message] == []
 
 
 def test_one_named_twice_is_refused() -> None:
-    with pytest.raises(InvalidParameterError, match="twice: cpu,cpu"):
+    with pytest.raises(InvalidParameterError, match="cpu,cpu"):
         Settings.from_environment({"MIEN_PROVIDERS": "cpu,cpu"})
 
 
@@ -96,16 +97,16 @@ def test_openvino_keeps_the_models_precision_and_to_its_threads(
 
 
 def test_a_build_without_the_provider_says_which_has_it() -> None:
-    with pytest.raises(InvalidParameterError, match="install onnxruntime-gpu in place of it"):
+    with pytest.raises(InvalidParameterError, match="onnxruntime-gpu"):
         Recognizer(providers="cuda,cpu")
 
 
-@pytest.mark.parametrize(("name", "words"), [("cuda", "NVIDIA GPU.*cudnn"), ("openvino", "AVX2")])
+@pytest.mark.parametrize(("name", "needed"), [("cuda", "NVIDIA"), ("openvino", "AVX2")])
 def test_a_provider_that_does_not_start_is_an_error_not_a_slow_service(
-    monkeypatch: pytest.MonkeyPatch, name: str, words: str
+    monkeypatch: pytest.MonkeyPatch, name: str, needed: str
 ) -> None:
     Runtime(monkeypatch, has=f"{name} cpu", starts="cpu")
-    with pytest.raises(InvalidParameterError, match=f"{name} does not start here.*{words}"):
+    with pytest.raises(InvalidParameterError, match=f"{name}.*{needed}"):
         OrtSession(GRAPH, providers=parse_providers(name))
 
 
@@ -117,4 +118,4 @@ def test_the_command_tells_it_in_one_line(
     told = capsys.readouterr()
     assert told.out == ""
     assert told.err.count("\n") == 1
-    assert "install onnxruntime-openvino in place of it" in told.err
+    assert "onnxruntime-openvino" in told.err

@@ -34,7 +34,7 @@ def test_result_types_are_the_same_objects() -> None:
 
 
 def test_unknown_name() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'Nothing'"):
+    with pytest.raises(AttributeError, match="Nothing"):
         _ = mien.Nothing
 
 

@@ -12,8 +12,9 @@ from mien.runtime.ort import OrtSession
 
 @pytest.mark.parametrize("model", [b"", b"not a graph", b"\x08\x07" * 100])
 def test_foreign_bytes_are_refused_without_the_librarys_words(model: bytes) -> None:
-    with pytest.raises(ArtifactError, match="not a graph that ONNX Runtime can run"):
+    with pytest.raises(ArtifactError) as refused:
         OrtSession(model)
+    assert str(refused.value.__cause__) not in refused.value.message
 
 
 @pytest.fixture
@@ -41,7 +42,7 @@ def graph_of(weights: TensorProto, *, constant: bool) -> bytes:
 def test_data_in_other_files_is_refused(weights: TensorProto, constant: bool) -> None:
     where = weights.external_data[0]
     for where.value in ("weights.bin", f"../{Path.cwd().name}/weights.bin", str(Path.cwd())):
-        with pytest.raises(ArtifactError, match="only what is in one file is run"):
+        with pytest.raises(ArtifactError):
             OrtSession(graph_of(weights, constant=constant))
     weights.ClearField("data_location")
     weights.ClearField("external_data")

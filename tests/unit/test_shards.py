@@ -112,11 +112,7 @@ def test_a_photo_that_kills_is_found_at_the_third_try(
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
     shards = shards_of(tmp_path)
-    with (
-        shards.locked(),
-        pytest.raises(InvalidParameterError, match="another run"),
-        shards.locked(),
-    ):
+    with shards.locked(), pytest.raises(InvalidParameterError), shards.locked():
         pass
     with shards.locked(), shards_of(f"memory://{tmp_path}").locked():
         pass
@@ -127,31 +123,26 @@ def test_a_foreign_folder(tmp_path: Path) -> None:
     (tmp_path / "_plan").mkdir()
     for content in ("{", "[]", json.dumps({"other": 1})):
         (tmp_path / "_plan" / "plan.json").write_text(content)
-        with pytest.raises(InvalidParameterError, match="is no run of mien batch"):
+        with pytest.raises(InvalidParameterError, match=tmp_path.name):
             shards.plan()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InvalidParameterError, match="no table"):
+    with pytest.raises(InvalidParameterError, match="empty"):
         list(read_rows(tmp_path / "empty"))
 
 
 @pytest.mark.parametrize(
-    ("place", "words"),
-    [
-        ("gone.jpg", None),
-        ("memory://gone/x.jpg", "there is no such file"),
-        ("file:///", "the file can't be read"),
-        ("odd://x/y.jpg", "odd:// needs fsspec"),
-        ("https://example.org/x.jpg", "not fetched from the web"),
-    ],
+    "place", ["memory://gone/x.jpg", "file:///", "odd://x/y.jpg", "https://example.org/x.jpg"]
 )
-def test_photos_that_are_out_of_reach(place: str, words: str | None) -> None:
+def test_photos_that_are_out_of_reach(place: str) -> None:
     picture = fetch(place).picture
-    if words is None:
-        assert picture == Path(place)
-    else:
-        assert isinstance(picture, ImageError)
-        assert words in picture.message
-        assert picture.code == "unreadable_file"
+    assert isinstance(picture, ImageError)
+    assert picture.code == "unreadable_file"
+    if place.startswith("odd"):
+        assert "fsspec" in picture.message
+
+
+def test_a_path_is_left_to_whoever_reads_it() -> None:
+    assert fetch("gone.jpg").picture == Path("gone.jpg")
 
 
 def test_names_with_odd_characters(tmp_path: Path) -> None:
@@ -181,10 +172,6 @@ def test_sources_in_a_store(tmp_path: Path) -> None:
         f"memory://{tmp_path}/lists/a.jpg",
         "s3://b/c.jpg",
     ]
-    for source, words in (
-        ("lists/empty.txt", "lists no photo"),
-        ("lists/gone.txt", "can't be read"),
-        ("gone", "there is no such folder"),
-    ):
-        with pytest.raises(InvalidParameterError, match=words):
+    for source in ("lists/empty.txt", "lists/gone.txt", "gone"):
+        with pytest.raises(InvalidParameterError, match=source):
             list(photos_of(f"memory://{tmp_path}/{source}"))

@@ -25,7 +25,7 @@ _COMMANDS = {
     "models": "list, show or verify the models that come along",
     "report": "one page about a table: counts, confidence, examples, errors",
     "serve": "answer over HTTP, with a page to try it",
-    "video": "follow the faces of a clip or camera through time",
+    "video": "follow the faces of a video or camera over time",
 }
 
 _INTERRUPTED = 130

@@ -1,10 +1,10 @@
-"""``mien video``: who shows what, when, in a clip or before a camera."""
+"""``mien video``: which emotions each person shows over time, in a video or before a camera."""
 
 import argparse
 import sys
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
-from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from time import perf_counter
@@ -16,16 +16,18 @@ from mien.batch.table import SUFFIXES, check_suffix, write_table
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import encoded, write_new
 from mien.cli.console import say
-from mien.cli.options import add_analysis_options, positive, recognizer_arguments
+from mien.cli.options import add_analysis_options, recognizer_arguments
+from mien.cli.termination import cleaning_up
 from mien.errors import ImageError, InvalidParameterError, VideoError
 from mien.options import Include
 from mien.recognizer import Recognizer, in_order
 from mien.render.timeline import draw_timeline
 from mien.render.words import counted, percent
 from mien.results import Cell, ImageResult, table_columns
-from mien.video.analysis import DETECT_EVERY, PER_SECOND, Sample, followed, grouped, read_group
-from mien.video.clip import Clip, ClipLimits, library, open_camera, open_clip
-from mien.video.film import Film
+from mien.video.analysis import PER_SECOND, Sample, followed
+from mien.video.annotated import AnnotatedVideo, annotated_video
+from mien.video.outputs import complete_file
+from mien.video.reader import Frame, VideoLimits, VideoReader, library, open_camera, open_video
 from mien.video.summary import Summary
 from mien.video.tracks import SMOOTHING_S, Tracker
 
@@ -36,104 +38,134 @@ _PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Write the table and what else is asked for; 1 if the clip can't be read, or not to its end.
+    """Write the table and the other requested outputs.
 
-    What was read of a damaged clip is kept; a table that can't be written to its end is not.
-    Raises InvalidParameterError or ArtifactError before anything is written, and OSError.
+    What was read of a damaged video is kept. Errors while writing, SIGTERM and SIGHUP leave no
+    partial file.
+
+    Returns:
+        0, or 1 if the video can't be read, or not to its end.
+
+    Raises:
+        InvalidParameterError: An option is wrong; nothing is written.
+        ArtifactError: A model can't be loaded; nothing is written.
+        OSError: An output can't be written.
     """
     options = _parser().parse_args(arguments)
-    _check_places(options)
+    _check_outputs(options)
     library()
     recognizer = Recognizer(**recognizer_arguments(options))
     labels = recognizer.options.labels
-    columns = ("time_s", "frame", "person", *table_columns(labels, options.include)[1:-2])
     summary, began = Summary(options.fps), perf_counter()
-    unfinished = options.out.with_name(options.out.name + ".unfinished")
     try:
-        with ExitStack() as stack:
-            clip = stack.enter_context(_opened(options.clip))
-            samples = stack.enter_context(closing(_samples(clip, recognizer, options)))
-            film = options.annotate and stack.enter_context(Film(options.annotate, options.fps))
-            seen = _noted(samples, clip, summary, film or None)
-            rows = _rows(seen, labels, options.include)
-            write_table(unfinished, options.out.suffix.lower(), columns, rows)
-        unfinished.replace(options.out)
+        with cleaning_up(), ExitStack() as stack:
+            video = stack.enter_context(_opened(options.video, recognizer))
+            samples = stack.enter_context(closing(_samples(video, recognizer, options)))
+            _write(samples, video, summary, labels, options)
     except (VideoError, ImageError) as error:
-        say(f"{options.clip}: {error.message}")
+        say(f"{options.video}: {error.message}")
         return 1
-    finally:
-        unfinished.unlink(missing_ok=True)
     if options.plot:
         write_new(options.plot, encoded(_plot(summary), options.plot.suffix))
-    for line in _words(summary, perf_counter() - began):
+    for line in _report(summary, video, perf_counter() - began):
         say(line)
-    if clip.cut_off:
-        say(f"{options.clip}: the clip is damaged; what could be read of it is there")
-    return 1 if clip.cut_off else 0
+    for path in filter(None, (options.out, options.annotate, options.plot)):
+        say(f"wrote {path}")
+    if video.cut_off:
+        say(f"{options.video}: the video is damaged or incomplete; the results end there")
+    return 1 if video.cut_off else 0
 
 
-def _check_places(options: argparse.Namespace) -> None:
-    """Raise InvalidParameterError for a file that exists, or that is not of a written kind."""
-    check_suffix(options.out)
-    for option, place, suffixes in (
+def _write(
+    samples: Iterable[Sample],
+    video: VideoReader,
+    summary: Summary,
+    labels: LabelSet,
+    options: argparse.Namespace,
+) -> None:
+    """Go through the samples, adding each to the summary and to the requested files."""
+    with ExitStack() as stack:
+        table = options.out and stack.enter_context(complete_file(options.out))
+        copy = options.annotate and stack.enter_context(
+            annotated_video(options.annotate, options.fps)
+        )
+        rows = _rows(_recorded(samples, video, summary, copy), labels, options.include)
+        if table:
+            columns = ("time_s", "frame", "person", *table_columns(labels, options.include)[1:-2])
+            write_table(table, options.out.suffix.lower(), columns, rows)
+        else:
+            deque(rows, maxlen=0)
+
+
+def _check_outputs(options: argparse.Namespace) -> None:
+    """Raise InvalidParameterError without outputs, or for a path that can't be written."""
+    outputs = (
         ("--out", options.out, SUFFIXES),
         ("--annotate", options.annotate, (".mp4",)),
         ("--plot", options.plot, _PICTURES),
-    ):
-        if place is None:
+    )
+    if not any(path for _, path, _ in outputs):
+        raise InvalidParameterError("give at least one output: --out, --annotate or --plot")
+    for option, path, suffixes in outputs:
+        if path is None:
             continue
-        if place.suffix.lower() not in suffixes:
-            raise InvalidParameterError(f"{option}: {place} must be named {', '.join(suffixes)}")
-        if place.exists():
-            raise InvalidParameterError(f"{place} exists; choose another name or delete it")
-        if not place.parent.is_dir():
-            raise InvalidParameterError(f"{option}: there is no folder {place.parent}")
+        if path.suffix.lower() not in suffixes:
+            raise InvalidParameterError(f"{option}: {path} must end in {', '.join(suffixes)}")
+        if path.exists():
+            raise InvalidParameterError(f"{path} exists; choose another name or delete it")
+        if not path.parent.is_dir():
+            raise InvalidParameterError(f"{option}: the folder {path.parent} does not exist")
+    if options.out:
+        check_suffix(options.out)
 
 
-def _opened(source: str) -> AbstractContextManager[Clip]:
+def _opened(source: str, recognizer: Recognizer) -> AbstractContextManager[VideoReader]:
     name, _, number = source.partition(":")
     if name == _CAMERA and not Path(source).exists():
         if number and not number.isdigit():
-            raise InvalidParameterError(f"{source}: a camera is camera, camera:1 and so on")
+            raise InvalidParameterError(f"{source}: name a camera as camera, camera:1 and so on")
         return open_camera(int(number or 0))
-    return open_clip(Path(source), ClipLimits())
+    return open_video(Path(source), VideoLimits(pixels=recognizer.max_pixels))
 
 
 def _samples(
-    clip: Clip, recognizer: Recognizer, options: argparse.Namespace
+    video: VideoReader, recognizer: Recognizer, options: argparse.Namespace
 ) -> Generator[Sample, None, None]:
-    """Yield the samples of a clip; groups of frames are read at once, by all cores."""
-    frames = clip.frames(options.fps)
+    """Yield the samples of a video; several frames are analyzed in parallel."""
+    frames = video.frames(options.fps)
     if options.seconds:
         frames = takewhile(lambda frame: frame.time_s < options.seconds, frames)
-    read = partial(read_group, recognizer, options=recognizer.options)
-    groups = grouped(frames, options.detect_every)
-    with closing(in_order(read, groups, threads=recognizer.threads)) as results:
-        flat = (result for group in results for result in group)
-        yield from followed(flat, Tracker(smoothing_s=options.smooth))
+
+    def analyzed(frame: Frame) -> tuple[Frame, ImageResult]:
+        return frame, recognizer.analyze(frame.image)
+
+    with closing(in_order(analyzed, frames, threads=recognizer.threads)) as results:
+        yield from followed(results, Tracker(smoothing_s=options.smooth))
 
 
-def _noted(
-    samples: Iterable[Sample], clip: Clip, summary: Summary, film: Film | None
+def _recorded(
+    samples: Iterable[Sample], video: VideoReader, summary: Summary, copy: AnnotatedVideo | None
 ) -> Iterator[Sample]:
-    """Pass the samples on; Ctrl-C ends them: before a camera there is no other end."""
-    total = None if clip.duration_s is None else round(clip.duration_s, 1)
+    """Pass the samples on; Ctrl-C ends them, as there is no other way to stop a camera."""
+    total = None if video.duration_s is None else round(video.duration_s, 1)
     with tqdm(total=total, unit=" s", file=sys.stderr, disable=None) as bar:
         try:
             for sample in samples:
                 summary.add(sample)
-                if film is not None:
-                    film.add(sample)
+                if copy is not None:
+                    copy.add(sample)
                 bar.update(min(summary.seconds, total or summary.seconds) - bar.n)
                 yield sample
         except KeyboardInterrupt:
-            say("stopped; what was seen until now is kept")
+            if not summary.samples:
+                raise
+            say("stopped; the results up to here are kept")
 
 
 def _rows(
     samples: Iterable[Sample], labels: LabelSet, include: frozenset[Include]
 ) -> Iterator[tuple[Cell, ...]]:
-    """Yield a row per face and sample, and one for a sample without a face."""
+    """Yield a row for each face of each sample, and one for a sample without a face."""
     for sample in samples:
         image = sample.frame.image
         faces = tuple(tracked.face for tracked in sample.faces)
@@ -152,14 +184,20 @@ def _plot(summary: Summary) -> Image.Image:
     return draw_timeline(persons, summary.seconds)
 
 
-def _words(summary: Summary, seconds: float) -> Iterator[str]:
+def _report(summary: Summary, video: VideoReader, seconds: float) -> Iterator[str]:
+    """Yield lines for the user. seconds: how long the analysis took."""
     yield (
         f"{summary.seconds:.1f} s, {counted(summary.samples, 'sample')}, "
         f"{counted(len(summary.persons), 'person')}; "
-        f"{summary.seconds / max(seconds, 1e-9):.1f} times as fast as it lasts"
+        f"{summary.seconds / max(seconds, 1e-9):.1f} times real time"
     )
+    if video.dropped_frames:
+        yield (
+            f"{counted(video.dropped_frames, 'frame')} dropped: damaged, out of order or with a "
+            "repeated timestamp"
+        )
     for number, person in sorted(summary.persons.items()):
-        # Rounded first: a sum of times may come out a little less than all.
+        # Rounded first: a sum of times may be a little less than all.
         shares = ", ".join(
             f"{emotion.value} {percent(round(share, 6))}"
             for emotion, share in person.shares().items()
@@ -191,49 +229,46 @@ def _seconds(text: str) -> float:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien video",
-        description="Follows the faces of a clip: a table with a row for each face and sample, who "
-        "is who, and what each person shows, smoothed over time. Needs the extra video.",
-        epilog="Exit status: 0 done, 1 the clip can't be read, or not to its end, or what it shows "
-        "can't be written, 2 wrong usage.",
+        description="Follow the faces of a video or camera over time. Needs the extra video, and "
+        "at least one of --out, --annotate and --plot.",
+        epilog="Exit status: 0 done, 1 the video can't be read to its end or an output can't be "
+        "written, 2 wrong usage.",
     )
     parser.add_argument(
-        "clip",
-        metavar="CLIP|CAMERA",
-        help="MP4, QuickTime, Matroska, WebM or AVI file; or camera, camera:1, until Ctrl-C",
+        "video",
+        metavar="VIDEO|CAMERA",
+        help="MP4, QuickTime, 3GP, Matroska, WebM, AVI, MPEG-TS, FLV or animated GIF file; or "
+        "camera, camera:1 and so on: until Ctrl-C",
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="FILE", help=f"the table: {', '.join(SUFFIXES)}"
+    outputs = parser.add_argument_group("outputs")
+    outputs.add_argument(
+        "--out",
+        type=Path,
+        metavar="FILE",
+        help=f"a table with a row for each face of each sample: {', '.join(SUFFIXES)}",
     )
-    parser.add_argument(
-        "--annotate", type=Path, metavar="FILE", help="the samples as a clip with boxes, .mp4"
+    outputs.add_argument(
+        "--annotate", type=Path, metavar="FILE", help="a video of the samples with boxes: .mp4"
     )
-    parser.add_argument(
-        "--plot", type=Path, metavar="FILE", help="a picture of who showed what when, .png"
+    outputs.add_argument(
+        "--plot", type=Path, metavar="FILE", help="a timeline with a row for each person: .png"
     )
     parser.add_argument(
         "--fps",
         type=_rate,
         default=PER_SECOND,
         metavar="N",
-        help=f"samples a second, default {PER_SECOND:g}",
-    )
-    parser.add_argument(
-        "--detect-every",
-        type=positive,
-        default=DETECT_EVERY,
-        metavar="N",
-        help="look for new faces in every n-th sample, and between only where faces were; "
-        f"default {DETECT_EVERY}",
+        help=f"samples per second; default {PER_SECOND:g}",
     )
     parser.add_argument(
         "--smooth",
         type=_seconds,
         default=SMOOTHING_S,
         metavar="SECONDS",
-        help=f"over how long emotions are smoothed, 0 for not at all; default {SMOOTHING_S:g}",
+        help=f"time constant for smoothing emotions, 0 for none; default {SMOOTHING_S:g}",
     )
     parser.add_argument(
-        "--seconds", type=_seconds, metavar="N", help="only so much from the beginning"
+        "--seconds", type=_seconds, metavar="N", help="analyze only the first N seconds"
     )
     add_analysis_options(parser, include=frozenset({Include.SCORES}))
     return parser

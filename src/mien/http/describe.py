@@ -225,6 +225,7 @@ _LINE_EXAMPLES = (
             "samples": 1,
             "seconds": 0.1,
             "cut_off": False,
+            "dropped_frames": 0,
             "persons": [
                 {"person": 1, "from": 0.0, "to": 0.1, "seconds": 0.1, "emotions": {"happy": 1.0}}
             ],

@@ -77,7 +77,15 @@ _SUMMARY = _object(
     {
         "samples": _PIXELS,
         "seconds": _SECONDS,
-        "cut_off": {"type": "boolean", "description": "Whether the clip ended in damage."},
+        "cut_off": {
+            "type": "boolean",
+            "description": "Whether the video is damaged or incomplete.",
+        },
+        "dropped_frames": {
+            **_PIXELS,
+            "description": "Frames that could not be decoded, that repeat a timestamp or that are "
+            "out of order.",
+        },
         "persons": {
             "type": "array",
             "items": _object(

@@ -1,4 +1,4 @@
-"""Who showed what when: a row for each person, time from left to right."""
+"""A timeline of emotions: a row for each person, time from left to right."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from mien.types import Emotion
 
 __all__ = ["draw_timeline"]
 
-# Emotion, and from when to when in seconds.
+# Emotion, begin and end in seconds.
 Bar = tuple[Emotion, float, float]
 
 _WIDTH = 1200
@@ -22,7 +22,12 @@ _TICKS = 10
 
 
 def draw_timeline(persons: Mapping[str, Sequence[Bar]], seconds: float) -> Image.Image:
-    """Return the plot. persons: the bars of each by name; seconds: how long the clip is."""
+    """Draw the timeline.
+
+    Args:
+        persons: Name of each row, with its bars.
+        seconds: Duration of the time axis.
+    """
     emotions = [e for e in Emotion if any(e == bar[0] for bars in persons.values() for bar in bars)]
     names = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     left = (
@@ -42,7 +47,7 @@ def draw_timeline(persons: Mapping[str, Sequence[Bar]], seconds: float) -> Image
         draw.text((_MARGIN, middle), name, fill=DARK, font=font_of(_FONT), anchor="lm")
         for emotion, begin_s, end_s in bars:
             x = (left + begin_s * scale, left + end_s * scale)
-            # However short, it is seen.
+            # At least one pixel wide, however short.
             ends = (
                 round(x[0]),
                 middle - _BAR // 2,
@@ -77,7 +82,7 @@ def _ticks(
 
 
 def _round_step(least: float) -> float:
-    """Return a step of time that people count in, at least so long."""
+    """Return the smallest round number of seconds that is at least ``least``."""
     steps = (0.1, 0.2, 0.5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
     return next((step for step in steps if step >= least), math.ceil(least / 3600) * 3600)
 

@@ -1,1 +1,1 @@
-"""Faces over time: who is who from frame to frame, and what they show, smoothed."""
+"""Faces in videos: reading, tracking, smoothing over time, and summaries per person."""

@@ -1,4 +1,4 @@
-"""A clip's pictures read one after the other: what each person shows, and when."""
+"""Analyze a video frame by frame: which emotion each person shows, and when."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ from typing import Any
 from mien.options import Include, Options
 from mien.recognizer import Recognizer
 from mien.results import ImageResult
-from mien.video.clip import Frame
+from mien.video.reader import Frame
 from mien.video.tracks import Tracked, Tracker, tracked_record
 
 __all__ = ["DETECT_EVERY", "PER_SECOND", "Sample", "followed", "grouped", "read_group"]
 
 PER_SECOND = 10.0
-# Between, faces are looked for only where they were: python -m benchmarks.video.
+# Frames that the service analyzes before it gives the next request a turn.
 DETECT_EVERY = 3
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A picture of a clip and who is in it."""
+    """A frame of a video and the tracked faces in it."""
 
     frame: Frame
     faces: tuple[Tracked, ...]
@@ -36,7 +36,7 @@ class Sample:
 
 
 def grouped(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    """Yield the frames in groups, each of which can be read by itself."""
+    """Yield the frames in groups that can be analyzed independently of each other."""
     frames = iter(frames)
     while group := list(islice(frames, size)):
         yield group
@@ -50,6 +50,8 @@ def read_group(
 
 
 def followed(results: Iterable[tuple[Frame, ImageResult]], tracker: Tracker) -> Iterator[Sample]:
-    """Yield each frame with its faces as persons, smoothed."""
+    """Yield each frame with its faces assigned to persons, smoothed; a cut ends all tracks."""
     for frame, result in results:
+        if frame.cut:
+            tracker.end_tracks()
         yield Sample(frame, tracker.update(result.faces, frame.time_s))

@@ -1,4 +1,4 @@
-"""Who showed what, when: spans of one emotion for each person."""
+"""The time spans during which each person shows one emotion."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +11,7 @@ __all__ = ["Person", "Span", "Summary"]
 
 @dataclass(slots=True)
 class Span:
-    """So long, in seconds since the beginning, a person showed one emotion."""
+    """A time span in which a person shows one emotion, in seconds since the first frame."""
 
     emotion: Emotion
     begin_s: float
@@ -20,7 +20,7 @@ class Span:
 
 @dataclass(slots=True)
 class Person:
-    """Spans in the order of time; they do not overlap."""
+    """Spans of one person in order of time; they do not overlap."""
 
     spans: list[Span] = field(default_factory=list)
 
@@ -29,7 +29,7 @@ class Person:
         return sum(span.end_s - span.begin_s for span in self.spans)
 
     def shares(self) -> dict[Emotion, float]:
-        """Return the part of the time that each emotion was shown, the longest first; sum 1."""
+        """Return the fraction of the time of each emotion, largest first; their sum is 1."""
         shares: dict[Emotion, float] = {}
         for span in self.spans:
             shares[span.emotion] = shares.get(span.emotion, 0.0) + span.end_s - span.begin_s
@@ -39,14 +39,16 @@ class Person:
 
 
 class Summary:
-    """Gathers samples; its size grows with changes of emotion, not with the clip.
-
-    per_second: how many samples a second there are at most; a clip may have fewer.
-    """
+    """Collects samples; its memory grows with changes of emotion, not with the video's length."""
 
     def __init__(self, per_second: float) -> None:
+        """Create an empty summary.
+
+        Args:
+            per_second: Most samples per second; a video may have fewer.
+        """
         self._step_s = 1.0 / per_second
-        # Between samples so far; 0 until there are two.
+        # Shortest time between two samples so far; 0 until there are two.
         self._shortest_s = 0.0
         self._last_s = 0.0
         self._last_seen: list[Person] = []
@@ -55,9 +57,9 @@ class Summary:
         self.seconds = 0.0
 
     def add(self, sample: Sample) -> None:
-        """Take the next sample into account; each face counts until the next one comes.
+        """Add the next sample; each of its faces counts until the sample after it.
 
-        Who is missing in a single sample is taken to have been there; in more, the span ends.
+        A person who is missing in a single sample counts as present; in more, the span ends.
         """
         begin_s = sample.frame.time_s
         for person in self._last_seen:
@@ -65,7 +67,7 @@ class Summary:
         end_s = self._due_s(begin_s)
         for tracked in sample.faces:
             spans = self.persons.setdefault(tracked.person, Person()).spans
-            # Who was seen in the sample before the last has a span that ends at the last.
+            # The span of a person in the sample before the last ends at the last sample.
             if spans and spans[-1].end_s >= self._last_s:
                 spans[-1].end_s = begin_s
                 if spans[-1].emotion == tracked.face.emotion:
@@ -78,18 +80,24 @@ class Summary:
         self.seconds = end_s
 
     def _due_s(self, begin_s: float) -> float:
-        """Return when the sample after that of begin_s is to be expected."""
+        """Return when to expect the sample after the one at begin_s."""
         if self.samples:
             passed_s = begin_s - self._last_s
             self._shortest_s = min(self._shortest_s or passed_s, passed_s)
         return begin_s + max(self._step_s, self._shortest_s)
 
-    def record(self, *, cut_off: bool) -> dict[str, Any]:
-        """Return it for JSON; cut_off: whether reading the clip ended in damage."""
+    def record(self, *, cut_off: bool, dropped_frames: int) -> dict[str, Any]:
+        """Return the summary for JSON.
+
+        Args:
+            cut_off: Whether the video is damaged or incomplete.
+            dropped_frames: Frames of the video that could not be used.
+        """
         return {
             "samples": self.samples,
             "seconds": round(self.seconds, 3),
             "cut_off": cut_off,
+            "dropped_frames": dropped_frames,
             "persons": [
                 {
                     "person": number,

@@ -1,8 +1,8 @@
-"""Which faces of successive frames are the same person's, and what that person shows, smoothed.
+"""Assign the faces of successive frames to persons, and smooth each person's emotions over time.
 
-The maintained trackers bring OpenCV, SciPy or torch; for a handful of faces that move little
-between frames the overlap of boxes is enough. Boxes are compared enlarged, so that a quick head
-still meets itself. Source: Yang et al. 2022, arXiv 2211.14317 (buffered overlap).
+Maintained trackers need OpenCV, SciPy or torch; for a few faces that move little between frames
+the overlap of boxes is enough. Boxes are enlarged before they are compared, so that a fast head
+still overlaps itself. Source: Yang et al. 2022, arXiv 2211.14317 (buffered overlap).
 """
 
 import math
@@ -20,18 +20,18 @@ from mien.types import Emotion, FaceEmotion
 
 __all__ = ["SMOOTHING_S", "Tracked", "Tracker", "tracked_record"]
 
-# What a face shows lasts from half a second to four. Source: Ekman 2003, Emotions Revealed.
+# An expression lasts from half a second to four seconds. Source: Ekman 2003, Emotions Revealed.
 SMOOTHING_S = 0.4
-# Missing in a look and hidden for longer, somebody is somebody new.
+# A person who is missing in a frame and hidden for longer than this gets a new number.
 FORGET_S = 1.5
-# On each side, as a share of the box.
+# Enlargement on each side, as a fraction of the box.
 _BUFFER = 0.35
 _SAME = 0.15
 
 
 @dataclass(frozen=True, slots=True)
 class Tracked:
-    """A face with its person: 1 for the first one that was seen, 2 for the second and so on."""
+    """A face with the number of its person, counted from 1 in the order of appearance."""
 
     person: int
     face: FaceEmotion
@@ -42,7 +42,11 @@ def tracked_record(
 ) -> dict[str, Any]:
     """Return ``size`` and ``faces`` for JSON, each face with its person.
 
-    width, height: pixels of the picture; include: further keys of each face.
+    Args:
+        tracked: The faces of one frame.
+        width: Pixels of the frame.
+        height: Pixels of the frame.
+        include: Further keys of each face.
     """
     faces = [
         {"person": item.person, **face_record(item.face, width, height, include)}
@@ -59,30 +63,37 @@ class _Track:
 
 
 class Tracker:
-    """Follows the faces of one clip or camera; not to be shared between them.
-
-    smoothing_s: the time constant by which older frames fade from what a person shows; 0 for each
-    frame as it is.
-    """
+    """Follows the faces of one video or camera; not to be shared between them."""
 
     def __init__(self, *, smoothing_s: float = SMOOTHING_S) -> None:
+        """Create a tracker.
+
+        Args:
+            smoothing_s: Time constant of the exponential smoothing of scores; 0 for none.
+        """
         self._smoothing_s = smoothing_s
         self._tracks: dict[int, _Track] = {}
         self._persons = 0
-        self._looked_s = -math.inf
+        self._last_frame_s = -math.inf
+
+    def end_tracks(self) -> None:
+        """Forget all faces: those of the next frame are new persons, with nothing to smooth."""
+        self._tracks.clear()
 
     def update(self, faces: Sequence[FaceEmotion], at_s: float) -> tuple[Tracked, ...]:
         """Return the faces of the next frame, in order, each with its person, smoothed.
 
-        at_s: when the frame was taken, in seconds from any beginning; never less than before.
+        Args:
+            faces: The faces of the frame.
+            at_s: Time of the frame in seconds, on any clock; never less than before.
         """
         self._tracks = {
             person: track
             for person, track in self._tracks.items()
-            # Who was there in the last look stays, however long ago that was: looks may be rare.
-            if track.seen_s >= self._looked_s or at_s - track.seen_s <= FORGET_S
+            # A person in the last frame is kept however long ago it was: frames may be rare.
+            if track.seen_s >= self._last_frame_s or at_s - track.seen_s <= FORGET_S
         }
-        self._looked_s = at_s
+        self._last_frame_s = at_s
         same = self._matches(faces)
         return tuple(
             self._seen(same.get(index) or self._new(), face, at_s)
@@ -90,7 +101,7 @@ class Tracker:
         )
 
     def _matches(self, faces: Sequence[FaceEmotion]) -> dict[int, int]:
-        """Return the person of each face that continues a track, by the face's place."""
+        """Return the person of each face that continues a track, by the index of the face."""
         if not faces or not self._tracks:
             return {}
         persons = list(self._tracks)

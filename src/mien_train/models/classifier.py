@@ -54,10 +54,12 @@ def build_classifier(
 
 def _stored(place: str) -> dict[str, Tensor]:
     """Load a state dict from a file, or from an address into torch's own cache."""
+    state: dict[str, Tensor]
     try:
         if "://" in place:
-            return torch.hub.load_state_dict_from_url(place, map_location="cpu", check_hash=True)
-        state: dict[str, Tensor] = torch.load(place, map_location="cpu", weights_only=True)
+            state = torch.hub.load_state_dict_from_url(place, map_location="cpu", check_hash=True)
+        else:
+            state = torch.load(place, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, UnpicklingError) as error:
         raise TrainingError(
             f"can't load weights from {place}; have them as a file and set weights in the recipe"

@@ -144,7 +144,7 @@ def test_a_file_of_ones_own_needs_its_card(tmp_path: Path) -> None:
     (tmp_path / "card.toml").write_bytes((shipped.folder / "card.toml").read_bytes())
     assert load_classifier(model).labels == load_classifier().labels
     model.write_bytes(b"not a graph")
-    with pytest.raises(ArtifactError, match="SHA-256"):
+    with pytest.raises(ArtifactError, match=r"model\.onnx"):
         load_classifier(model)
 
 

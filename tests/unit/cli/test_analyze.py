@@ -59,14 +59,10 @@ def test_json_is_a_list_of_what_jsonl_has_in_lines(mien, photo: Path, text: Path
     assert records[0]["size"] == [512, 512]
     assert [face["bounding_box"] for face in records[0]["faces"]] == BOXES
     assert set(records[0]["faces"][0]) == {"bounding_box", "emotion", "confidence"}
-    assert records[1] == {
-        "path": str(text),
-        "error": {
-            "code": "not_an_image",
-            "message": "this is not a picture; send JPEG, PNG or WebP",
-        },
-    }
-    assert f"mien: {text}: this is not a picture" in lines.err
+    assert records[1].keys() == {"path", "error"}
+    assert records[1]["path"] == str(text)
+    assert records[1]["error"]["code"] == "not_an_image"
+    assert f"mien: {text}: {records[1]['error']['message']}\n" in lines.err
 
 
 def test_json_with_everything(mien, photo: Path) -> None:
@@ -161,10 +157,9 @@ def test_bad_environment(mien, photo: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_each_bad_input_is_told_and_the_others_go_on(mien, photo: Path, tmp_path: Path) -> None:
     done = mien("analyze", tmp_path / "none.jpg", tmp_path, photo)
     assert done.status == 1
-    assert done.err.splitlines() == [
-        f"mien: {tmp_path / 'none.jpg'}: there is no such file",
-        f"mien: {tmp_path}: this is a folder; name the photos in it",
-    ]
+    first, second = done.err.splitlines()
+    assert first.startswith(f"mien: {tmp_path / 'none.jpg'}: ")
+    assert second.startswith(f"mien: {tmp_path}: ")
     assert done.out.startswith(f"{photo} (512 x 512)")
 
 
@@ -201,7 +196,7 @@ def test_file_names_that_are_not_text_survive(mien, face_photo: bytes, tmp_path:
 def test_control_characters_in_a_name_do_not_reach_the_terminal(mien, tmp_path: Path) -> None:
     done = mien("analyze", tmp_path / "a\x1b[2Jb\n.jpg")
     assert "\x1b" not in done.err
-    assert "a\\x1b[2Jb\\n.jpg: there is no such file" in done.err
+    assert "a\\x1b[2Jb\\n.jpg: " in done.err
 
 
 def test_annotated_copies(mien, photo: Path, text: Path, tmp_path: Path) -> None:
@@ -212,7 +207,7 @@ def test_annotated_copies(mien, photo: Path, text: Path, tmp_path: Path) -> None
     done = mien("analyze", photo, text, twin, "--annotate", out)
     assert done.status == 1
     assert sorted(path.name for path in out.iterdir()) == ["Party-2.JPG", "party.jpg"]
-    assert f"{twin}: its copy is named {out / 'Party-2.JPG'}" in done.err
+    assert any(str(twin) in line and "Party-2.JPG" in line for line in done.err.splitlines())
     with Image.open(out / "party.jpg") as copy, Image.open(photo) as original:
         assert (copy.format, copy.size) == ("JPEG", original.size)
         assert np.abs(np.asarray(copy).astype(int) - np.asarray(original)).max() > 50
@@ -252,12 +247,12 @@ def test_annotation_folder_that_can_not_be(
     mien, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = mien("analyze", photo, "--annotate", photo)
-    assert done.status == 2
-    assert "can't make the folder" in done.err
+    assert (done.status, done.out) == (2, "")
+    assert str(photo) in done.err
     monkeypatch.setattr(annotations.os, "access", lambda *_: False)
     done = mien("analyze", photo, "--annotate", tmp_path)
     assert (done.status, done.out) == (2, "")
-    assert "no permission to write" in done.err
+    assert str(tmp_path) in done.err
 
 
 def test_a_copy_that_can_not_be_written_fails_the_photo_but_keeps_its_result(
@@ -270,7 +265,7 @@ def test_a_copy_that_can_not_be_written_fails_the_photo_but_keeps_its_result(
     done = mien("analyze", "--jsonl", photo, "--annotate", tmp_path / "out")
     assert done.status == 1
     assert len(json.loads(done.out)["faces"]) == 2
-    assert f"can't write {tmp_path / 'out' / 'party.jpg'}" in done.err
+    assert str(tmp_path / "out" / "party.jpg") in done.err
 
 
 def test_half_a_copy_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -31,7 +31,12 @@ hidden = 1
 SHA256_OF_ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
 
 
-COMMANDS = ["analyze", "batch", "keys", "models", "report", "serve", "video"]
+# The modules that can be run as a command.
+COMMANDS = sorted(
+    path.stem
+    for path in Path(cli.__file__).parent.glob("*.py")
+    if "\ndef run(" in path.read_text(encoding="utf-8")
+)
 
 
 @pytest.fixture
@@ -47,13 +52,13 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_without_a_command(mien) -> None:
     done = mien()
     assert (done.status, done.out) == (2, "")
-    assert "a command is missing" in done.err
+    assert "usage: mien" in done.err
 
 
 def test_unknown_command(mien) -> None:
     done = mien("analyse")
     assert done.status == 2
-    assert ", ".join(map(repr, COMMANDS)) in done.err
+    assert [name for name in COMMANDS if repr(name) not in done.err] == []
 
 
 def test_version(mien) -> None:
@@ -109,7 +114,8 @@ def test_show_leaves_out_what_a_card_does_not_have(mien) -> None:
 def test_show_unknown(mien, models: Path) -> None:
     done = mien("models", "show", "large")
     assert (done.status, done.out) == (2, "")
-    assert "there are small" in done.err
+    assert "large" in done.err
+    assert "small" in done.err
 
 
 def test_verify(mien, models: Path) -> None:
@@ -118,7 +124,7 @@ def test_verify(mien, models: Path) -> None:
     (models / "model.onnx").write_bytes(b"abd")
     done = mien("models", "verify")
     assert (done.status, done.out) == (1, "")
-    assert "does not match the SHA-256" in done.err
+    assert "model.onnx" in done.err
 
 
 @pytest.fixture
@@ -175,7 +181,9 @@ def test_results_that_can_not_be_written(
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         assert main(["models"]) == 1
-    assert capfd.readouterr().err == "mien: No space left on device\n"
+    told = capfd.readouterr().err
+    assert told.startswith("mien: ")
+    assert told.count("\n") == 1
 
 
 def test_as_a_module(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

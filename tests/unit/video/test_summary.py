@@ -7,12 +7,12 @@ import pytest
 
 from mien.types import Emotion, RgbImage
 from mien.video.analysis import Sample
-from mien.video.clip import Frame
+from mien.video.reader import Frame
 from mien.video.summary import Summary
 from mien.video.tracks import Tracked
 from samples import make_face
 
-PICTURE = RgbImage(np.zeros((1, 1, 3), np.uint8))
+IMAGE = RgbImage(np.zeros((1, 1, 3), np.uint8))
 HAPPY, SAD = Emotion.HAPPY, Emotion.SAD
 
 
@@ -23,7 +23,7 @@ def summary_of(
     summary = Summary(per_second)
     for index, (emotion, time_s) in enumerate(zip(shown, times_s, strict=True)):
         faces = () if emotion is None else (Tracked(1, make_face(5, 5, 20, 20, emotion)),)
-        summary.add(Sample(Frame(time_s, index, PICTURE), faces))
+        summary.add(Sample(Frame(time_s, index, IMAGE), faces))
     return summary
 
 
@@ -35,15 +35,16 @@ def spans_of(summary: Summary) -> list[tuple[Emotion, float, float]]:
 
 
 def test_nothing() -> None:
-    assert summary_of([], []).record(cut_off=False) == {
+    assert summary_of([], []).record(cut_off=False, dropped_frames=2) == {
         "samples": 0,
         "seconds": 0.0,
         "cut_off": False,
+        "dropped_frames": 2,
         "persons": [],
     }
 
 
-def test_a_clip_with_fewer_pictures_than_samples_are_asked_for() -> None:
+def test_a_video_with_fewer_frames_than_samples() -> None:
     summary = summary_of([HAPPY] * 60, [index / 2 for index in range(60)])
     assert spans_of(summary) == [(HAPPY, 0.0, 30.0)]
     assert summary.seconds == pytest.approx(30)
@@ -62,7 +63,7 @@ def test_a_clip_with_fewer_pictures_than_samples_are_asked_for() -> None:
     ],
 )
 def test_spans(step_s: float, shown: list, spans: list) -> None:
-    """In steps of what is asked for and of what the clip has: from its second sample on."""
+    """In steps of the requested interval and of a longer one: from its second sample on."""
     shown = [None, None, *shown]
     summary = summary_of(shown, [index * step_s for index in range(len(shown))])
     assert spans_of(summary) == [
@@ -71,7 +72,7 @@ def test_spans(step_s: float, shown: list, spans: list) -> None:
     ]
 
 
-def test_spans_of_an_uneven_clip_neither_overlap_nor_leave_gaps() -> None:
+def test_spans_of_an_uneven_video_neither_overlap_nor_leave_gaps() -> None:
     times_s = [0.0, 0.13, 0.2, 1.7, 1.83, 30.0, 30.1]
     summary = summary_of([HAPPY, SAD, SAD, HAPPY, SAD, HAPPY, HAPPY], times_s)
     assert spans_of(summary) == [

@@ -24,7 +24,7 @@ from mien.http.work import Done
 from mien.recognizer import Recognizer
 from mien.results import ImageResult
 from mien.video.analysis import DETECT_EVERY, PER_SECOND, followed, grouped, read_group
-from mien.video.clip import Clip, ClipLimits, Frame, library, open_clip
+from mien.video.reader import Frame, VideoLimits, VideoReader, library, open_video
 from mien.video.summary import Summary
 from mien.video.tracks import SMOOTHING_S, Tracker
 
@@ -51,7 +51,7 @@ def video_routes(service: Service) -> APIRouter:
             stack.enter_context(service.videos.one())
             hold = stack.enter_context(service.holding_bytes())
             (data,) = await read_files(request, one_clip(settings), hold)
-            limits = ClipLimits(
+            limits = VideoLimits(
                 pixels=settings.max_video_pixels, seconds=settings.max_video_seconds
             )
             reader = _Reader(data, limits, wanted, service.recognizer)
@@ -103,12 +103,12 @@ class _Reader:
     """A clip that is read piece by piece, in any thread but in one at a time."""
 
     def __init__(
-        self, data: bytes, limits: ClipLimits, wanted: _Wanted, recognizer: Recognizer
+        self, data: bytes, limits: VideoLimits, wanted: _Wanted, recognizer: Recognizer
     ) -> None:
         self._data, self._limits = data, limits
         self._wanted, self._recognizer = wanted, recognizer
         self._open = ExitStack()
-        self._clip: Clip | None = None
+        self._clip: VideoReader | None = None
         self._groups: Iterator[list[Frame]] = iter(())
         # Work that was given up may still run; what it reads must not be closed under it.
         self._busy = Lock()
@@ -118,6 +118,11 @@ class _Reader:
         """Whether the clip ended in damage, known at its end."""
         return self._clip is not None and self._clip.cut_off
 
+    @property
+    def dropped_frames(self) -> int:
+        """How many frames were dropped, known at the end."""
+        return 0 if self._clip is None else self._clip.dropped_frames
+
     def next_group(self) -> list[tuple[Frame, ImageResult]]:
         """Return the next samples with what they show; none at the end.
 
@@ -125,7 +130,7 @@ class _Reader:
         """
         with self._busy:
             if self._clip is None:
-                self._clip = self._open.enter_context(open_clip(self._data, self._limits))
+                self._clip = self._open.enter_context(open_video(self._data, self._limits))
                 frames = self._clip.frames(self._wanted.fps)
                 self._groups = grouped(frames, self._wanted.detect_every)
             group = next(self._groups, [])
@@ -154,7 +159,8 @@ async def _records(
         for sample in followed(group, tracker):
             summary.add(sample)
             yield sample.record(wanted.query.include)
-    yield {"summary": summary.record(cut_off=reader.cut_off)}
+    record = summary.record(cut_off=reader.cut_off, dropped_frames=reader.dropped_frames)
+    yield {"summary": record}
 
 
 async def _lines(
