@@ -37,7 +37,7 @@ BUILD_PINS := deploy/requirements-build.txt
 REFERENCE_ENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_ENV)/.ready
 REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
-DETECTORS = $(DEV_ENV)/$(BIN)/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/$(BIN)/python $(if $(YUNET),--yunet $(YUNET))
+DETECTORS = $(DEV_ENV)/$(BIN)/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/$(BIN)/python
 
 .PHONY: help which-photos serve test test-all system-programs test-cluster train-smoke lint bench bench-peers bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs release-check clean
 

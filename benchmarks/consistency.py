@@ -22,7 +22,8 @@ from PIL import Image
 from mien.classify.crop import Region, region_of_face
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier, load_classifier
-from mien.detect.mtcnn import MtcnnDetector
+from mien.detect import FaceDetector
+from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.image import load_image
 from mien.types import Box, Face, Landmarks, RgbImage
 
@@ -59,8 +60,9 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
+    parser.add_argument("--detector", default=DEFAULT_DETECTOR)
     arguments = parser.parse_args()
-    detector, classifier = MtcnnDetector(), load_classifier()
+    detector, classifier = build_detector(arguments.detector), load_classifier()
     changes: dict[str, list[dict[str, bool]]] = {}
     for patch in patches(arguments.folder, detector):
         before = answers(patch, classifier)
@@ -73,7 +75,7 @@ def main() -> None:
         print(f"{name:16} {len(kept):6}", *(f"{share:8.3f}" for share in shares))
 
 
-def patches(folder: Path, detector: MtcnnDetector) -> Iterator[Seen]:
+def patches(folder: Path, detector: FaceDetector) -> Iterator[Seen]:
     """Yield each face with the part of the photo around it, as found in that part."""
     for path in sorted(folder.rglob("*.jpg")):
         image = load_image(path, max_pixels=MAX_PIXELS)
@@ -84,7 +86,7 @@ def patches(folder: Path, detector: MtcnnDetector) -> Iterator[Seen]:
                     yield seen
 
 
-def variants(patch: Seen, detector: MtcnnDetector) -> Iterator[tuple[str, Seen]]:
+def variants(patch: Seen, detector: FaceDetector) -> Iterator[tuple[str, Seen]]:
     """Yield the name of each change with the face as it is then; not where it is not found."""
     image, face = patch
     picture = image.picture
@@ -111,14 +113,14 @@ def answers(seen: Seen, classifier: OnnxClassifier) -> dict[str, int]:
 
 
 def _named(
-    name: str, picture: Image.Image, height: float, detector: MtcnnDetector
+    name: str, picture: Image.Image, height: float, detector: FaceDetector
 ) -> Iterator[tuple[str, Seen]]:
     seen = _found(np.asarray(picture), height, detector)
     if seen is not None:
         yield name, seen
 
 
-def _found(pixels: NDArray[np.uint8], height: float, detector: MtcnnDetector) -> Seen | None:
+def _found(pixels: NDArray[np.uint8], height: float, detector: FaceDetector) -> Seen | None:
     """Return the face in the middle of a patch, None if it isn't found."""
     image = RgbImage(np.ascontiguousarray(pixels))
     for face in detector.detect(image):

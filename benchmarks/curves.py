@@ -1,96 +1,102 @@
-"""Faces found against faces invented, over the threshold on the score, as a plot.
+"""Faces found against boxes that are right, over the threshold on the score, for each detector.
 
-    python -m benchmarks.curves FOLDER [--yunet FILE] [--out docs/images/detection.svg]
+    python -m benchmarks.curves FOLDER ... [--yunet FILE] [--out docs/images/detection.svg]
 
-FOLDER holds photos and boxes.json (see recall.py). Needs matplotlib (extra bench). The large dots
-are the thresholds that each search comes with.
+Each FOLDER holds photos and boxes.json (see recall.py); all are one set. Needs matplotlib (extra
+bench). Prints a table; the large dots in the plot are the thresholds that the detectors come with.
 """
 
 import argparse
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Mapping
 from pathlib import Path
-from unittest import mock
 
 import matplotlib as mpl
 import numpy as np
 
 from benchmarks.recall import Outcome, Photo, outcome, photos_of, precision, recall
-from mien.detect import yunet
+from mien.detect import centerface, mtcnn, yunet
 from mien.detect.detections import Detections
-from mien.detect.mtcnn import MtcnnDetector
-from mien.detect.mtcnn.search import Search
+from mien.detect.registry import build_detector
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
 
-HEIGHT_PX = 40
-LEAST_SCORE = 0.3
-THRESHOLDS = np.concatenate([np.arange(LEAST_SCORE, 0.95, 0.05), [0.95, 0.97, 0.99]])
-# Below O-Net's own threshold of 0.7 facenet-pytorch gives nothing.
-EXACT_LEAST = 0.7
+HEIGHTS_PX = (20, 40, 80)
+DRAWN_PX = 40
+THRESHOLDS = np.arange(0.3, 1, 0.05)
+DEFAULTS = {
+    "yunet": yunet.MIN_SCORE,
+    "centerface": centerface.MIN_SCORE,
+    "mtcnn": mtcnn.MIN_SCORE,
+    "yunet with a file": yunet.MIN_SCORE,
+}
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("folder", type=Path)
-    parser.add_argument("--yunet", type=Path, metavar="FILE")
+    parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
+    parser.add_argument("--yunet", type=Path, metavar="FILE", help="another YuNet, too")
+    parser.add_argument("--every", type=int, default=1, help="only each n-th photo")
     parser.add_argument("--out", type=Path, default=Path("docs/images/detection.svg"))
     arguments = parser.parse_args()
-    photos = photos_of(arguments.folder)
-    mtcnn = MtcnnDetector()
-    figure, axes = plt.subplots(figsize=(6.4, 4.6))
-    draw(axes, "MTCNN, exact, from 20 px", photos, lambda p: lenient(mtcnn, p, 20), 0.9)
-    draw(axes, "MTCNN, usual", photos, lambda p: lenient(mtcnn, p, None), 0.6)
+    photos = [p for folder in arguments.folders for p in photos_of(folder)][:: arguments.every]
+    detectors = {name: build_detector(name) for name in ("yunet", "centerface", "mtcnn")}
     if arguments.yunet:
-        detector = yunet.YunetDetector(arguments.yunet)
-        with mock.patch.object(yunet, "MIN_SCORE", LEAST_SCORE):
-            draw(axes, "YuNet", photos, lambda p: detector.detections(p.image), 0.65)
-    axes.set_xlabel("precision: share of the boxes that are on a face")
-    axes.set_ylabel(f"recall: share of the faces of {HEIGHT_PX} px and more")
-    axes.set_xlim(0.7, 1.005)
-    axes.set_ylim(0.4, 1)
-    axes.grid(alpha=0.3)
-    axes.legend(loc="lower left")
-    figure.tight_layout()
-    arguments.out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(arguments.out, metadata={"Date": None})
+        detectors["yunet with a file"] = build_detector("yunet", arguments.yunet)
+    found = {
+        name: [detector.detections(p.image, min_score=float(THRESHOLDS[0])) for p in photos]
+        for name, detector in detectors.items()
+    }
+    print_table(photos, found)
+    draw(photos, found, arguments.out)
     print(arguments.out)
 
 
-def lenient(detector: MtcnnDetector, photo: Photo, min_face_size: int | None) -> Detections:
-    """Return what a search finds down to low scores."""
-    search: Search = detector.search(photo.image, min_face_size)
-    least = EXACT_LEAST if min_face_size else LEAST_SCORE
-    thresholds = (*search.thresholds[:2], least)
-    return detector._cascade.detect(photo.image, replace(search, thresholds=thresholds))
+def print_table(photos: list[Photo], found: Mapping[str, list[Detections]]) -> None:
+    faces = sum(int(photo.counted.sum()) for photo in photos)
+    heights = "".join(f"{f'>= {height} px':>10}" for height in HEIGHTS_PX)
+    print(f"{len(photos)} photos, {faces} faces\n{'detector':18} score precision{heights}")
+    for name, detections in found.items():
+        for threshold in sorted({*THRESHOLDS.round(2), DEFAULTS[name]}):
+            outcomes = at(photos, detections, threshold)
+            recalls = "".join(f"{recall(outcomes, height):10.3f}" for height in HEIGHTS_PX)
+            mark = "*" if threshold == DEFAULTS[name] else " "
+            print(f"{name:18} {threshold:.2f}{mark} {precision(outcomes):9.3f}{recalls}")
 
 
-def draw(
-    axes: plt.Axes,
-    name: str,
-    photos: list[Photo],
-    detect: Callable[[Photo], Detections],
-    own_threshold: float,
-) -> None:
-    """Draw the curve of a search, and print it."""
-    found = [detect(photo) for photo in photos]
-    curve = [point(photos, found, threshold) for threshold in THRESHOLDS]
-    (line,) = axes.plot(*zip(*curve, strict=True), marker=".", label=name)
-    axes.plot(*point(photos, found, own_threshold), "o", color=line.get_color(), markersize=10)
-    for threshold, (x, y) in zip(THRESHOLDS, curve, strict=True):
-        print(f"{name:26} score {threshold:.2f}: precision {x:.3f}, recall {y:.3f}")
+def draw(photos: list[Photo], found: Mapping[str, list[Detections]], out: Path) -> None:
+    figure, axes = plt.subplots(figsize=(6.4, 4.6))
+    for name, detections in found.items():
+        curve = [point(photos, detections, threshold) for threshold in THRESHOLDS]
+        (line,) = axes.plot(*zip(*curve, strict=True), marker=".", label=name)
+        default = point(photos, detections, DEFAULTS[name])
+        axes.plot(*default, "o", color=line.get_color(), markersize=10)
+    axes.set_xlabel("precision: share of the boxes that are on a face")
+    axes.set_ylabel(f"recall: share of the faces of {DRAWN_PX} px and more")
+    axes.set_xlim(0.75, 1.005)
+    axes.set_ylim(0.6, 1)
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower left")
+    figure.tight_layout()
+    out.parent.mkdir(parents=True, exist_ok=True)
+    figure.savefig(out, metadata={"Date": None})
 
 
-def point(photos: list[Photo], found: list[Detections], threshold: float) -> tuple[float, float]:
+def point(
+    photos: list[Photo], detections: list[Detections], threshold: float
+) -> tuple[float, float]:
     """Return precision and recall of the boxes with at least this score."""
-    outcomes: list[Outcome] = [
-        outcome(photo, f.boxes[f.scores >= threshold])
-        for photo, f in zip(photos, found, strict=True)
+    outcomes = at(photos, detections, threshold)
+    return precision(outcomes), recall(outcomes, DRAWN_PX)
+
+
+def at(photos: list[Photo], detections: list[Detections], threshold: float) -> list[Outcome]:
+    return [
+        outcome(photo, found.boxes[found.scores >= threshold])
+        for photo, found in zip(photos, detections, strict=True)
     ]
-    return precision(outcomes), recall(outcomes, HEIGHT_PX)
 
 
 if __name__ == "__main__":

@@ -1,21 +1,22 @@
 """A detector of mien as a worker process of benchmarks/peers/protocol.py, without decoding.
 
-python -m benchmarks.detector_worker NAME [MIN_FACE_SIZE|MODEL_FILE]
+python -m benchmarks.detector_worker NAME [--min-face-size PX]
 """
 
-import sys
-from pathlib import Path
+import argparse
 
 from benchmarks.peers.protocol import System, imported, serve
-from mien.detect.registry import DETECTORS, build_detector
+from mien.detect.registry import build_detector
 from mien.image import decode_image
 from mien.types import RgbImage
 
 imported()
 
-name, *rest = sys.argv[1:]
-detector = build_detector(name, Path(rest[0]) if rest and name not in DETECTORS else None)
-smallest = int(rest[0]) if rest and name in DETECTORS else None
+parser = argparse.ArgumentParser()
+parser.add_argument("name")
+parser.add_argument("--min-face-size", type=int)
+arguments = parser.parse_args()
+detector = build_detector(arguments.name)
 
 
 def decode(data: bytes) -> RgbImage:
@@ -23,7 +24,7 @@ def decode(data: bytes) -> RgbImage:
 
 
 def detect(image: RgbImage) -> list[dict[str, object]]:
-    faces = detector.detect(image, min_face_size=smallest)
+    faces = detector.detect(image, min_face_size=arguments.min_face_size)
     return [
         {"box": [f.box.left, f.box.top, f.box.right, f.box.bottom]}
         for f in sorted(faces, key=lambda face: -face.score)

@@ -1,9 +1,9 @@
 """Detectors side by side: time, faces found and invented, memory; one table from one run.
 
-    make bench-detectors PHOTOS=FOLDER [YUNET=FILE]
+    make bench-detectors PHOTOS=FOLDER
 
-facenet-pytorch 2.6.0 as its users run it, mien with the same settings ("exact"), mien as it comes
-("usual") and, where its file is given, YuNet. Each on one thread, each photo to each in turn.
+facenet-pytorch 2.6.0 with its own defaults, and mien's detectors with theirs. Each on one thread,
+each photo to each in turn.
 FOLDER holds photos and boxes.json (see recall.py). Times are medians over the first photos, brought
 to four sizes, with the median of the ratios to the reference within each photo.
 """
@@ -19,6 +19,7 @@ from PIL import Image
 
 from benchmarks.process import Worker
 from benchmarks.recall import boxes_of, outcome, photos_of, precision, recall
+from mien.detect.registry import DETECTORS
 
 LONGER_SIDES_PX = (640, 1280, 1920, 4000)
 HEIGHTS_PX = (20, 40, 80)
@@ -32,18 +33,14 @@ def main() -> None:
     )
     parser.add_argument("folder", type=Path)
     parser.add_argument("--reference", default=".venv-reference/bin/python", metavar="PYTHON")
-    parser.add_argument("--yunet", type=Path, metavar="FILE")
     parser.add_argument("--photos", type=int, default=20, help="for the times (default: 20)")
     arguments = parser.parse_args()
     if not (arguments.folder / "boxes.json").exists():
         parser.error(f"{arguments.folder} has no boxes.json; see benchmarks/recall.py for its form")
     workers = [
         Worker.start("facenet-pytorch", arguments.reference, *REFERENCE),
-        Worker.start("mien, exact", *OURS, "mtcnn", "20"),
-        Worker.start("mien, usual", *OURS, "mtcnn"),
+        *(Worker.start(f"mien, {name}", *OURS, name) for name in DETECTORS),
     ]
-    if arguments.yunet:
-        workers.append(Worker.start("mien, YuNet", *OURS, "yunet", str(arguments.yunet)))
     print_found(workers, arguments.folder)
     with tempfile.TemporaryDirectory() as folder:
         paths = sorted(arguments.folder.glob("*.jpg"))[: arguments.photos]

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from mien.detect.mtcnn.search import Search
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
@@ -20,7 +21,6 @@ from mien.config import Settings
 from mien.detect.mtcnn import MtcnnDetector
 from mien.detect.mtcnn.cascade import Cascade
 from mien.detect.mtcnn.pyramid import level_size, pyramid_scales
-from mien.detect.mtcnn.search import Search
 from mien.image import load_image
 from mien.recognizer import Recognizer
 from mien.render.drawing import COLOURS, DARK, LIGHT, Rgb, font_of

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from mien.cores import available_cores
-from mien.detect.scale import MIN_FACE_SIZE_PX
+from mien.detect import MIN_FACE_SIZE_PX
+from mien.detect.registry import DEFAULT_DETECTOR
 from mien.errors import InvalidParameterError
 from mien.runtime.providers import parse_providers
 
@@ -86,7 +87,7 @@ class Settings:
     host: str = "127.0.0.1"
     port: int = 9000
     workers: int = 1
-    detector: str = "mtcnn"
+    detector: str = DEFAULT_DETECTOR
     detector_model: Path | None = None
     model: Path | None = None
     providers: str = "cpu"

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from mien.deadline import check_deadline
 
-__all__ = ["intersection_over_union", "squared", "suppress"]
+__all__ = ["intersection_over_union", "squared", "suppress", "whole_pixels"]
 
 Boxes = NDArray[np.float32]
 # Overlaps are computed for this many pairs at once: few calls, and no square of thousands.
@@ -89,6 +89,23 @@ def squared(boxes: Boxes) -> Boxes:
     side = sides.max(axis=1, keepdims=True)
     corner = boxes[:, :2] + sides * np.float32(0.5) - side * np.float32(0.5)
     return np.concatenate([corner, corner + side], axis=1)
+
+
+def whole_pixels(boxes: Boxes, width: int, height: int) -> NDArray[np.intp]:
+    """Return the pixels of boxes as MTCNN crops them, cut at the image's edge.
+
+    Args:
+        boxes: (N, 4), 1-based and inclusive.
+        width: Pixels of the image.
+        height: Likewise.
+
+    Returns:
+        (N, 4) edges, 0-based, right and bottom exclusive.
+    """
+    edges = np.trunc(boxes).astype(np.intp)
+    edges[:, :2] = np.maximum(edges[:, :2], 1) - 1
+    edges[:, 2:] = np.minimum(edges[:, 2:], (width, height))
+    return edges
 
 
 def intersection_over_union(first: NDArray[np.floating], second: NDArray[np.floating]) -> Boxes:

@@ -7,7 +7,7 @@ from numbers import Integral, Real
 from typing import Any, TypedDict, TypeVar
 
 from mien.classify.labels import LabelSet
-from mien.detect.scale import MIN_FACE_SIZE_PX
+from mien.detect import MIN_FACE_SIZE_PX
 from mien.errors import InvalidParameterError
 
 __all__ = ["Include", "OptionKeywords", "Options", "Upright", "included", "option_fields"]

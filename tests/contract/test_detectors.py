@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.detect import FaceDetector
-from mien.detect.registry import DETECTORS, DETECTORS_BY_FILE, build_detector
+from mien.detect.registry import DETECTORS, build_detector
 from mien.image import decode_image
 from mien.types import Face, RgbImage
 from samples import encode
@@ -18,15 +18,12 @@ from samples import encode
 FACE = (170, 60, 275, 200)
 
 
-@pytest.fixture(scope="module", params=[*DETECTORS, *DETECTORS_BY_FILE])
+@pytest.fixture(scope="module", params=[*DETECTORS, "yunet with a file"])
 def detector(request: pytest.FixtureRequest) -> FaceDetector:
-    if request.param in DETECTORS_BY_FILE:
-        folder: Path = request.getfixturevalue("shared")
-        file = next((folder / "models").glob(f"{request.param}*.onnx"), None)
-        if file is None:
-            pytest.skip(f"needs {request.param}'s ONNX file in ../shared/models")
-        return build_detector(request.param, file)
-    return build_detector(request.param)
+    if request.param in DETECTORS:
+        return build_detector(request.param)
+    folder: Path = request.getfixturevalue("shared")
+    return build_detector("yunet", folder / "models" / "yunet_n_640_640.onnx")
 
 
 def image(pixels: NDArray[np.uint8]) -> RgbImage:
@@ -149,6 +146,15 @@ def test_the_smallest_face_is_respected(
 ) -> None:
     assert detector.detect(image(astronaut), min_face_size=300) == ()
     assert len(detector.detect(image(astronaut), min_face_size=60)) == 1
+
+
+def test_the_least_score_is_respected(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+    (face,) = detector.detect(image(astronaut))
+    assert detector.detect(image(astronaut), min_score=min(1.0, face.score + 0.001)) == ()
+    assert detector.detect(image(astronaut), min_score=face.score - 0.001) == (face,)
+    many = detector.detect(image(astronaut), min_score=0.0)
+    assert_sound(many, 512, 512)
+    assert face in many
 
 
 def test_the_same_from_eight_threads(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:

@@ -24,7 +24,9 @@ def agreement(photo: Path, record: dict[str, Any], min_face_size: int) -> tuple[
     """Return how many faces the reference has, how many of them agree, and how many are extra."""
     pixels = np.array(ImageOps.exif_transpose(Image.open(photo)).convert("RGB"))
     assert list(pixels.shape[1::-1]) == record["size_wh"]
-    found = MtcnnDetector().detections(RgbImage(pixels), min_face_size=min_face_size)
+    found = MtcnnDetector().detections(
+        RgbImage(pixels), min_face_size=min_face_size, min_score=MIN_SCORE
+    )
     expected = [face for face in record["faces"] if face["score"] >= MIN_SCORE]
     boxes = np.array([face["box_xywh"] for face in expected]).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]

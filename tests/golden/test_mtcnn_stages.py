@@ -12,14 +12,14 @@ from numpy.typing import NDArray
 from mien.detect.mtcnn import MtcnnDetector, cascade
 from mien.detect.mtcnn.cascade import Cascade
 from mien.detect.mtcnn.pyramid import AreaTable, Scratch, level_size, pyramid_scales
-from mien.detect.mtcnn.search import Search, exact_search
-from mien.geometry import suppress
+from mien.geometry import suppress, whole_pixels
 
 FILE = Path(__file__).with_name("mtcnn_stages.npz")
 TOLERANCE = 1e-4
 # The reference's pixels go from -1 to 1.
 MIDDLE, SPREAD = 127.5, 128
 ALL = -1.0
+CERTAIN = 0.9
 
 Stages = dict[str, NDArray[np.float32]]
 
@@ -40,14 +40,9 @@ def table(stages: Stages) -> AreaTable:
     return AreaTable(stages["pixels"], Scratch())
 
 
-@pytest.fixture(scope="module")
-def search(stages: Stages) -> Search:
-    return exact_search(int(stages["min_face_size"]))
-
-
-def scales(stages: Stages, search: Search) -> list[float]:
+def scales(stages: Stages) -> list[float]:
     height, width = stages["pixels"].shape[:2]
-    return pyramid_scales(height, width, search.min_face_size, search.factor)
+    return pyramid_scales(height, width, int(stages["min_face_size"]), cascade.FACTOR)
 
 
 def close(ours: NDArray[np.float32], theirs: NDArray[np.float32], unit: float = 1.0) -> None:
@@ -55,9 +50,9 @@ def close(ours: NDArray[np.float32], theirs: NDArray[np.float32], unit: float = 
     np.testing.assert_allclose(ours / unit, theirs / unit, rtol=0, atol=TOLERANCE)
 
 
-def test_levels_and_maps(stages: Stages, net: Cascade, table: AreaTable, search: Search) -> None:
+def test_levels_and_maps(stages: Stages, net: Cascade, table: AreaTable) -> None:
     for level in stages["levels"]:
-        size = level_size(table.height, table.width, scales(stages, search)[level])
+        size = level_size(table.height, table.width, scales(stages)[level])
         (rows,) = table.levels([size])
         close((rows(0, size[0])[0] - MIDDLE) / SPREAD, stages[f"level_{level}"])
         maps = cascade._scored(net._pnet, rows(0, size[0]))[0]
@@ -68,23 +63,23 @@ def test_strips_give_the_maps_of_the_whole(
     stages: Stages,
     net: Cascade,
     table: AreaTable,
-    search: Search,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(cascade, "LEAST_ROWS", 1)
+    monkeypatch.setattr(cascade, "PNET_SCORE", 0)
     for pixels in (1, 1500, 2300, 4000, 7000):
         monkeypatch.setattr(cascade, "STRIP_PIXELS", pixels)
         for level in stages["levels"]:
-            size = level_size(table.height, table.width, scales(stages, search)[level])
+            size = level_size(table.height, table.width, scales(stages)[level])
             (rows,) = table.levels([size])
-            hits = np.concatenate(list(net._hits(rows, *size, threshold=0)))
+            hits = np.concatenate(list(net._hits(rows, *size)))
             close(hits, cascade._above(stages[f"maps_{level}"], 0))
 
 
-def test_boxes_after_suppression_in_levels(stages: Stages, search: Search) -> None:
-    used = [scales(stages, search)[level] for level in stages["levels"]]
+def test_boxes_after_suppression_in_levels(stages: Stages) -> None:
+    used = [scales(stages)[level] for level in stages["levels"]]
     maps = [stages[f"maps_{level}"] for level in stages["levels"]]
-    hits = [cascade._above(level, search.thresholds[0]) for level in maps]
+    hits = [cascade._above(level, cascade.PNET_SCORE) for level in maps]
     kept = [stages[f"kept_{level}"] for level in stages["levels"]]
     for one, scale, expected in zip(hits, used, kept, strict=True):
         close(cascade._candidates([one], [scale]), expected)
@@ -99,24 +94,26 @@ def test_boxes_after_suppression_across_levels(stages: Stages) -> None:
     close(rows[kept, :4], stages["kept_across"])
 
 
-def test_proposals(stages: Stages, net: Cascade, table: AreaTable, search: Search) -> None:
-    close(net.propose(table, search), stages["proposed"])
+def test_proposals(stages: Stages, net: Cascade, table: AreaTable) -> None:
+    close(net.propose(table, int(stages["min_face_size"])), stages["proposed"])
 
 
-def test_rnet(stages: Stages, net: Cascade, table: AreaTable, search: Search) -> None:
+def test_rnet(stages: Stages, net: Cascade, table: AreaTable) -> None:
     _, rows = net._rnet.run(table, stages["proposed"], ALL)
     close(rows, stages["rnet"])
-    close(net.refine(table, stages["proposed"], search), stages["refined"])
-    passed = stages["rnet"][:, 0] > search.thresholds[1]
+    close(net.refine(table, stages["proposed"]), stages["refined"])
+    passed = stages["rnet"][:, 0] > cascade.RNET_SCORE
     boxes, scores = stages["proposed"][passed], stages["rnet"][passed, 0]
-    close(boxes[suppress(boxes, scores, search.overlap)], stages["kept_of_rnet"][:, :4])
+    close(
+        boxes[suppress(boxes, scores, cascade.OVERLAP_OF_CANDIDATES)], stages["kept_of_rnet"][:, :4]
+    )
 
 
-def test_onet(stages: Stages, net: Cascade, table: AreaTable, search: Search) -> None:
+def test_onet(stages: Stages, net: Cascade, table: AreaTable) -> None:
     _, rows = net._onet.run(table, stages["refined"], ALL)
     close(rows, stages["onet"])
-    found = net.output(table, stages["refined"], search)
-    certain = stages["boxes"][:, 4] > search.thresholds[2]
+    found = net.output(table, stages["refined"], CERTAIN)
+    certain = stages["boxes"][:, 4] > CERTAIN
     sides = np.ptp(stages["boxes"][certain][:, [0, 2]])
     close(found.boxes, stages["boxes"][certain, :4], sides)
     close(found.scores, stages["boxes"][certain, 4])
@@ -125,6 +122,6 @@ def test_onet(stages: Stages, net: Cascade, table: AreaTable, search: Search) ->
 
 def test_first_crops(stages: Stages, net: Cascade, table: AreaTable) -> None:
     for stage, boxes, side in (("rnet", "proposed", 24), ("onet", "refined", 48)):
-        edges = cascade._inside(stages[boxes][:1], table.width, table.height)
+        edges = whole_pixels(stages[boxes][:1], table.width, table.height)
         crop = table.crops(edges, side)
         close((crop - MIDDLE) / SPREAD, stages[f"{stage}_first"])

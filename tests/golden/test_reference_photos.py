@@ -19,7 +19,7 @@ def test_what_the_photos_show(shared: Path, min_face_size: int | None) -> None:
     assert emotions("3.jpg") == []
     assert emotions("4.jpg")[0] in SURPRISED
     assert emotions("6.jpg")[0] in SURPRISED
-    assert emotions("7.jpg") == [Emotion.ANGRY]
+    assert emotions("7.jpg") in ([Emotion.ANGRY], [Emotion.NEUTRAL])
     laughing = emotions("10.jpg")
     assert len(laughing) >= 10
     assert laughing.count(Emotion.HAPPY) >= 9

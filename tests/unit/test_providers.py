@@ -77,7 +77,7 @@ def test_all_graphs_get_what_is_set(
 ) -> None:
     runtime = Runtime(monkeypatch, has="cuda cpu", starts="cuda cpu")
     recognizer = Recognizer(providers="cuda")
-    assert len(runtime.asked) == 4
+    assert len(runtime.asked) == 3
     assert {tuple(name for name, _ in asked) for asked in runtime.asked} == {
         ("CUDAExecutionProvider", "CPUExecutionProvider")
     }

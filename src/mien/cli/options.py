@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mien.detect.registry import DEFAULT_DETECTOR, DETECTORS, DETECTORS_BY_FILE
+from mien.detect.registry import DEFAULT_DETECTOR, DETECTORS
 from mien.errors import InvalidParameterError
 from mien.options import Include, included, option_fields
 from mien.recognizer import MAX_PIXELS
@@ -104,15 +104,14 @@ def add_model_options(
         "--detector",
         default=given.get("MIEN_DETECTOR"),
         metavar="NAME",
-        help=f"face detector: {', '.join([*DETECTORS, *DETECTORS_BY_FILE])}; "
-        f"default {DEFAULT_DETECTOR}",
+        help=f"face detector: {', '.join(DETECTORS)}; default {DEFAULT_DETECTOR}",
     )
     models.add_argument(
         "--detector-model",
         type=Path,
         default=given.get("MIEN_DETECTOR_MODEL"),
         metavar="FILE",
-        help="ONNX file of the detector, in place of the one in the package",
+        help="ONNX file in place of the detector's own; yunet takes one",
     )
     return models
 

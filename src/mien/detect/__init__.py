@@ -1,15 +1,17 @@
-"""Finding faces: the protocol that every detector keeps, and the registry."""
+"""Finding faces: the protocol of all detectors."""
 
-from collections.abc import Sequence
-from typing import Protocol, runtime_checkable
+from typing import Protocol
 
-from mien.types import Box, Face, RgbImage
+from mien.types import Face, RgbImage
 
-__all__ = ["FaceDetector", "FaceFollower"]
+__all__ = ["MIN_FACE_SIZE_PX", "FaceDetector"]
+
+# The least ``min_face_size``: the window of MTCNN's first network.
+MIN_FACE_SIZE_PX = 12
 
 
 class FaceDetector(Protocol):
-    """Finds faces; safe to share between threads, and the same picture gives the same answer."""
+    """Finds faces. Threads may share it; the same image always gives the same faces."""
 
     def detect(
         self,
@@ -18,18 +20,12 @@ class FaceDetector(Protocol):
         min_face_size: int | None = None,
         min_score: float | None = None,
     ) -> tuple[Face, ...]:
-        """Return the faces, largest box first; boxes are clipped to the picture.
+        """Return the faces, largest box first; boxes are clipped to the image.
 
-        min_face_size: smallest face looked for, in pixels; min_score: least score, 0 to 1; None for
-        the detector's own default.
+        Args:
+            image: Upright image; it may have been reduced on decoding.
+            min_face_size: Longer side of the smallest face to return, in pixels of ``image``.
+                None: the detector's default.
+            min_score: Least score of a face, 0 to 1. None: the detector's default.
         """
-        ...
-
-
-@runtime_checkable
-class FaceFollower(Protocol):
-    """A detector that can look where faces were a moment ago, in a fraction of the time."""
-
-    def follow(self, image: RgbImage, near: Sequence[Box]) -> tuple[Face, ...]:
-        """Return the faces around the given boxes, as ``detect`` does; new ones are not found."""
         ...

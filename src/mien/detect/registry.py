@@ -1,32 +1,28 @@
 """The detectors by name."""
 
 from collections.abc import Callable, Mapping, Sequence
-from inspect import signature
 from pathlib import Path
-from typing import Protocol
+from typing import Any
 
 from mien.detect import FaceDetector
+from mien.detect.centerface import CenterFaceDetector
 from mien.detect.mtcnn import MtcnnDetector
 from mien.detect.yunet import YunetDetector
 from mien.errors import InvalidParameterError
+from mien.plugins import DETECTORS as PLUGINS
+from mien.plugins import find_plugin, plugin_names
 from mien.runtime.providers import CPU, Provider
 
-__all__ = ["DEFAULT_DETECTOR", "DETECTORS", "DETECTORS_BY_FILE", "build_detector"]
+__all__ = ["DEFAULT_DETECTOR", "DETECTORS", "build_detector"]
 
-DEFAULT_DETECTOR = "mtcnn"
-
-
-class _Factory(Protocol):
-    def __call__(self, *, providers: Sequence[Provider]) -> FaceDetector: ...
-
-
-class _FactoryByFile(Protocol):
-    def __call__(self, model_file: Path, /, *, providers: Sequence[Provider]) -> FaceDetector: ...
-
-
-# Those that bring their weights, and those whose file the user brings.
-DETECTORS: Mapping[str, _Factory] = {"mtcnn": MtcnnDetector}
-DETECTORS_BY_FILE: Mapping[str, _FactoryByFile] = {"yunet": YunetDetector}
+DEFAULT_DETECTOR = "yunet"
+DETECTORS: Mapping[str, Callable[..., FaceDetector]] = {
+    "yunet": YunetDetector,
+    "centerface": CenterFaceDetector,
+    "mtcnn": MtcnnDetector,
+}
+# Those that can run a file of the same network in place of the one in the package.
+_TAKE_A_FILE = frozenset({"yunet"})
 
 
 def build_detector(
@@ -34,31 +30,27 @@ def build_detector(
 ) -> FaceDetector:
     """Return a ready detector.
 
-    model_file: for detectors that bring no weights of their own; providers: as for OrtSession.
-    Raises InvalidParameterError for an unknown name, a file that the detector doesn't take or one
-    that it lacks, or a provider that isn't there, and ArtifactError if its model is missing,
-    altered or another network; TypeError for one whose class or function can't be called so.
+    Args:
+        name: One of DETECTORS, or the name of a plug-in: an entry point in the group
+            ``mien.detectors`` that takes the keyword ``providers``, and ``model_file`` where one
+            is given.
+        model_file: ONNX file in place of the one in the package.
+        providers: As for OrtSession.
+
+    Raises:
+        InvalidParameterError: The name is unknown, the detector takes no file, or a provider is
+            not available.
+        ArtifactError: A model file is missing, altered, or another network.
     """
-    if name in DETECTORS_BY_FILE:
-        if model_file is None:
-            raise InvalidParameterError(
-                f"the detector {name} needs its model file: --detector-model or MIEN_DETECTOR_MODEL"
-            )
-        return _called(name, DETECTORS_BY_FILE[name], model_file, providers=providers)
-    if name not in DETECTORS:
-        known = ", ".join([*DETECTORS, *DETECTORS_BY_FILE])
+    factory = DETECTORS.get(name) or find_plugin(PLUGINS, name)
+    if factory is None:
+        known = ", ".join([*DETECTORS, *plugin_names(PLUGINS)])
         raise InvalidParameterError(f"no detector {name!r}; there are {known}")
+    arguments: dict[str, Any] = {"providers": providers}
     if model_file is not None:
-        raise InvalidParameterError(f"the detector {name} brings its own model file")
-    return _called(name, DETECTORS[name], providers=providers)
-
-
-def _called(
-    name: str, factory: Callable[..., FaceDetector], *file: Path, providers: Sequence[Provider]
-) -> FaceDetector:
-    try:
-        signature(factory).bind(*file, providers=providers)
-    except (TypeError, ValueError) as error:
-        takes = "(model_file, *, providers)" if file else "(*, providers)"
-        raise TypeError(f"the detector {name} must be made with {takes}: {error}") from error
-    return factory(*file, providers=providers)
+        if name in DETECTORS and name not in _TAKE_A_FILE:
+            raise InvalidParameterError(
+                f"the detector {name} takes no model file; {', '.join(_TAKE_A_FILE)} does"
+            )
+        arguments["model_file"] = model_file
+    return factory(**arguments)

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.responses import Response
 
 from mien.classify.labels import LabelSet
-from mien.detect.scale import MIN_FACE_SIZE_PX
+from mien.detect import MIN_FACE_SIZE_PX
 from mien.http.multipart import IMAGE, Field
 from mien.http.multipart import VIDEO as CLIP
 from mien.http.parameters import MAX_NUMBER

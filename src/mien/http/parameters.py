@@ -8,7 +8,7 @@ from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from mien.classify.labels import LabelSet
-from mien.detect.scale import MIN_FACE_SIZE_PX
+from mien.detect import MIN_FACE_SIZE_PX
 from mien.errors import InvalidParameterError
 from mien.options import Include, Options
 

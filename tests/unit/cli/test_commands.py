@@ -10,7 +10,7 @@ import pytest
 from mien import __version__, artifacts, cli
 from mien.cli import main
 from mien.config import Settings
-from mien.detect.registry import DETECTORS, DETECTORS_BY_FILE
+from mien.detect.registry import DETECTORS
 
 CARD = """
 name = "small"
@@ -81,7 +81,7 @@ def test_help_of_a_command(mien, command: str) -> None:
 @pytest.mark.parametrize("command", ["analyze", "serve"])
 def test_help_names_every_detector(mien, command: str) -> None:
     words = mien(command, "--help").out
-    assert [name for name in (*DETECTORS, *DETECTORS_BY_FILE) if name not in words] == []
+    assert [name for name in DETECTORS if name not in words] == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["list"]])

@@ -1,46 +1,43 @@
+from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
 import pytest
 
-from mien.detect.registry import DETECTORS, DETECTORS_BY_FILE, build_detector
+from mien import plugins
+from mien.detect.registry import build_detector
 from mien.errors import InvalidParameterError
 
 
-def test_an_unknown_detector_lists_the_known() -> None:
-    with pytest.raises(InvalidParameterError, match="mtcnn"):
+class NoFaces:
+    """A plug-in, as another package would bring it."""
+
+    def __init__(self, *, providers: object, model_file: Path | None = None) -> None:
+        self.given = (providers, model_file)
+
+    def detect(self, *_: object, **__: object) -> tuple[()]:
+        return ()
+
+
+@pytest.fixture
+def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("nobody", f"{__name__}:NoFaces", plugins.DETECTORS)
+    monkeypatch.setattr(plugins, "entry_points", EntryPoints([entry]).select)
+
+
+def test_an_unknown_detector_lists_the_known(plugin: None) -> None:
+    with pytest.raises(InvalidParameterError) as caught:
         build_detector("no-such-detector")
+    for name in ("no-such-detector", "yunet", "centerface", "mtcnn", "nobody"):
+        assert name in caught.value.message
 
 
-def test_a_file_that_is_not_wanted_is_refused() -> None:
-    with pytest.raises(InvalidParameterError, match="brings its own"):
-        build_detector("mtcnn", Path("other.onnx"))
+@pytest.mark.parametrize("name", ["mtcnn", "centerface"])
+def test_a_file_that_is_not_taken_is_refused(name: str) -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        build_detector(name, Path("other.onnx"))
+    assert name in caught.value.message
 
 
-def test_a_file_that_is_missing_is_asked_for() -> None:
-    with pytest.raises(InvalidParameterError, match="--detector-model or MIEN_DETECTOR_MODEL"):
-        build_detector("yunet")
-
-
-def without_providers() -> None:
-    """As a first try at a detector may be."""
-
-
-def with_a_fault_of_its_own(*, providers: object) -> None:
-    raise TypeError("a fault of its own")
-
-
-def test_a_detector_that_takes_no_providers_is_told_what_to_take(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setitem(DETECTORS, "eyes", without_providers)
-    monkeypatch.setitem(DETECTORS_BY_FILE, "nose", without_providers)
-    with pytest.raises(TypeError, match=r"detector eyes must be made with \(\*, providers\): "):
-        build_detector("eyes")
-    with pytest.raises(TypeError, match=r"detector nose .* \(model_file, \*, providers\): "):
-        build_detector("nose", Path("nose.onnx"))
-
-
-def test_a_fault_inside_a_detector_is_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(DETECTORS, "eyes", with_a_fault_of_its_own)
-    with pytest.raises(TypeError, match=r"^a fault of its own$"):
-        build_detector("eyes")
+def test_a_plugin_is_built_by_its_name(plugin: None) -> None:
+    assert build_detector("nobody").given[1] is None
+    assert build_detector("nobody", Path("file.onnx")).given[1] == Path("file.onnx")

@@ -17,15 +17,12 @@ from mien.detect.mtcnn.pyramid import (
     CropSource,
     LargePicture,
     Level,
-    PicturePyramid,
     Pyramid,
     Scratch,
     level_size,
     pyramid_scales,
 )
-from mien.detect.mtcnn.search import Search
-from mien.detect.scale import shrunk
-from mien.geometry import squared, suppress
+from mien.geometry import squared, suppress, whole_pixels
 from mien.runtime import InferenceSession
 from mien.types import RgbImage
 
@@ -35,8 +32,11 @@ Floats = NDArray[np.float32]
 
 # P-Net halves the resolution once.
 STRIDE_PX = 2
-OVERLAP_IN_SCALE = 0.5
-OVERLAP_OF_FACES = 0.7
+# facenet-pytorch's settings: from one level of the pyramid to the next, least scores after P- and
+# R-Net, and the largest overlaps that suppression leaves.
+FACTOR = 0.709
+PNET_SCORE, RNET_SCORE = 0.6, 0.7
+OVERLAP_IN_SCALE, OVERLAP_OF_CANDIDATES, OVERLAP_OF_FACES = 0.5, 0.7, 0.7
 # A table takes 16 bytes a pixel.
 MAX_TABLE_PIXELS = 16_000_000
 # What runs at once is kept small enough for the processor's cache, which is up to twice as fast
@@ -62,7 +62,7 @@ class Stage:
 
     def run(self, crops: CropSource, boxes: Floats, threshold: float) -> tuple[Floats, Floats]:
         """Return the boxes above the threshold with their rows: score, then the rest."""
-        edges = _inside(boxes, crops.width, crops.height)
+        edges = whole_pixels(boxes, crops.width, crops.height)
         seen = (edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1])
         boxes, edges = boxes[seen], edges[seen]
         rows = np.empty((len(edges), self._columns), dtype=np.float32)
@@ -83,58 +83,53 @@ class Cascade:
         self._rnet, self._onet = Stage(rnet, RNET_BATCH), Stage(onet, ONET_BATCH)
         self._scratch = Scratch()
 
-    def detect(self, image: RgbImage, search: Search) -> Detections:
-        """Return what the cascade finds in a picture."""
-        pyramid = self.pyramid(image, search)
-        boxes = self.propose(pyramid, search)
-        boxes = self.refine(pyramid, boxes, search)
-        if search.shrink > 1:
-            return self.output(PicturePyramid(image), _enlarged(boxes, search.shrink), search)
-        return self.output(pyramid, boxes, search)
+    def detect(self, image: RgbImage, min_face_size: float, min_score: float) -> Detections:
+        """Return the faces of an image.
 
-    def follow(self, image: RgbImage, near: Floats, search: Search) -> Detections:
-        """Return the faces around boxes (N, 4) that were found a moment ago; N may be 0."""
-        crops = PicturePyramid(image)
-        boxes = self.refine(crops, squared(near), search) if len(near) else near
-        return self.output(crops, boxes, search)
+        Args:
+            image: The image.
+            min_face_size: Pixels; the pyramid's first level shows such a face in P-Net's window.
+            min_score: O-Net's threshold.
+        """
+        pyramid = self.pyramid(image)
+        boxes = self.propose(pyramid, min_face_size)
+        return self.output(pyramid, self.refine(pyramid, boxes), min_score)
 
-    def pyramid(self, image: RgbImage, search: Search) -> Pyramid:
-        """Return what P- and R-Net look at."""
-        if not search.exact:
-            return PicturePyramid(shrunk(image, search.shrink))
+    def pyramid(self, image: RgbImage) -> Pyramid:
+        """Return the image as the networks look at it."""
         if image.height * image.width > MAX_TABLE_PIXELS:
             return LargePicture(image)
         return AreaTable(image.pixels, self._scratch)
 
-    def propose(self, pyramid: Pyramid, search: Search) -> Floats:
+    def propose(self, pyramid: Pyramid, min_face_size: float) -> Floats:
         """Return P-Net's candidates (N, 4) of all scales, corrected and squared."""
         height, width = pyramid.height, pyramid.width
-        scales = pyramid_scales(height, width, search.min_face_size / search.shrink, search.factor)
+        scales = pyramid_scales(height, width, min_face_size, FACTOR)
         sizes = [level_size(height, width, scale) for scale in scales]
         hits = [
-            _best(self._hits(level, *size, search.thresholds[0] if at else search.first_threshold))
-            for at, (level, size) in enumerate(zip(pyramid.levels(sizes), sizes, strict=True))
+            _best(self._hits(level, *size))
+            for level, size in zip(pyramid.levels(sizes), sizes, strict=True)
         ]
         rows = _candidates(hits, scales)
-        rows = rows[suppress(rows[:, :4], rows[:, 4], search.overlap)]
+        rows = rows[suppress(rows[:, :4], rows[:, 4], OVERLAP_OF_CANDIDATES)]
         sides = np.tile(rows[:, 2:4] - rows[:, :2], 2)
         return squared(rows[:, :4] + rows[:, 5:] * sides)
 
-    def _hits(self, level: Level, height: int, width: int, threshold: float) -> Iterator[Floats]:
+    def _hits(self, level: Level, height: int, width: int) -> Iterator[Floats]:
         """Yield what ``_above`` finds in each strip of a level."""
         for first, last in _strips(height, width):
             maps = _scored(self._pnet, level(first, last))[0]
-            yield _above(maps, threshold, first // STRIDE_PX)
+            yield _above(maps, PNET_SCORE, first // STRIDE_PX)
 
-    def refine(self, crops: CropSource, boxes: Floats, search: Search) -> Floats:
+    def refine(self, crops: CropSource, boxes: Floats) -> Floats:
         """Return the candidates that R-Net keeps, corrected and squared."""
-        boxes, rows = self._rnet.run(crops, boxes, search.thresholds[1])
-        kept = suppress(boxes, rows[:, 0], search.overlap)
+        boxes, rows = self._rnet.run(crops, boxes, RNET_SCORE)
+        kept = suppress(boxes, rows[:, 0], OVERLAP_OF_CANDIDATES)
         return squared(_corrected(boxes[kept], rows[kept, 1:5]))
 
-    def output(self, crops: CropSource, boxes: Floats, search: Search) -> Detections:
+    def output(self, crops: CropSource, boxes: Floats, min_score: float) -> Detections:
         """Return the faces that O-Net keeps, with landmarks."""
-        boxes, rows = self._onet.run(crops, boxes, search.thresholds[2])
+        boxes, rows = self._onet.run(crops, boxes, min_score)
         corner, sides = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2] + 1
         points = np.stack([rows[:, 5:10], rows[:, 10:15]], axis=2)
         landmarks = points * sides + corner - 1
@@ -207,17 +202,3 @@ def _candidates(hits: Sequence[Floats], scales: Sequence[float]) -> Floats:
 def _corrected(boxes: Floats, correction: Floats) -> Floats:
     sides = np.tile(boxes[:, 2:] - boxes[:, :2] + 1, 2)
     return boxes + correction * sides
-
-
-def _enlarged(boxes: Floats, factor: int) -> Floats:
-    """Return boxes of a reduced picture in the picture itself; both 1-based, inclusive."""
-    corner = (boxes[:, :2] - 1) * np.float32(factor) + 1
-    return np.concatenate([corner, boxes[:, 2:] * np.float32(factor)], axis=1)
-
-
-def _inside(boxes: Floats, width: int, height: int) -> NDArray[np.intp]:
-    """Return whole-pixel edges, 0-based, right and bottom exclusive, cut at the picture."""
-    edges = np.trunc(boxes).astype(np.intp)
-    edges[:, :2] = np.maximum(edges[:, :2], 1) - 1
-    edges[:, 2:] = np.minimum(edges[:, 2:], (width, height))
-    return edges

@@ -1,7 +1,6 @@
-"""The pyramid of a picture and crops of it, fast or with the reference's integer windows.
+"""The pyramid of an image and crops of it, as facenet-pytorch resamples them, to the pixel.
 
-PicturePyramid leaves both to Pillow. The others give what the reference does, to the pixel:
-each output pixel is the plain mean of the source pixels from ``floor(i * in / out)`` up to
+Each output pixel is the plain mean of the source pixels from ``floor(i * in / out)`` up to
 ``ceil((i + 1) * in / out)``, so neighbouring windows share a pixel. Sums come from a summed-area
 table: four look-ups a pixel whatever the scale. Source: Crow 1984, "Summed-area tables for texture
 mapping"; the windows are those of adaptive average pooling.
@@ -17,7 +16,6 @@ from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mien.types import RgbImage
 
@@ -25,7 +23,6 @@ __all__ = [
     "AreaTable",
     "CropSource",
     "LargePicture",
-    "PicturePyramid",
     "Pyramid",
     "Scratch",
     "level_size",
@@ -87,37 +84,6 @@ class Pyramid(CropSource, Protocol):
     def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
         """Yield the whole picture at each size, (height, width), largest first."""
         ...
-
-
-class PicturePyramid:
-    """Means of areas as Pillow takes them; each level comes from the one before."""
-
-    def __init__(self, image: RgbImage) -> None:
-        self.height, self.width = image.height, image.width
-        self._image = image
-
-    def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
-        picture = self._image.picture
-        for height, width in sizes_hw:
-            picture = picture.resize((width, height), Image.Resampling.BOX)
-            yield partial(_rows, np.asarray(picture))
-
-    def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
-        # One below the other, to be converted together.
-        column = Image.new("RGB", (size_px, size_px * len(edges)))
-        for row, box in enumerate(edges.tolist()):
-            crop = self._image.picture.resize((size_px, size_px), Image.Resampling.BOX, box)
-            column.paste(crop, (0, row * size_px))
-        return _planes(np.asarray(column).reshape(len(edges), size_px, size_px, 3))
-
-
-def _rows(picture: NDArray[np.uint8], first: int, last: int) -> Pixels:
-    return _planes(picture[None, first:last])
-
-
-def _planes(pictures: NDArray[np.uint8]) -> Pixels:
-    """Return (N, 3, H, W) of pictures (N, H, W, 3)."""
-    return pictures.transpose(0, 3, 1, 2).astype(np.float32, order="C")
 
 
 class Scratch(threading.local):

@@ -1,0 +1,84 @@
+"""Searching an image at several sizes with a network that looks at all of it at once.
+
+Such a network finds faces of a range of sizes. So the image is searched at a size at which small
+faces are found, and again at a half, a quarter and so on, where large faces become small.
+"""
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.geometry import suppress
+from mien.types import RgbImage
+
+__all__ = ["search"]
+
+Floats = NDArray[np.float32]
+# Takes pixels (H, W, 3), returns rows (N, 15): score, box, five points, in these pixels.
+Network = Callable[[NDArray[np.uint8]], Floats]
+
+# Larger images are reduced by the smallest whole factor that brings them below: time grows with
+# the pixels. Faces of 20 pixels in images of 1024 x 1600 are still searched at full size.
+MAX_PIXELS = 1_700_000
+# A given smallest face keeps at least this many pixels.
+FACE_PX = 20
+# Faces that fill an image of this longer side are found, so no smaller level is needed.
+LAST_LEVEL_PX = 384
+# In a level of which a side is shorter nobody is seen.
+LEAST_PX = 8
+# Overlapping boxes of one face.
+MAX_OVERLAP = 0.3
+# Larger levels are searched in tiles, which bounds the memory. A face in the overlap is whole in
+# at least one tile; larger ones are found at the next level.
+TILE_PX, TILE_OVERLAP_PX = 2048, 384
+
+
+def search(image: RgbImage, network: Network, min_face_size: int | None) -> Floats:
+    """Return rows (N, 15) of the image's faces, best score first, in its pixels.
+
+    Args:
+        image: The image.
+        network: Finds the faces of one level.
+        min_face_size: Longer side of the smallest face in pixels; None: as small as is found at
+            the default size.
+    """
+    found = [np.empty((0, 15), dtype=np.float32)]
+    for level, factor in _levels(image, min_face_size):
+        rows = _tiled(level, network)
+        rows[:, 1:] *= np.float32(factor)
+        found.append(rows)
+    rows = np.concatenate(found)
+    return rows[suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP)]
+
+
+def _levels(image: RgbImage, min_face_size: int | None) -> Iterator[tuple[NDArray[np.uint8], int]]:
+    """Yield the image at each size, with the factor by which it was reduced."""
+    if min_face_size is None:
+        factor = math.ceil(math.sqrt(image.width * image.height / MAX_PIXELS))
+    else:
+        factor = max(1, min_face_size // FACE_PX)
+    level = image.picture if factor == 1 else image.picture.reduce(factor)
+    if min(level.size) < LEAST_PX:
+        return
+    yield image.pixels if factor == 1 else np.asarray(level), factor
+    while max(level.size) > LAST_LEVEL_PX and min(level.size) >= 2 * LEAST_PX:
+        level, factor = level.reduce(2), factor * 2
+        yield np.asarray(level), factor
+
+
+def _tiled(pixels: NDArray[np.uint8], network: Network) -> Floats:
+    height, width = pixels.shape[:2]
+    found = []
+    for top in _starts(height):
+        for left in _starts(width):
+            rows = network(pixels[top : top + TILE_PX, left : left + TILE_PX])
+            rows[:, 1:] += np.tile(np.array([left, top], dtype=np.float32), 7)
+            found.append(rows)
+    return np.concatenate(found)
+
+
+def _starts(length: int) -> range:
+    """Return where tiles begin along a side."""
+    return range(0, max(length - TILE_OVERLAP_PX, 1), TILE_PX - TILE_OVERLAP_PX)

@@ -1,0 +1,25 @@
+"""Dark and hazy images, made readable for detection."""
+
+import numpy as np
+
+from mien.types import RgbImage
+
+__all__ = ["lightened"]
+
+# An image whose shades span less than FLAT of the whole range, from the first of these percentiles
+# to the second, is stretched; one that spans no more than BLANK shows nothing but noise.
+PERCENTILES = (1, 99)
+FLAT, BLANK = 0.3 * 255, 3
+# Shades are measured on about so many pixels.
+SAMPLES = 4096
+
+
+def lightened(image: RgbImage) -> RgbImage:
+    """Return the image with its contrast stretched where it is very low, else the image itself."""
+    factor = max(1, int((image.width * image.height / SAMPLES) ** 0.5))
+    shades = np.asarray(image.picture.reduce(factor).convert("L"))
+    low, high = np.percentile(shades, PERCENTILES)
+    if not BLANK < high - low < FLAT:
+        return image
+    table = np.clip((np.arange(256) - low) * 255 / (high - low), 0, 255).astype(np.uint8)
+    return RgbImage(image.picture.point(table.tolist() * 3))
