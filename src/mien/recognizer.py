@@ -21,13 +21,13 @@ from mien.cores import available_cores
 from mien.detect import FaceDetector
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.errors import InvalidParameterError, MienError
-from mien.image import Picture, load_image
+from mien.image import ImageInput, load_image
 from mien.options import OptionKeywords, Options, Upright
 from mien.results import Failure, ImageResult
 from mien.runtime.providers import parse_providers
 from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, RgbImage, Timings
 
-__all__ = ["MAX_PIXELS", "Picture", "Recognizer", "analyze", "failed", "in_order"]
+__all__ = ["MAX_PIXELS", "Recognizer", "analyze", "failed", "in_order"]
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
@@ -36,6 +36,9 @@ MAX_PIXELS = 50_000_000
 # Enough for the default detection: its smallest face is then no smaller than the classifier's
 # crop. Images with four times as many are reduced.
 _ENOUGH_PIXELS = 1_800_000
+# From this score on the largest face is the first to be kept by ``max_faces``, below only after
+# those.
+_CONFIDENT = 0.9
 _TURNS = (0, 90, 180, 270)
 # Clockwise; Pillow's constants turn the other way.
 _TRANSPOSE = {
@@ -103,20 +106,28 @@ class Recognizer:
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(Recognizer, **self._arguments), ()
 
-    def analyze(self, image: Picture, options: Options | None = None) -> ImageResult:
+    def analyze(
+        self, image: ImageInput, options: Options | None = None, *, channels: str = "rgb"
+    ) -> ImageResult:
         """Return the faces of one image, largest first, each with its emotion.
 
         Args:
-            image: A path, the bytes of an image file, a PIL image or an (H, W, 3) uint8 RGB array.
+            image: A path, the bytes of an image file, a file object, a PIL image, or an array as
+                ``mien.image.load_image`` takes it.
             options: None: the options of this recognizer.
+            channels: The order of an array's color channels: ``rgb``, or ``bgr`` as OpenCV has it.
 
         Raises:
             ImageError: The image cannot be read.
+            InvalidParameterError: The array is not an image, or ``channels`` does not fit it.
         """
         options = options or self.options
         started = perf_counter()
         loaded = load_image(
-            image, max_pixels=self.max_pixels, enough_pixels=self._enough_pixels(options)
+            image,
+            max_pixels=self.max_pixels,
+            enough_pixels=self._enough_pixels(options),
+            channels=channels,
         )
         decoded = perf_counter()
         turn, upright, faces = self._detect(loaded, options)
@@ -140,7 +151,7 @@ class Recognizer:
             ),
         )
 
-    def analyze_many(self, images: Iterable[Picture]) -> list[ImageResult]:
+    def analyze_many(self, images: Iterable[ImageInput]) -> list[ImageResult]:
         """Return one result per image, in order; an image that fails is a result with ``error``.
 
         Analyzes ``threads`` images at once.
@@ -150,7 +161,7 @@ class Recognizer:
         """
         return list(self.iter_analyze(images))
 
-    def iter_analyze(self, images: Iterable[Picture]) -> Iterator[ImageResult]:
+    def iter_analyze(self, images: Iterable[ImageInput]) -> Iterator[ImageResult]:
         """Yield the results of ``analyze_many``, each as soon as it and those before it are ready.
 
         Takes only a few images ahead, so a generator may be endless.
@@ -158,13 +169,13 @@ class Recognizer:
         Raises:
             InvalidParameterError: ``images`` is a single image.
         """
-        if isinstance(images, str | bytes | Path | Image.Image | RgbImage):
+        if isinstance(images, str | bytes | Path | Image.Image | RgbImage | np.ndarray):
             raise InvalidParameterError(
                 f"expected several images, got one {type(images).__name__}: put it into a list"
             )
         return in_order(self._attempt, images, threads=self.threads)
 
-    def _attempt(self, image: Picture) -> ImageResult:
+    def _attempt(self, image: ImageInput) -> ImageResult:
         try:
             return self.analyze(image)
         except MienError as error:
@@ -190,7 +201,7 @@ class Recognizer:
                 min_score=options.min_score,
             )
             if faces:
-                return turn, turned, faces[: options.max_faces]
+                return turn, turned, _largest(faces, options.max_faces)
         return 0, image, ()
 
     def _classify(
@@ -208,13 +219,16 @@ class Recognizer:
         )
 
 
-def analyze(image: Picture, **options: Unpack[OptionKeywords]) -> ImageResult:
+def analyze(
+    image: ImageInput, *, channels: str = "rgb", **options: Unpack[OptionKeywords]
+) -> ImageResult:
     """Return the faces of one image, largest first, each with its emotion.
 
     The models are loaded at the first call.
 
     Args:
-        image: A path, the bytes of an image file, a PIL image or an (H, W, 3) uint8 RGB array.
+        image: A path, the bytes of an image file, a file object, a PIL image, or an array.
+        channels: The order of an array's color channels: ``rgb``, or ``bgr`` as OpenCV has it.
         **options: See ``Options``.
 
     Raises:
@@ -222,7 +236,7 @@ def analyze(image: Picture, **options: Unpack[OptionKeywords]) -> ImageResult:
         InvalidParameterError: An option is unknown or out of range.
         ArtifactError: A model file is missing or was altered.
     """
-    return _shared().analyze(image, _options(options))
+    return _shared().analyze(image, _options(options), channels=channels)
 
 
 def failed(path: str | None, error: MienError) -> ImageResult:
@@ -267,6 +281,14 @@ def _options(keywords: OptionKeywords) -> Options:
 
 def _path(image: object) -> str | None:
     return str(image) if isinstance(image, str | Path) else None
+
+
+def _largest(faces: tuple[Face, ...], max_faces: int | None) -> tuple[Face, ...]:
+    """Return so many of the faces, which stay largest first; confident ones are preferred."""
+    if max_faces is None or len(faces) <= max_faces:
+        return faces
+    preferred = sorted(range(len(faces)), key=lambda at: (faces[at].score < _CONFIDENT, at))
+    return tuple(faces[at] for at in sorted(preferred[:max_faces]))
 
 
 def _turned(image: RgbImage, turn: int) -> RgbImage:

@@ -12,7 +12,7 @@ from PIL import Image
 
 from mien.classify.labels import LabelSet
 from mien.errors import InvalidParameterError, MienError
-from mien.image import Picture, load_image
+from mien.image import ImageInput, load_image
 from mien.options import Include, included
 from mien.render.annotate import annotate
 from mien.types import FaceEmotion, Landmarks, Timings
@@ -135,7 +135,7 @@ class ImageResult:
             image | {"face": index} | _cells(record) for index, record in enumerate(records)
         ] or [image]
 
-    def annotate(self, image: Picture | None = None) -> Image.Image:
+    def annotate(self, image: ImageInput | None = None) -> Image.Image:
         """Return an RGB copy of the image with a box, the emotion and its confidence per face.
 
         Args:

@@ -75,6 +75,23 @@ def test_max_faces_keeps_the_first() -> None:
     assert [f.box for f in result.faces] == [faces[0].box]
 
 
+def test_max_faces_prefers_confident_faces_and_keeps_the_order() -> None:
+    weak, sure, small = replace(face(0, 80), score=0.6), face(90, 40), face(140, 20)
+    recognizer = finding((weak, sure, small))
+    assert [f.box for f in recognizer.analyze(IMAGE, Options(max_faces=1))] == [sure.box]
+    assert [f.box for f in recognizer.analyze(IMAGE, Options(max_faces=2))] == [sure.box, small.box]
+    assert len(recognizer.analyze(IMAGE, Options(max_faces=3))) == 3
+
+
+def test_bgr_arrays_are_read_as_such(astronaut: np.ndarray) -> None:
+    bgr = np.ascontiguousarray(astronaut[:, :, ::-1])
+    assert mien.analyze(bgr, channels="bgr").faces == mien.analyze(astronaut).faces
+    with pytest.raises(mien.InvalidParameterError):
+        mien.analyze(bgr, channels="gbr")
+    with pytest.raises(mien.InvalidParameterError):
+        mien.analyze("photo.jpg", channels="bgr")
+
+
 @pytest.mark.parametrize(
     ("default", "asked", "used"), [(None, None, None), (40, None, 40), (40, 25, 25)]
 )

@@ -95,10 +95,9 @@ def add_model_options(
     models = parser.add_argument_group("models")
     models.add_argument(
         "--model",
-        type=Path,
         default=given.get("MIEN_MODEL"),
         metavar="FILE",
-        help="emotion model: an ONNX file with its card.toml beside it",
+        help="emotion model: an ONNX file with its card.toml beside it, or a plug-in's name",
     )
     models.add_argument(
         "--detector",

@@ -193,8 +193,8 @@ def _report(summary: Summary, video: VideoReader, seconds: float) -> Iterator[st
     )
     if video.dropped_frames:
         yield (
-            f"{format_count(video.dropped_frames, 'frame')} dropped: damaged, out of order or with a "
-            "repeated timestamp"
+            f"{format_count(video.dropped_frames, 'frame')} dropped: damaged, out of order or with "
+            "a repeated timestamp"
         )
     for number, person in sorted(summary.persons.items()):
         # Rounded first: a sum of times may be a little less than all.

@@ -3,6 +3,4 @@
 from mien.image.decode import decode_image
 from mien.image.load import ImageInput, load_image
 
-__all__ = ["ImageInput", "Picture", "decode_image", "load_image"]
-
-Picture = ImageInput
+__all__ = ["ImageInput", "decode_image", "load_image"]

@@ -96,7 +96,7 @@ def test_options_reach_the_models(
         "yunet", "--detector-model", "y.onnx",
     )  # fmt: skip
     assert detector.asked == [{"min_face_size": 33, "min_score": 0.4}]
-    assert models_built == [("yunet", Path("y.onnx")), Path("m.onnx")]
+    assert models_built == [("yunet", Path("y.onnx")), "m.onnx"]
     ((face,),) = (record["faces"] for record in json.loads(done.out))
     assert len(face["scores"]) == 8
     mien("analyze", photo, "--crop")
