@@ -91,18 +91,15 @@ def test_the_same_rows_as_the_local_engine(mixed: Path, tmp_path: Path, cluster:
     (mixed / "list.txt").write_text("\n".join(names))
     on_ray = ["--engine", "ray", "--address", cluster["address"]]
     asked = ["--include", "scores,landmarks", "--labels", "eight"]
-    for source, suffix in (
-        (mixed, ".csv"),
-        (f"file://{mixed}/list.txt", ".jsonl"),
-    ):
-        here, there = tmp_path / f"here{suffix}", tmp_path / f"there{suffix}"
+    for source, name in ((mixed, "folder"), (f"file://{mixed}/list.txt", "list")):
+        here, there = tmp_path / f"here-{name}.csv", tmp_path / f"there-{name}.csv"
         locally = run(source, "--out", here, *asked)
         done = run(source, "--out", there, *asked, *on_ray, "--shard-size", 2)
         assert (done.returncode, locally.returncode) == (1, 1), done.stderr
         assert there.read_bytes() == here.read_bytes()
         assert not Path(f"{there}.shards").exists()
-        counted = [words.splitlines()[-2].split(";")[0] for words in (locally.stderr, done.stderr)]
-        assert counted[0] == counted[1]
+        first = [words.partition(";")[0] for words in (locally.stderr, done.stderr)]
+        assert first[0] == first[1]
     folder = tmp_path / "folder"
     run(mixed, "--out", folder, *on_ray, "--shard-size", 2)
     run(mixed, "--out", tmp_path / "one.parquet")
@@ -113,7 +110,12 @@ def test_the_same_rows_as_the_local_engine(mixed: Path, tmp_path: Path, cluster:
     assert (again.returncode, "nothing to do" in again.stderr) == (0, True)
     assert "exists" in run(mixed, "--out", folder, *on_ray).stderr
     other = run(mixed, "--out", folder, *on_ray, "--resume", "--labels", "seven")
-    assert (other.returncode, "other options" in other.stderr) == (2, True)
+    assert (other.returncode, "labels was six, now seven" in other.stderr) == (2, True)
+    # The local engine continues what Ray has begun.
+    shutil.copy(mixed / "b.JPG", mixed / "new.jpg")
+    added = run(mixed, "--out", folder, "--resume")
+    assert "1 image, 1 face, 0 failed, 5 finished before" in added.stderr
+    assert len(tables(folder)) == 4
 
 
 def test_the_driver_is_killed_and_the_run_resumed(photos: Path, tmp_path: Path) -> None:
@@ -135,9 +137,9 @@ def test_the_driver_is_killed_and_the_run_resumed(photos: Path, tmp_path: Path) 
     assert not psutil.wait_procs(working, timeout=30)[1]
     assert not out.exists()
     without = run(*asked[:-1])
-    assert (without.returncode, "go on with --resume" in without.stderr) == (2, True)
+    assert (without.returncode, "continue it with --resume" in without.stderr) == (2, True)
     done = run(*asked)
-    assert "done before" in done.stderr
+    assert "finished before" in done.stderr
     assert Counter(line.split(",")[0] for line in out.read_text().splitlines()[1:]) == {
         str(photo): 1 for photo in photos.glob(some.name)
     }
@@ -169,10 +171,10 @@ def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, do
     os.kill(doomed["raylets"][1], signal.SIGKILL)
     _, words = process.communicate(timeout=100)
     assert process.returncode == 1, words
-    assert "no shard was done for" in words
+    assert "no shard was finished for" in words
     assert "Ray has 2 nodes with 2 cores" in words
     assert paths_in(out) == {str(photo): 1 for photo in photos.glob("*.jpg")}
-    left = [p.name for p in out.rglob("*") if "unfinished" in p.name or "tries" in str(p)]
+    left = [p.name for p in out.rglob("*") if "unfinished" in p.name or "started" in str(p)]
     assert not left
 
 
@@ -183,10 +185,12 @@ def test_a_photo_that_kills_costs_a_row(tmp_path: Path, cluster: dict) -> None:
     told = json.loads(done.stdout.splitlines()[-1])
     assert told["shards"] == [[0, 2, 1], [1, 2, 0]]
     names = ["a.jpg", "deadly.jpg", "b.jpg", "c.jpg"]
-    assert told["rows"] == [[name, "internal_error" if "d" in name else None] for name in names]
+    codes = [None, "internal_error", None, None]
+    assert [record["path"] for record in told["records"]] == names
+    assert [record["error_code"] for record in told["records"]] == codes
 
 
-@pytest.mark.parametrize(("end", "status"), [("interrupt", 130), ("error", 2)])
+@pytest.mark.parametrize(("end", "status"), [("interrupt", 130), ("error", 1)])
 def test_no_thread_outlives_the_work(
     tmp_path: Path, photos: Path, cluster: dict, end: str, status: int
 ) -> None:
@@ -213,27 +217,27 @@ def test_results_that_cant_be_written(tmp_path: Path, photos: Path, cluster: dic
     wait_until(lambda: bool(tables(out)), 60)
     shutil.move(out / "_plan", tmp_path / "aside")
     _, words = process.communicate(timeout=100)
-    assert (process.returncode, "Traceback" in words) == (2, False), words
-    assert "a shard can't be done" in words.splitlines()[-1]
+    assert (process.returncode, "Traceback" in words) == (1, False), words
+    assert "the results cannot be written" in words.splitlines()[-1]
     shutil.rmtree(out / "_plan", ignore_errors=True)
     shutil.move(tmp_path / "aside", out / "_plan")
     resumed = run(some, "--out", out, *asked, "--resume")
-    assert "done before" in resumed.stderr
+    assert "finished before" in resumed.stderr
     assert paths_in(out) == {str(photo): 1 for photo in photos.glob(some.name)}
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["nowhere"], "nowhere: there is no such folder, glob or manifest"),
-        (["file:///nowhere"], "file:///nowhere: there is no such folder or manifest"),
-        (["file:///nowhere/list.txt"], "can't be read"),
-        (["https://example.org/photos"], "not fetched from the web"),
-        ([".", "--address", "127.0.0.1:1"], "nobody answers at 127.0.0.1:1"),
-        ([".", "--address", "here"], "--address is HOST:PORT of Ray's head, not 'here'"),
-        ([".", "--out", "r.xls"], "a table is a file named .parquet, .csv, .jsonl"),
-        ([".", "--out", "full"], "full exists"),
-        ([".", "--out", "file"], "--out: can't write to file"),
+        (["nowhere"], "nowhere: no such folder, glob or manifest"),
+        (["file:///nowhere"], "file:///nowhere: no such folder or manifest"),
+        (["file:///nowhere/list.txt"], "cannot be read"),
+        (["https://example.org/photos"], "https://example.org/photos: images are not downloaded"),
+        ([".", "--address", "127.0.0.1:1"], "nothing listens at 127.0.0.1:1"),
+        ([".", "--address", "here"], "expected HOST:PORT of the Ray cluster's head, got 'here'"),
+        ([".", "--out", "r.xls"], "must end with .parquet, .csv, .jsonl"),
+        ([".", "--out", "full"], "full exists and holds other files"),
+        ([".", "--out", "file"], "--out: cannot write to file"),
         ([".", "--out", "r.csv", "--stall-after", "0"], "at least 1"),
     ],
 )
@@ -257,7 +261,7 @@ def test_nobody_takes_part_without_the_token(mixed: Path, tmp_path: Path, cluste
         env={**os.environ, "RAY_AUTH_TOKEN": "0" * 64},
     )
     assert done.returncode == 2
-    assert "can't be joined" in done.stderr.splitlines()[-1]
+    assert "cannot join the cluster" in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
@@ -270,5 +274,5 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, missing: str)
     done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
     assert (done.returncode, done.stderr) == (
         2,
-        "mien: the engine ray needs: pip install 'mien[cluster]'\n",
+        "mien: --engine ray: it is not installed; install it with: pip install 'mien[cluster]'\n",
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mien.batch.paths import path_to_text
 from mien.errors import ImageError
 from mien.image import load_image
 from mien.recognizer import Recognizer, failed
@@ -19,7 +20,7 @@ class Outcome:
     """The result of a photo.
 
     Attributes:
-        result: With the photo's path as it was given.
+        result: With the photo's path as text, see ``path_to_text``.
         complaint: Why the photo could not be analyzed or its copy not written; None if all is well.
     """
 
@@ -44,15 +45,15 @@ def analyze_photo(
         save: Writes the copy.
     """
     try:
-        result = replace(recognizer.analyze(source), path=path)
+        result = replace(recognizer.analyze(source), path=path_to_text(path))
         if copy is None:
             return Outcome(result)
         # All pixels, for the copy alone: the analysis may have read the image at a reduced size.
         image = load_image(source, max_pixels=recognizer.max_pixels)
     except ImageError as error:
-        return Outcome(failed(path, error), error.message)
+        return Outcome(failed(path_to_text(path), error), error.message)
     try:
         save(result.annotate(image), copy)
     except (OSError, ValueError):  # Pillow reports some limits of a format so
-        return Outcome(result, f"can't write {copy}")
+        return Outcome(result, f"cannot write the annotated copy {copy}")
     return Outcome(result)
