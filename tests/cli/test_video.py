@@ -164,7 +164,7 @@ def test_what_is_no_clip(tmp_path: Path, content: bytes | None, words: str) -> N
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (["--out", "r.xls"], "a table is a file named"),
+        (["--out", "r.xls"], "the name of a table must end with"),
         (["--out", "r.csv", "--annotate", "copy.gif"], "--annotate: copy.gif must be named .mp4"),
         (["--out", "r.csv", "--plot", "plot.pdf"], "--plot: plot.pdf must be named .png"),
         (["--out", "nowhere/r.csv"], "there is no folder nowhere"),

@@ -42,7 +42,7 @@ def locked(path: Path) -> Iterator[None]:
                 "--out"
             )
         yield
-    # Windows deletes no file that is open.
+    # Windows deletes no open file, so what uses the lock cannot.
     if sys.platform == "win32" and not any(other != path for other in path.parent.iterdir()):
         with suppress(OSError):
             path.unlink()

@@ -131,9 +131,7 @@ class Run:
             try:
                 return self._execute(folder, engine, progress_bar)
             finally:
-                # Nothing has begun, for example since the source holds no image.
-                if folder.plan() is None:
-                    folder.delete()
+                folder.remove_if_unused()
 
     def _run_folder(self) -> RunFolder:
         """Return the run's folder, where results can be written."""

@@ -5,7 +5,7 @@ import itertools
 import json
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
@@ -185,6 +185,15 @@ class RunFolder:
         self.remove_shards()
         self.folder.clear(_PLAN_FOLDER)
         self.folder.remove_if_empty()
+
+    def remove_if_unused(self) -> None:
+        """Delete the folder if it has no more than the lock, for example without any image."""
+        if self.folder.names(_PLAN_FOLDER) == [Path(_LOCK).name]:
+            # Windows deletes no open file: there the lock does it when it is released.
+            with suppress(PermissionError):
+                self.folder.remove([_LOCK])
+            self.folder.remove_if_empty(_PLAN_FOLDER)
+            self.folder.remove_if_empty()
 
     def is_foreign(self) -> bool:
         """Return whether the folder holds other things than a run."""

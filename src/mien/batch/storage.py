@@ -150,8 +150,8 @@ class Folder(Protocol):
         """Delete a folder below this one with all its content, if it exists."""
         ...
 
-    def remove_if_empty(self) -> None:
-        """Delete the folder itself, unless something is in it."""
+    def remove_if_empty(self, below: str = "") -> None:
+        """Delete this folder, or one below it, unless something is in it."""
         ...
 
     def sweep(self) -> None:
@@ -214,9 +214,9 @@ class _LocalFolder:
         # Windows keeps files that are open, such as the lock.
         shutil.rmtree(self.path / below, ignore_errors=True)
 
-    def remove_if_empty(self) -> None:
+    def remove_if_empty(self, below: str = "") -> None:
         with suppress(OSError):
-            self.path.rmdir()
+            (self.path / below).rmdir()
 
     def sweep(self) -> None:
         for file in self.path.glob(f"{_UNFINISHED}*"):
@@ -265,17 +265,22 @@ class _StoreFolder:
     def clear(self, below: str) -> None:
         path = f"{self._path}/{below}"
         self._files.delete_dir_contents(path, missing_dir_ok=True)
-        if self._files.get_file_info(path).type != import_module("pyarrow.fs").FileType.NotFound:
+        if self._exists(path):
             self._files.delete_dir(path)
 
-    def remove_if_empty(self) -> None:
-        if not self._entries():
-            self._files.delete_dir_contents(self._path, missing_dir_ok=True)
+    def remove_if_empty(self, below: str = "") -> None:
+        path = f"{self._path}/{below}" if below else self._path
+        if not self._entries(below) and self._exists(path):
+            self._files.delete_dir(path)
 
     def sweep(self) -> None:
         for entry in self._entries():
             if entry.base_name.startswith(_UNFINISHED):
                 self._files.delete_file(entry.path)
+
+    def _exists(self, path: str) -> bool:
+        kind = self._files.get_file_info(path).type
+        return bool(kind != import_module("pyarrow.fs").FileType.NotFound)
 
     def _entries(self, below: str = "") -> list[Any]:
         path = f"{self._path}/{below}" if below else self._path
