@@ -28,7 +28,7 @@ MIEN = ["-m", "mien"]
 def run(*arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, *MIEN, "batch", *map(str, arguments)]
     return subprocess.run(
-        command, check=False, capture_output=True, text=True, timeout=120, **options
+        command, check=False, capture_output=True, text=True, timeout=300, **options
     )
 
 
@@ -38,7 +38,7 @@ def begin(*arguments: object, program: Sequence[object] = MIEN) -> subprocess.Po
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    _, words = process.communicate(timeout=120)
+    _, words = process.communicate(timeout=300)
     assert process.returncode == 0, words
     return words
 
@@ -129,7 +129,7 @@ def test_the_driver_is_killed_and_the_run_resumed(photos: Path, tmp_path: Path) 
     asked = [some, "--out", out, "--engine", "ray", "--shard-size", 5, *SLOW, "--resume"]
     process = begin(*asked)
     folder = tmp_path / "results.csv.shards"
-    wait_until(lambda: len(list(folder.glob("*.jsonl"))) > 2, 60)
+    wait_until(lambda: len(list(folder.glob("*.jsonl"))) > 2, 120)
     whole = psutil.Process(process.pid).children(recursive=True)
     assert not [p for p in whole if "DASHBOARD_HEAD" in " ".join(p.cmdline())]
     agents = [p for p in whole if "Agent" in p.name()]
@@ -155,7 +155,7 @@ def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, do
     out = tmp_path / "results"
     asked = ["--engine", "ray", "--address", doomed["address"], "--shard-size", 5, *SLOW]
     process = begin(photos, "--out", out, *asked, "--stall-after", 1)
-    wait_until(lambda: len(tables(out)) > 1, 60)
+    wait_until(lambda: len(tables(out)) > 1, 120)
     # One run at a time.
     second = run(photos, "--out", out, *asked, "--resume")
     assert (second.returncode, "another run is writing" in second.stderr) == (2, True)
@@ -163,7 +163,7 @@ def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, do
     victim = actors()[0]
     victim.kill()
     done = len(tables(out))
-    wait_until(lambda: len(tables(out)) > done + 1, 60)
+    wait_until(lambda: len(tables(out)) > done + 1, 120)
     # All that is there stands still for a while, which the watchdog tells.
     stopped = actors()
     for actor in stopped:
@@ -174,7 +174,7 @@ def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, do
     # The second node is gone for good; what it had begun is done by the first.
     assert len(tables(out)) < 20
     os.kill(doomed["raylets"][1], signal.SIGKILL)
-    _, words = process.communicate(timeout=100)
+    _, words = process.communicate(timeout=300)
     assert process.returncode == 1, words
     assert "no shard was finished for" in words
     assert "Ray has 2 nodes with 2 cores" in words
@@ -204,12 +204,12 @@ def test_no_thread_outlives_the_work(
     some = photos / "00[0-3]*.jpg"
     process = begin(some, "--out", out, *asked, program=[HERE / "lingering.py"])
     # More than there are nodes: the first are waited for without such threads.
-    wait_until(lambda: len(tables(out)) > 2, 60)
+    wait_until(lambda: len(tables(out)) > 2, 120)
     if end == "interrupt":
         process.send_signal(signal.SIGINT)
     else:
         shutil.move(out / "_plan", tmp_path / "aside")
-    _, words = process.communicate(timeout=100)
+    _, words = process.communicate(timeout=300)
     assert process.returncode == status, words
     assert "--resume" in words.splitlines()[-1]
 
@@ -219,9 +219,9 @@ def test_results_that_cant_be_written(tmp_path: Path, photos: Path, cluster: dic
     asked = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
     some = photos / "00[0-3]*.jpg"
     process = begin(some, "--out", out, *asked)
-    wait_until(lambda: bool(tables(out)), 60)
+    wait_until(lambda: bool(tables(out)), 120)
     shutil.move(out / "_plan", tmp_path / "aside")
-    _, words = process.communicate(timeout=100)
+    _, words = process.communicate(timeout=300)
     assert (process.returncode, "Traceback" in words) == (1, False), words
     assert "the results cannot be written" in words.splitlines()[-1]
     shutil.rmtree(out / "_plan", ignore_errors=True)

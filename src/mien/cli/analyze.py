@@ -83,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien analyze",
         description="Reads the emotions of the faces in photos, largest face first.",
-        epilog="Exit status: 0 done, 1 some photos failed, 2 wrong usage.",
+        epilog="Exit status: 0 success, 1 some photos failed, 2 wrong usage.",
     )
     parser.add_argument(
         "photos", nargs="+", metavar="PHOTO", help="JPEG, PNG or WebP file; - reads stdin"
