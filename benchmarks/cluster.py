@@ -19,7 +19,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,11 +28,11 @@ import psutil
 
 from benchmarks.photos import one_face
 from benchmarks.process import ROOT
-from mien.batch.job import Done, Fetched
-from mien.batch.shards import Shards
-from mien.batch.source import photos_of
-from mien.batch.storage import Folder
+from mien.batch.shards import Plan, RunFolder
+from mien.batch.source import images_of
+from mien.batch.storage import open_folder
 from mien.batch.table import read_rows
+from mien.batch.task import ImageFile, ImageOutcome
 
 NODES = ROOT / "tests" / "cluster" / "nodes.py"
 BILLION = 1_000_000_000
@@ -47,20 +47,15 @@ WAYS = (
 
 
 @dataclass(frozen=True)
-class EmptyJob:
-    def __call__(self) -> "EmptyWorker":
-        return EmptyWorker()
+class EmptyTask:
+    def __call__(self) -> Callable[[ImageFile], ImageOutcome]:
+        return self.analyzed
 
-    def died(self, path: str) -> Done:
-        return Done([(path,)], failed=True)
+    def analyzed(self, file: ImageFile) -> ImageOutcome:
+        return ImageOutcome([{"path": file.path}])
 
-
-class EmptyWorker:
-    def __call__(self, path: str) -> Done:
-        return Done([(path,)])
-
-    def work(self, fetched: Fetched) -> Done:
-        return self(fetched.path)
+    def crashed(self, path: str) -> ImageOutcome:
+        return ImageOutcome([{"path": path}], failed=True)
 
 
 def main() -> None:
@@ -80,7 +75,7 @@ def main() -> None:
         with nodes() as address:
             on_nodes = ["--engine", "ray", "--address", address]
             measure("Ray, 2 nodes of a core", few, many, 2, on_nodes)
-        measured = Measured(rates[2], dispatch_empty(Path(name)), *sizes(many))
+        measured = Measured(rates[2], empty_shards(Path(name)), *sizes(many))
     print(
         f"{measured.shards_s:.0f} empty shards a second from one driver to one actor; a photo "
         f"takes {measured.row_bytes:.0f} bytes of Parquet, {measured.list_bytes:.1f} of lists"
@@ -167,41 +162,32 @@ def nodes() -> Iterator[str]:
         process.communicate()
 
 
-def dispatch_empty(folder: Path) -> float:
-    """Return how many empty shards are completed per second."""
-    # Imported after the environment is set.
-    from mien.distributed.batch import connected, work  # noqa: PLC0415
+def empty_shards(folder: Path) -> float:
+    """Return how many shards without work are finished per second."""
+    # Not before the environment is set.
+    from mien.cluster.engine import RayEngine  # noqa: PLC0415
 
-    shards = Shards(Folder(str(folder / "empty")), ".jsonl")
-    photos = (f"{number}.jpg" for number in range(EMPTY_SHARDS))
-    plan = shards.begin(photos, 1, ["path"], {})
-    with connected(None, 1) as cores:
-        done = work(
-            EmptyJob(),
-            shards,
-            plan,
-            range(plan.shards),
-            cores=cores,
-            most=1,
-            stall_after_s=600,
-            tell=print,
-        )
-        next(done)
+    run = RunFolder(open_folder(str(folder / "empty")), ".jsonl")
+    images = (f"{number}.jpg" for number in range(EMPTY_SHARDS))
+    plan = run.extend(Plan({}, ["path"]), images, 1)
+    engine = RayEngine(None, 1, 600, print)
+    with engine.started():
+        results = engine.finish_shards(EmptyTask(), run, plan, range(EMPTY_SHARDS))
+        next(results)
         began = time.perf_counter()
-        count = sum(1 for _ in done)
+        count = sum(1 for _ in results)
     return count / (time.perf_counter() - began)
 
 
 def sizes(photos: Path) -> tuple[float, float]:
-    """Return the bytes of a photo in the results and in the lists of shards."""
-    rows = [list(row.values()) for row in read_rows(results_of(photos))]
-    columns = next(read_rows(results_of(photos)))
+    """Return the bytes a photo takes in the results, and in the list that says what is asked."""
+    rows = list(read_rows(results_of(photos)))
     folder = photos.with_name("one")
-    shards = Shards(Folder(str(folder)), ".parquet")
-    plan = shards.begin(photos_of(str(photos)), len(rows), list(columns), {})
-    shards.finish(0, plan.columns, rows)
+    run = RunFolder(open_folder(str(folder)), ".parquet")
+    plan = run.extend(Plan({}, list(rows[0])), images_of(str(photos)), len(rows))
+    run.write_shard(0, plan.columns, rows)
     table, listed = folder / "0000000.parquet", folder / "_plan" / "0000000.json.gz"
-    return table.stat().st_size / plan.photos, listed.stat().st_size / plan.photos
+    return table.stat().st_size / plan.images, listed.stat().st_size / plan.images
 
 
 def compute(measured: Measured, photo_bytes: int, price: float) -> None:

@@ -1,4 +1,4 @@
-"""How many processor cores this process may use: its affinity, and the quota of its container."""
+"""The number of processor cores that this process may use."""
 
 import os
 from collections.abc import Iterator
@@ -11,18 +11,23 @@ _MOUNT = Path("/sys/fs/cgroup")
 
 
 def available_cores(own_groups: Path = _OWN_GROUPS, mount: Path = _MOUNT) -> int:
-    """Return how many threads can compute at once; at least 1.
+    """Return how many threads can compute at once, at least 1.
 
-    A quota of 1.5 cores counts as one: threads that share what is left would be stopped in turn.
-    own_groups, mount: where Linux tells a process's control groups, and their settings.
+    That is limited by the process's affinity and by the quota of its container. A quota of 1.5
+    cores counts as 1: the scheduler would stop a second thread half of the time.
+
     Source: cgroups(7); kernel documentation, cgroup-v2 (cpu.max), scheduler/sched-bwc (version 1).
+
+    Args:
+        own_groups: File with the control groups of the process.
+        mount: Where the settings of control groups are mounted.
     """
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     return max(1, int(min([allowed or 1, *_quotas(own_groups, mount)])))
 
 
 def _quotas(own_groups: Path, mount: Path) -> Iterator[float]:
-    """Yield the quota of every group above the process, in cores."""
+    """Yield the quotas of the process's groups and of the groups above them, in cores."""
     for controllers, group in _groups(own_groups):
         roots = [mount / controllers] if controllers else [mount, mount / "unified"]
         for folder in (root / above for root in roots for above in _upwards(group)):
@@ -32,8 +37,8 @@ def _quotas(own_groups: Path, mount: Path) -> Iterator[float]:
 
 
 def _groups(own_groups: Path) -> Iterator[tuple[str, PurePosixPath]]:
-    """Yield the groups that can limit the processor: version 1's controllers, or none, and path."""
-    # Inside a container the path may be the host's; its own settings are then at the mount.
+    """Yield controllers (none in version 2) and path of each group that can limit the processor."""
+    # In a container the path may be that of the host; the container's settings are at the mount.
     for line in [*_text(own_groups).splitlines(), "0::/"]:
         _, controllers, path = (*line.split(":", 2), "", "")[:3]
         if not controllers or "cpu" in controllers.split(","):
@@ -53,14 +58,14 @@ def _quota(folder: Path) -> float | None:
     ]
     try:
         quota_us, period_us = map(int, both)
-    except ValueError:  # "max", or nothing there
+    except ValueError:  # "max", or no such file
         return None
     return quota_us / period_us if quota_us > 0 and period_us > 0 else None
 
 
 def _text(file: Path) -> str:
     try:
-        # Groups may have any name.
+        # The name of a group need not be UTF-8.
         return file.read_text(encoding="utf-8", errors="surrogateescape")
     except OSError:
         return ""

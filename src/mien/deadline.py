@@ -1,8 +1,7 @@
-"""When nobody waits for an answer any more: known to all that works on it, handed through by none.
+"""A deadline for the current work, propagated through a context variable.
 
-Work that has begun can't be stopped from outside. So whoever asks for it sets a deadline, and
-``mien.runtime`` looks at it before each run of a model: a picture made to take minutes takes a
-thread no longer than an answer may take, and none for a caller who has left.
+A thread cannot be stopped from outside. Instead ``mien.runtime`` checks the deadline before each
+run of a model, so that an image takes no more time than its response may take.
 """
 
 import math
@@ -19,30 +18,30 @@ __all__ = ["Deadline", "check_deadline", "too_late"]
 
 @dataclass(slots=True)
 class Deadline:
-    """A moment on the monotonic clock, in seconds, after which nobody waits any more.
+    """A time on the monotonic clock, in seconds, after which the result is not needed any more.
 
-    May be looked at in one thread while another lets it expire.
+    One thread may check it while another expires it.
     """
 
     at_s: float
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
-        """Return the deadline that is so many seconds away."""
+        """Return a deadline in so many seconds from now."""
         return cls(time.monotonic() + seconds)
 
     @property
     def left_s(self) -> float:
-        """How long there still is, in seconds; negative once it has passed."""
+        """Seconds until the deadline; negative after it."""
         return self.at_s - time.monotonic()
 
     def expire(self) -> None:
-        """Let it have passed already, as when the caller has left."""
+        """Move it into the past, for example since the client has disconnected."""
         self.at_s = -math.inf
 
     @contextmanager
     def observed(self) -> Iterator[None]:
-        """Have ``check_deadline`` look at this one, in this thread, until the block ends."""
+        """Make this the deadline that ``check_deadline`` checks in the block, in this thread."""
         token = _current.set(self)
         try:
             yield
@@ -54,12 +53,16 @@ _current: ContextVar[Deadline | None] = ContextVar("deadline", default=None)
 
 
 def check_deadline() -> None:
-    """Raise DeadlineExceededError if there is a deadline and it has passed."""
+    """Check the current deadline, if there is one.
+
+    Raises:
+        DeadlineExceededError: It has passed.
+    """
     deadline = _current.get()
     if deadline is not None and deadline.left_s <= 0:
         raise too_late()
 
 
 def too_late() -> DeadlineExceededError:
-    """Return what is raised or answered once a deadline has passed."""
+    """Return the error of a deadline that has passed."""
     return DeadlineExceededError("the answer was not ready in time; try again later")

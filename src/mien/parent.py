@@ -1,4 +1,4 @@
-"""For processes that serve another one: not to outlive it, nor to hear what is for it alone."""
+"""For worker processes: end with the parent, and start without being interrupted."""
 
 import multiprocessing
 import os
@@ -13,11 +13,11 @@ __all__ = ["end_with_parent", "signals_held"]
 
 
 def end_with_parent() -> None:
-    """From now on end this process, whatever it does, once its parent has ended."""
-    threading.Thread(target=_follow, daemon=True).start()
+    """End this process, whatever it is doing, as soon as its parent process has ended."""
+    threading.Thread(target=_watch_parent, daemon=True).start()
 
 
-def _follow() -> None:
+def _watch_parent() -> None:
     parent = multiprocessing.parent_process()
     if parent is not None:
         with suppress(OSError):
@@ -27,11 +27,14 @@ def _follow() -> None:
 
 @contextmanager
 def signals_held(numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Let no such signal to all end a process that begins in this block, before it ignores them."""
+    """Block signals in this thread and in processes that start in the block.
+
+    A new process so has time to ignore a signal that goes to all processes of a terminal.
+    """
     if os.name != "posix":
         yield
         return
-    # It would let them through when it begins.
+    # It starts with the first process, and would unblock the signals then.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:

@@ -1,29 +1,24 @@
-"""A job with photos that kill the process that reads them; imported by Ray's workers too."""
+"""A task with images that kill the process that analyzes them; imported by Ray's workers too."""
 
 import os
 import signal
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
-from mien.batch.job import Done, Fetched
+from mien.batch.task import ImageFile, ImageOutcome
 
 COLUMNS = ["path", "error_code"]
 
 
 @dataclass(frozen=True)
-class DeadlyJob:
-    def __call__(self) -> "DeadlyWorker":
-        return DeadlyWorker()
+class DeadlyTask:
+    def __call__(self) -> Callable[[ImageFile], ImageOutcome]:
+        return self.analyzed
 
-    def died(self, path: str) -> Done:
-        return Done([(path, "internal_error")], failed=True)
-
-
-class DeadlyWorker:
-    def __call__(self, path: str) -> Done:
-        return self.work(Fetched(path, Path(path)))
-
-    def work(self, fetched: Fetched) -> Done:
-        if "deadly" in fetched.path:
+    def analyzed(self, file: ImageFile) -> ImageOutcome:
+        if "deadly" in file.path:
             os.kill(os.getpid(), signal.SIGKILL)
-        return Done([(fetched.path, None)], ("happy",), seconds=0.5)
+        return ImageOutcome([{"path": file.path, "error_code": None}], ("happy",), seconds=0.5)
+
+    def crashed(self, path: str) -> ImageOutcome:
+        return ImageOutcome([{"path": path, "error_code": "internal_error"}], failed=True)

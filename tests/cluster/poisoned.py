@@ -1,34 +1,25 @@
-"""Run by the tests: works on photos one of which kills, on the cluster at an address.
+"""Run by the tests: analyzes images one of which kills, on the cluster at an address.
 
-Arguments: the address, a folder for the tables. Prints what came of each shard, and the rows.
+Arguments: the address, a folder for the shards. Prints the result of each shard, and the records.
 """
 
 import json
 import sys
 
-from deadly import COLUMNS, DeadlyJob
-from mien.batch.shards import Shards
-from mien.batch.storage import Folder
-from mien.distributed.batch import connected, work
+from deadly import COLUMNS, DeadlyTask
+from mien.batch.shards import Plan, RunFolder
+from mien.batch.storage import open_folder
+from mien.cluster.engine import RayEngine
 
 if __name__ == "__main__":
     address, place = sys.argv[1:]
-    shards = Shards(Folder(place), ".jsonl")
-    photos = ["a.jpg", "deadly.jpg", "b.jpg", "c.jpg"]
-    plan = shards.begin(photos, 2, COLUMNS, {})
-    with connected(address, 1) as cores:
-        told = [
-            [done.shard, done.tally.photos, done.tally.failed]
-            for done in work(
-                DeadlyJob(),
-                shards,
-                plan,
-                range(plan.shards),
-                cores=cores,
-                most=1,
-                stall_after_s=60,
-                tell=print,
-            )
+    folder = RunFolder(open_folder(place), ".jsonl")
+    plan = folder.extend(Plan({}, COLUMNS), ["a.jpg", "deadly.jpg", "b.jpg", "c.jpg"], 2)
+    engine = RayEngine(address, 1, 60, print)
+    with engine.started():
+        shards = [
+            [result.shard, result.progress.images, result.progress.failed]
+            for result in engine.finish_shards(DeadlyTask(), folder, plan, [0, 1])
         ]
     # Ray has printed that a process died.
-    print(json.dumps({"shards": sorted(told), "rows": list(shards.rows(plan))}))
+    print(json.dumps({"shards": sorted(shards), "records": list(folder.records(plan))}))

@@ -12,8 +12,8 @@ import ray
 from ray import serve
 
 from http_fakes import FakeClassifier, FakeDetector
+from mien.cluster.serve import app, deployed
 from mien.config import Settings
-from mien.distributed.serve import app, deployed
 from mien.recognizer import Recognizer
 from programs import free_port
 

@@ -107,7 +107,7 @@ def test_the_health_check_runs_the_models() -> None:
 UNHEALTHY = """
 import asyncio
 from mien.config import Settings
-from mien.distributed.serve import Replica
+from mien.cluster.serve import Replica
 from mien.http.service import recognizer_of
 
 class Broken:
@@ -133,7 +133,7 @@ print(", ".join(found))
 
 def test_wrong_settings_are_told_at_once() -> None:
     code = f"""
-from mien.distributed.serve import app
+from mien.cluster.serve import app
 from mien.errors import InvalidParameterError
 for arguments in {[arguments for arguments, _ in WRONG]}:
     try:

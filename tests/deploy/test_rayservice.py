@@ -48,7 +48,7 @@ def test_ray_serve_takes_its_part_and_there_is_room_for_it() -> None:
 
 
 def test_its_application_takes_its_arguments() -> None:
-    serve = pytest.importorskip("mien.distributed.serve")
+    serve = pytest.importorskip("mien.cluster.serve")
     (application,) = CONFIG["applications"]
     module, _, name = application["import_path"].partition(":")
     assert module == serve.__name__

@@ -9,7 +9,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mien.artifacts import card_beside
-from mien.batch.source import photos_of
+from mien.batch.source import images_of
 from mien.cores import available_cores
 from mien.errors import ArtifactError, InvalidParameterError
 from mien.runtime.freesize import with_free_size
@@ -45,7 +45,7 @@ def test_manifests(suffix: str, data: bytes) -> None:
     with TemporaryDirectory() as folder, contextlib.suppress(InvalidParameterError):
         manifest = Path(folder) / f"list{suffix}"
         manifest.write_bytes(data)
-        for path in photos_of(str(manifest)):
+        for path in images_of(str(manifest)):
             assert isinstance(path, str)
 
 

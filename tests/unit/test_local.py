@@ -1,28 +1,109 @@
-"""Processes of a run on this machine."""
+"""Worker processes of a run on this machine."""
 
+import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
 
-from mien.batch.local import Processes
+import pytest
+
+from mien.batch.local import Stopped, WorkersDiedError, in_processes, isolated
 from programs import posix
 
 
-class Build:
-    """Ctrl-C comes as each process begins: when it gets this, before anything of ours runs."""
+class Upper:
+    def __call__(self, text: str, stopped: Stopped) -> str:
+        return text.upper()
 
-    def __call__(self) -> Callable[[str], str]:
-        return str.upper
+
+class InterruptedUpper(Upper):
+    """Ctrl-C arrives as a process starts: when it unpickles this, before any of our code runs."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        return as_ctrl_c_comes, ()
+        return as_ctrl_c_arrives, ()
 
 
-def as_ctrl_c_comes() -> Build:
+def as_ctrl_c_arrives() -> Upper:
     signal.raise_signal(signal.SIGINT)
-    return Build()
+    return Upper()
+
+
+class UpperUntilStopped:
+    """Waits for the stop at the item ``wait``, and writes that it came."""
+
+    def __init__(self, seen: Path) -> None:
+        self.seen = seen
+
+    def __call__(self, text: str, stopped: Stopped) -> str:
+        while text == "wait" and not stopped():
+            pass
+        if stopped():
+            self.seen.write_text(text)
+        return text.upper()
+
+
+class DiesOnce:
+    """Ends its process at each item, unless it has been there before."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def __call__(self, text: str, stopped: Stopped) -> str:
+        try:
+            (self.folder / text).touch(exist_ok=False)
+        except FileExistsError:
+            return text.upper()
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
+
+
+class Dies(Upper):
+    def __call__(self, text: str, stopped: Stopped) -> str:
+        os.kill(os.getpid(), signal.SIGKILL)
+        return ""
 
 
 @posix
 def test_ctrl_c_is_for_the_parent_alone() -> None:
-    answers = Processes(Build(), 2).in_order(["a", "b", "c"])
-    assert list(answers) == [("a", "A"), ("b", "B"), ("c", "C")]
+    assert sorted(in_processes(InterruptedUpper(), ["a", "b", "c"], 2)) == ["A", "B", "C"]
+
+
+@posix
+def test_items_of_a_process_that_dies_are_started_again(tmp_path: Path) -> None:
+    assert sorted(in_processes(DiesOnce(tmp_path), ["a", "b", "c"], 2)) == ["A", "B", "C"]
+
+
+@posix
+def test_processes_that_always_die_end_the_run() -> None:
+    with pytest.raises(WorkersDiedError):
+        list(in_processes(Dies(), ["a"], 1))
+
+
+def test_an_error_of_an_item_is_raised() -> None:
+    with pytest.raises(AttributeError):
+        list(in_processes(Upper(), [3], 1))
+
+
+def test_closing_stops_what_is_in_progress(tmp_path: Path) -> None:
+    results = in_processes(UpperUntilStopped(tmp_path / "seen"), ["a", "wait", "b"], 1)
+    assert next(results) == "A"
+    results.close()
+    assert (tmp_path / "seen").exists()
+
+
+class DeadlyFor:
+    def __init__(self, deadly: str) -> None:
+        self.deadly = deadly
+
+    def __call__(self) -> Callable[[str], str]:
+        return self.work
+
+    def work(self, text: str) -> str:
+        if text == self.deadly:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return text.upper()
+
+
+@posix
+def test_an_isolated_item_that_kills_costs_itself() -> None:
+    assert list(isolated(DeadlyFor("b"), ["a", "b", "c"])) == ["A", None, "C"]

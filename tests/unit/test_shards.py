@@ -1,177 +1,152 @@
-"""Shards without Ray: what is there is whole, and what is done twice is done the same way."""
+"""Shards without Ray: a shard is whole or absent, and a second attempt gives the same."""
 
 import json
 import os
 import pickle
 import signal
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import pyarrow.fs
 import pytest
 
-from mien.batch.job import Done, Fetched, Tally, fetch
-from mien.batch.shards import Plan, Shards, ShardWorker
-from mien.batch.source import photos_of
-from mien.batch.storage import Folder, opened, read
+from mien.batch.lock import locked
+from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker, StoppedError
+from mien.batch.storage import open_folder
 from mien.batch.table import read_rows
-from mien.errors import ImageError, InvalidParameterError
+from mien.batch.task import ImageFile, ImageOutcome, Progress
+from mien.errors import InvalidParameterError
 from programs import posix
 
 COLUMNS = ["path", "error_code"]
+EMPTY = Plan({"source": "x"}, COLUMNS)
 
 
 @dataclass(frozen=True)
-class DeadlyJob:
-    """Kills its process for a photo with such a name."""
+class DeadlyTask:
+    """Kills its process for an image with such a name."""
 
-    def __call__(self) -> "DeadlyWorker":
-        return DeadlyWorker()
+    def __call__(self) -> Callable[[ImageFile], ImageOutcome]:
+        return self.analyzed
 
-    def died(self, path: str) -> Done:
-        return Done([(path, "internal_error")], failed=True)
-
-
-class DeadlyWorker:
-    def __call__(self, path: str) -> Done:
-        return self.work(fetch(path))
-
-    def work(self, fetched: Fetched) -> Done:
-        if "deadly" in fetched.path:
+    def analyzed(self, file: ImageFile) -> ImageOutcome:
+        if "deadly" in file.path:
             os.kill(os.getpid(), signal.SIGKILL)
-        return Done([(fetched.path, None)], ("happy",), seconds=0.5)
+        return ImageOutcome([{"path": file.path, "error_code": None}], ("happy",), seconds=0.5)
+
+    def crashed(self, path: str) -> ImageOutcome:
+        return ImageOutcome([{"path": path, "error_code": "internal_error"}], failed=True)
 
 
-def shards_of(place: object, suffix: str = ".jsonl") -> Shards:
-    return Shards(Folder(str(place)), suffix)
+def run_folder(place: object, suffix: str = ".jsonl") -> RunFolder:
+    return RunFolder(open_folder(str(place)), suffix)
 
 
 @pytest.mark.parametrize("scheme", ["", "file://", "local://", "memory://"])
 def test_a_run(tmp_path: Path, scheme: str) -> None:
-    place = f"{scheme}{tmp_path}/run"
-    shards = pickle.loads(pickle.dumps(shards_of(place)))
-    assert shards.plan() is None
-    photos = ["a.jpg", "b\udcff.jpg", "c.jpg"]
-    plan = shards.begin(iter(photos), 2, COLUMNS, {"source": "x"})
-    assert plan == shards.plan() == Plan(COLUMNS, {"source": "x"}, photos=3, size=2)
-    assert (plan.shards, plan.photos_in([0]), plan.photos_in([0, 1])) == (2, 2, 3)
-    assert shards.done() == frozenset()
-    work = ShardWorker(DeadlyJob(), shards, COLUMNS)
-    done = work(1)
-    assert (done.shard, done.tally) == (1, Tally(1, 0, 0.5, done.tally.emotions))
-    assert shards.done() == {1}
-    assert work(1).tally is None
-    assert work(0).tally.photos == 2
-    assert list(shards.rows(plan)) == [[photo, None] for photo in photos]
-    shards.sweep()
-    assert shards.folder.names() == ["0000000.jsonl", "0000001.jsonl"]
-    shards.delete()
-    assert shards.folder.names() == []
-    assert shards.plan() is None
+    folder = pickle.loads(pickle.dumps(run_folder(f"{scheme}{tmp_path}/run")))
+    assert folder.plan() is None
+    assert not folder.is_foreign()
+    images = ["a.jpg", "b\udcff.jpg", "c.jpg"]
+    plan = folder.extend(EMPTY, iter(images), 2)
+    assert plan == folder.plan() == Plan({"source": "x"}, COLUMNS, ((3, 2),))
+    assert (plan.shard_sizes(), plan.images) == ([2, 1], 3)
+    assert folder.finished() == frozenset()
+    finish = ShardWorker(DeadlyTask(), folder, COLUMNS)
+    result = finish(1)
+    assert result == ShardResult(1, Progress(1, 0, 0.5, result.progress.emotions))
+    assert folder.finished() == {1}
+    assert finish(1).progress is None
+    assert finish(0).progress.images == 2
+    plan = folder.extend(plan, ["d.jpg"], 5)
+    assert (plan.shard_sizes(), folder.images(2)) == ([2, 1, 1], ["d.jpg"])
+    finish(2)
+    assert [record["path"] for record in folder.records(plan)] == [*images, "d.jpg"]
+    folder.sweep()
+    assert folder.folder.names() == ["0000000.jsonl", "0000001.jsonl", "0000002.jsonl"]
+    folder.delete()
+    assert folder.folder.names() == []
+    assert folder.plan() is None
 
 
-def test_no_photo_no_shard(tmp_path: Path) -> None:
-    plan = shards_of(tmp_path).begin([], 5, COLUMNS, {})
-    assert (plan.shards, plan.photos_in([])) == (0, 0)
+def test_deleting_a_run_leaves_other_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "photos").mkdir()
+    folder = run_folder(tmp_path)
+    folder.extend(EMPTY, ["a.jpg"], 1)
+    folder.delete()
+    assert [path.name for path in tmp_path.iterdir()] == ["photos"]
+    assert folder.is_foreign()
 
 
-def test_what_was_left_unfinished_counts_for_nothing(tmp_path: Path) -> None:
-    shards = shards_of(tmp_path, ".parquet")
-    plan = shards.begin(["a.jpg"], 1, COLUMNS, {})
+def test_unfinished_files_are_ignored(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, ".parquet")
+    plan = folder.extend(EMPTY, ["a.jpg"], 1)
     left = tmp_path / "_unfinished-0123-0000000.parquet"
     left.write_bytes(b"PAR1")
-    assert shards.done() == frozenset()
-    assert ShardWorker(DeadlyJob(), shards, COLUMNS)(0).tally.photos == plan.photos
-    shards.sweep()
+    assert folder.finished() == frozenset()
+    assert ShardWorker(DeadlyTask(), folder, COLUMNS)(0).progress.images == plan.images
+    folder.sweep()
     assert not left.exists()
     assert list(read_rows(tmp_path)) == [{"path": "a.jpg", "error_code": None}]
 
 
+def test_a_shard_that_is_stopped_is_not_finished(tmp_path: Path) -> None:
+    folder = run_folder(tmp_path)
+    folder.extend(EMPTY, ["a.jpg", "b.jpg"], 2)
+    with pytest.raises(StoppedError):
+        ShardWorker(DeadlyTask(), folder, COLUMNS)(0, lambda: True)
+    assert not folder.finished()
+
+
 @posix
-def test_a_photo_that_kills_is_found_at_the_third_try(
+def test_an_image_that_kills_is_found_at_the_second_attempt(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = tmp_path_factory.mktemp("temporary")
     monkeypatch.setattr(tempfile, "tempdir", str(temporary))
-    shards = shards_of(tmp_path)
-    plan = shards.begin(["a.jpg", "deadly.jpg", "b.jpg"], 5, COLUMNS, {})
-    for tries in (1, 2):
-        child = os.fork()
-        if not child:
-            ShardWorker(DeadlyJob(), shards, COLUMNS)(0)
-            os._exit(0)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
-        assert len(list((tmp_path / "_plan" / "tries" / "0000000").iterdir())) == tries
-        assert not shards.done()
-        assert not list(temporary.iterdir())
-    done = ShardWorker(DeadlyJob(), shards, COLUMNS)(0)
-    assert (done.tally.photos, done.tally.failed) == (3, 1)
-    assert [row[1] for row in shards.rows(plan)] == [None, "internal_error", None]
+    folder = run_folder(tmp_path)
+    plan = folder.extend(EMPTY, ["a.jpg", "deadly.jpg", "b.jpg"], 5)
+    child = os.fork()
+    if not child:
+        ShardWorker(DeadlyTask(), folder, COLUMNS)(0)
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+    assert not folder.finished()
+    assert not list(temporary.iterdir())
+    result = ShardWorker(DeadlyTask(), folder, COLUMNS)(0)
+    assert (result.progress.images, result.progress.failed) == (3, 1)
+    codes = [record["error_code"] for record in folder.records(plan)]
+    assert codes == [None, "internal_error", None]
 
 
 def test_one_run_at_a_time(tmp_path: Path) -> None:
-    shards = shards_of(tmp_path)
-    with shards.locked(), pytest.raises(InvalidParameterError), shards.locked():
+    folder = run_folder(tmp_path)
+    with folder.locked():
+        with pytest.raises(InvalidParameterError), folder.locked():
+            pass
+        with run_folder(f"memory://{tmp_path}").locked():
+            pass
+    with folder.locked():
         pass
-    with shards.locked(), shards_of(f"memory://{tmp_path}").locked():
-        pass
+
+
+@posix
+def test_a_lock_file_that_its_holder_deletes_gives_no_second_lock(tmp_path: Path) -> None:
+    path = tmp_path / "run" / "lock"
+    with locked(path):
+        path.unlink()
+        with locked(path):
+            pass
 
 
 def test_a_foreign_folder(tmp_path: Path) -> None:
-    shards = shards_of(tmp_path)
+    folder = run_folder(tmp_path)
     (tmp_path / "_plan").mkdir()
-    for content in ("{", "[]", json.dumps({"other": 1})):
+    for content in ("{", "[]", json.dumps({"other": 1}), json.dumps({"parts": [], "other": 1})):
         (tmp_path / "_plan" / "plan.json").write_text(content)
-        with pytest.raises(InvalidParameterError, match=tmp_path.name):
-            shards.plan()
+        with pytest.raises(InvalidParameterError):
+            folder.plan()
     (tmp_path / "empty").mkdir()
-    with pytest.raises(InvalidParameterError, match="empty"):
+    with pytest.raises(InvalidParameterError):
         list(read_rows(tmp_path / "empty"))
-
-
-@pytest.mark.parametrize(
-    "place", ["memory://gone/x.jpg", "file:///", "odd://x/y.jpg", "https://example.org/x.jpg"]
-)
-def test_photos_that_are_out_of_reach(place: str) -> None:
-    picture = fetch(place).picture
-    assert isinstance(picture, ImageError)
-    assert picture.code == "unreadable_file"
-    if place.startswith("odd"):
-        assert "fsspec" in picture.message
-
-
-def test_a_path_is_left_to_whoever_reads_it() -> None:
-    assert fetch("gone.jpg").picture == Path("gone.jpg")
-
-
-def test_names_with_odd_characters(tmp_path: Path) -> None:
-    (tmp_path / "a b%20#ü.jpg").write_bytes(b"x")
-    assert list(photos_of(f"local://{tmp_path}")) == [f"local://{tmp_path}/a b%20#ü.jpg"]
-    assert read(f"local://{tmp_path}/a b%20#ü.jpg") == b"x"
-    # What is said in a file's URI is percent-encoded (RFC 8089).
-    assert read(f"file://{tmp_path}/a%20b%2520#ü.jpg") == b"x"
-
-
-def test_buckets_are_pyarrows_own() -> None:
-    files, path = opened("gs://bucket/deep er/x.jpg")
-    assert isinstance(files, pyarrow.fs.GcsFileSystem)
-    assert path == "bucket/deep er/x.jpg"
-
-
-def test_sources_in_a_store(tmp_path: Path) -> None:
-    folder = Folder(f"memory://{tmp_path}")
-    folder.write("photos/deep/b.jpg", b"")
-    folder.write("photos/a.PNG", b"")
-    folder.write("photos/notes.md", b"")
-    folder.write("lists/list.csv", b"\xef\xbb\xbfuri,x\na.jpg,1\ns3://b/c.jpg,2\n")
-    folder.write("lists/empty.txt", b"\n")
-    photos = f"memory://{tmp_path}/photos"
-    assert list(photos_of(photos)) == [f"{photos}/a.PNG", f"{photos}/deep/b.jpg"]
-    assert list(photos_of(f"memory://{tmp_path}/lists/list.csv")) == [
-        f"memory://{tmp_path}/lists/a.jpg",
-        "s3://b/c.jpg",
-    ]
-    for source in ("lists/empty.txt", "lists/gone.txt", "gone"):
-        with pytest.raises(InvalidParameterError, match=source):
-            list(photos_of(f"memory://{tmp_path}/{source}"))

@@ -2,24 +2,24 @@ import threading
 import time
 
 from http_fakes import wait_until
-from mien.distributed.watchdog import Watchdog
+from mien.cluster.watchdog import Watchdog
 
 
-def test_it_barks_when_nothing_comes_and_only_then() -> None:
-    barked: list[float] = []
-    with Watchdog(1.0, barked.append) as watchdog:
+def test_it_reports_a_stall_and_only_a_stall() -> None:
+    reported: list[float] = []
+    with Watchdog(1.0, reported.append) as watchdog:
         for _ in range(12):
             time.sleep(0.1)
-            watchdog.feed()
-        assert not barked
-        wait_until(lambda: len(barked) == 2)
-        watchdog.feed()
-    assert 1.0 <= barked[0] < barked[1]
+            watchdog.reset()
+        assert not reported
+        wait_until(lambda: len(reported) == 2)
+        watchdog.reset()
+    assert 1.0 <= reported[0] < reported[1]
     assert "mien-watchdog" not in [thread.name for thread in threading.enumerate()]
 
 
 def test_it_ends_at_once() -> None:
-    began = time.monotonic()
+    started = time.monotonic()
     with Watchdog(600, print):
         pass
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - started < 60

@@ -1,1 +1,1 @@
-"""Thousands of photos: where they come from, working on them with all cores, and the table."""
+"""Many images to one table: list them, analyze them in shards, join the shards."""

@@ -1,104 +1,156 @@
-"""All cores of this machine: a process for each, so that none waits for another's Python."""
+"""Worker processes on this machine: one for each core."""
 
 import multiprocessing
 import signal
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
+from mien.errors import MienError
 from mien.parent import end_with_parent, signals_held
 
-__all__ = ["Processes", "WorkerDiedError"]
+__all__ = ["WorkersDiedError", "in_processes", "isolated"]
 
 _Item = TypeVar("_Item")
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
+Stopped = Callable[[], bool]
 
-# Ahead of the oldest that is not done, for each process: a slow photo keeps none idle, and no more
-# than this waits to be written.
-_AHEAD = 8
+# Per process: one item in progress, and one ready for it.
+_QUEUED = 2
+# Restarts of all processes in a row without a single result.
+_MAX_RESTARTS = 5
+# A terminal sends them to all its processes. Windows has no SIGHUP.
+_OF_TERMINALS = [signal.Signals[name] for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
 
 
-class WorkerDiedError(Exception):
-    """A process ended without an answer, twice with the same item: killed, or out of memory."""
+class WorkersDiedError(MienError):
+    """The worker processes die before they finish anything."""
 
 
-class Processes(Generic[_Item, _Answer]):
-    """As many processes, each with its own copy of what ``build`` returns to work on items.
+def in_processes(
+    call: Callable[[_Item, Stopped], _Result], items: Sequence[_Item], processes: int
+) -> Iterator[_Result]:
+    """Yield ``call(item, stopped)`` for each item, as soon as it is ready, from worker processes.
 
-    Both ``build`` and what is sent either way must pickle. A process that dies is replaced, and
-    what was under way is tried again, each alone: only what kills its process again is given up.
+    If a process dies, all are replaced and the items in progress are started again. Closing the
+    iterator makes ``stopped()`` True in the processes, then waits for them.
+
+    Args:
+        call: Pickled into each process, which keeps its copy.
+        items: Pickled too.
+        processes: How many.
+
+    Raises:
+        WorkersDiedError: They die again and again without a result.
     """
-
-    def __init__(self, build: Callable[[], Callable[[_Item], _Answer]], processes: int) -> None:
-        self._build, self._processes = build, processes
-        self._pool = self._new_pool(processes)
-
-    def in_order(self, items: Iterable[_Item]) -> Iterator[tuple[_Item, _Answer | WorkerDiedError]]:
-        """Yield ``(item, answer)`` for each item, in order, and end the processes."""
-        under_way: deque[tuple[_Item, Future[_Answer]]] = deque()
-        try:
-            for item in items:
-                under_way.append((item, self._submit(item)))
-                while len(under_way) >= _AHEAD * self._processes or under_way[0][1].done():
-                    yield self._answered(*under_way.popleft())
-                    if not under_way:
-                        break
-            while under_way:
-                yield self._answered(*under_way.popleft())
-        finally:
-            self._pool.shutdown(cancel_futures=True)
-
-    def _submit(self, item: _Item) -> "Future[_Answer]":
-        try:
-            return _submitted(self._pool, item)
-        except BrokenProcessPool:
-            self._pool.shutdown()
-            self._pool = self._new_pool(self._processes)
-            return _submitted(self._pool, item)
-
-    def _answered(
-        self, item: _Item, future: "Future[_Answer]"
-    ) -> tuple[_Item, _Answer | WorkerDiedError]:
-        try:
-            return item, future.result()
-        except BrokenProcessPool:
-            return item, self._alone(item)
-
-    def _alone(self, item: _Item) -> _Answer | WorkerDiedError:
-        with self._new_pool(1) as pool:
+    context = multiprocessing.get_context("spawn")
+    # Without a lock: a process that is killed could never release it.
+    stop = context.RawValue("b", 0)
+    start = partial(_new_pool, processes, _prepare_stoppable, (call, stop))
+    waiting, restarts = deque(items), 0
+    running: dict[Future[_Result], _Item] = {}
+    pool = start()
+    try:
+        while waiting or running:
+            died = False
             try:
-                answer: _Answer = _submitted(pool, item).result()
+                while waiting and len(running) < _QUEUED * processes:
+                    future = _submit(pool, waiting[0])
+                    running[future] = waiting.popleft()
             except BrokenProcessPool:
-                return WorkerDiedError()
-            return answer
+                died = True
+            done = wait(running, return_when=FIRST_COMPLETED).done
+            if died or any(isinstance(each.exception(), BrokenProcessPool) for each in done):
+                died, done = True, wait(running).done
+            for future in done:
+                item = running.pop(future)
+                if isinstance(future.exception(), BrokenProcessPool):
+                    waiting.appendleft(item)
+                else:
+                    restarts = 0
+                    yield future.result()
+            if died:
+                restarts += 1
+                if restarts > _MAX_RESTARTS:
+                    raise WorkersDiedError(
+                        "the worker processes die before they finish anything, perhaps for lack "
+                        "of memory: try fewer at once with --threads"
+                    )
+                pool.shutdown()
+                pool = start()
+    finally:
+        stop.value = 1
+        pool.shutdown(cancel_futures=True)
 
-    def _new_pool(self, processes: int) -> ProcessPoolExecutor:
-        # Threads and sessions do not survive a fork.
-        context = multiprocessing.get_context("spawn")
-        return ProcessPoolExecutor(
-            processes, mp_context=context, initializer=_begin, initargs=(self._build,)
-        )
+
+def isolated(
+    build: Callable[[], Callable[[_Item], _Result]], items: Iterable[_Item]
+) -> Iterator[_Result | None]:
+    """Yield the result of each item in order, from one process that is replaced when it dies.
+
+    An item with which it dies twice gives None.
+
+    Args:
+        build: Pickled into the process; what it returns is called with each item.
+        items: Pickled too.
+    """
+    start = partial(_new_pool, 1, _prepare, (build,))
+    pool = start()
+    try:
+        for item in items:
+            result: _Result | None = None
+            for _ in range(2):
+                try:
+                    result = _submit(pool, item).result()
+                    break
+                except BrokenProcessPool:
+                    pool.shutdown()
+                    pool = start()
+            yield result
+    finally:
+        pool.shutdown(cancel_futures=True)
 
 
-def _submitted(pool: ProcessPoolExecutor, item: Any) -> "Future[Any]":
-    # It may begin a process for it, which would print where Ctrl-C found it.
-    with signals_held([signal.SIGINT]):
-        return pool.submit(_work, item)
+def _new_pool(
+    processes: int, prepare: Callable[..., None], arguments: tuple[Any, ...]
+) -> ProcessPoolExecutor:
+    # Threads and ONNX Runtime's sessions do not survive a fork.
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(
+        processes, mp_context=context, initializer=prepare, initargs=arguments
+    )
 
 
-# Each process's own; an initializer can leave it nowhere else.
+def _submit(pool: ProcessPoolExecutor, item: Any) -> "Future[Any]":
+    # This may start a process. Signals wait until it has started and ignores them.
+    with signals_held([*_OF_TERMINALS, signal.SIGTERM]):
+        return pool.submit(_call, item)
+
+
+# The call of a worker process; an initializer can leave it nowhere else.
 _state: dict[str, Callable[[Any], Any]] = {}
 
 
-def _begin(build: Callable[[], Callable[[Any], Any]]) -> None:
-    # Ctrl-C goes to all processes of a terminal; the parent decides what it means.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # The pool would leave it waiting.
+def _prepare(build: Callable[[], Callable[[Any], Any]]) -> None:
+    # The parent decides what happens on these. The pool ends its processes by SIGTERM.
+    for number in _OF_TERMINALS:
+        signal.signal(number, signal.SIG_IGN)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
     end_with_parent()
-    _state["work"] = build()
+    _state["call"] = build()
 
 
-def _work(item: Any) -> Any:
-    return _state["work"](item)
+def _prepare_stoppable(call: Callable[[Any, Stopped], Any], stop: Any) -> None:
+    _prepare(lambda: partial(_with_stop, call, stop))
+
+
+def _with_stop(call: Callable[[Any, Stopped], Any], stop: Any, item: Any) -> Any:
+    return call(item, lambda: bool(stop.value))
+
+
+def _call(item: Any) -> Any:
+    return _state["call"](item)

@@ -1,207 +1,270 @@
-"""A long list of photos cut into shards, each of which is done when its table is there."""
+"""A run in shards: a plan that lists the images, and one file of results per finished shard."""
 
 import gzip
 import itertools
 import json
-import math
 import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, closing, nullcontext, suppress
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
-from mien.batch.job import Done, Fetched, Job, PhotoWorker, Tally, fetch
-from mien.batch.journal import lock
-from mien.batch.local import Processes, WorkerDiedError
+from mien.batch.local import isolated
+from mien.batch.lock import locked
 from mien.batch.storage import Folder, is_uri
 from mien.batch.table import write_table
+from mien.batch.task import ImageFile, ImageOutcome, Progress, Task, open_image
 from mien.errors import InvalidParameterError
 from mien.recognizer import in_order
-from mien.results import Cell
 
-__all__ = ["Plan", "ShardDone", "ShardWorker", "Shards"]
+__all__ = ["Plan", "RunFolder", "ShardResult", "ShardWorker", "StoppedError"]
 
-_PLAN = "_plan/plan.json"
-_TRIES = "_plan/tries"
-_LOCK = "_plan/lock"
+_PLAN_FOLDER = "_plan"
+_PLAN = f"{_PLAN_FOLDER}/plan.json"
+_STARTED = f"{_PLAN_FOLDER}/started"
+_LOCK = f"{_PLAN_FOLDER}/lock"
 
-# What is fetched while one photo is worked on: object stores answer late, but many at once.
+# Images of a store that are read at once, ahead of the analysis.
 _READERS = 8
-# A shard that failed so often may hold a photo that kills its process; Ray itself retries for ever.
-_CAREFUL_AFTER = 2
+
+
+class StoppedError(Exception):
+    """The run was stopped before the shard was finished."""
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """How a list was cut. photos: all of them; size: photos in each shard but the last."""
+    """Which images a run analyzes and how.
 
+    Attributes:
+        options: A run is resumed with the same options only.
+        columns: Of the table.
+        parts: (images, images per shard) of each listing of the source: the first one, then those
+            that found more images. The last shard of a part may be smaller.
+    """
+
+    options: dict[str, str]
     columns: list[str]
-    asked: dict[str, Any]
-    photos: int
-    size: int
+    parts: tuple[tuple[int, int], ...] = ()
 
     @property
-    def shards(self) -> int:
-        """How many there are."""
-        return math.ceil(self.photos / self.size)
+    def images(self) -> int:
+        """Number of images."""
+        return sum(images for images, _ in self.parts)
 
-    def photos_in(self, shards: Iterable[int]) -> int:
-        """Return how many photos are in some shards."""
-        return sum(min(self.size, self.photos - shard * self.size) for shard in shards)
+    def shard_sizes(self) -> list[int]:
+        """Return the number of images in each shard."""
+        return [
+            min(size, images - start)
+            for images, size in self.parts
+            for start in range(0, images, size)
+        ]
 
 
 @dataclass(frozen=True, slots=True)
-class ShardDone:
-    """What came of a shard; None if it had been done before, by somebody who could not tell."""
+class ShardResult:
+    """A finished shard; ``progress`` is None if an earlier attempt had finished it."""
 
     shard: int
-    tally: Tally | None
+    progress: Progress | None
 
 
 @dataclass(frozen=True, slots=True)
-class Shards:
-    """The folder of one run: ``0000000.parquet`` and so on, and under ``_plan`` what each is of.
+class RunFolder:
+    """The folder of a run: ``0000000.parquet`` and so on, and ``_plan`` with their lists.
 
-    suffix: of the tables, ``.parquet`` or ``.jsonl``. All methods raise OSError.
+    All methods raise OSError. Every file is whole or absent, so a run can be killed at any moment.
+
+    Attributes:
+        folder: Where it is.
+        suffix: Of the shards: ``.parquet`` or ``.jsonl``.
     """
 
     folder: Folder
     suffix: str
 
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Keep a second run on the same disk out. Raises InvalidParameterError in it.
+    def locked(self) -> AbstractContextManager[None]:
+        """Keep a second run on the same disk out; it gets an InvalidParameterError.
 
-        Object stores know no locks: two runs there do the same work twice, with the same result.
+        Object stores have no locks: two runs there write the same results twice.
         """
-        if is_uri(self.folder.place):
-            yield
-            return
-        path = Path(self.folder.place) / _LOCK
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as file:
-            lock(file, path.parents[1])
-            yield
+        place = self.folder.place
+        return nullcontext() if is_uri(place) else locked(Path(place).absolute() / _LOCK)
 
     def plan(self) -> Plan | None:
-        """Return the plan of a run that has begun; None if none has."""
+        """Return the plan; None if no run has begun here."""
         if not self.folder.has(_PLAN):
             return None
         try:
-            return Plan(**json.loads(self.folder.read(_PLAN)))
-        except (ValueError, TypeError) as error:
-            raise InvalidParameterError(f"{self.folder.place} is no run of mien batch") from error
+            read = json.loads(self.folder.read(_PLAN))
+            parts = tuple((int(images), int(size)) for images, size in read.pop("parts"))
+            return Plan(**read, parts=parts)
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
+            raise InvalidParameterError(
+                f"{self.folder.place} is not a run of this version of mien batch: choose another "
+                "--out, or delete it"
+            ) from error
 
-    def begin(
-        self,
-        photos: Iterable[str],
-        size: int,
-        columns: Sequence[str],
-        asked: Mapping[str, Any],
-    ) -> Plan:
-        """Cut a list into shards of ``size`` photos, and write down how."""
-        waiting, count = iter(photos), 0
-        for shard in itertools.count():
-            paths = list(islice(waiting, size))
+    def extend(self, plan: Plan, images: Iterable[str], size: int) -> Plan:
+        """Add images to a plan, cut into shards of ``size``, and write it."""
+        remaining, count = iter(images), 0
+        for shard in itertools.count(len(plan.shard_sizes())):
+            paths = list(islice(remaining, size))
             if not paths:
                 break
-            listed = gzip.compress(json.dumps(paths).encode("ascii"), mtime=0)
-            self.folder.write(_list_of(shard), listed)
+            self.write_list(shard, paths)
             count += len(paths)
-        plan = Plan(list(columns), dict(asked), count, size)
-        # Last: a plan that is there is whole.
-        self.folder.write(_PLAN, json.dumps(asdict(plan)).encode("ascii"))
+        plan = replace(plan, parts=(*plan.parts, (count, size)))
+        # Last, so that a plan never names a list that is not there.
+        self.write_plan(plan)
         return plan
 
-    def photos(self, shard: int) -> list[str]:
-        """Return the photos of a shard."""
+    def write_plan(self, plan: Plan) -> None:
+        """Write or replace the plan."""
+        self.folder.write(_PLAN, json.dumps(asdict(plan)).encode("ascii"))
+
+    def write_list(self, shard: int, images: Sequence[str]) -> None:
+        """Write which images are in a shard."""
+        listed = gzip.compress(json.dumps(images).encode("ascii"), mtime=0)
+        self.folder.write(_list_of(shard), listed)
+
+    def images(self, shard: int) -> list[str]:
+        """Return the images of a shard."""
         paths: list[str] = json.loads(gzip.decompress(self.folder.read(_list_of(shard))))
         return paths
 
-    def done(self) -> frozenset[int]:
-        """Return the shards that are done."""
+    def finished(self) -> frozenset[int]:
+        """Return the finished shards."""
         names = (name.removesuffix(self.suffix) for name in self.folder.names())
         return frozenset(int(name) for name in names if name.isdigit())
 
-    def is_done(self, shard: int) -> bool:
-        """Say whether a shard is done."""
-        return self.folder.has(self._table_of(shard))
+    def is_finished(self, shard: int) -> bool:
+        """Return whether a shard is finished."""
+        return self.folder.has(self._file_of(shard))
 
-    def finish(self, shard: int, columns: Sequence[str], rows: Iterable[Sequence[Cell]]) -> None:
-        """Write a shard's table: whole or not at all."""
-        # All rows first: they take long, and whoever is killed meanwhile leaves no temporary file.
-        rows = list(rows)
+    def mark_started(self, shard: int) -> bool:
+        """Record that work on a shard starts; return whether it had started before."""
+        name = f"{_STARTED}/{shard:07}"
+        before = self.folder.has(name)
+        if not before:
+            self.folder.write(name, b"")
+        return before
+
+    def write_shard(
+        self, shard: int, columns: Sequence[str], records: Iterable[Mapping[str, Any]]
+    ) -> None:
+        """Write the results of a shard, which finishes it."""
+        # Analyze before the temporary folder is made: a process that is killed leaves none behind.
+        records = list(records)
         with tempfile.TemporaryDirectory(prefix="mien-") as name:
-            table = Path(name) / self._table_of(shard)
-            write_table(table, self.suffix, columns, rows)
+            table = Path(name) / self._file_of(shard)
+            write_table(table, self.suffix, columns, records)
             self.folder.write(table.name, table.read_bytes())
 
-    def rows(self, plan: Plan) -> Iterator[list[Cell]]:
-        """Yield all rows, in the order of the photos; the tables are JSON lines."""
-        for shard in range(plan.shards):
-            for line in self.folder.read(self._table_of(shard)).splitlines():
-                yield list(json.loads(line).values())
-
-    def try_of(self, shard: int) -> int:
-        """Note that somebody begins with a shard, and return how many have so far."""
-        folder = f"{_TRIES}/{shard:07}"
-        self.folder.write(f"{folder}/{uuid4().hex}", b"")
-        return len(self.folder.names(folder))
+    def records(self, plan: Plan) -> Iterator[dict[str, Any]]:
+        """Yield the records of all shards in order; the shards are JSON lines."""
+        for shard in range(len(plan.shard_sizes())):
+            yield from map(json.loads, self.folder.read(self._file_of(shard)).splitlines())
 
     def sweep(self) -> None:
-        """Delete what killed processes left, once all is done."""
+        """Delete the traces of killed workers from a complete run."""
         self.folder.sweep()
-        self.folder.clear(_TRIES)
+        self.folder.clear(_STARTED)
+
+    def remove_shards(self) -> None:
+        """Delete the results of all shards."""
+        self.folder.remove(map(self._file_of, self.finished()))
+        self.folder.sweep()
 
     def delete(self) -> None:
-        """Delete all, the plan first: without it nobody takes what is left for a run."""
-        self.folder.clear("_plan")
-        self.folder.clear()
+        """Delete everything of the run, the plan first: without it the rest is no run."""
+        if self.folder.has(_PLAN):
+            self.folder.remove([_PLAN])
+        self.remove_shards()
+        self.folder.clear(_PLAN_FOLDER)
+        self.folder.remove_if_empty()
 
-    def _table_of(self, shard: int) -> str:
+    def remove_if_unused(self) -> None:
+        """Delete the folder if it has no more than the lock, for example without any image."""
+        if self.folder.names(_PLAN_FOLDER) == [Path(_LOCK).name]:
+            # Windows deletes no open file: there the lock does it when it is released.
+            with suppress(PermissionError):
+                self.folder.remove([_LOCK])
+            self.folder.remove_if_empty(_PLAN_FOLDER)
+            self.folder.remove_if_empty()
+
+    def is_foreign(self) -> bool:
+        """Return whether the folder holds other things than a run."""
+        return not self.folder.has(_PLAN) and self.folder.holds_other_than(_PLAN_FOLDER)
+
+    def _file_of(self, shard: int) -> str:
         return f"{shard:07}{self.suffix}"
 
 
 class ShardWorker:
-    """Works on one shard after the other; what it does twice it does the same way.
+    """Analyzes one shard after the other in a worker process.
 
-    Where a shard has killed its worker before, each photo is worked on in a process beside this
-    one, so that the photo that kills gets a row that says so, and the others theirs.
+    A shard that was started before without being finished may hold an image that ends its worker
+    process. Then each of its images is analyzed in a process beside this one.
     """
 
-    def __init__(self, job: Job, shards: Shards, columns: Sequence[str]) -> None:
-        self._job, self._shards, self._columns = job, shards, columns
-        self._worker: PhotoWorker | None = None
+    def __init__(self, task: Task, folder: RunFolder, columns: Sequence[str]) -> None:
+        self._task, self._folder, self._columns = task, folder, columns
+        self._analyze: Callable[[ImageFile], ImageOutcome] | None = None
 
-    def __call__(self, shard: int) -> ShardDone:
-        """Write a shard's table. Raises OSError."""
-        if self._shards.is_done(shard):
-            return ShardDone(shard, None)
-        photos, tally = self._shards.photos(shard), Tally()
-        careful = self._shards.try_of(shard) > _CAREFUL_AFTER
-        self._shards.finish(shard, self._columns, self._rows(photos, careful, tally))
-        return ShardDone(shard, tally)
+    def __call__(self, shard: int, stopped: Callable[[], bool] = lambda: False) -> ShardResult:
+        """Finish a shard.
 
-    def _rows(self, photos: list[str], careful: bool, tally: Tally) -> Iterator[Sequence[Cell]]:
-        for done in self._apart(photos) if careful else self._here(photos):
-            tally.add(done)
-            yield from done.rows
+        Args:
+            shard: Its number.
+            stopped: Asked after each image.
 
-    def _here(self, photos: list[str]) -> Iterator[Done]:
-        if self._worker is None:
-            self._worker = self._job()
-        fetched: Iterator[Fetched] = in_order(fetch, photos, threads=_READERS)
-        with closing(fetched):  # type: ignore[type-var]
-            yield from map(self._worker.work, fetched)
+        Raises:
+            StoppedError: ``stopped`` returned True.
+            OSError: The results cannot be written.
+        """
+        if self._folder.is_finished(shard):
+            return ShardResult(shard, None)
+        images, progress = self._folder.images(shard), Progress()
+        started_before = self._folder.mark_started(shard)
+        outcomes = self._isolated(images) if started_before else self._here(images)
+        records: list[Mapping[str, Any]] = []
+        with closing(outcomes):  # type: ignore[type-var]
+            for outcome in outcomes:
+                progress.add(outcome)
+                records += outcome.records
+                if stopped():
+                    raise StoppedError
+        self._folder.write_shard(shard, self._columns, records)
+        return ShardResult(shard, progress)
 
-    def _apart(self, photos: list[str]) -> Iterator[Done]:
-        build: Callable[[], Callable[[str], Done]] = self._job
-        for path, answer in Processes(build, 1).in_order(photos):
-            yield self._job.died(path) if isinstance(answer, WorkerDiedError) else answer
+    def _here(self, images: list[str]) -> Iterator[ImageOutcome]:
+        if self._analyze is None:
+            self._analyze = self._task()
+        if not any(map(is_uri, images)):
+            yield from map(self._analyze, map(open_image, images))
+            return
+        with closing(in_order(open_image, images, threads=_READERS)) as files:
+            yield from map(self._analyze, files)
+
+    def _isolated(self, images: list[str]) -> Iterator[ImageOutcome]:
+        with closing(isolated(_PathTask(self._task), images)) as outcomes:  # type: ignore[type-var]
+            for path, outcome in zip(images, outcomes, strict=True):
+                yield outcome or self._task.crashed(path)
+
+
+@dataclass(frozen=True, slots=True)
+class _PathTask:
+    """A task whose worker opens the image itself."""
+
+    task: Task
+
+    def __call__(self) -> Callable[[str], ImageOutcome]:
+        analyze = self.task()
+        return lambda path: analyze(open_image(path))
 
 
 def _list_of(shard: int) -> str:
-    return f"_plan/{shard:07}.json.gz"
+    return f"{_PLAN_FOLDER}/{shard:07}.json.gz"

@@ -1,4 +1,4 @@
-"""The photos of a folder, a glob or a manifest, always in the same order."""
+"""The images of a folder, a glob or a manifest, always in the same order."""
 
 import csv
 import glob
@@ -13,114 +13,225 @@ from mien.batch.storage import files_below, is_folder, is_uri, opened
 from mien.batch.table import parquet
 from mien.errors import InvalidParameterError
 
-__all__ = ["photos_of"]
+__all__ = ["IMAGE_SUFFIXES", "OnSkip", "fixed_part", "images_of"]
 
-_SUFFIXES = frozenset({".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp"})
-_MANIFESTS = frozenset({".csv", ".parquet", ".txt"})
+# Gets the path of a file or folder that is skipped, and the reason.
+OnSkip = Callable[[str, str], None]
+
+IMAGE_SUFFIXES = frozenset(
+    ".jpg .jpeg .jpe .jfif .png .webp .gif .bmp .avif .heic .heif".split()  # noqa: SIM905
+)
+# What cameras, scanners and phones write, so that a skipped file is reported by its format.
+_FORMATS = {
+    **dict.fromkeys((".tif", ".tiff"), "TIFF"),
+    **dict.fromkeys((".cr2", ".cr3", ".nef", ".arw", ".orf", ".rw2", ".raf", ".dng"), "camera raw"),
+    **dict.fromkeys((".jp2", ".j2k", ".jxl", ".psd", ".svg", ".ico"), "image format not read"),
+    **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".3gp", ".mts"), "video"),
+}
+_SYSTEM_FOLDERS = frozenset({"@eadir", "#recycle", "$recycle.bin"})
+_HIDDEN = "hidden or system"
+_LISTED = "linked, listed elsewhere"
+
+_MANIFESTS = frozenset({".csv", ".tsv", ".parquet", ".txt"})
 _COLUMNS = ("path", "uri")
+_DELIMITERS = (",", ";", "\t")
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
-def photos_of(source: str) -> Iterator[str]:
-    """Yield the paths of the photos that a source names.
+def images_of(source: str, on_skip: OnSkip | None = None) -> Iterator[str]:
+    """Yield the paths of the images that a source names.
 
-    A folder gives what is in it and below by the names of picture files, whatever their content; a
-    glob (``**`` for any depth) every file that it matches; a manifest, a CSV or Parquet file with a
-    column ``path`` or ``uri`` or a text file with one path a line, what it lists, relative to its
-    own folder and as often as it does. Folders and manifests may be URIs of an object store.
-    Raises InvalidParameterError if the source is none of these or can't be read.
+    Args:
+        source: A folder: the files in and below it whose name ends with one of ``IMAGE_SUFFIXES``;
+            linked folders are followed once, hidden and system files are skipped. A glob (``**``
+            for any depth): every file it matches. A manifest: what it lists, relative to its own
+            folder and as often as it does. It is a ``.csv``, ``.tsv`` or ``.parquet`` file with a
+            column ``path`` or ``uri``, or a ``.txt`` file with one path per line. Folders and
+            manifests may be URIs of an object store.
+        on_skip: Called for every file and folder that is skipped.
+
+    Raises:
+        InvalidParameterError: The source is none of these or cannot be read.
     """
+    on_skip = on_skip or _ignore
     if is_uri(source):
-        return _in_store(source)
+        return _in_store(source, on_skip)
     path = Path(source)
     if path.is_dir():
-        return _in_folder(path)
+        return _in_folder(path, on_skip)
     if path.is_file():
         if path.suffix.lower() not in _MANIFESTS:
             raise InvalidParameterError(
-                f"{source} is one file; name a folder, a glob or a manifest (.csv, .parquet, .txt)"
+                f"{source} is a single file: give a folder, a glob or a manifest "
+                f"({', '.join(sorted(_MANIFESTS))}); mien analyze takes single photos"
             )
         return _listed(source, path.suffix, lambda: path.open("rb"))
     if glob.has_magic(source):
         return _matching(source)
-    raise InvalidParameterError(f"{source}: there is no such folder, glob or manifest")
+    raise InvalidParameterError(f"{source}: no such folder, glob or manifest")
 
 
-def _in_store(source: str) -> Iterator[str]:
+def _ignore(_path: str, _reason: str) -> None:
+    """Do nothing about a skipped file."""
+
+
+def fixed_part(source: str) -> str:
+    """Return the folder of a manifest, or that of a glob before its first wildcard."""
+    parts = Path(source).parts
+    fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
+    return str(Path(*parts[:fixed])) if fixed else "."
+
+
+def _in_store(source: str, on_skip: OnSkip) -> Iterator[str]:
     suffix = Path(source).suffix.lower()
     try:
         if suffix in _MANIFESTS:
             files, path = opened(source)
             return _listed(source, suffix, lambda: files.open_input_file(path))
         if not is_folder(source):
-            raise InvalidParameterError(f"{source}: there is no such folder or manifest")
-        found = files_below(source)
-        return (place for place in found if Path(place).suffix.lower() in _SUFFIXES)
+            raise InvalidParameterError(f"{source}: no such folder or manifest")
+        return (
+            place
+            for place, relative in files_below(source)
+            if _is_image(place, Path(relative).parts, on_skip)
+        )
     except (OSError, ValueError) as error:
-        raise InvalidParameterError(f"{source} can't be read") from error
+        raise InvalidParameterError(f"{source} cannot be read") from error
 
 
-def _in_folder(folder: Path) -> Iterator[str]:
+def _in_folder(folder: Path, on_skip: OnSkip) -> Iterator[str]:
     def refuse(error: OSError) -> None:
-        raise InvalidParameterError(f"the folder can't be read: {error.filename}") from error
+        raise InvalidParameterError(f"the folder {error.filename} cannot be read") from error
 
-    for here, folders, names in os.walk(folder, onerror=refuse):
-        folders.sort()
+    root, visited = Path(os.path.realpath(folder)), set[tuple[int, int]]()
+
+    def enters(path: Path) -> bool:
+        if _is_system(path.name):
+            on_skip(str(path), _HIDDEN)
+            return False
+        # A link into the source leads to what is listed anyway, or to a cycle.
+        inside = path.is_symlink() and Path(os.path.realpath(path)).is_relative_to(root)
+        status = path.stat()
+        if inside or (status.st_dev, status.st_ino) in visited:
+            on_skip(str(path), _LISTED)
+            return False
+        visited.add((status.st_dev, status.st_ino))
+        return True
+
+    status = root.stat()
+    visited.add((status.st_dev, status.st_ino))
+    for here, folders, names in os.walk(folder, onerror=refuse, followlinks=True):
+        folders[:] = [name for name in sorted(folders) if enters(Path(here) / name)]
         for name in sorted(names):
-            if Path(name).suffix.lower() in _SUFFIXES:
-                yield str(Path(here) / name)
+            path = str(Path(here) / name)
+            if _is_image(path, (name,), on_skip):
+                yield path
+
+
+def _is_image(path: str, parts: Sequence[str], on_skip: OnSkip) -> bool:
+    """Return whether a file is taken for an image; ``parts``: of its path below the source."""
+    suffix = Path(path).suffix.lower()
+    if any(map(_is_system, parts)):
+        on_skip(path, _HIDDEN)
+    elif suffix in IMAGE_SUFFIXES:
+        return True
+    else:
+        on_skip(path, f"{suffix or 'no suffix'} ({_FORMATS.get(suffix, 'not an image format')})")
+    return False
+
+
+def _is_system(name: str) -> bool:
+    return name.startswith(".") or name.lower() in _SYSTEM_FOLDERS
 
 
 def _matching(pattern: str) -> Iterator[str]:
-    # Not Path.glob, which takes no pattern from the root of the file system.
+    # Not Path.glob, which takes no absolute pattern.
     found = glob.iglob(pattern, recursive=True)  # noqa: PTH207
-    yield from sorted(path for path in found if Path(path).is_file())
+    yield from sorted(
+        path
+        for path in found
+        if Path(path).is_file()
+        and not any(part.lower() in _SYSTEM_FOLDERS for part in Path(path).parts)
+    )
 
 
 def _listed(manifest: str, suffix: str, opening: Callable[[], IO[bytes]]) -> Iterator[str]:
     folder = manifest.rpartition("/")[0] if is_uri(manifest) else Path(manifest).parent
-    seen = False
+    empty = True
     try:
         with opening() as file, closing(_READERS[suffix.lower()](file, manifest)) as paths:  # type: ignore[type-var]
             for path in paths:
-                seen = True
+                empty = False
                 if is_uri(path):
                     yield path
                 else:
                     yield f"{folder}/{path}" if isinstance(folder, str) else str(folder / path)
     except (OSError, ValueError, csv.Error) as error:
-        raise InvalidParameterError(f"{manifest}: the manifest can't be read") from error
-    if not seen:
-        raise InvalidParameterError(f"{manifest}: the manifest lists no photo")
+        raise InvalidParameterError(f"{manifest}: the manifest cannot be read") from error
+    if empty:
+        raise InvalidParameterError(f"{manifest}: the manifest lists no image")
 
 
 def _csv(file: IO[bytes], manifest: str) -> Iterator[str]:
-    with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
-        reader = csv.DictReader(lines)
-        column = _column(reader.fieldnames or (), manifest)
-        yield from (row[column] for row in reader if row[column])
+    with _text(file) as text:
+        lines = _checked(text, manifest)
+        header = next(lines, "")
+        headers = {each: next(csv.reader([header], delimiter=each), []) for each in _DELIMITERS}
+        delimiter = max(headers, key=lambda each: (_has_column(headers[each]), len(headers[each])))
+        column = _column(headers[delimiter], manifest)
+        for row in csv.reader(lines, delimiter=delimiter):
+            if column < len(row) and row[column]:
+                yield row[column]
 
 
 def _parquet(file: IO[bytes], manifest: str) -> Iterator[str]:
     with parquet().ParquetFile(file) as table:
-        column = _column(table.schema_arrow.names, manifest)
-        for batch in table.iter_batches(columns=[column]):
+        names = table.schema_arrow.names
+        for batch in table.iter_batches(columns=[names[_column(names, manifest)]]):
             yield from (str(path) for path in batch.column(0).to_pylist() if path)
 
 
-def _lines(file: IO[bytes], _: str) -> Iterator[str]:
-    with io.TextIOWrapper(file, encoding="utf-8-sig") as lines:
-        yield from (line.strip() for line in lines if line.strip())
+def _lines(file: IO[bytes], manifest: str) -> Iterator[str]:
+    with _text(file) as lines:
+        yield from (line.strip() for line in _checked(lines, manifest) if line.strip())
 
 
-def _column(names: Sequence[str], manifest: str) -> str:
-    for column in _COLUMNS:
-        if column in names:
-            return column
-    raise InvalidParameterError(f"{manifest}: a manifest needs a column path or uri")
+def _text(file: IO[bytes]) -> io.TextIOWrapper:
+    """Return a manifest's text: UTF-16 with a byte order mark, else UTF-8 with or without one."""
+    start = file.read(2)
+    file.seek(0)
+    encoding = "utf-16" if start in _UTF16_MARKS else "utf-8-sig"
+    # File names need not be UTF-8; UTF-16 has no bytes that Python could keep so.
+    errors = "strict" if encoding == "utf-16" else "surrogateescape"
+    return io.TextIOWrapper(file, encoding=encoding, errors=errors, newline="")
+
+
+def _checked(lines: io.TextIOWrapper, manifest: str) -> Iterator[str]:
+    for line in lines:
+        if "\0" in line:
+            raise InvalidParameterError(
+                f"{manifest}: the manifest must be UTF-8, or UTF-16 with a byte order mark"
+            )
+        yield line
+
+
+def _has_column(names: Sequence[str]) -> bool:
+    return any(name.strip().lower() in _COLUMNS for name in names)
+
+
+def _column(names: Sequence[str], manifest: str) -> int:
+    if not _has_column(names):
+        raise InvalidParameterError(
+            f"{manifest}: the manifest needs a column named path or uri; it has: "
+            f"{', '.join(names) or 'none'}. Columns may be separated by comma, semicolon or tab"
+        )
+    found = [name.strip().lower() for name in names]
+    return next(found.index(column) for column in _COLUMNS if column in found)
 
 
 _READERS: Mapping[str, Callable[[IO[bytes], str], Iterator[str]]] = {
     ".csv": _csv,
+    ".tsv": _csv,
     ".parquet": _parquet,
     ".txt": _lines,
 }

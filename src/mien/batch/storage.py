@@ -1,31 +1,53 @@
-"""Files by path or URI: of this machine, or of an object store."""
+"""Files and folders by path or URI: on this machine, or in an object store."""
 
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from urllib.parse import unquote
 from uuid import uuid4
 
 from mien.errors import InvalidParameterError
 
-__all__ = ["Folder", "files_below", "is_folder", "is_uri", "opened", "read"]
+__all__ = [
+    "Folder",
+    "files_below",
+    "is_folder",
+    "is_uri",
+    "is_web_address",
+    "open_folder",
+    "opened",
+    "read",
+]
 
 _MARK = "://"
-# To fetch from strangers is another trade, with its own manners: that is left to other tools.
-_WEB = frozenset({"http", "https", "ftp"})
+_WEB = ("http://", "https://", "ftp://")
+# Readers of Parquet ignore names that begin like this.
 _UNFINISHED = "_unfinished-"
 
 
 def is_uri(place: str) -> bool:
-    """Say whether a place is a URI, such as ``s3://bucket/photos``, not a path."""
+    """Return whether a place is a URI, such as ``s3://bucket/photos``, rather than a path."""
     return _MARK in place
 
 
+def is_web_address(place: str) -> bool:
+    """Return whether a place is an HTTP(S) or FTP address; images are not downloaded."""
+    return place.lower().startswith(_WEB)
+
+
 def read(place: str) -> bytes:
-    """Return what is in a file. Raises OSError, or InvalidParameterError as ``opened`` does."""
+    """Return the content of a file.
+
+    Raises:
+        OSError: It cannot be read.
+        InvalidParameterError: See ``opened``.
+    """
     files, path = opened(place)
     with files.open_input_stream(path) as stream:
         data: bytes = stream.read()
@@ -33,40 +55,49 @@ def read(place: str) -> bytes:
 
 
 def is_folder(place: str) -> bool:
-    """Say whether there is such a folder. Raises as ``read`` does."""
+    """Return whether a folder exists. Raises as ``read`` does."""
     files, path = opened(place)
     return bool(files.get_file_info(path).type == import_module("pyarrow.fs").FileType.Directory)
 
 
-def files_below(folder: str) -> Iterator[str]:
-    """Yield the places of all files in a folder and below, in order. Raises as ``read`` does."""
+def files_below(folder: str) -> Iterator[tuple[str, str]]:
+    """Yield (place, path relative to the folder) of all files below a folder, sorted.
+
+    Raises as ``read`` does.
+    """
     files, path = opened(folder)
     selector = import_module("pyarrow.fs").FileSelector(path, recursive=True)
     found = (entry.path for entry in files.get_file_info(selector) if entry.is_file)
     for at in sorted(found):
-        yield f"{folder.rstrip('/')}/{os.path.relpath(at, path)}"
+        relative = os.path.relpath(at, path)
+        yield f"{folder.rstrip('/')}/{relative}", relative
 
 
-def opened(place: str) -> tuple[Any, str]:
-    """Return pyarrow's file system for a place, and the path in it.
+def opened(uri: str) -> tuple[Any, str]:
+    """Return pyarrow's file system of a URI, and the path in it.
 
-    What pyarrow does not know itself comes from fsspec, where its package for it is installed.
-    Raises InvalidParameterError for a place that can't be had.
+    Schemes that pyarrow does not know are opened through fsspec and its package for the scheme.
+
+    Raises:
+        InvalidParameterError: There is no file system for it.
     """
-    if not is_uri(place):
-        return _filesystems().LocalFileSystem(), str(Path(place).absolute())
-    scheme, _, rest = place.partition(_MARK)
+    scheme, _, rest = uri.partition(_MARK)
+    if is_web_address(uri):
+        raise InvalidParameterError(
+            f"{uri}: images are not downloaded from web addresses; download it, then give its path"
+        )
     root, _, path = rest.partition("/")
     files, base = _root(scheme, root)
-    # The keys of object stores are written as they are.
+    # Only file URIs are percent-encoded (RFC 8089); keys of object stores are literal.
     return files, f"{base.rstrip('/')}/{unquote(path) if scheme == 'file' else path}"
 
 
 @lru_cache
 def _root(scheme: str, root: str) -> tuple[Any, str]:
-    if scheme in _WEB:
-        raise InvalidParameterError("photos are not fetched from the web; download them first")
-    library = _filesystems()
+    try:
+        library = import_module("pyarrow.fs")
+    except ImportError as error:
+        raise InvalidParameterError(f"{scheme}{_MARK} needs: pip install 'mien[batch]'") from error
     try:
         files, base = library.FileSystem.from_uri(f"{scheme}{_MARK}{root or '/'}")
     except (ValueError, OSError):
@@ -74,74 +105,184 @@ def _root(scheme: str, root: str) -> tuple[Any, str]:
             specified = import_module("fsspec").filesystem(scheme)
         except (ImportError, ValueError, OSError) as error:
             raise InvalidParameterError(
-                f"{scheme}{_MARK} needs fsspec and its package for it"
+                f"{scheme}{_MARK} needs fsspec and its package for {scheme}"
             ) from error
         files, base = library.PyFileSystem(library.FSSpecHandler(specified)), root
     return files, base
 
 
-def _filesystems() -> Any:
-    try:
-        return import_module("pyarrow.fs")
-    except ImportError as error:
-        raise InvalidParameterError("this needs: pip install 'mien[batch]'") from error
+class Folder(Protocol):
+    """A folder in which every file is whole or absent, even if its writer is killed.
 
-
-class Folder:
-    """A folder whose files are there whole or not at all, whoever is killed while writing them.
-
-    place: its path or URI. Names may have slashes. All methods raise OSError.
+    Names may contain slashes. All methods raise OSError.
     """
+
+    @property
+    def place(self) -> str:
+        """The path or URI as the user gave it."""
+        ...
+
+    def read(self, name: str) -> bytes:
+        """Return the content of a file."""
+        ...
+
+    def write(self, name: str, data: bytes) -> None:
+        """Write or replace a file."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Return whether a file exists."""
+        ...
+
+    def names(self, below: str = "") -> list[str]:
+        """Return the sorted names of the files in this folder, or in one below it."""
+        ...
+
+    def holds_other_than(self, name: str) -> bool:
+        """Return whether the folder holds anything beside an entry ``name``."""
+        ...
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Delete files that exist."""
+        ...
+
+    def clear(self, below: str) -> None:
+        """Delete a folder below this one with all its content, if it exists."""
+        ...
+
+    def remove_if_empty(self, below: str = "") -> None:
+        """Delete this folder, or one below it, unless something is in it."""
+        ...
+
+    def sweep(self) -> None:
+        """Delete files that killed writers left unfinished."""
+        ...
+
+
+def open_folder(place: str) -> Folder:
+    """Return the folder at a path or URI; it need not exist.
+
+    Raises:
+        InvalidParameterError: There is no file system for the URI.
+    """
+    return _StoreFolder(place) if is_uri(place) else _LocalFolder(place, Path(place).absolute())
+
+
+@dataclass(frozen=True, slots=True)
+class _LocalFolder:
+    place: str
+    path: Path
+
+    def read(self, name: str) -> bytes:
+        return (self.path / name).read_bytes()
+
+    def write(self, name: str, data: bytes) -> None:
+        target = self.path / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = target.with_name(f"{_UNFINISHED}{uuid4().hex}-{target.name}")
+        try:
+            with unfinished.open("xb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            unfinished.replace(target)
+        finally:
+            unfinished.unlink(missing_ok=True)
+
+    def has(self, name: str) -> bool:
+        return (self.path / name).is_file()
+
+    def names(self, below: str = "") -> list[str]:
+        try:
+            with os.scandir(self.path / below) as entries:
+                found = [entry.name for entry in entries if entry.is_file()]
+        except FileNotFoundError:
+            return []
+        return sorted(name for name in found if not name.startswith(_UNFINISHED))
+
+    def holds_other_than(self, name: str) -> bool:
+        try:
+            return any(entry.name != name for entry in self.path.iterdir())
+        except FileNotFoundError:
+            return False
+
+    def remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            (self.path / name).unlink(missing_ok=True)
+
+    def clear(self, below: str) -> None:
+        # Windows keeps files that are open, such as the lock.
+        shutil.rmtree(self.path / below, ignore_errors=True)
+
+    def remove_if_empty(self, below: str = "") -> None:
+        with suppress(OSError):
+            (self.path / below).rmdir()
+
+    def sweep(self) -> None:
+        for file in self.path.glob(f"{_UNFINISHED}*"):
+            file.unlink(missing_ok=True)
+
+
+class _StoreFolder:
+    """A folder in an object store, through pyarrow."""
 
     def __init__(self, place: str) -> None:
         self.place = place
         self._files, self._path = opened(place)
 
-    def __getstate__(self) -> str:
-        # Connections do not travel.
-        return self.place
-
-    def __setstate__(self, place: str) -> None:
-        self.__init__(place)  # type: ignore[misc]
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Connections are not pickled.
+        return _StoreFolder, (self.place,)
 
     def read(self, name: str) -> bytes:
-        """Return what is in a file."""
         with self._files.open_input_stream(f"{self._path}/{name}") as stream:
             data: bytes = stream.read()
             return data
 
     def write(self, name: str, data: bytes) -> None:
-        """Write a file; one that is there is replaced."""
         target = f"{self._path}/{name}"
         above, _, last = target.rpartition("/")
         self._files.create_dir(above, recursive=True)
-        # Readers of Parquet leave out names that begin so.
         unfinished = f"{above}/{_UNFINISHED}{uuid4().hex}-{last}"
         with self._files.open_output_stream(unfinished) as stream:
             stream.write(data)
         self._files.move(unfinished, target)
 
     def has(self, name: str) -> bool:
-        """Say whether there is such a file."""
         return bool(self._files.get_file_info(f"{self._path}/{name}").is_file)
 
     def names(self, below: str = "") -> list[str]:
-        """Return the names of the files in this folder, or in one below, without those below it."""
-        path = f"{self._path}/{below}" if below else self._path
-        selector = import_module("pyarrow.fs").FileSelector(path, allow_not_found=True)
-        found = [entry.base_name for entry in self._files.get_file_info(selector) if entry.is_file]
+        found = [entry.base_name for entry in self._entries(below) if entry.is_file]
         return sorted(name for name in found if not name.startswith(_UNFINISHED))
 
-    def clear(self, below: str = "") -> None:
-        """Delete this folder, or one below, with all that is in it, if it is there."""
-        path = f"{self._path}/{below}" if below else self._path
+    def holds_other_than(self, name: str) -> bool:
+        return any(entry.base_name != name for entry in self._entries())
+
+    def remove(self, names: Iterable[str]) -> None:
+        for name in names:
+            self._files.delete_file(f"{self._path}/{name}")
+
+    def clear(self, below: str) -> None:
+        path = f"{self._path}/{below}"
         self._files.delete_dir_contents(path, missing_dir_ok=True)
-        if self._files.get_file_info(path).type != import_module("pyarrow.fs").FileType.NotFound:
+        if self._exists(path):
+            self._files.delete_dir(path)
+
+    def remove_if_empty(self, below: str = "") -> None:
+        path = f"{self._path}/{below}" if below else self._path
+        if not self._entries(below) and self._exists(path):
             self._files.delete_dir(path)
 
     def sweep(self) -> None:
-        """Delete what was left unfinished by those who were killed."""
-        selector = import_module("pyarrow.fs").FileSelector(self._path, allow_not_found=True)
-        for entry in self._files.get_file_info(selector):
+        for entry in self._entries():
             if entry.base_name.startswith(_UNFINISHED):
                 self._files.delete_file(entry.path)
+
+    def _exists(self, path: str) -> bool:
+        kind = self._files.get_file_info(path).type
+        return bool(kind != import_module("pyarrow.fs").FileType.NotFound)
+
+    def _entries(self, below: str = "") -> list[Any]:
+        path = f"{self._path}/{below}" if below else self._path
+        selector = import_module("pyarrow.fs").FileSelector(path, allow_not_found=True)
+        return list(self._files.get_file_info(selector))

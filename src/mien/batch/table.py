@@ -1,4 +1,4 @@
-"""Tables of results as Parquet, CSV or JSON lines: written and read row by row."""
+"""Tables of results as Parquet, CSV or JSON lines."""
 
 import csv
 import json
@@ -11,21 +11,26 @@ from typing import Any
 from mien.errors import InvalidParameterError
 from mien.results import Cell
 
-__all__ = ["SUFFIXES", "check_suffix", "parquet", "read_rows", "write_table"]
+__all__ = ["SUFFIXES", "check_suffix", "parquet", "read_records", "read_rows", "write_table"]
 
-Row = Sequence[Cell]
+# A row, or for JSON lines any object.
+Record = Mapping[str, Any]
 
-# Rows that are held at once, and the size of Parquet's row groups.
+# Rows in memory at once, and in a row group of Parquet.
 _GROUP = 20_000
 _WHOLE_NUMBERS = frozenset(
-    {"width", "height", "face", "x", "y", "box_width", "box_height", "frame", "person"}
+    {"width", "height", "turn", "face", "x", "y", "box_width", "box_height", "frame", "person"}
 )
-_TIME = "time_s"  # in a long clip single precision would lose frames
 _TEXTS = frozenset({"path", "emotion", "error_code", "error_message"})
+_BOX = ("x", "y", "box_width", "box_height")
 
 
 def parquet() -> Any:
-    """Return pyarrow's module. Raises InvalidParameterError where it is not installed."""
+    """Return pyarrow's module for Parquet.
+
+    Raises:
+        InvalidParameterError: It is not installed.
+    """
     try:
         import_module("pyarrow")
         return import_module("pyarrow.parquet")
@@ -34,87 +39,129 @@ def parquet() -> Any:
 
 
 def check_suffix(path: Path) -> None:
-    """Raise InvalidParameterError if no table is written to, or read from, such a file."""
+    """Check that a table's name says its format.
+
+    Raises:
+        InvalidParameterError: It does not, or the format's library is not installed.
+    """
     if path.suffix.lower() not in _WRITERS:
-        raise InvalidParameterError(f"{path}: a table is a file named {', '.join(_WRITERS)}")
+        raise InvalidParameterError(
+            f"{path}: the name of a table must end with {', '.join(_WRITERS)}"
+        )
     if path.suffix.lower() == ".parquet":
         parquet()
 
 
-def write_table(path: Path, suffix: str, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    """Write a table. suffix: of the format, such as ``.csv``. Raises OSError."""
-    _WRITERS[suffix](path, columns, rows)
+def write_table(
+    path: Path,
+    suffix: str,
+    columns: Sequence[str],
+    rows: Iterable[Record],
+    *,
+    byte_order_mark: bool = False,
+) -> None:
+    """Write a table.
+
+    Args:
+        path: The file; an existing one is replaced.
+        suffix: Of the format, such as ``.csv``.
+        columns: In order. JSON lines hold the keys of each record instead.
+        rows: In order.
+        byte_order_mark: Begin a CSV file with one, as Excel needs it for UTF-8.
+
+    Raises:
+        OSError: The file cannot be written.
+    """
+    if byte_order_mark:
+        _write_csv(path, columns, rows, encoding="utf-8-sig")
+    else:
+        _WRITERS[suffix](path, columns, rows)
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Cell]]:
-    """Yield the rows of a table, with None for empty cells and numbers as numbers.
+    """Yield the rows of a table, one for each face, with None for empty cells.
 
-    A folder of Parquet files is one table, in the order of their names.
-    Raises InvalidParameterError if the file can't be read or is none.
+    Args:
+        path: The file, or a folder of Parquet files, which is read in the order of their names.
+
+    Raises:
+        InvalidParameterError: It cannot be read.
     """
+    for record in read_records(path):
+        yield from _rows_of(record)
+
+
+def read_records(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what was written: rows, or the objects of JSON lines. Else as ``read_rows``."""
     if path.is_dir():
         parts = sorted(path.glob("[!_.]*.parquet"))
         if not parts:
-            raise InvalidParameterError(f"{path}: a folder without Parquet files is no table")
+            raise InvalidParameterError(f"{path}: there is no Parquet file in this folder")
         for part in parts:
-            yield from read_rows(part)
+            yield from read_records(part)
         return
     check_suffix(path)
     try:
         yield from _READERS[path.suffix.lower()](path)
     except FileNotFoundError as error:
-        raise InvalidParameterError(f"{path}: there is no such file") from error
+        raise InvalidParameterError(f"{path}: no such file") from error
     except (OSError, ValueError, csv.Error) as error:
-        raise InvalidParameterError(f"{path}: no table that can be read") from error
+        raise InvalidParameterError(f"{path}: not a readable {path.suffix} table") from error
 
 
-def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
-    # File names need not be text: what is no UTF-8 comes back with os.fsencode.
-    with path.open("w", newline="", encoding="utf-8", errors="surrogateescape") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(columns)
+def _rows_of(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a JSON line as ``ImageResult.to_dict`` has it; a row is left as it is."""
+    if isinstance(record.get("error"), dict):
+        error = record["error"]
+        yield {
+            "path": record["path"],
+            "emotion": None,
+            "confidence": None,
+            "error_code": error["code"],
+            "error_message": error["message"],
+        }
+    elif isinstance(record.get("faces"), list):
+        image = {"path": record["path"], "error_code": None, "error_message": None}
+        for index, face in enumerate(record["faces"] or [{}]):
+            box = dict(zip(_BOX, face.get("bounding_box", ()), strict=False))
+            shown = {"emotion": face.get("emotion"), "confidence": face.get("confidence")}
+            yield image | box | shown | {"face": index}
+    else:
+        yield record
+
+
+def _write_csv(
+    path: Path, columns: Sequence[str], rows: Iterable[Record], encoding: str = "utf-8"
+) -> None:
+    with path.open("w", newline="", encoding=encoding) as file:
+        writer = csv.DictWriter(file, columns, lineterminator="\n")
+        writer.writeheader()
         writer.writerows(rows)
 
 
-def _write_jsonl(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+def _write_jsonl(path: Path, _: Sequence[str], rows: Iterable[Record]) -> None:
     with path.open("w", encoding="utf-8") as file:
         for row in rows:
-            print(json.dumps(dict(zip(columns, row, strict=True))), file=file)
+            print(json.dumps(row), file=file)
 
 
-def _write_parquet(path: Path, columns: Sequence[str], rows: Iterable[Row]) -> None:
+def _write_parquet(path: Path, columns: Sequence[str], rows: Iterable[Record]) -> None:
     library, arrow = parquet(), import_module("pyarrow")
-    types = {
-        name: arrow.int32()
-        if name in _WHOLE_NUMBERS
-        else arrow.string()
-        if name in _TEXTS
-        else arrow.float64()
-        if name == _TIME
-        else arrow.float32()
-        for name in columns
-    }
-    schema = arrow.schema(list(types.items()))
+    schema = arrow.schema([(name, _type(arrow, name)) for name in columns])
     rows = iter(rows)
     with library.ParquetWriter(path, schema, compression="zstd") as writer:
         while group := list(islice(rows, _GROUP)):
-            cells = zip(*group, strict=True)
-            arrays = [
-                arrow.array([_as_text(cell) for cell in column], kind)
-                for column, kind in zip(cells, types.values(), strict=True)
-            ]
-            writer.write_table(arrow.Table.from_arrays(arrays, schema=schema))
+            writer.write_table(arrow.Table.from_pylist(group, schema=schema))
 
 
-def _as_text(cell: Cell) -> Cell:
-    """Return a cell as Parquet's UTF-8 can hold it: what is not text with escapes."""
-    if isinstance(cell, str):
-        return cell.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
-    return cell
+def _type(arrow: Any, column: str) -> Any:
+    if column in _TEXTS:
+        return arrow.string()
+    return arrow.int32() if column in _WHOLE_NUMBERS else arrow.float64()
 
 
 def _read_csv(path: Path) -> Iterator[dict[str, Cell]]:
-    with path.open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+    with path.open(newline="", encoding="utf-8-sig") as file:
         for row in csv.DictReader(file):
             yield {name: _cell(name, text) for name, text in row.items()}
 
@@ -127,13 +174,13 @@ def _cell(name: str, text: str) -> Cell:
     return int(text) if name in _WHOLE_NUMBERS else float(text)
 
 
-def _read_jsonl(path: Path) -> Iterator[dict[str, Cell]]:
+def _read_jsonl(path: Path) -> Iterator[dict[str, Any]]:
     with path.open(encoding="utf-8") as file:
         for line in file:
-            row = json.loads(line)
-            if not isinstance(row, dict):
-                raise ValueError("a row is an object")
-            yield row
+            record = json.loads(line)
+            if not isinstance(record, dict):
+                raise ValueError("not an object")
+            yield record
 
 
 def _read_parquet(path: Path) -> Iterator[dict[str, Cell]]:
@@ -142,12 +189,12 @@ def _read_parquet(path: Path) -> Iterator[dict[str, Cell]]:
             yield from batch.to_pylist()
 
 
-_WRITERS: Mapping[str, Callable[[Path, Sequence[str], Iterable[Row]], None]] = {
+_WRITERS: Mapping[str, Callable[[Path, Sequence[str], Iterable[Record]], None]] = {
     ".parquet": _write_parquet,
     ".csv": _write_csv,
     ".jsonl": _write_jsonl,
 }
-_READERS: Mapping[str, Callable[[Path], Iterator[dict[str, Cell]]]] = {
+_READERS: Mapping[str, Callable[[Path], Iterator[dict[str, Any]]]] = {
     ".parquet": _read_parquet,
     ".csv": _read_csv,
     ".jsonl": _read_jsonl,

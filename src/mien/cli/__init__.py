@@ -1,7 +1,7 @@
-"""The command ``mien``: results to stdout, words for people to stderr.
+"""The command ``mien``: results go to stdout, messages to stderr.
 
-Exit status: 0 done, 1 some inputs failed, 2 wrong usage, 130 interrupted. Each command is a module
-that is imported only when it is asked for, so none waits for what another needs.
+Exit status: 0 success, 1 some inputs failed, 2 wrong usage, 130 interrupted. Each command is a
+module that is imported only when it runs, so that it starts without the dependencies of the others.
 """
 
 import argparse
@@ -19,18 +19,18 @@ from mien.errors import MienError
 __all__ = ["main"]
 
 _COMMANDS = {
-    "analyze": "read the emotions of the faces in photos",
-    "batch": "the same for thousands of photos, into a table",
+    "analyze": "analyze the faces in a few photos",
+    "batch": "analyze thousands of photos into one table",
     "keys": "make an API key for the service",
-    "models": "list, show or verify the models that come along",
-    "report": "one page about a table: counts, confidence, examples, errors",
-    "serve": "answer over HTTP, with a page to try it",
-    "video": "follow the faces of a video or camera over time",
+    "models": "list, show or verify the models of the package",
+    "report": "make an HTML page about a table of mien batch",
+    "serve": "run the HTTP service, with a page to try it",
+    "video": "follow the faces of a video or camera through time",
 }
 
 _INTERRUPTED = 130
-# What a shell reports of any command whose reader has gone: 128 + SIGPIPE.
-_READER_GONE = 141
+# 128 + SIGPIPE, as shells report it when the reader of a pipe has closed it.
+_BROKEN_PIPE = 141
 
 
 class _Command(Protocol):
@@ -38,15 +38,24 @@ class _Command(Protocol):
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status; argv: without the program's name."""
+    """Run one command and return its exit status.
+
+    Args:
+        argv: Without the program's name; None: those of this process.
+    """
+    given = sys.argv[1:] if argv is None else list(argv)
+    # What follows the command is parsed by it alone: argparse would remove ``--`` from it.
+    end = next((i + 1 for i, each in enumerate(given) if not each.startswith("-")), len(given))
     try:
         parser = _parser()
-        chosen = parser.parse_args(argv)
+        chosen = parser.parse_args(given[:end])
         if chosen.command is None:
-            parser.error("a command is missing")
-        _write_utf8()
-        command = cast("_Command", import_module(f"{__name__}.{chosen.command}"))
-        status = command.run(chosen.arguments)
+            parser.print_help()
+            status = 0
+        else:
+            _write_utf8()
+            command = cast("_Command", import_module(f"{__name__}.{chosen.command}"))
+            status = command.run(given[end:])
         sys.stdout.flush()
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
@@ -55,9 +64,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
     except BrokenPipeError:
         _drop_output()
-        return _READER_GONE
+        return _BROKEN_PIPE
     except OSError as error:
-        # Such as a full disk behind stdout.
+        # For example, stdout is a file on a full disk.
         _drop_output()
         say(error.strerror or "input or output failed")
         return 1
@@ -71,26 +80,25 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien",
         usage="mien [-h] [--version] COMMAND ...",
-        description="Reads emotions off the faces in photos.",
-        epilog=f"commands:\n{listing}\n\nmien COMMAND --help tells what a command takes.",
+        description="Finds faces in photos and classifies their emotions.",
+        epilog=f"commands:\n{listing}\n\nmien COMMAND --help shows the options of a command.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"mien {__version__}")
     parser.add_argument(
         "command", nargs="?", choices=list(_COMMANDS), metavar="COMMAND", help=argparse.SUPPRESS
     )
-    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
     return parser
 
 
 def _write_utf8() -> None:
-    """Let results be the same bytes everywhere, and file names that are not text survive."""
+    """Write results as the same bytes on every system, whatever its encoding."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
 
 
 def _drop_output() -> None:
-    # Python flushes once more on its way out, which would fail again, aloud.
+    # Python flushes stdout once more at its exit, which would print another error.
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, sys.stdout.fileno())
     os.close(sink)

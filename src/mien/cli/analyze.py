@@ -1,18 +1,22 @@
 """``mien analyze``: photos in, results out as they come."""
 
 import argparse
+import shlex
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from mien.batch.paths import path_to_text
+from mien.batch.storage import is_web_address
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import AnnotationFolder
 from mien.cli.console import say
 from mien.cli.formats import FORMATS
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.photos import Outcome, analyze_photo
-from mien.recognizer import Recognizer, in_order
+from mien.errors import UnreadableFileError
+from mien.recognizer import Recognizer, failed, in_order
 from mien.results import ImageResult
 
 __all__ = ["run"]
@@ -30,6 +34,9 @@ def run(arguments: Sequence[str]) -> int:
     recognizer = Recognizer(**recognizer_arguments(options))
 
     def analyze(photo: tuple[str, Path | bytes, Path | None]) -> Outcome:
+        path = photo[0]
+        if unusable := _why_not_a_photo(path):
+            return Outcome(failed(path_to_text(path), unusable), unusable.message)
         return analyze_photo(recognizer, *photo, save=AnnotationFolder.save)
 
     failures: list[str] = []
@@ -53,6 +60,16 @@ def _photos(
         yield path, source, target
 
 
+def _why_not_a_photo(path: str) -> UnreadableFileError | None:
+    """Return the error for arguments that users take for photos."""
+    if is_web_address(path):
+        return UnreadableFileError("photos are not downloaded from web addresses")
+    if path != _STDIN and Path(path).is_dir():
+        command = shlex.join(["mien", "batch", path, "--out", "results.csv"])
+        return UnreadableFileError(f"this is a folder; analyze its photos with: {command}")
+    return None
+
+
 def _reported(outcomes: Iterator[Outcome], failures: list[str]) -> Iterator[ImageResult]:
     """Pass the results on, and report failures on stderr."""
     for outcome in outcomes:
@@ -66,7 +83,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien analyze",
         description="Reads the emotions of the faces in photos, largest face first.",
-        epilog="Exit status: 0 done, 1 some photos failed, 2 wrong usage.",
+        epilog="Exit status: 0 success, 1 some photos failed, 2 wrong usage.",
     )
     parser.add_argument(
         "photos", nargs="+", metavar="PHOTO", help="JPEG, PNG or WebP file; - reads stdin"

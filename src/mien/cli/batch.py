@@ -1,18 +1,27 @@
-"""``mien batch``: thousands of photos into one table, with all cores; can be stopped any time."""
+"""``mien batch``: many images to one table, with all cores; it can be stopped and resumed."""
 
 import argparse
 import shlex
+import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from mien.batch.storage import is_uri
+from tqdm import tqdm
+
+from mien.batch.paths import path_to_text
+from mien.batch.run import Engine, LocalEngine, Run
+from mien.batch.source import IMAGE_SUFFIXES
 from mien.batch.table import SUFFIXES, check_suffix
+from mien.cli.batch_task import AnnotatedCopies, BatchTask
 from mien.cli.console import say
-from mien.cli.engines import MAX_SHARD_SIZE, Run, locally, on_ray
 from mien.cli.options import add_analysis_options, positive, recognizer_arguments
-from mien.cli.work import Copies, PhotoJob
+from mien.cli.termination import cleaning_up
+from mien.cores import available_cores
+from mien.errors import InvalidParameterError
 from mien.options import Include
 from mien.recognizer import Recognizer
 from mien.render.numbers import format_count, format_percent
@@ -21,132 +30,192 @@ from mien.results import table_columns
 __all__ = ["run"]
 
 _STALL_AFTER_S = 600
+# For the local engine. A shard that is interrupted is analyzed again, so shards are small where
+# they are temporary files, and larger where each is a file of the result.
+_TEMPORARY_SHARD_SIZE, _LASTING_SHARD_SIZE = 32, 250
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Write the table; 1 if some photos failed. Raises InvalidParameterError or ArtifactError."""
+    """Write the table; return 1 if some images failed or the results cannot be written.
+
+    Raises:
+        InvalidParameterError: The source, the table or an earlier run do not allow it.
+        ArtifactError: A model file is missing or altered.
+    """
     options = _parser().parse_args(arguments)
-    asked = _run_of(options)
-    began = perf_counter()
-    try:
-        worked = on_ray(asked) if options.engine == "ray" else locally(asked)
-    except KeyboardInterrupt:
-        resume = [] if options.resume else ["--resume"]
-        say(f"stopped; go on with: mien batch {shlex.join([*arguments, *resume])}")
-        raise
-    if not worked:
-        say(f"{options.out} is there already: nothing to do")
-        return 0
-    for line in _summary(asked, perf_counter() - began):
+    started = perf_counter()
+    skipped: Counter[str] = Counter()
+    resume = [] if options.resume else ["--resume"]
+    command = f"mien batch {shlex.join([*resume, *arguments])}"
+    with cleaning_up():
+        try:
+            batch = _run_of(options, skipped)
+            worked = batch.execute(_engine(options, batch), _progress_bar)
+        except (KeyboardInterrupt, SystemExit):
+            say(f"stopped; to continue: {command}")
+            raise
+        except OSError as error:
+            reason = error.strerror or type(error).__name__
+            say(f"the results cannot be written: {reason}; to continue: {command}")
+            return 1
+    if worked:
+        lines = _summary(batch, perf_counter() - started)
+    else:
+        lines = iter([f"{options.out}: nothing to do, {batch.finished_before:,} finished before"])
+    for line in (*lines, *_skipped(skipped)):
         say(line)
-    return 1 if asked.tally.failed else 0
+    return 1 if batch.progress.failed else 0
 
 
-def _run_of(options: argparse.Namespace) -> Run:
-    table = _table_of(options.out) if options.engine == "ray" else Path(options.out)
-    if table:
-        check_suffix(table)
+def _run_of(options: argparse.Namespace, skipped: Counter[str]) -> Run:
+    def on_skip(path: str, reason: str) -> None:
+        skipped[reason] += 1
+        if options.verbose:
+            say(f"skipped: {path_to_text(path)}: {reason}")
+
     arguments = recognizer_arguments(options)
-    # Here too, so that a bad model is reported before any process starts.
-    Recognizer(**arguments)
-    copies = Copies.of(options.annotate, options.source) if options.annotate else None
-    return Run(
+    copies = options.annotate and AnnotatedCopies.of_source(options.annotate, options.source)
+    batch = Run(
         source=options.source,
         out=options.out,
-        table=table,
         resume=options.resume,
-        job=PhotoJob(arguments, options.include, copies),
+        task=BatchTask(
+            arguments,
+            options.include,
+            copies,
+            as_objects=Path(options.out).suffix.lower() == ".jsonl",
+        ),
         columns=table_columns(options.labels, options.include),
-        asked=_asked(options, arguments),
-        threads=options.threads,
-        address=options.address,
+        options=_same_options(options, arguments),
         shard_size=options.shard_size,
-        stall_after_s=options.stall_after,
+        byte_order_mark=options.excel,
+        on_skip=on_skip,
     )
+    check_suffix(batch.table or Path("shards.parquet"))
+    if options.excel and not (batch.table and batch.table.suffix.lower() == ".csv"):
+        raise InvalidParameterError("--excel: needs --out with a name that ends with .csv")
+    # A bad model or option is reported before any process starts.
+    Recognizer(**arguments)
+    return batch
 
 
-def _table_of(out: str) -> Path | None:
-    """Return the file that was asked for; None for a folder, here or in an object store."""
-    return None if is_uri(out) or not Path(out).suffix else Path(out)
+def _engine(options: argparse.Namespace, batch: Run) -> Engine:
+    if options.engine == "local":
+        size = _TEMPORARY_SHARD_SIZE if batch.table else _LASTING_SHARD_SIZE
+        return LocalEngine(options.threads or available_cores(), size)
+    try:
+        cluster = import_module("mien.cluster.engine")
+    except ImportError as error:
+        raise InvalidParameterError(
+            "--engine ray: it is not installed; install it with: pip install 'mien[cluster]'"
+        ) from error
+    engine: Engine = cluster.RayEngine(options.address, options.threads, options.stall_after, say)
+    return engine
 
 
-def _summary(run: Run, seconds: float) -> Iterator[str]:
-    """Yield words for people. seconds: that the run took."""
-    tally, faces = run.tally, run.tally.emotions.total()
-    earlier = f", {run.skipped:,} done before" if run.skipped else ""
-    busy = tally.seconds / max(seconds * run.cores, 1e-9)
+def _same_options(options: argparse.Namespace, arguments: Mapping[str, Any]) -> dict[str, str]:
+    """Return the options that must not change when a run is resumed."""
+    return {
+        "source": path_to_text(options.source),
+        "include": ",".join(sorted(options.include)),
+        "format": Path(options.out).suffix.lower(),
+        **{name: str(value) for name, value in arguments.items() if name != "threads"},
+    }
+
+
+def _progress_bar(images: int) -> Any:
+    return tqdm(total=images, unit=" images", file=sys.stderr, disable=None)
+
+
+def _summary(batch: Run, seconds: float) -> Iterator[str]:
+    """Yield the lines for the user; ``seconds``: how long the run took."""
+    progress, faces = batch.progress, batch.progress.emotions.total()
+    earlier = f", {batch.finished_before:,} finished before" if batch.finished_before else ""
+    busy = progress.seconds / max(seconds * batch.cores, 1e-9)
     yield (
-        f"{format_count(tally.photos, 'photo')}, {format_count(faces, 'face')}, "
-        f"{tally.failed:,} failed{earlier}; "
-        f"{tally.photos / max(seconds, 1e-9):.1f} a second; "
-        f"inference took {format_percent(busy)} of {format_count(run.cores, 'core')}"
+        f"{format_count(progress.images, 'image')}, {format_count(faces, 'face')}, "
+        f"{progress.failed:,} failed{earlier}; "
+        f"{progress.images / max(seconds, 1e-9):.1f} images per second; "
+        f"inference took {format_percent(busy)} of {format_count(batch.cores, 'core')}"
     )
-    for emotion, count in tally.emotions.most_common():
+    for emotion, count in progress.emotions.most_common():
         yield f"  {emotion:<8} {count:>7}  {format_percent(count / faces, 1):>8}"
 
 
-def _asked(options: argparse.Namespace, arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Return what must be the same for a run to go on."""
-    same = {name: str(value) for name, value in arguments.items() if name != "threads"}
-    return {"source": options.source, **same}
+def _skipped(skipped: Counter[str]) -> Iterator[str]:
+    if skipped:
+        reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.most_common())
+        yield f"skipped files and folders: {reasons} (--verbose shows each)"
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien batch",
-        description="Reads thousands of photos with all cores and writes one table: a row for each "
-        "face, one for a photo without any, one with the error for a photo that failed.",
-        epilog="Exit status: 0 done, 1 some photos failed, 2 wrong usage, 130 interrupted. "
-        "A run that ended early, however, goes on with --resume.",
+        description="Analyze many images with all cores and write one table. It has a row for each "
+        "face, one for an image without a face, and one with the error for an image that failed.",
+        epilog="Exit status: 0 success, 1 some images failed, 2 wrong usage, 130 interrupted. "
+        "A run that was stopped or killed continues with --resume. In tables, a byte of a file "
+        "name that is not UTF-8 is written as \\x and two digits.",
     )
     parser.add_argument(
         "source",
         metavar="SOURCE",
-        help="a folder; a glob in quotes, such as 'photos/**/*.jpg'; or a manifest: .csv or "
-        ".parquet with a column path or uri, .txt with a path a line. Folders, manifests and what "
-        "these list may be URIs, such as s3://bucket/photos",
+        help=f"a folder (its files {', '.join(sorted(IMAGE_SUFFIXES))}); a glob in quotes, such as "
+        "'photos/**/*.jpg'; or a manifest: .csv, .tsv or .parquet with a column path or uri, or "
+        ".txt with one path per line. Folders, manifests and what these list may be URIs, such as "
+        "s3://bucket/photos",
     )
     parser.add_argument(
         "--out",
         required=True,
         metavar="FILE",
-        help=f"the table: {', '.join(SUFFIXES)} (Parquet needs the extra batch); with the engine "
-        "ray also a folder or its URI, which gets a Parquet file a shard",
+        help=f"the table: {', '.join(SUFFIXES)} (Parquet needs the extra batch); .jsonl has an "
+        "object per image, as mien analyze --jsonl prints it. A name without a suffix, or a URI, "
+        "is a folder that gets several Parquet files",
     )
-    parser.add_argument("--resume", action="store_true", help="go on where a run was stopped")
+    parser.add_argument(
+        "--resume",
+        action="store_true",
+        help="continue an earlier run, and analyze images that were added to SOURCE since",
+    )
+    parser.add_argument("--excel", action="store_true", help="write CSV that Excel reads as UTF-8")
     parser.add_argument(
         "--annotate",
         type=Path,
         metavar="DIR",
-        help="put labelled copies here, lying as the photos do under SOURCE, a manifest's folder "
-        "or a glob's fixed part; _up stands for the folder above",
+        help="write annotated copies to DIR, in the same subfolders as the images below SOURCE",
     )
-    _add_engines(parser)
+    parser.add_argument(
+        "--verbose", action="store_true", help="report each file that is skipped, and why"
+    )
+    _add_engine_options(parser)
     add_analysis_options(parser, include=frozenset({Include.SCORES}))
     return parser
 
 
-def _add_engines(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("engines")
+def _add_engine_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("engine")
     group.add_argument(
         "--engine",
         choices=("local", "ray"),
         default="local",
-        help="what works: processes here (default), or Ray (extra cluster), here or on a cluster",
+        help="local (default): processes on this machine; ray: Ray (extra cluster)",
     )
     group.add_argument(
-        "--address", metavar="HOST:PORT", help="Ray's cluster; default: one of its own, here"
+        "--address",
+        metavar="HOST:PORT",
+        help="head of the Ray cluster; default: start Ray on this machine",
     )
     group.add_argument(
         "--shard-size",
         type=positive,
         metavar="N",
-        help=f"photos that Ray hands out at once; default: at most {MAX_SHARD_SIZE}",
+        help="images per shard, the unit that a kill can cost; default: by the number of images",
     )
     group.add_argument(
         "--stall-after",
         type=positive,
         default=_STALL_AFTER_S,
         metavar="SECONDS",
-        help=f"say so if Ray has done no shard for so long; default {_STALL_AFTER_S}",
+        help=f"report if Ray finishes no shard for so long; default {_STALL_AFTER_S}",
     )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mien.batch.paths import path_to_text
 from mien.errors import ImageError
 from mien.recognizer import Recognizer, failed
 from mien.results import ImageResult
@@ -18,7 +19,7 @@ class Outcome:
     """The result of a photo.
 
     Attributes:
-        result: With the photo's path as it was given.
+        result: With the photo's path as text, see ``path_to_text``.
         complaint: Why the photo could not be analyzed or its copy not written; None if all is well.
     """
 
@@ -43,14 +44,14 @@ def analyze_photo(
         save: Writes the copy.
     """
     try:
-        result = replace(recognizer.analyze(source), path=path)
+        result = replace(recognizer.analyze(source), path=path_to_text(path))
         if copy is None:
             return Outcome(result)
         annotated = result.annotate(source)
     except ImageError as error:
-        return Outcome(failed(path, error), error.message)
+        return Outcome(failed(path_to_text(path), error), error.message)
     try:
         save(annotated, copy)
     except (OSError, ValueError):  # Pillow reports some limits of a format so
-        return Outcome(result, f"can't write {copy}")
+        return Outcome(result, f"cannot write the annotated copy {copy}")
     return Outcome(result)

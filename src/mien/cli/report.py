@@ -1,4 +1,4 @@
-"""``mien report``: one page about a table that ``mien batch`` wrote."""
+"""``mien report``: an HTML page about a table of ``mien batch``."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from mien.batch.digest import BINS, Digest, digest_of
+from mien.batch.paths import path_to_text
+from mien.batch.statistics import BINS, TableStatistics, statistics_of
 from mien.batch.table import read_rows
 from mien.cli.annotations import encoded, write_new
 from mien.cli.console import printable, say
@@ -19,33 +20,33 @@ from mien.types import Emotion
 
 __all__ = ["run"]
 
-# Name, confidence and picture of a face.
-_Shown = tuple[str, float, Image.Image]
+# Name, confidence and thumbnail of a face.
+_ShownFace = tuple[str, float, Image.Image]
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Write the page. Raises InvalidParameterError if the table or the page's place is no good."""
+    """Write the page.
+
+    Raises:
+        InvalidParameterError: The table cannot be read, or a file to write exists already.
+    """
     options = _parser().parse_args(arguments)
     out: Path = options.out or options.table.with_suffix(".html")
-    for place in filter(None, (out, options.sheet)):
-        if place.exists():
-            raise InvalidParameterError(f"{place} exists; choose another name or delete it")
-    digest = digest_of(read_rows(options.table), options.table)
-    examples = _examples(digest, MAX_PIXELS)
+    for target in filter(None, (out, options.sheet)):
+        if target.exists():
+            raise InvalidParameterError(f"{target} exists: choose another name or delete it")
+    statistics = statistics_of(read_rows(options.table), options.table)
+    examples = _examples(statistics)
     page = report_page(
         printable(options.table.name),
-        figures={
-            "photos": digest.photos,
-            "faces": digest.faces,
-            "photos without a face": digest.faceless,
-            "photos that failed": digest.errors.total(),
-        },
-        emotions=digest.emotions,
-        confidence=[digest.confidence[step] for step in range(BINS)],
+        photos=statistics.photos,
+        faceless=statistics.faceless,
+        emotions=statistics.emotions,
+        confidence=[statistics.confidence[step] for step in range(BINS)],
         examples=examples,
         failures={
-            code: (count, [printable(line) for line in digest.failures[code]])
-            for code, count in digest.errors.most_common()
+            code: (count, [printable(line) for line in statistics.failures[code]])
+            for code, count in statistics.errors.most_common()
         },
     )
     write_new(out, page.encode())
@@ -59,16 +60,16 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _examples(digest: Digest, max_pixels: int) -> dict[Emotion, list[_Shown]]:
-    """Return the faces that can be shown: photos that are gone by now are passed over."""
-    shown: dict[Emotion, list[_Shown]] = {}
-    for emotion, _ in digest.emotions.most_common():
-        for example in sorted(digest.examples[emotion], reverse=True):
+def _examples(statistics: TableStatistics) -> dict[Emotion, list[_ShownFace]]:
+    """Return the example faces whose photos can still be read."""
+    shown: dict[Emotion, list[_ShownFace]] = {}
+    for emotion, _ in statistics.emotions.most_common():
+        for example in sorted(statistics.examples[emotion], reverse=True):
             try:
-                image = load_image(example.path, max_pixels=max_pixels)
+                image = load_image(example.path, max_pixels=MAX_PIXELS)
             except ImageError:
                 continue
-            name = printable(Path(example.path).name)
+            name = printable(path_to_text(Path(example.path).name))
             face = (name, example.confidence, thumbnail(image, example.box))
             shown.setdefault(emotion, []).append(face)
     return shown
@@ -77,14 +78,16 @@ def _examples(digest: Digest, max_pixels: int) -> dict[Emotion, list[_Shown]]:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien report",
-        description="Writes one page about a table that mien batch wrote: how many faces show "
-        "what, how confident, examples, and what failed. It needs no other file.",
+        description="Make an HTML page about a table of mien batch: faces by emotion and by "
+        "confidence, examples, and failures. The page is a single file.",
     )
     parser.add_argument(
-        "table", type=Path, metavar="TABLE", help=".parquet, .csv, .jsonl or a folder"
+        "table", type=Path, metavar="TABLE", help=".parquet, .csv, .jsonl, or a folder of .parquet"
     )
-    parser.add_argument("--out", type=Path, metavar="FILE", help="default: TABLE's name with .html")
     parser.add_argument(
-        "--sheet", type=Path, metavar="FILE", help="the examples as one picture too: .jpg or .png"
+        "--out", type=Path, metavar="FILE", help="the page; default: the name of TABLE with .html"
+    )
+    parser.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="write the examples as an image too: .jpg, .png"
     )
     return parser

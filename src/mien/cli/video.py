@@ -164,16 +164,17 @@ def _recorded(
 
 def _rows(
     samples: Iterable[Sample], labels: LabelSet, include: frozenset[Include]
-) -> Iterator[tuple[Cell, ...]]:
-    """Yield a row for each face of each sample, and one for a sample without a face."""
+) -> Iterator[dict[str, Cell]]:
+    """Yield a row per face and sample, and one for a sample without a face."""
     for sample in samples:
         image = sample.frame.image
         faces = tuple(tracked.face for tracked in sample.faces)
         result = ImageResult(width=image.width, height=image.height, faces=faces)
         persons: list[int | None] = [tracked.person for tracked in sample.faces]
         for person, row in zip(persons or [None], result.to_rows(labels, include), strict=True):
-            cells = tuple(row.values())[1:-2]
-            yield (round(sample.frame.time_s, 3), sample.frame.index, person, *cells)
+            cells = dict(list(row.items())[1:-2])
+            time_s = round(sample.frame.time_s, 3)
+            yield {"time_s": time_s, "frame": sample.frame.index, "person": person, **cells}
 
 
 def _plot(summary: Summary) -> Image.Image:

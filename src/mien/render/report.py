@@ -1,4 +1,4 @@
-"""One page of HTML about a table of results; it needs no other file and no network."""
+"""An HTML page about a table of results: a single file that needs no network."""
 
 import base64
 from collections.abc import Mapping, Sequence
@@ -38,7 +38,8 @@ li { overflow-wrap: anywhere; }
 def report_page(
     title: str,
     *,
-    figures: Mapping[str, int],
+    photos: int,
+    faceless: int,
     emotions: Mapping[Emotion, int],
     confidence: Sequence[int],
     examples: Mapping[Emotion, Sequence[tuple[str, float, Image.Image]]],
@@ -46,10 +47,22 @@ def report_page(
 ) -> str:
     """Return the page.
 
-    figures: numbers to begin with; emotions, confidence: faces by emotion, and by equal steps of
-    confidence; examples: name, confidence and thumbnail of faces; failures: how many photos failed
-    with each code, and some of them.
+    Args:
+        title: Its heading.
+        photos: Number of photos.
+        faceless: Photos without a face.
+        emotions: Faces by emotion.
+        confidence: Faces in equal bins of confidence.
+        examples: Name, confidence and thumbnail of faces of each emotion.
+        failures: For each error code, how many photos failed with it, and a line for some of them.
     """
+    failed = sum(count for count, _ in failures.values())
+    totals = (
+        _total(photos, "photo"),
+        _total(sum(emotions.values()), "face"),
+        _total(faceless, "photo", " without a face"),
+        _total(failed, "photo", " that failed"),
+    )
     return f"""<!doctype html>
 <html lang="en"><head><meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
@@ -57,18 +70,19 @@ def report_page(
  content="default-src 'none'; style-src 'unsafe-inline'; img-src data:">
 <title>{escape(title)}</title><style>{_STYLE}</style></head><body>
 <h1>{escape(title)}</h1>
-<ul class="figures">{"".join(_figure(name, count) for name, count in figures.items())}</ul>
-<h2>What the faces show</h2>{_emotions(emotions)}
-<h2>How confident</h2>{_histogram(confidence)}
-<h2>The most confident faces</h2>{_examples(examples)}
+<ul class="figures">{"".join(totals)}</ul>
+<h2>Faces by emotion</h2>{_emotions(emotions)}
+<h2>Confidence</h2>{_histogram(confidence)}
+<h2>Faces with the highest confidence</h2>{_examples(examples)}
 <h2>Photos that failed</h2>{_failures(failures)}
 <p>An expression is what a face shows, not what a person feels.</p>
 </body></html>
 """
 
 
-def _figure(name: str, count: int) -> str:
-    return f"<li><strong>{count:,}</strong>{escape(name)}</li>"
+def _total(count: int, noun: str, more: str = "") -> str:
+    number, name = format_count(count, noun).split(" ", 1)
+    return f"<li><strong>{number}</strong>{name}{more}</li>"
 
 
 def _emotions(emotions: Mapping[Emotion, int]) -> str:
@@ -107,7 +121,7 @@ def _examples(examples: Mapping[Emotion, Sequence[tuple[str, float, Image.Image]
         for emotion, faces in examples.items()
         if faces
     ]
-    return "".join(parts) or "<p>None: there is no face, or its photo is not there any more.</p>"
+    return "".join(parts) or "<p>None: no face was found, or its photo cannot be read any more.</p>"
 
 
 def _thumb(emotion: Emotion, name: str, confidence: float, thumb: Image.Image) -> str:

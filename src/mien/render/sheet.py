@@ -1,4 +1,4 @@
-"""A contact sheet: faces beside each other, a band for each emotion."""
+"""A contact sheet: thumbnails of faces, grouped by emotion."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,20 +13,20 @@ THUMB_PX = 96
 _COLUMNS = 8
 _GAP_PX = 6
 _FONT_PX = 16
-# Around a face, as a share of it on each side.
-_AROUND = 0.25
+# Margin on each side of a face, as a share of its size.
+_MARGIN = 0.25
 
 
 def thumbnail(image: RgbImage, box: Box) -> Image.Image:
-    """Return the face with some of what is around it, as a square of THUMB_PX pixels."""
-    side = max(box.width, box.height) * (1 + 2 * _AROUND)
+    """Return a square of ``THUMB_PX`` pixels with the face and a margin."""
+    side = max(box.width, box.height) * (1 + 2 * _MARGIN)
     left, top = (box.left + box.right - side) / 2, (box.top + box.bottom - side) / 2
     crop = image.picture.crop((round(left), round(top), round(left + side), round(top + side)))
     return crop.resize((THUMB_PX, THUMB_PX), Image.Resampling.LANCZOS)
 
 
 def contact_sheet(faces: Mapping[Emotion, Sequence[Image.Image]]) -> Image.Image:
-    """Return one picture of all thumbnails, a titled band for each emotion that has any."""
+    """Return an image of all thumbnails, with a title above those of each emotion."""
     bands = {emotion: list(thumbs) for emotion, thumbs in faces.items() if thumbs}
     step = THUMB_PX + _GAP_PX
     widest = max((len(thumbs) for thumbs in bands.values()), default=1)

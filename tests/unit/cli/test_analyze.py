@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mien.batch.paths import path_from_text
 from mien.cli import annotations, main
 from mien.cli.annotations import AnnotationFolder
 from mien.cli.formats import FORMATS
@@ -163,6 +164,25 @@ def test_each_bad_input_is_told_and_the_others_go_on(mien, photo: Path, tmp_path
     assert done.out.startswith(f"{photo} (512 x 512)")
 
 
+def test_a_web_address_is_refused_and_shown_as_it_is(mien, photo: Path) -> None:
+    done = mien("analyze", "--jsonl", "https://example.org//a.jpg", photo)
+    assert done.status == 1
+    refused, analyzed = map(json.loads, done.out.splitlines())
+    assert refused["path"] == "https://example.org//a.jpg"
+    assert refused["error"]["code"] == "unreadable_file"
+    assert analyzed["path"] == str(photo)
+
+
+@pytest.mark.parametrize("options", [[], ["--csv"]])
+def test_a_name_that_begins_with_a_dash(
+    mien, photo: Path, monkeypatch: pytest.MonkeyPatch, options: list[str]
+) -> None:
+    photo.rename(photo.with_name("-x.jpg"))
+    monkeypatch.chdir(photo.parent)
+    done = mien("analyze", *options, "--", "-x.jpg")
+    assert (done.status, "-x.jpg" in done.out) == (0, True)
+
+
 def test_order_is_kept(mien, tmp_path: Path) -> None:
     paths = []
     for width in range(1, 30):
@@ -187,10 +207,11 @@ def test_file_names_that_are_not_text_survive(mien, face_photo: bytes, tmp_path:
     except OSError:
         pytest.skip("this file system takes only names that are UTF-8")
     given = os.fsdecode(name)
-    assert os.fsencode(json.loads(mien("analyze", "--jsonl", given).out)["path"]) == name
-    assert mien("analyze", given).out.startswith(f"{tmp_path}/caf\\udce9 😀.jpg (512 x 512)")
-    table = mien("analyze", "--csv", given).out
-    assert "caf" in table
+    text = rf"{tmp_path}/caf\xe9 😀.jpg"
+    assert json.loads(mien("analyze", "--jsonl", given).out)["path"] == text
+    assert os.fsencode(path_from_text(text)) == name
+    assert mien("analyze", given).out.startswith(f"{text} (512 x 512)")
+    assert text in mien("analyze", "--csv", given).out
 
 
 def test_control_characters_in_a_name_do_not_reach_the_terminal(mien, tmp_path: Path) -> None:

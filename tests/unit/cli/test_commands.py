@@ -51,8 +51,8 @@ def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_without_a_command(mien) -> None:
     done = mien()
-    assert (done.status, done.out) == (2, "")
-    assert "usage: mien" in done.err
+    assert (done.status, done.err) == (0, "")
+    assert done.out == mien("--help").out
 
 
 def test_unknown_command(mien) -> None:

@@ -1,4 +1,4 @@
-"""What a table of results says as a whole, gathered row by row."""
+"""Totals, examples and failures of a table of results, collected row by row."""
 
 import heapq
 from collections import Counter
@@ -6,21 +6,27 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from mien.batch.paths import path_from_text
 from mien.errors import InvalidParameterError
 from mien.results import Cell
 from mien.types import Box, Emotion
 
-__all__ = ["BINS", "Digest", "Example", "digest_of"]
+__all__ = ["BINS", "FaceExample", "TableStatistics", "statistics_of"]
 
 BINS = 10
 _EXAMPLES = 16
 _FAILURES = 5
-_NEEDED = frozenset({"path", "emotion", "confidence", "error_code"})
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class Example:
-    """A face to be shown. box: in pixels of the photo."""
+class FaceExample:
+    """A face to show.
+
+    Attributes:
+        confidence: Of its emotion.
+        path: The photo.
+        box: In pixels of the photo.
+    """
 
     confidence: float
     path: str
@@ -28,27 +34,40 @@ class Example:
 
 
 @dataclass(slots=True)
-class Digest:
-    """confidence: faces by tenth; examples: of each emotion the most confident, one a photo;
-    errors: photos by code; failures: the first few of each.
-    """  # noqa: D205 - the fields are the summary
+class TableStatistics:
+    """What a table says as a whole.
+
+    Attributes:
+        photos: Number of photos.
+        faceless: Photos without a face.
+        emotions: Faces by emotion.
+        confidence: Faces by confidence, in ``BINS`` equal bins.
+        examples: Of each emotion the faces with the highest confidence, at most one per photo.
+        errors: Failed photos by error code.
+        failures: The first few failed photos of each error code.
+    """
 
     photos: int = 0
     faceless: int = 0
     emotions: Counter[Emotion] = field(default_factory=Counter)
     confidence: Counter[int] = field(default_factory=Counter)
-    examples: dict[Emotion, list[Example]] = field(default_factory=dict)
+    examples: dict[Emotion, list[FaceExample]] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
     failures: dict[str, list[str]] = field(default_factory=dict)
 
     @property
     def faces(self) -> int:
+        """Number of faces."""
         return self.emotions.total()
 
     def add(self, row: Mapping[str, Cell]) -> None:
-        """Take one row into account. Raises ValueError, TypeError or KeyError for a foreign one."""
+        """Add a row.
+
+        Raises:
+            ValueError, TypeError or KeyError: It is not one of a table of results.
+        """
         path, code = str(row["path"]), row["error_code"]
-        # The first face is number 0: each photo is counted once.
+        # The first face of a photo is number 0, so each photo is counted once.
         self.photos += not row.get("face")
         if code:
             self.errors[str(code)] += 1
@@ -58,7 +77,7 @@ class Digest:
         elif row["emotion"] is None:
             self.faceless += 1
         else:
-            self._add_face(Emotion(str(row["emotion"])), row, path)
+            self._add_face(Emotion(str(row["emotion"])), row, path_from_text(path))
 
     def _add_face(self, emotion: Emotion, row: Mapping[str, Cell], path: str) -> None:
         x, y, width, height, confidence = (
@@ -70,17 +89,25 @@ class Digest:
         if any(other.path == path for other in examples):
             return
         box = Box(left=x, top=y, right=x + width, bottom=y + height)
-        heapq.heappush(examples, Example(confidence, path, box))
+        heapq.heappush(examples, FaceExample(confidence, path, box))
         if len(examples) > _EXAMPLES:
             heapq.heappop(examples)
 
 
-def digest_of(rows: Iterable[Mapping[str, Cell]], table: Path) -> Digest:
-    """Return what the rows say. Raises InvalidParameterError if they are no results."""
-    digest = Digest()
+def statistics_of(rows: Iterable[Mapping[str, Cell]], table: Path) -> TableStatistics:
+    """Return the statistics of a table.
+
+    Args:
+        rows: Its rows.
+        table: Its file, for the error.
+
+    Raises:
+        InvalidParameterError: It is not a table of results.
+    """
+    statistics = TableStatistics()
     for row in rows:
         try:
-            digest.add(row)
+            statistics.add(row)
         except (KeyError, TypeError, ValueError) as error:
-            raise InvalidParameterError(f"{table}: not a table that mien batch wrote") from error
-    return digest
+            raise InvalidParameterError(f"{table}: not a table of mien batch") from error
+    return statistics

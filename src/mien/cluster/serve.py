@@ -1,4 +1,4 @@
-"""The HTTP service as a deployment of Ray Serve: ``mien.distributed.serve:app``."""
+"""The HTTP service as a deployment of Ray Serve: ``mien.cluster.serve:app``."""
 
 import asyncio
 import logging.config
@@ -72,7 +72,7 @@ def _without_request_id(built: _Asgi) -> _Asgi:
 
 
 def app(args: Mapping[str, Any]) -> Application:
-    """Return what ``serve run mien.distributed.serve:app`` and a RayService run.
+    """Return what ``serve run mien.cluster.serve:app`` and a RayService run.
 
     args: settings, such as ``max_pixels``; ``min_replicas`` and ``max_replicas``; as text, too.
     What is not among them comes from the environment, as for ``mien serve``.

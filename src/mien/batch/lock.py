@@ -1,0 +1,50 @@
+"""A lock file that keeps a second run of the same results out."""
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from mien.errors import InvalidParameterError
+
+__all__ = ["locked"]
+
+if sys.platform == "win32":
+    import msvcrt
+else:
+    import fcntl
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold the lock file at ``path``. It may be deleted meanwhile; the system ends it with a kill.
+
+    Raises:
+        InvalidParameterError: Another process holds it.
+        OSError: The file cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("ab") as file:
+        try:
+            if sys.platform == "win32":
+                file.seek(0)
+                msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+            else:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # The holder before may have deleted the file that was opened here.
+            current = path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
+        except OSError:
+            current = False
+        if not current:
+            raise InvalidParameterError(
+                f"another run is writing {path.parents[1]}: wait for it to end, or choose another "
+                "--out"
+            )
+        yield
+    # Windows deletes no open file, so what uses the lock cannot.
+    if sys.platform == "win32" and not any(other != path for other in path.parent.iterdir()):
+        with suppress(OSError):
+            path.unlink()
+            path.parent.rmdir()
+            path.parents[1].rmdir()

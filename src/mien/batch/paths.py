@@ -1,0 +1,29 @@
+r"""File names as text, for tables and JSON.
+
+On POSIX a file name is bytes. Each byte that is not UTF-8 is written as ``\x`` and two hexadecimal
+digits, so that every reader of CSV, JSON and Parquet accepts the text. A backslash that already
+stands before an ``x`` and two such digits is written as ``\x5c``, so the way back is unique.
+"""
+
+import os
+import re
+
+__all__ = ["path_from_text", "path_to_text"]
+
+_AMBIGUOUS = re.compile(r"\\(?=x[0-9a-f]{2})")
+_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})")
+
+
+def path_to_text(path: str) -> str:
+    """Return a path as text that is valid UTF-8; ``path_from_text`` is the way back."""
+    if os.sep == "\\":
+        return path.encode("utf-8", "backslashreplace").decode()
+    escaped = _AMBIGUOUS.sub(r"\\x5c", path)
+    return escaped.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+
+
+def path_from_text(text: str) -> str:
+    """Return the path that ``path_to_text`` has written, as Python's functions take it."""
+    if os.sep == "\\":
+        return text
+    return os.fsdecode(_ESCAPED.sub(lambda m: bytes.fromhex(m[1].decode()), text.encode()))

@@ -1,0 +1,289 @@
+"""A run from source to table: plan, analyze what is missing, join the shards."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from pathlib import Path
+from typing import Any, Protocol
+
+from mien.batch.finished import images_in, import_table, plan_of_table, write_record
+from mien.batch.local import in_processes
+from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker
+from mien.batch.source import images_of
+from mien.batch.storage import is_uri, open_folder
+from mien.batch.table import write_table
+from mien.batch.task import Progress, Task
+from mien.errors import InvalidParameterError
+
+__all__ = ["Engine", "LocalEngine", "ProgressBar", "Run"]
+
+# So many that no core waits long for the last shard.
+_SHARDS_PER_CORE = 8
+# Each shard is a file or two.
+_MAX_SHARDS = 100_000
+# To compare more images with those of an earlier run would take too much memory.
+_MAX_COMPARED = 10_000_000
+
+
+class Engine(Protocol):
+    """Processes that finish shards."""
+
+    @property
+    def max_shard_size(self) -> int:
+        """Images per shard, at most, where the user sets no size."""
+        ...
+
+    def started(self) -> AbstractContextManager[int]:
+        """Start what the processes need, and return how many cores they will use."""
+        ...
+
+    def finish_shards(
+        self, task: Task, folder: RunFolder, plan: Plan, shards: Sequence[int]
+    ) -> Iterator[ShardResult]:
+        """Finish shards in any order, and yield each as soon as it is finished."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class LocalEngine:
+    """Processes on this machine."""
+
+    processes: int
+    max_shard_size: int
+
+    @contextmanager
+    def started(self) -> Iterator[int]:
+        """Return the number of processes; they start with the shards."""
+        yield self.processes
+
+    def finish_shards(
+        self, task: Task, folder: RunFolder, plan: Plan, shards: Sequence[int]
+    ) -> Iterator[ShardResult]:
+        worker = ShardWorker(task, folder, plan.columns)
+        return in_processes(worker, shards, min(self.processes, len(shards)))
+
+
+class ProgressBar(Protocol):
+    """The part of tqdm that a run uses."""
+
+    def update(self, n: int) -> Any: ...
+
+    def set_postfix(self, *, refresh: bool, **counts: int) -> Any: ...
+
+    def close(self) -> Any: ...
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """A run as the user asked for it, and its totals.
+
+    Attributes:
+        source: See ``images_of``.
+        out: The table's file, or a folder or URI that gets one Parquet file per shard.
+        resume: Continue an earlier run, and analyze images that were added since.
+        task: What to do with each image.
+        columns: Of the table.
+        options: A run is resumed with the same options only.
+        shard_size: Images per shard; None: chosen by the number of images and cores.
+        byte_order_mark: Begin a CSV table with one.
+        on_skip: Called with the path of a file or folder that is skipped, and the reason.
+        progress: Totals of this run.
+        finished_before: Images that earlier runs had finished.
+        cores: That the engine used.
+    """
+
+    source: str
+    out: str
+    resume: bool
+    task: Task
+    columns: tuple[str, ...]
+    options: dict[str, str]
+    shard_size: int | None
+    byte_order_mark: bool
+    on_skip: Callable[[str, str], None]
+    progress: Progress = field(default_factory=Progress)
+    finished_before: int = 0
+    cores: int = 1
+
+    @property
+    def table(self) -> Path | None:
+        """The table's file; None if the shards are the table."""
+        return None if is_uri(self.out) or not Path(self.out).suffix else Path(self.out)
+
+    def execute(self, engine: Engine, progress_bar: Callable[[int], ProgressBar]) -> bool:
+        """Analyze what is missing and write the table.
+
+        Args:
+            engine: Analyzes the shards.
+            progress_bar: Makes a bar for a number of images.
+
+        Returns:
+            False if there was nothing to do.
+
+        Raises:
+            InvalidParameterError: The source, the table or an earlier run do not allow it.
+            OSError: The results cannot be written.
+        """
+        folder = self._run_folder()
+        with folder.locked():
+            try:
+                return self._execute(folder, engine, progress_bar)
+            finally:
+                folder.remove_if_unused()
+
+    def _run_folder(self) -> RunFolder:
+        """Return the run's folder, where results can be written."""
+        if self.table and not self.table.parent.is_dir():
+            raise InvalidParameterError(f"--out: no such folder: {self.table.parent}")
+        try:
+            if self.table:
+                return RunFolder(open_folder(f"{self.out}.shards"), ".jsonl")
+            folder = RunFolder(open_folder(self.out), ".parquet")
+            if folder.is_foreign():
+                raise InvalidParameterError(
+                    f"--out: {self.out} exists and holds other files: choose another folder"
+                )
+        except OSError as error:
+            raise InvalidParameterError(f"--out: cannot write to {self.out}") from error
+        return folder
+
+    def _execute(
+        self, folder: RunFolder, engine: Engine, progress_bar: Callable[[int], ProgressBar]
+    ) -> bool:
+        plan = folder.plan()
+        # A finished table stands for its run, whose folder is gone.
+        earlier = self.table if self.table and not plan and self.table.exists() else None
+        if plan or earlier:
+            self._check_resumable(folder, plan)
+        if earlier:
+            plan = plan_of_table(earlier)
+        added = self._added(plan, self._known(folder, plan, earlier)) if plan else []
+        if plan and not added and (earlier or self._is_complete_folder(folder, plan)):
+            return False
+        images = len(added) if plan else self._count()
+        with engine.started() as cores:
+            self.cores = max(1, cores)
+            size = self.shard_size or _fair_size(images, self.cores, engine.max_shard_size)
+            if plan is None or earlier:
+                # Left by a run that was killed while it deleted them.
+                folder.remove_shards()
+            if plan is None:
+                plan = folder.extend(Plan(self.options, list(self.columns)), self._listed(), size)
+            elif earlier:
+                plan = import_table(earlier, plan, folder)
+            if added:
+                plan = folder.extend(plan, added, size)
+            self._analyze(folder, plan, engine, progress_bar)
+        if self.table:
+            self._join(folder, plan, self.table)
+        else:
+            folder.sweep()
+        return True
+
+    def _check_resumable(self, folder: RunFolder, plan: Plan | None) -> None:
+        """Check that there is a run to resume, if and only if that was asked for."""
+        if not self.resume:
+            if plan and not self._is_complete_folder(folder, plan):
+                raise InvalidParameterError(
+                    f"an unfinished run is in {folder.folder.place}: continue it with --resume, "
+                    "or delete that folder"
+                )
+            raise InvalidParameterError(
+                f"{self.out} exists: analyze images that were added since with --resume, choose "
+                "another --out, or delete it"
+            )
+        plan = plan or plan_of_table(Path(self.out))
+        names = sorted(plan.options.keys() | self.options.keys())
+        changed = [
+            f"{name} was {plan.options.get(name)}, now {self.options.get(name)}"
+            for name in names
+            if plan.options.get(name) != self.options.get(name)
+        ]
+        if changed or plan.columns != list(self.columns):
+            raise InvalidParameterError(
+                f"{self.out}: the earlier run had other options ({'; '.join(changed)}): use the "
+                "same ones, or choose another --out"
+            )
+
+    def _is_complete_folder(self, folder: RunFolder, plan: Plan) -> bool:
+        return not self.table and len(folder.finished()) == len(plan.shard_sizes())
+
+    def _known(self, folder: RunFolder, plan: Plan, earlier: Path | None) -> Counter[bytes]:
+        """Return the images of an earlier run, and how often: a manifest may repeat one."""
+        if earlier:
+            known = Counter(_key(path) for path, _ in images_in(earlier))
+        else:
+            shards = range(len(plan.shard_sizes())) if plan.images <= _MAX_COMPARED else ()
+            known = Counter(_key(path) for shard in shards for path in folder.images(shard))
+        return known
+
+    def _added(self, plan: Plan, known: Counter[bytes]) -> list[str]:
+        """Return the images of the source that are not known."""
+        self.finished_before = known.total()
+        if plan.images > _MAX_COMPARED:
+            self.on_skip(self.source, "more than 10 million images: not searched for new ones")
+            return []
+        added = []
+        for path in images_of(self.source, self.on_skip):
+            key = _key(path)
+            if known[key]:
+                known[key] -= 1
+            else:
+                added.append(path)
+        return added
+
+    def _count(self) -> int:
+        """Return the number of images, before anything is started for them."""
+        count = sum(1 for _ in images_of(self.source))
+        if not count:
+            raise InvalidParameterError(f"{self.source}: no image was found")
+        return count
+
+    def _listed(self) -> Iterator[str]:
+        return images_of(self.source, self.on_skip)
+
+    def _analyze(
+        self,
+        folder: RunFolder,
+        plan: Plan,
+        engine: Engine,
+        progress_bar: Callable[[int], ProgressBar],
+    ) -> None:
+        sizes = plan.shard_sizes()
+        missing = sorted(set(range(len(sizes))) - folder.finished())
+        self.finished_before = plan.images - sum(sizes[shard] for shard in missing)
+        if not missing:
+            return
+        results = engine.finish_shards(self.task, folder, plan, missing)
+        # Closed here, before the engine ends.
+        with closing(results), closing(progress_bar(plan.images)) as bar:  # type: ignore[type-var]
+            bar.update(self.finished_before)
+            for result in results:
+                self.progress.merge(result.progress or Progress())
+                bar.set_postfix(failed=self.progress.failed, refresh=False)
+                bar.update(sizes[result.shard])
+
+    def _join(self, folder: RunFolder, plan: Plan, table: Path) -> None:
+        """Write the table, whole or not at all, and delete the shards."""
+        unfinished = table.with_name(f"{table.name}.unfinished")
+        write_table(
+            unfinished,
+            table.suffix.lower(),
+            plan.columns,
+            folder.records(plan),
+            byte_order_mark=self.byte_order_mark,
+        )
+        write_record(table, plan)
+        unfinished.replace(table)
+        folder.delete()
+
+
+def _fair_size(images: int, cores: int, most: int) -> int:
+    return max(1, min(images // (cores * _SHARDS_PER_CORE), most), images // _MAX_SHARDS)
+
+
+def _key(path: str) -> bytes:
+    """Return a short key of a path, however long it is."""
+    return blake2b(path.encode("utf-8", "surrogateescape"), digest_size=12).digest()

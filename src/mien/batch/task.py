@@ -1,0 +1,89 @@
+"""What a worker process does with each image of a shard, and what it reports."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from mien.batch.storage import is_uri, read
+from mien.errors import ImageError, InvalidParameterError, UnreadableFileError
+
+__all__ = ["ImageFile", "ImageOutcome", "Progress", "Task", "open_image"]
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFile:
+    """An image of the source.
+
+    Attributes:
+        path: As the source names it.
+        content: The file on this machine, the bytes of one in a store, or why it cannot be read.
+    """
+
+    path: str
+    content: Path | bytes | ImageError
+
+
+def open_image(path: str) -> ImageFile:
+    """Return an image of the source; one in a store is read. Thread-safe."""
+    if not is_uri(path):
+        return ImageFile(path, Path(path))
+    try:
+        return ImageFile(path, read(path))
+    except FileNotFoundError:
+        return ImageFile(path, UnreadableFileError("there is no such file"))
+    except InvalidParameterError as error:
+        return ImageFile(path, UnreadableFileError(error.message))
+    except (OSError, ValueError):
+        return ImageFile(path, UnreadableFileError("the file cannot be read"))
+
+
+@dataclass(frozen=True, slots=True)
+class ImageOutcome:
+    """What the table gets for an image, and what the summary counts.
+
+    Attributes:
+        records: Rows of the table, or an object of JSON lines.
+        emotions: Of its faces.
+        failed: Whether the image could not be analyzed, or its annotated copy not written.
+        seconds: Time in decoding, detection and classification.
+    """
+
+    records: list[Mapping[str, Any]]
+    emotions: tuple[str, ...] = ()
+    failed: bool = False
+    seconds: float = 0.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """Totals over some images; see ``ImageOutcome``."""
+
+    images: int = 0
+    failed: int = 0
+    seconds: float = 0.0
+    emotions: Counter[str] = field(default_factory=Counter)
+
+    def add(self, outcome: ImageOutcome) -> None:
+        """Count one image."""
+        self.merge(Progress(1, int(outcome.failed), outcome.seconds, Counter(outcome.emotions)))
+
+    def merge(self, other: "Progress") -> None:
+        """Add other totals."""
+        self.images += other.images
+        self.failed += other.failed
+        self.seconds += other.seconds
+        self.emotions.update(other.emotions)
+
+
+class Task(Protocol):
+    """What to do with each image. It is pickled and sent to the worker processes."""
+
+    def __call__(self) -> Callable[[ImageFile], ImageOutcome]:
+        """Load the models; called once in each worker process."""
+        ...
+
+    def crashed(self, path: str) -> ImageOutcome:
+        """Return the outcome of an image that ended its worker process."""
+        ...

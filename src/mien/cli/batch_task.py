@@ -1,0 +1,126 @@
+"""What ``mien batch`` does with each image; it is sent to the worker processes."""
+
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path, PurePath
+from typing import Any
+
+from PIL import Image
+
+from mien.batch.paths import path_to_text
+from mien.batch.source import fixed_part
+from mien.batch.task import ImageFile, ImageOutcome
+from mien.cli.annotations import encoded
+from mien.cli.photos import analyze_photo
+from mien.errors import ImageError, InvalidParameterError
+from mien.options import Include
+from mien.recognizer import Recognizer, failed
+from mien.results import ImageResult
+
+__all__ = ["AnnotatedCopies", "BatchTask"]
+
+_UP = "_up"
+
+
+class _CrashError(ImageError):
+    """The worker process ended while it analyzed the image."""
+
+    code = "internal_error"
+
+
+@dataclass(frozen=True, slots=True)
+class BatchTask:
+    """Analyzes images and writes annotated copies.
+
+    Attributes:
+        arguments: Of ``Recognizer``.
+        include: Optional keys of each face.
+        copies: Where annotated copies go; None for none.
+        as_objects: Whether an image gives one object, as in JSON lines, or rows of a table.
+    """
+
+    arguments: Mapping[str, Any]
+    include: frozenset[Include]
+    copies: "AnnotatedCopies | None"
+    as_objects: bool
+
+    def __call__(self) -> Callable[[ImageFile], ImageOutcome]:
+        recognizer = Recognizer(**self.arguments)
+        return lambda file: self._analyzed(recognizer, file)
+
+    def crashed(self, path: str) -> ImageOutcome:
+        error = _CrashError("the worker process ended while it analyzed the image (out of memory?)")
+        return self._failed(path, error)
+
+    def _analyzed(self, recognizer: Recognizer, file: ImageFile) -> ImageOutcome:
+        if isinstance(file.content, ImageError):
+            return self._failed(file.path, file.content)
+        target = self.copies.place(file.path) if self.copies else None
+        outcome = analyze_photo(recognizer, file.path, file.content, target, _save)
+        result = outcome.result
+        return ImageOutcome(
+            self._records(result),
+            emotions=tuple(face.emotion.value for face in result.faces),
+            failed=outcome.complaint is not None,
+            seconds=sum(asdict(result.seconds).values()),
+        )
+
+    def _failed(self, path: str, error: ImageError) -> ImageOutcome:
+        return ImageOutcome(self._records(failed(path_to_text(path), error)), failed=True)
+
+    def _records(self, result: ImageResult) -> list[Mapping[str, Any]]:
+        if self.as_objects:
+            return [result.to_dict(self.include)]
+        return [*result.to_rows(self.arguments["labels"], self.include)]
+
+
+@dataclass(frozen=True, slots=True)
+class AnnotatedCopies:
+    """Places of annotated copies: in ``folder`` as the images are in ``root``.
+
+    A folder ``_up`` stands for ``..``, so that copies of images of two folders never meet.
+    """
+
+    folder: Path
+    root: Path
+
+    @classmethod
+    def of_source(cls, folder: Path, source: str) -> "AnnotatedCopies":
+        """Return the places for the images of a source, and make the folder.
+
+        Raises:
+            InvalidParameterError: The folder cannot be made, or is part of the source.
+        """
+        is_folder = Path(source).is_dir()
+        root = Path(source) if is_folder else Path(fixed_part(source))
+        if is_folder and folder.resolve().is_relative_to(root.resolve()):
+            raise InvalidParameterError(
+                f"--annotate: {folder} is inside {source}, so the copies would be analyzed too: "
+                "choose a folder outside of it"
+            )
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidParameterError(f"--annotate: cannot make the folder {folder}") from error
+        return cls(folder, root)
+
+    def place(self, path: str) -> Path:
+        """Return where an image's copy goes; it is the same in every run."""
+        try:
+            relative = PurePath(os.path.relpath(path, self.root))
+        except ValueError:  # Windows: the image is on another drive
+            relative = PurePath(path)
+        parts = (part for part in relative.parts if part != relative.anchor)
+        return self.folder.joinpath(*(_UP if part == ".." else part for part in parts))
+
+
+def _save(image: Image.Image, target: Path) -> None:
+    """Write a copy, whole or not at all; the copy of an earlier run is replaced."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_name(f".{target.name}.{os.getpid()}")
+    try:
+        unfinished.write_bytes(encoded(image, target.suffix))
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
