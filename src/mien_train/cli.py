@@ -15,6 +15,7 @@ from mien_train.calibrate import fit
 from mien_train.card import update_card
 from mien_train.data import load_data
 from mien_train.data.fer2013 import without_duplicates_of
+from mien_train.data.natural import load_natural
 from mien_train.device import choose_device
 from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, score
@@ -61,6 +62,10 @@ def _train(arguments: argparse.Namespace) -> None:
     data = load_data(arguments.data, recipe.split)
     check = data.split("PublicTest")
     train = without_duplicates_of(data.split("Training"), check)
+    if bool(arguments.natural) != (recipe.natural_repeat > 0):
+        raise TrainingError(f"recipe {recipe.name} has natural_repeat = {recipe.natural_repeat}")
+    if arguments.natural:
+        train = train.joined(load_natural(arguments.natural), recipe.natural_repeat)
     teachers = arguments.teacher
     trainer = Trainer(recipe, train, check, folder, teachers, device=device, monitors=monitors)
     if arguments.resume:

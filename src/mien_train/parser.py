@@ -51,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
         help="ONNX file with its card beside it; may be given several times",
     )
     train.add_argument(
+        "--natural",
+        type=Path,
+        metavar="DIR",
+        help="holds labels.csv and faces.zip, for a recipe with natural_repeat",
+    )
+    train.add_argument(
         "--start",
         type=Path,
         action="append",

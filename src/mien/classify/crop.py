@@ -14,7 +14,15 @@ from PIL import Image
 
 from mien.types import Box, Face, RgbImage
 
-__all__ = ["Region", "align", "crop_region", "crops_of", "region_of_face", "region_of_picture"]
+__all__ = [
+    "Region",
+    "align",
+    "crop_region",
+    "crops_of",
+    "region_of_face",
+    "region_of_picture",
+    "stretched",
+]
 
 # Where the five landmarks lie in FER2013's frame, as shares of its side: medians of what MTCNN
 # finds in its training faces, made symmetric. Measured by tools/measure_fer2013_frame.py.
@@ -29,6 +37,10 @@ MAX_SHIFT = 0.3
 # Landmarks turn the region; its place and side come in part from the box, whose errors are others.
 # Chosen by benchmarks/consistency.py.
 BOX_SHARE = 0.3
+# A crop whose shades span less than FLAT, from the first of these percentiles to the second, is
+# stretched to the whole range; one that spans no more than BLANK shows nothing but noise.
+FLAT_PERCENTILES = (1, 99)
+FLAT, BLANK = 0.3, 3 / 255
 # A region is first reduced by whole pixels while it keeps at least this many per crop pixel, then
 # sampled bilinearly at as many points per crop pixel and axis.
 OVERSAMPLING = 2
@@ -122,7 +134,7 @@ def crops_of(image: RgbImage, regions: Sequence[Region], size_px: int) -> NDArra
 def crop_region(image: RgbImage, region: Region, size_px: int) -> NDArray[np.float32]:
     """Return (size_px, size_px) float32 grey in [0, 1]; the picture's edge goes on outside it."""
     if region.angle == 0.0 and region.side == image.width == image.height == size_px:
-        return _shades(image.picture.convert("L"))
+        return stretched(_shades(image.picture.convert("L")))
     half = region.side / 2 * (abs(math.cos(region.angle)) + abs(math.sin(region.angle)))
     left, right = _span(region.center_x, half, image.width)
     top, bottom = _span(region.center_y, half, image.height)
@@ -140,7 +152,19 @@ def crop_region(image: RgbImage, region: Region, size_px: int) -> NDArray[np.flo
         _affine(x + beyond_left, y + beyond_top, region.side / factor, region.angle, points),
         Image.Resampling.BILINEAR,
     )
-    return _shades(fine.reduce(OVERSAMPLING))
+    return stretched(_shades(fine.reduce(OVERSAMPLING)))
+
+
+def stretched(crop: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return a crop (S, S) in [0, 1] with its contrast raised where it has very little.
+
+    Percentiles, so that a few black or white pixels do not hide a dark face.
+    """
+    low, high = np.percentile(crop, FLAT_PERCENTILES).astype(np.float32)
+    if not BLANK < high - low < FLAT:
+        return crop
+    raised: NDArray[np.float32] = np.clip((crop - low) / (high - low), 0, 1)
+    return raised
 
 
 def _shades(grey: Image.Image) -> NDArray[np.float32]:

@@ -123,7 +123,7 @@ class EfficientNetLite(nn.Module):
         x = functional.relu6(self._bn1(self._conv_head(x)))
         return x.mean(dim=(2, 3))
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Start from ImageNet weights; the classifier is left out.
 
         A grey picture repeated on three channels gives the same stem response as one channel

@@ -12,6 +12,7 @@ from mien.classify.crop import (
     crops_of,
     region_of_face,
     region_of_picture,
+    stretched,
 )
 from mien.types import Box, Face, Landmarks, RgbImage
 
@@ -75,6 +76,32 @@ def test_outside_the_picture_the_edge_goes_on() -> None:
     assert crop[:, 11:].min() > 0.97
     far = crop_region(image, Region(center_x=-500, center_y=-500, side=40), 20)
     np.testing.assert_allclose(far, 0.0, atol=1e-6)
+
+
+def face_like(low: float, high: float) -> NDArray[np.float32]:
+    return np.random.default_rng(0).uniform(low, high, (48, 48)).astype(np.float32)
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 0.1), (0.55, 0.8), (0.9, 1.0)])
+def test_a_flat_crop_is_stretched_to_the_whole_range(low: float, high: float) -> None:
+    crop = stretched(face_like(low, high))
+    assert crop.dtype == np.float32
+    np.testing.assert_allclose(np.percentile(crop, [1, 99]), [0, 1], atol=1e-3)
+    plain = face_like(0, 1)
+    assert np.corrcoef(crop.ravel(), plain.ravel())[0, 1] > 0.999
+
+
+@pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.2, 0.55), (0.5, 0.505), (0.5, 0.5)])
+def test_contrast_enough_or_none_at_all_stays(low: float, high: float) -> None:
+    np.testing.assert_array_equal(stretched(face_like(low, high)), face_like(low, high))
+
+
+def test_every_crop_of_a_dark_picture_is_stretched(astronaut: NDArray[np.uint8]) -> None:
+    dark = RgbImage((astronaut * 0.15).astype(np.uint8))
+    for region in (Region(center_x=226, center_y=130, side=120), region_of_picture(512, 512)):
+        crop, full = (crop_region(image, region, 48) for image in (dark, RgbImage(astronaut)))
+        assert crop.max() > 0.99
+        assert np.corrcoef(crop.ravel(), full.ravel())[0, 1] > 0.97
 
 
 BOX = Box(left=10, top=20, right=86, bottom=120)
