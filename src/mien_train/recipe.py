@@ -80,6 +80,8 @@ class Recipe:
     FER+ output is left out of the exported model.
     split: ``usage``, the data's own, or ``reference``, the reference system's.
     weights: file or address of start weights, instead of the backbone's own.
+    frozen_blocks: the stem and so many blocks of the backbone keep their weights: a run that starts
+    from another one then takes half the time; 0 trains everything.
     natural_repeat: how often a pass has each natural face; above 0, a folder of them is needed.
     teacher_share: part of the targets that comes from teachers, 0 to 1; above 0, some are needed.
     """
@@ -96,6 +98,7 @@ class Recipe:
     fer2013_weight: float = 0.5
     split: str = "usage"
     weights: str | None = None
+    frozen_blocks: int = 0
     natural_repeat: int = 0
     teacher_share: float = 0.0
     ema: float = 0.999

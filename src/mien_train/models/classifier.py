@@ -28,6 +28,18 @@ class Classifier(nn.Module):
         # Channels last runs about twice as fast on CPUs.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
+    def freeze(self, blocks: int) -> list[nn.Module]:
+        """Have the backbone's stem and first blocks learn nothing; return these layers.
+
+        Raises TrainingError for a backbone that has no blocks.
+        """
+        if isinstance(self.backbone, Vgg19):
+            raise TrainingError("vgg19 has no blocks to freeze")
+        layers = self.backbone.early_layers(blocks)
+        for layer in layers:
+            layer.requires_grad_(requires_grad=False)
+        return layers
+
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         features = self.dropout(self.backbone(crops))
         return self.ferplus(features), self.fer2013(features)

@@ -56,6 +56,10 @@ class MobileNet(nn.Module):
             x = block(x)
         return x.mean(dim=(2, 3))
 
+    def early_layers(self, blocks: int) -> list[nn.Module]:
+        """Return the stem and the first blocks."""
+        return [self.stem, self.norm, *self.blocks[:blocks]]
+
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Start from weights that were trained on faces."""
         self.load_state_dict(state)
