@@ -11,10 +11,12 @@ from pathlib import Path
 from mien.artifacts import CARD_NAME
 from mien.classify.onnx import load_classifier
 from mien.errors import MienError
+from mien.recognizer import Recognizer
 from mien_train.calibrate import fit
 from mien_train.card import update_card
 from mien_train.data import load_data
 from mien_train.data.fer2013 import without_duplicates_of
+from mien_train.data.natural import load_natural
 from mien_train.device import choose_device
 from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, score
@@ -22,10 +24,12 @@ from mien_train.export import export
 from mien_train.model_card import render
 from mien_train.monitor import CsvLog, Monitor, ProgressLog, TensorBoardLog
 from mien_train.parser import parser
+from mien_train.photos import photo_lines, score_photos
 from mien_train.quantize import compare, quantize
 from mien_train.recipe import SPLITS, Recipe, load_recipe
 from mien_train.report import score_lines, write_page
 from mien_train.train import BEST_CHECKPOINT, CHECKPOINT, InterruptedRunError, Trainer
+from mien_train.twins import has_twin
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -61,6 +65,10 @@ def _train(arguments: argparse.Namespace) -> None:
     data = load_data(arguments.data, recipe.split)
     check = data.split("PublicTest")
     train = without_duplicates_of(data.split("Training"), check)
+    if bool(arguments.natural) != (recipe.natural_repeat > 0):
+        raise TrainingError(f"recipe {recipe.name} has natural_repeat = {recipe.natural_repeat}")
+    if arguments.natural:
+        train = train.joined(load_natural(arguments.natural), recipe.natural_repeat)
     teachers = arguments.teacher
     trainer = Trainer(recipe, train, check, folder, teachers, device=device, monitors=monitors)
     if arguments.resume:
@@ -120,15 +128,39 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:
-    data = load_data(arguments.data, arguments.split).split(arguments.usage)
+    if (arguments.data is None) == (arguments.photos is None):
+        raise TrainingError("evaluate needs --data DIR or --photos DIR")
+    if arguments.photos:
+        _evaluate_photos(arguments)
+    else:
+        _evaluate_faces(arguments)
+
+
+def _evaluate_faces(arguments: argparse.Namespace) -> None:
+    data = load_data(arguments.data, arguments.split)
+    faces, train = data.split(arguments.usage), data.faces[data.usage == "Training"]
+    twin = has_twin(faces.faces, train) if len(train) and arguments.usage != "Training" else None
     classifier = load_classifier(arguments.model)
-    scores = score(classifier, data, arguments.usage, flip=arguments.flip)
+    scores = score(classifier, faces, arguments.usage, flip=arguments.flip, twin=twin)
     today = datetime.now(UTC).date()
     if arguments.record:
         _record(arguments.model.parent, scores, today, arguments.split)
     if arguments.report:
         say(f"see {write_page(scores, classifier.card, arguments.report, on=today)}")
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(score_lines(scores)))
+
+
+def _evaluate_photos(arguments: argparse.Namespace) -> None:
+    scores = score_photos(Recognizer(model=arguments.model), arguments.photos)
+    if arguments.record:
+        folder = arguments.model.parent
+        measured = {
+            "date": datetime.now(UTC).date().isoformat(),
+            "command": f"mien-train evaluate {folder.name}/model.onnx --photos DIR",
+            **scores.to_dict(),
+        }
+        update_card(folder, "photos", measured)
+    print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(photo_lines(scores)))
 
 
 def _card(arguments: argparse.Namespace) -> None:

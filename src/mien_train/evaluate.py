@@ -1,6 +1,7 @@
 """Score an exported model as ``mien`` serves it: same file, same crops, same calibration."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -43,13 +44,36 @@ class Outputs:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Twins:
+    """Accuracy on faces with a near-identical training face, and on others; 0 without any."""
+
+    twins: int
+    twins_accuracy: float
+    others: int
+    others_accuracy: float
+
+    @classmethod
+    def of(cls, right: NDArray[np.bool_], twin: NDArray[np.bool_]) -> "Twins":
+        """Split the answers (N,), right or not, by whether the face has a twin (N,)."""
+        first, second = right[twin], right[~twin]
+        return cls(
+            twins=len(first),
+            twins_accuracy=round(float(first.mean()), 4) if len(first) else 0.0,
+            others=len(second),
+            others_accuracy=round(float(second.mean()), 4) if len(second) else 0.0,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """The figures of one model on one usage and one view.
 
     view: ``single`` or ``flip-averaged``;
     six: the product's answer, against ``six_truth`` where that is one of the six;
     ferplus: the FER+ output alone, 8 classes, against the FER+ majority; None without votes;
-    fer2013: the FER2013 output alone, 7 classes, against the original labels; None without one.
+    fer2013: the FER2013 output alone, 7 classes, against the original labels; None without one;
+    twins: what near-duplicates of training faces add to each of the three, by its name; empty where
+    the training faces are not known.
     """
 
     usage: str
@@ -58,6 +82,7 @@ class Scores:
     six: Metrics
     ferplus: Metrics | None
     fer2013: Metrics | None
+    twins: Mapping[str, Twins] = field(default_factory=dict)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON and cards."""
@@ -68,6 +93,7 @@ class Scores:
             "six": self.six.to_dict(),
             "ferplus": None if self.ferplus is None else self.ferplus.to_dict(),
             "fer2013": None if self.fer2013 is None else self.fer2013.to_dict(),
+            "twins": {name: asdict(twins) for name, twins in self.twins.items()} or None,
         }
 
 
@@ -101,26 +127,49 @@ def truth_among(labels: tuple[str, ...], data: FerDataset) -> tuple[NDArray[np.i
 
 
 def score(
-    classifier: OnnxClassifier, data: FerDataset, usage: str, *, flip: bool = False
+    classifier: OnnxClassifier,
+    data: FerDataset,
+    usage: str,
+    *,
+    flip: bool = False,
+    twin: NDArray[np.bool_] | None = None,
 ) -> Scores:
     """Return the figures on ``data``.
 
+    twin: (N,) whether a face has a near-identical training face, None where that is not known.
     Raises DataError if no face has one of the six labels.
     """
     outputs = run_model(classifier, data, flip=flip)
-    six, six_truth = _product(outputs.product(classifier), classifier, LabelSet.SIX, data)
-    ferplus, ferplus_truth = _product(shares(outputs.ferplus), classifier, LabelSet.EIGHT, data)
+    answers = {LabelSet.SIX: outputs.product(classifier), LabelSet.EIGHT: shares(outputs.ferplus)}
+    (six, six_truth, in_six), (ferplus, ferplus_truth, in_ferplus) = (
+        _product(probabilities, classifier, wanted, data)
+        for wanted, probabilities in answers.items()
+    )
     # A model with one output may be one of the FER2013 labels.
     fer2013 = outputs.ferplus if _labels(classifier) == FER2013_LABELS else outputs.fer2013
+    tables = {
+        "six": (six, in_six),
+        "ferplus": (ferplus, in_ferplus) if ferplus_truth == FERPLUS_TRUTH else None,
+        "fer2013": None
+        if fer2013 is None
+        else (
+            measure(shares(fer2013).astype(np.float64), data.fer2013, FER2013_LABELS),
+            np.ones(len(data), dtype=np.bool_),
+        ),
+    }
+    there = {name: table for name, table in tables.items() if table is not None}
     return Scores(
         usage=usage,
         view="flip-averaged" if flip else "single",
         six_truth=six_truth,
         six=six,
-        ferplus=ferplus if ferplus_truth == FERPLUS_TRUTH else None,
-        fer2013=None
-        if fer2013 is None
-        else measure(shares(fer2013).astype(np.float64), data.fer2013, FER2013_LABELS),
+        ferplus=there["ferplus"][0] if "ferplus" in there else None,
+        fer2013=there["fer2013"][0] if "fer2013" in there else None,
+        twins={
+            name: Twins.of(metrics.right, twin[counted])
+            for name, (metrics, counted) in there.items()
+            if twin is not None
+        },
     )
 
 
@@ -129,13 +178,13 @@ def _product(
     classifier: OnnxClassifier,
     wanted: LabelSet,
     data: FerDataset,
-) -> tuple[Metrics, str]:
-    """Measure on the faces whose true label is one of the wanted; say what says so."""
+) -> tuple[Metrics, str, NDArray[np.bool_]]:
+    """Measure on the faces whose true label is one of the wanted; say what says so, and which."""
     names = tuple(emotion.value for emotion in wanted.emotions)
     truth, source = truth_among(names, data)
     counted = truth >= 0
     columns = narrow(probabilities[counted], classifier.labels, wanted.emotions)
-    return measure(columns.astype(np.float64), truth[counted], names), source
+    return measure(columns.astype(np.float64), truth[counted], names), source, counted
 
 
 def _labels(classifier: OnnxClassifier) -> tuple[str, ...]:

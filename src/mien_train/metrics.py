@@ -74,6 +74,12 @@ class Metrics:
         """Expected calibration error, 0 to 1, over 15 equal-width bins."""
         return self.reliability.error
 
+    @property
+    def balanced(self) -> float:
+        """Balanced accuracy: the mean recall of the classes that occur."""
+        occurs = self.confusion.sum(axis=1) > 0
+        return float(np.array(self.recall)[occurs].mean())
+
     def top_confusions(self, count: int = TOP_CONFUSIONS) -> list[Confusion]:
         """Return the most frequent mistakes, by the number of faces."""
         return top_confusions(self.confusion, self.labels, count)

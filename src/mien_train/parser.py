@@ -51,6 +51,12 @@ def parser() -> argparse.ArgumentParser:
         help="ONNX file with its card beside it; may be given several times",
     )
     train.add_argument(
+        "--natural",
+        type=Path,
+        metavar="DIR",
+        help="holds labels.csv and faces.zip, for a recipe with natural_repeat",
+    )
+    train.add_argument(
         "--start",
         type=Path,
         action="append",
@@ -75,8 +81,15 @@ def parser() -> argparse.ArgumentParser:
     calibrate = commands.add_parser("calibrate", parents=[data, split], help=COMMANDS["calibrate"])
     calibrate.add_argument("model", type=Path, help="ONNX file with its card beside it")
 
-    evaluate = commands.add_parser("evaluate", parents=[data, split], help=COMMANDS["evaluate"])
+    evaluate = commands.add_parser("evaluate", parents=[split], help=COMMANDS["evaluate"])
     evaluate.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    evaluate.add_argument("--data", type=Path, metavar="DIR", help="as for train")
+    evaluate.add_argument(
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="holds photos and labels.csv; scores them end to end instead",
+    )
     evaluate.add_argument("--usage", choices=USAGES, default="PublicTest")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.add_argument(

@@ -19,7 +19,8 @@ class Augmentation:
     """How far a face may be changed; zero switches a change off.
 
     shift, erase: share of the side; rotate: degrees; zoom, shear, brightness, contrast: share of 1;
-    mixup: alpha of the Beta distribution; erase_rate, flip_rate, blur_rate: probability.
+    mixup: alpha of the Beta distribution; the rates: probability of mirroring, blur, JPEG's blocks,
+    little contrast, a noisy rectangle (erase_rate) and covered eyes or lower half (cover_rate).
     """
 
     shift: float = 0.08
@@ -30,8 +31,11 @@ class Augmentation:
     brightness: float = 0.25
     contrast: float = 0.25
     blur_rate: float = 0.0
+    jpeg_rate: float = 0.0
+    fade_rate: float = 0.0
     erase: float = 0.4
     erase_rate: float = 0.25
+    cover_rate: float = 0.0
     mixup: float = 0.0
 
 
@@ -75,7 +79,10 @@ class Recipe:
     ferplus_weight, fer2013_weight: of the two outputs' losses; without weight the
     FER+ output is left out of the exported model.
     split: ``usage``, the data's own, or ``reference``, the reference system's.
-    weights: file or address of ImageNet weights, instead of the backbone's own.
+    weights: file or address of start weights, instead of the backbone's own.
+    frozen_blocks: the stem and so many blocks of the backbone keep their weights: a run that starts
+    from another one then takes half the time; 0 trains everything.
+    natural_repeat: how often a pass has each natural face; above 0, a folder of them is needed.
     teacher_share: part of the targets that comes from teachers, 0 to 1; above 0, some are needed.
     """
 
@@ -91,6 +98,8 @@ class Recipe:
     fer2013_weight: float = 0.5
     split: str = "usage"
     weights: str | None = None
+    frozen_blocks: int = 0
+    natural_repeat: int = 0
     teacher_share: float = 0.0
     ema: float = 0.999
     seed: int = 42

@@ -2,18 +2,23 @@
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
-from mien_train.data.fer2013 import FerDataset
+from mien.classify.crop import stretched
+from mien_train.data.fer2013 import NO_LABEL, FerDataset
 
 __all__ = ["Targets"]
 
 
 @dataclass(frozen=True, slots=True)
 class Targets:
-    """Training rows as tensors: faces (N, 48, 48) uint8, ferplus (N, 8), fer2013 (N, 7)."""
+    """Training rows as tensors: faces (N, 48, 48) uint8, ferplus (N, 8), fer2013 (N, 7).
+
+    A row of zeros adds nothing to its output's loss.
+    """
 
     faces: Tensor
     ferplus: Tensor
@@ -21,18 +26,26 @@ class Targets:
 
     @classmethod
     def of(cls, data: FerDataset, label_smoothing: float) -> "Targets":
-        hard = functional.one_hot(torch.from_numpy(data.fer2013), 7).float()
+        labels = torch.from_numpy(data.fer2013)
+        known = (labels != NO_LABEL).float().unsqueeze(1)
+        hard = functional.one_hot(labels.clamp_min(0), 7).float()
+        # Flat faces are raised in contrast as the crops that are served.
+        faces = [stretched(face / np.float32(255)) for face in data.faces]
         return cls(
-            torch.from_numpy(data.faces),
+            (torch.from_numpy(np.stack(faces)) * 255).round().to(torch.uint8),
             torch.from_numpy(data.ferplus_distribution()),
-            hard * (1 - label_smoothing) + label_smoothing / 7,
+            known * (hard * (1 - label_smoothing) + label_smoothing / 7),
         )
 
     def taught(self, ferplus: Tensor, fer2013: Tensor, share: float) -> "Targets":
-        """Return targets of which a share comes from teachers' probabilities."""
+        """Return targets of which a share comes from teachers' probabilities.
+
+        Faces without a FER2013 label keep theirs: teachers know FER2013's faces.
+        """
         # Also where a face has no emotion votes at all: there the teachers' are the only ones.
+        shares = share * (self.fer2013.sum(dim=1, keepdim=True) > 0)
         return Targets(
-            self.faces, self.ferplus.lerp(ferplus, share), self.fer2013.lerp(fer2013, share)
+            self.faces, self.ferplus.lerp(ferplus, shares), self.fer2013.lerp(fer2013, shares)
         )
 
     def to(self, device: torch.device) -> "Targets":

@@ -74,6 +74,7 @@ class Trainer:
         self.model = build_classifier(
             recipe.backbone, recipe.dropout, recipe.drop_path, recipe.weights
         )
+        self.frozen = self.model.freeze(recipe.frozen_blocks) if recipe.frozen_blocks else []
         self.average = Classifier(recipe.backbone)
         self.average.load_state_dict(self.model.state_dict())
         self.average.eval()
@@ -139,6 +140,8 @@ class Trainer:
         for group in self.optimizer.param_groups:
             group["lr"] = rate
         self.model.train()
+        for layer in self.frozen:
+            layer.eval()
         self.optimizer.zero_grad(set_to_none=True)
         logits = self.model(faces.to(memory_format=torch.channels_last))
         loss = self._loss(logits, targets)

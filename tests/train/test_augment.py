@@ -57,3 +57,33 @@ def test_mixup_zero_changes_nothing() -> None:
     mixed, (same,) = mixup(faces(), [torch.eye(6)], 0.0, generator())
     assert torch.equal(mixed, faces())
     assert torch.equal(same, torch.eye(6))
+
+
+def test_jpeg_coarsens_blocks_and_keeps_the_face() -> None:
+    smooth = torch.linspace(0, 1, 48).expand(6, 1, 48, 48).contiguous()
+    coarse = augment(smooth, 48, replace(NOTHING, jpeg_rate=1.0), generator())
+    change = (coarse - smooth).abs()
+    assert change.max() > 0.01
+    assert change.mean() < 0.1
+
+
+def test_fading_keeps_a_third_of_the_range_and_the_order() -> None:
+    faded = augment(faces(), 48, replace(NOTHING, fade_rate=1.0), generator())
+    spans = faded.amax(dim=(1, 2, 3)) - faded.amin(dim=(1, 2, 3))
+    assert (spans > 0.34).all()
+    assert (spans < 1).all()
+    assert len(set(spans.tolist())) == 6
+    for face, before in zip(faded, faces(), strict=True):
+        assert torch.equal(face.flatten().argsort()[:50], before.flatten().argsort()[:50])
+
+
+def test_covering_hides_the_eyes_or_the_lower_half() -> None:
+    many = faces(40)
+    covered = augment(many, 48, replace(NOTHING, cover_rate=1.0), generator())
+    kept = torch.isclose(covered, many, atol=1e-4).all(dim=3)[:, 0]
+    assert kept[:, :12].all(), "the forehead stays"
+    lower = ~kept[:, -1]
+    assert 0 < lower.sum() < 40
+    assert not kept[~lower, 19].any(), "the eyes' height"
+    for face, rows in zip(covered, kept, strict=True):
+        assert face[0, ~rows].unique().numel() == 1, "one shade"

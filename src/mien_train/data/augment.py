@@ -8,12 +8,22 @@ from torch.nn import functional
 
 from mien_train.recipe import Augmentation
 
+# JPEG's blocks, and how coarse their lowest frequency becomes at most, on a scale of 0 to 1.
+BLOCK, MOST_COARSE = 8, 0.1
+# Squeezed faces keep at least this part of their range.
+LEAST_RANGE = 0.35
+# Height of the eyes in FER2013's frame.
+EYES = 0.39
+
 
 def augment(faces: Tensor, size: int, limits: Augmentation, generator: torch.Generator) -> Tensor:
     """Return (N, 1, size, size) from faces (N, 1, 48, 48) in [0, 1]; each has its own change."""
     faces = _blur(faces, limits, generator)
+    faces = _jpeg(faces, limits, generator)
     faces = _warp(faces, size, limits, generator)
     faces = _light(faces, limits, generator)
+    faces = _fade(faces, limits, generator)
+    faces = _cover(faces, limits, generator)
     return _erase(faces, limits, generator)
 
 
@@ -81,6 +91,51 @@ def _blur(faces: Tensor, limits: Augmentation, generator: torch.Generator) -> Te
     smaller = functional.interpolate(faces, scale_factor=0.5, mode="area")
     soft = functional.interpolate(smaller, size=faces.shape[-2:], mode="bilinear")
     return torch.where(chosen.view(-1, 1, 1, 1), soft, faces)
+
+
+def _jpeg(faces: Tensor, limits: Augmentation, generator: torch.Generator) -> Tensor:
+    """Coarsen the 8 x 8 blocks' frequencies, the higher the more, as JPEG does."""
+    chosen = _happens(len(faces), limits.jpeg_rate, faces, generator)
+    if not chosen.any():
+        return faces
+    waves = _cosines(faces)
+    step = torch.rand(len(faces), generator=generator).to(faces.device) * MOST_COARSE
+    order = torch.arange(BLOCK, device=faces.device)
+    steps = step.view(-1, 1, 1, 1, 1) * (1 + order.view(-1, 1) + order) + 1e-6
+    count, side = len(faces), faces.shape[-1]
+    tiles = faces.reshape(count, side // BLOCK, BLOCK, side // BLOCK, BLOCK).transpose(2, 3)
+    coarse = ((waves @ tiles @ waves.T) / steps).round() * steps
+    tiles = (waves.T @ coarse @ waves).transpose(2, 3)
+    return torch.where(chosen.view(-1, 1, 1, 1), tiles.reshape(faces.shape).clamp(0, 1), faces)
+
+
+def _cosines(like: Tensor) -> Tensor:
+    """Return the orthonormal discrete cosine transform of a block, as a matrix."""
+    order = torch.arange(BLOCK, device=like.device, dtype=like.dtype)
+    waves = torch.cos(math.pi / BLOCK * order.view(-1, 1) * (order + 0.5)) * math.sqrt(2 / BLOCK)
+    waves[0] /= math.sqrt(2)
+    return waves
+
+
+def _fade(faces: Tensor, limits: Augmentation, generator: torch.Generator) -> Tensor:
+    """Squeeze some faces into a part of the range of light, dark, bright or between."""
+    count = len(faces)
+    chosen = _happens(count, limits.fade_rate, faces, generator).view(-1, 1, 1, 1)
+    draw = torch.rand(2, count, 1, 1, 1, generator=generator).to(faces.device)
+    part = LEAST_RANGE + (1 - LEAST_RANGE) * draw[0]
+    return torch.where(chosen, faces * part + (1 - part) * draw[1], faces)
+
+
+def _cover(faces: Tensor, limits: Augmentation, generator: torch.Generator) -> Tensor:
+    """Cover the eyes or the lower half of some faces in one shade, as glasses and masks do."""
+    count, side = len(faces), faces.shape[-1]
+    chosen = _happens(count, limits.cover_rate, faces, generator)
+    lower = _happens(count, 0.5, faces, generator).view(-1, 1)
+    draw = torch.rand(2, count, 1, generator=generator).to(faces.device)
+    place = (torch.arange(side, device=faces.device) + 0.5) / side
+    band = (place - EYES).abs() < 0.08 + 0.06 * draw[0]
+    mask = torch.where(lower, place > 0.5 + 0.12 * draw[0], band) & chosen.view(-1, 1)
+    return torch.where(mask.view(count, 1, side, 1), draw[1].view(-1, 1, 1, 1), faces)
 
 
 def _erase(faces: Tensor, limits: Augmentation, generator: torch.Generator) -> Tensor:

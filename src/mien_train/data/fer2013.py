@@ -34,6 +34,8 @@ REJECTED_COLUMNS = ("unknown", "NF")
 VOTE_COLUMNS = (*FERPLUS_COLUMNS, *REJECTED_COLUMNS)
 # A single vote for a class is dropped as an outlier (Barsoum et al., reference code).
 OUTLIER_VOTES = 1
+# In place of an index into FER2013_LABELS, for a face that has no such label.
+NO_LABEL = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class FerDataset:
     """Rows of FER2013, all arrays aligned by row.
 
     faces: (N, 48, 48) uint8 grey
-    fer2013: (N,) int64 index into FER2013_LABELS
+    fer2013: (N,) int64 index into FER2013_LABELS, or NO_LABEL
     votes: (N, 10) int64 votes after outlier removal, FERPLUS_LABELS then unknown and NF; all zero
         without fer2013new.csv
     usage: (N,) one of USAGES
@@ -62,6 +64,15 @@ class FerDataset:
             fer2013=self.fer2013[chosen],
             votes=self.votes[chosen],
             usage=self.usage[chosen],
+        )
+
+    def joined(self, other: "FerDataset", repeat: int = 1) -> "FerDataset":
+        """Return these rows, then the other's, ``repeat`` times."""
+        return FerDataset(
+            faces=np.concatenate([self.faces, *[other.faces] * repeat]),
+            fer2013=np.concatenate([self.fer2013, *[other.fer2013] * repeat]),
+            votes=np.concatenate([self.votes, *[other.votes] * repeat]),
+            usage=np.concatenate([self.usage, *[other.usage] * repeat]),
         )
 
     def split(self, usage: str) -> "FerDataset":

@@ -9,9 +9,11 @@ from torch import Tensor, nn
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS
 from mien_train.errors import TrainingError
 from mien_train.models.efficientnet_lite import VARIANTS, EfficientNetLite
+from mien_train.models.mobilenet import MOBILENET, MobileNet
 from mien_train.models.vgg import VGG, Vgg19
 
-BACKBONES = (*VARIANTS, *VGG)
+Backbone = EfficientNetLite | MobileNet | Vgg19
+BACKBONES = (*VARIANTS, MOBILENET, *VGG)
 
 
 class Classifier(nn.Module):
@@ -19,14 +21,24 @@ class Classifier(nn.Module):
 
     def __init__(self, backbone: str, dropout: float = 0.0, drop_path: float = 0.0) -> None:
         super().__init__()
-        self.backbone = (
-            Vgg19(backbone) if backbone in VGG else EfficientNetLite(backbone, drop_path)
-        )
+        self.backbone = _backbone(backbone, drop_path)
         self.dropout = nn.Dropout(dropout)
         self.ferplus = nn.Linear(self.backbone.features, len(FERPLUS_LABELS))
         self.fer2013 = nn.Linear(self.backbone.features, len(FER2013_LABELS))
         # Channels last runs about twice as fast on CPUs.
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+    def freeze(self, blocks: int) -> list[nn.Module]:
+        """Have the backbone's stem and first blocks learn nothing; return these layers.
+
+        Raises TrainingError for a backbone that has no blocks.
+        """
+        if isinstance(self.backbone, Vgg19):
+            raise TrainingError("vgg19 has no blocks to freeze")
+        layers = self.backbone.early_layers(blocks)
+        for layer in layers:
+            layer.requires_grad_(requires_grad=False)
+        return layers
 
     def forward(self, crops: Tensor) -> tuple[Tensor, Tensor]:
         features = self.dropout(self.backbone(crops))
@@ -36,7 +48,7 @@ class Classifier(nn.Module):
 def build_classifier(
     backbone: str, dropout: float, drop_path: float, weights: str | None = None
 ) -> Classifier:
-    """Return a classifier whose backbone starts from ImageNet.
+    """Return a classifier whose backbone starts from ImageNet, or from faces.
 
     weights: file or address of a state dict, instead of the backbone's own.
     Raises TrainingError if the backbone is unknown or its weights can't be had or don't fit.
@@ -44,12 +56,28 @@ def build_classifier(
     if backbone not in BACKBONES:
         raise TrainingError(f"unknown backbone {backbone!r}; there are {', '.join(BACKBONES)}")
     model = Classifier(backbone, dropout, drop_path)
-    state = _stored(weights or VGG[backbone]) if weights or backbone in VGG else _packed(backbone)
+    state = _state(backbone, weights)
     try:
-        model.backbone.load_imagenet(state)
+        model.backbone.load_pretrained(state)
     except (RuntimeError, KeyError) as error:
         raise TrainingError(f"{weights}: not the weights of {backbone}") from error
     return model
+
+
+def _backbone(name: str, drop_path: float) -> Backbone:
+    if name == MOBILENET:
+        return MobileNet()
+    return Vgg19(name) if name in VGG else EfficientNetLite(name, drop_path)
+
+
+def _state(backbone: str, weights: str | None) -> dict[str, Tensor]:
+    if weights or backbone in VGG:
+        return _stored(weights or VGG[backbone])
+    if backbone == MOBILENET:
+        raise TrainingError(
+            f"{backbone} needs weights in the recipe: tools/convert_mobilenet_vggface2.py"
+        )
+    return _packed(backbone)
 
 
 def _stored(place: str) -> dict[str, Tensor]:

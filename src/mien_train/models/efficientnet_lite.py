@@ -123,7 +123,11 @@ class EfficientNetLite(nn.Module):
         x = functional.relu6(self._bn1(self._conv_head(x)))
         return x.mean(dim=(2, 3))
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def early_layers(self, blocks: int) -> list[nn.Module]:
+        """Return the stem and the first blocks."""
+        return [self._conv_stem, self._bn0, *self._blocks[:blocks]]
+
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Start from ImageNet weights; the classifier is left out.
 
         A grey picture repeated on three channels gives the same stem response as one channel

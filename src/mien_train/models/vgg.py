@@ -40,7 +40,7 @@ class Vgg19(nn.Module):
         maps: Tensor = self.layers((crops - self.mean) / self.spread)
         return maps.mean(dim=(2, 3))
 
-    def load_imagenet(self, state: Mapping[str, Tensor]) -> None:
+    def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
         """Start from ImageNet weights; the classifier is left out."""
         kept = {
             name.removeprefix(PREFIX): value

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from mien_train.evaluate import Scores
 from mien_train.metrics import Metrics
 
-__all__ = ["score_lines", "titled"]
+__all__ = ["metrics_lines", "score_lines", "titled"]
 
 
 def score_lines(scores: Scores) -> Iterator[str]:
@@ -13,7 +13,12 @@ def score_lines(scores: Scores) -> Iterator[str]:
     yield f"{scores.usage}, {scores.view} view"
     for title, metrics in titled(scores):
         yield ""
-        yield from _lines(title, metrics)
+        yield from metrics_lines(title, metrics)
+    for output, twins in scores.twins.items():
+        yield (
+            f"{output}: {twins.twins} faces with a near-identical training face, accuracy "
+            f"{twins.twins_accuracy:.4f}; {twins.others} others, {twins.others_accuracy:.4f}"
+        )
 
 
 def titled(scores: Scores) -> list[tuple[str, Metrics]]:
@@ -26,7 +31,8 @@ def titled(scores: Scores) -> list[tuple[str, Metrics]]:
     return [(title, metrics) for title, metrics in outputs if metrics is not None]
 
 
-def _lines(title: str, metrics: Metrics) -> Iterator[str]:
+def metrics_lines(title: str, metrics: Metrics) -> Iterator[str]:
+    """Yield the figures of one table."""
     yield f"{title}: {metrics.faces} faces"
     yield (
         f"accuracy {metrics.accuracy:.4f} {_interval(metrics.accuracy_interval)}, "

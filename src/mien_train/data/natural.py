@@ -1,0 +1,102 @@
+"""Faces from everyday photos with one emotion by eye, cropped as ``mien`` crops them.
+
+A folder holds ``labels.csv`` (file, source, label, second, left, top, right, bottom) and
+``faces.zip``. ``second`` is a second choice or empty; the four sides are the face's box in the
+picture's pixels, empty where the face fills it.
+"""
+
+import csv
+import io
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.classify.crop import Region, crop_region, region_of_face
+from mien.detect import FaceDetector
+from mien.detect.registry import DEFAULT_DETECTOR, build_detector
+from mien.geometry import intersection_over_union
+from mien.types import Box, Face, RgbImage
+from mien_train.data.fer2013 import (
+    FERPLUS_LABELS,
+    NO_LABEL,
+    SIDE,
+    FerDataset,
+    no_votes,
+)
+from mien_train.errors import DataError
+
+__all__ = ["load_natural"]
+
+COLUMNS = ("file", "label", "second", "left", "top", "right", "bottom")
+# As many votes as FER+ has a face; the second choice's part of them.
+VOTES, SECOND_VOTES = 10, 3
+# A detected face is the labelled one if their boxes overlap by at least this much.
+MIN_OVERLAP = 0.4
+
+
+def load_natural(folder: Path) -> FerDataset:
+    """Read the faces with one of FER+'s eight emotions; others are left out.
+
+    They have votes but no FER2013 label, and all are Training.
+    Raises DataError if a file or a column is missing, or a picture or box can't be read.
+    """
+    detector = build_detector(DEFAULT_DETECTOR)
+    faces, votes = [], []
+    try:
+        with zipfile.ZipFile(folder / "faces.zip") as pictures:
+            for row in _rows(folder / "labels.csv"):
+                if row["label"] in FERPLUS_LABELS:
+                    image = _decode(pictures.read(row["file"]))
+                    shades = crop_region(image, _region(image, row, detector), SIDE) * 255
+                    faces.append(shades.round().astype(np.uint8))
+                    votes.append(_votes(row))
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+        raise DataError(f"{folder}: faces can't be read: {error}") from error
+    if not faces:
+        raise DataError(f"{folder}: no faces with one of {', '.join(FERPLUS_LABELS)}")
+    return FerDataset(
+        faces=np.stack(faces),
+        fer2013=np.full(len(faces), NO_LABEL),
+        votes=np.stack(votes),
+        usage=np.full(len(faces), "Training"),
+    )
+
+
+def _rows(path: Path) -> Iterator[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as text:
+        reader = csv.DictReader(text)
+        missing = set(COLUMNS) - set(reader.fieldnames or ())
+        if missing:
+            raise DataError(f"{path}: missing columns {sorted(missing)}")
+        yield from reader
+
+
+def _decode(data: bytes) -> RgbImage:
+    with Image.open(io.BytesIO(data)) as picture:
+        return RgbImage(np.asarray(picture.convert("RGB")))
+
+
+def _region(image: RgbImage, row: Mapping[str, str], detector: FaceDetector) -> Region:
+    """Return where the labelled face is as the detector sees it, by its box where it does not."""
+    box = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
+    if row["left"]:
+        box = Box(**{side: float(row[side]) for side in ("left", "top", "right", "bottom")})
+    found = [*detector.detect(image), Face(box=box, score=0.0)]
+    boxes = np.array([[f.box.left, f.box.top, f.box.right, f.box.bottom] for f in found])
+    overlaps = intersection_over_union(boxes[-1:], boxes)[0]
+    # The labelled box itself comes last, for where nothing else overlaps enough.
+    overlaps[-1] = MIN_OVERLAP
+    return region_of_face(found[int(overlaps.argmax())])
+
+
+def _votes(row: Mapping[str, str]) -> NDArray[np.int64]:
+    votes: NDArray[np.int64] = no_votes(1)[0]
+    votes[FERPLUS_LABELS.index(row["label"])] = VOTES
+    if row["second"] in FERPLUS_LABELS and row["second"] != row["label"]:
+        votes[FERPLUS_LABELS.index(row["label"])] -= SECOND_VOTES
+        votes[FERPLUS_LABELS.index(row["second"])] = SECOND_VOTES
+    return votes

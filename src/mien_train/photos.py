@@ -1,0 +1,185 @@
+"""Score whole photos end to end: what ``mien`` finds in them and calls the labelled faces.
+
+A folder holds photos and ``labels.csv`` (file, x, y, width, height, draw, votes, label). ``draw``
+is ``random`` where a face is part of a random sample, ``label`` empty where people disagreed.
+"""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.classify.labels import LabelSet
+from mien.errors import MienError
+from mien.geometry import intersection_over_union
+from mien.recognizer import Recognizer
+from mien.types import FaceEmotion
+from mien_train.errors import DataError
+from mien_train.metrics import Metrics, measure
+from mien_train.report.text import metrics_lines
+
+__all__ = ["LabelledFace", "PhotoScores", "Sample", "load_labels", "photo_lines", "score_photos"]
+
+COLUMNS = ("file", "x", "y", "width", "height", "draw", "label")
+RANDOM = "random"
+# A face is found if a box overlaps its own by at least this much.
+MIN_OVERLAP = 0.4
+SIX = tuple(emotion.value for emotion in LabelSet.SIX.emotions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelledFace:
+    """A face of a photo: box as left, top, right, bottom in pixels, and one of the six."""
+
+    file: str
+    box: tuple[float, float, float, float]
+    is_random: bool
+    label: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sample:
+    """Figures of some labelled faces.
+
+    labelled: (6,) how many there are of each emotion; found: how the found ones are called.
+    """
+
+    labelled: NDArray[np.int64]
+    found: Metrics
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy end to end: a face that is not found is called wrongly."""
+        return float(np.trace(self.found.confusion) / self.labelled.sum())
+
+    @property
+    def recall(self) -> dict[str, float]:
+        """Recall of each emotion that occurs, end to end."""
+        right = np.diagonal(self.found.confusion)
+        return {
+            label: float(right[row] / self.labelled[row])
+            for row, label in enumerate(SIX)
+            if self.labelled[row]
+        }
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers for JSON and cards."""
+        return {
+            "labelled": int(self.labelled.sum()),
+            "accuracy": round(self.accuracy, 4),
+            "recall": {label: round(recall, 4) for label, recall in self.recall.items()},
+            "found": {**self.found.to_dict(), "balanced": round(self.found.balanced, 4)},
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhotoScores:
+    """``random``: the random sample, for accuracy and calibration; ``every``: all faces."""
+
+    random: Sample
+    every: Sample
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain numbers for JSON and cards."""
+        return {"random": self.random.to_dict(), "every": self.every.to_dict()}
+
+
+def load_labels(folder: Path) -> list[LabelledFace]:
+    """Read the faces that have one of the six labels, those of one photo together.
+
+    Raises DataError if the file or a column is missing, a number is none, or no face is left.
+    """
+    path = folder / "labels.csv"
+    try:
+        with path.open(encoding="utf-8", newline="") as text:
+            reader = csv.DictReader(text)
+            missing = set(COLUMNS) - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(f"{path}: missing columns {sorted(missing)}")
+            faces = [_labelled(row) for row in reader if row["label"] in SIX]
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} can't be read: {error}") from error
+    if not any(face.is_random for face in faces):
+        raise DataError(f"{path}: no {RANDOM} face with one of {', '.join(SIX)}")
+    return sorted(faces, key=lambda face: face.file)
+
+
+def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
+    """Return the figures of a folder of photos.
+
+    Raises DataError if a photo can't be read or no face is found.
+    """
+    faces = load_labels(folder)
+    answers = list(_answers(recognizer, folder, faces))
+    sampled = [pair for pair in zip(faces, answers, strict=True) if pair[0].is_random]
+    return PhotoScores(
+        random=_sample([face for face, _ in sampled], [answer for _, answer in sampled]),
+        every=_sample(faces, answers),
+    )
+
+
+def photo_lines(scores: PhotoScores) -> Iterator[str]:
+    """Yield all figures as text."""
+    for title, sample in (("random sample", scores.random), ("all faces", scores.every)):
+        yield from metrics_lines(f"{title}, those that are found", sample.found)
+        yield f"balanced accuracy {sample.found.balanced:.4f}"
+        recalls = ", ".join(f"{label} {recall:.3f}" for label, recall in sample.recall.items())
+        yield (
+            f"{title}, end to end: {sample.found.faces} of {sample.labelled.sum()} found, "
+            f"accuracy {sample.accuracy:.4f}, recall {recalls}"
+        )
+        yield ""
+
+
+def _sample(faces: Sequence[LabelledFace], answers: Sequence[list[float] | None]) -> Sample:
+    truth = np.array([SIX.index(face.label) for face in faces])
+    found = np.array([answer is not None for answer in answers])
+    if not found.any():
+        raise DataError("none of the labelled faces is found")
+    scores = np.array([answer for answer in answers if answer is not None], dtype=np.float64)
+    return Sample(
+        labelled=np.bincount(truth, minlength=len(SIX)), found=measure(scores, truth[found], SIX)
+    )
+
+
+def _labelled(row: dict[str, str]) -> LabelledFace:
+    x, y, width, height = (float(row[name]) for name in ("x", "y", "width", "height"))
+    return LabelledFace(
+        file=row["file"],
+        box=(x, y, x + width, y + height),
+        is_random=row["draw"] == RANDOM,
+        label=row["label"],
+    )
+
+
+def _answers(
+    recognizer: Recognizer, folder: Path, faces: Sequence[LabelledFace]
+) -> Iterator[list[float] | None]:
+    """Yield the six scores of each face, None where it is not found."""
+    for file, group in groupby(faces, key=lambda face: face.file):
+        try:
+            found = recognizer.analyze(folder / file).faces
+        except MienError as error:
+            raise DataError(f"{folder / file}: {error}") from error
+        boxes = np.array([_sides(face) for face in found]).reshape(-1, 4)
+        for face in group:
+            yield _scores(found, boxes, np.array([face.box]))
+
+
+def _scores(
+    found: Sequence[FaceEmotion], boxes: NDArray[np.float64], box: NDArray[np.float64]
+) -> list[float] | None:
+    overlaps = intersection_over_union(box, boxes)[0]
+    if not len(found) or overlaps.max() < MIN_OVERLAP:
+        return None
+    best = found[int(overlaps.argmax())]
+    return [best.scores[emotion] for emotion in LabelSet.SIX.emotions]
+
+
+def _sides(face: FaceEmotion) -> tuple[float, float, float, float]:
+    return face.box.left, face.box.top, face.box.right, face.box.bottom

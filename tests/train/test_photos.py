@@ -1,0 +1,112 @@
+"""Whole photos, end to end: which faces are found, and what of it is counted."""
+
+import csv
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from mien.artifacts import load_card
+from mien.classify.onnx import DEFAULT_MODEL
+from mien_train import cli
+from mien_train.errors import DataError
+from mien_train.photos import load_labels
+from mien_train.twins import has_twin
+
+EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+HEADER = ["file", "x", "y", "width", "height", "draw", "votes", "label"]
+FACE = ["astronaut.jpg", 180, 60, 90, 116]
+NOWHERE = ["astronaut.jpg", 360, 80, 80, 100]
+ROWS = [
+    [*FACE, "random", "", "happy"],
+    [*NOWHERE, "random", "", "neutral"],
+    [*FACE, "stratified", "", "sad"],
+    [*FACE, "random", "", ""],
+    [*FACE, "random", "", "other"],
+]
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    folder = tmp_path / "made-up"
+    shutil.copytree(load_card(DEFAULT_MODEL).folder, folder)
+    return folder / "model.onnx"
+
+
+def photos(folder: Path, rows: list[list[object]]) -> Path:
+    shutil.copy(EXAMPLE, folder)
+    with (folder / "labels.csv").open("w", newline="") as text:
+        csv.writer(text).writerows([HEADER, *rows])
+    return folder
+
+
+def test_faces_that_are_not_found_count_end_to_end(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    evaluate = ["evaluate", str(model), "--photos", str(photos(tmp_path, ROWS))]
+    assert cli.main([*evaluate, "--json", "--record"]) == 0
+    scores = json.loads(capsys.readouterr().out)
+    random, every = scores["random"], scores["every"]
+    assert (random["labelled"], random["found"]["faces"]) == (2, 1)
+    assert (random["accuracy"], random["found"]["accuracy"]) == (0.5, 1.0)
+    assert (every["labelled"], every["found"]["faces"]) == (3, 2)
+    assert every["recall"]["happy"] == 1
+    assert every["recall"]["neutral"] == every["recall"]["sad"] == 0
+    assert every["found"]["balanced"] == 0.5, "happy and sad occur"
+    assert "[photos.random.found.per_class.happy]" in (model.parent / "card.toml").read_text()
+    assert cli.main(evaluate) == 0
+    assert "random sample, end to end: 1 of 2 found, accuracy 0.5000" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([], "no random face"),
+        ([[*FACE, "stratified", "", "happy"]], "no random face"),
+        ([["astronaut.jpg", "left", 1, 2, 3, "random", "", "happy"]], "left"),
+        ([["missing.jpg", *FACE[1:], "random", "", "happy"]], "missing.jpg"),
+        ([[*NOWHERE, "random", "", "happy"]], "none of the labelled faces is found"),
+    ],
+)
+def test_what_can_not_be_scored_is_named(
+    model: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    rows: list[list[object]],
+    words: str,
+) -> None:
+    assert cli.main(["evaluate", str(model), "--photos", str(photos(tmp_path, rows))]) == 1
+    assert words in capsys.readouterr().err
+
+
+def test_missing_labels_and_columns_are_named(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"labels\.csv"):
+        load_labels(tmp_path)
+    (tmp_path / "labels.csv").write_text("file,label\n")
+    with pytest.raises(DataError, match="'draw'"):
+        load_labels(tmp_path)
+
+
+@pytest.mark.parametrize("options", [[], ["--data", "a", "--photos", "b"]])
+def test_faces_or_photos(
+    model: Path, capsys: pytest.CaptureFixture[str], options: list[str]
+) -> None:
+    assert cli.main(["evaluate", str(model), *options]) == 1
+    assert "--data DIR or --photos DIR" in capsys.readouterr().err
+
+
+def test_a_twin_is_the_same_picture_in_other_light_or_noise() -> None:
+    random = np.random.default_rng(5)
+    train = random.integers(0, 256, (3, 48, 48))
+    held_back: Any = [
+        train[1],
+        train[1] * 0.5 + 40 + random.normal(0, 4, (48, 48)),
+        train[2][:, ::-1],
+        np.full((48, 48), 9),
+        random.integers(0, 256, (48, 48)),
+    ]
+    twin = has_twin(np.array(held_back).astype(np.uint8), train.astype(np.uint8))
+    assert twin.tolist() == [True, True, False, False, False]
