@@ -11,18 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from mien.detect.mtcnn.search import Search
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from mien.classify.crop import Region, crop_region, region_of_face
 from mien.classify.onnx import load_classifier
-from mien.config import Settings
-from mien.detect.mtcnn import MtcnnDetector
-from mien.detect.mtcnn.cascade import Cascade
-from mien.detect.mtcnn.pyramid import level_size, pyramid_scales
+from mien.detect.levels import MAX_OVERLAP, levels_of
+from mien.detect.yunet import YunetDetector
+from mien.geometry import suppress
 from mien.image import load_image
-from mien.recognizer import Recognizer
+from mien.recognizer import MAX_PIXELS, Recognizer
 from mien.render.drawing import COLOURS, DARK, LIGHT, Rgb, font_of
 from mien.render.numbers import format_probability
 from mien.types import Emotion, Face, RgbImage
@@ -43,8 +41,8 @@ class Stages:
 
     Attributes:
         image: The photo.
-        levels: Levels of the image pyramid, (h, w, 3) uint8.
-        boxes: (N, 4) boxes after P-, R- and O-Net, 1-based.
+        levels: The image at each size, (h, w, 3) uint8.
+        boxes: (N, 4) proposals, what suppression leaves of them, and the faces.
         face: The largest face.
         region: Its aligned square.
         crop: (48, 48) float32 in [0, 1].
@@ -79,7 +77,7 @@ def draw(photo: Path, folder: Path) -> list[Path]:
     Returns:
         The files.
     """
-    stages = run_stages(load_image(photo, max_pixels=Settings().max_pixels))
+    stages = run_stages(load_image(photo, max_pixels=MAX_PIXELS))
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {
         "1-pyramid": draw_pyramid(stages),
@@ -99,14 +97,13 @@ def draw(photo: Path, folder: Path) -> list[Path]:
 
 def run_stages(image: RgbImage) -> Stages:
     """Run the stages of the package one by one."""
-    detector, classifier = MtcnnDetector(), load_classifier()
-    search = detector.search(image, None)
+    detector, classifier = YunetDetector(), load_classifier()
     face = detector.detect(image)[0]
     region = region_of_face(face)
     return Stages(
         image=image,
-        levels=levels_of(detector._cascade, image, search),
-        boxes=boxes_of(detector, image, search),
+        levels=[level for level, _ in levels_of(image, None)],
+        boxes=boxes_of(detector, image),
         face=face,
         region=region,
         crop=crop_region(image, region, classifier.crop.size_px),
@@ -114,25 +111,16 @@ def run_stages(image: RgbImage) -> Stages:
     )
 
 
-def levels_of(cascade: Cascade, image: RgbImage, search: Search) -> list[NDArray[np.uint8]]:
-    """Return the input of P-Net: the image at each scale, (h, w, 3)."""
-    pyramid = cascade.pyramid(image, search)
-    smallest = search.min_face_size / search.shrink
-    scales = pyramid_scales(pyramid.height, pyramid.width, smallest, search.factor)
-    sizes = [level_size(pyramid.height, pyramid.width, scale) for scale in scales]
-    return [
-        to_bytes(level(0, height)[0].transpose(1, 2, 0))
-        for level, (height, _) in zip(pyramid.levels(sizes), sizes, strict=True)
-    ]
-
-
-def boxes_of(detector: MtcnnDetector, image: RgbImage, search: Search) -> list[NDArray[np.float32]]:
-    """Return the boxes that each of the three networks keeps, in pixels of the image."""
-    cascade = detector._cascade
-    table = cascade.pyramid(image, search)
-    proposed = cascade.propose(table, search)
-    refined = cascade.refine(table, proposed, search)
-    return [proposed * search.shrink, refined * search.shrink, detector.detections(image).boxes]
+def boxes_of(detector: YunetDetector, image: RgbImage) -> list[NDArray[np.float32]]:
+    """Return YuNet's proposals, what suppression leaves, and the faces, in pixels of the image."""
+    found = []
+    for level, factor in levels_of(image, None):
+        rows = detector.propose(level)
+        rows[:, 1:] *= factor
+        found.append(rows)
+    rows = np.concatenate(found)
+    kept = rows[suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP)]
+    return [rows[:, 1:5], kept[:, 1:5], detector.detections(image).boxes]
 
 
 def result_of(recognizer: Recognizer, image: RgbImage) -> dict[str, object]:
@@ -141,24 +129,24 @@ def result_of(recognizer: Recognizer, image: RgbImage) -> dict[str, object]:
 
 
 def draw_pyramid(stages: Stages) -> Image.Image:
-    """Draw the levels of the pyramid side by side, twice enlarged, each with its size."""
-    pictures = [enlarged(Image.fromarray(level), 2) for level in stages.levels]
+    """Draw the levels side by side, each with its size."""
+    pictures = [Image.fromarray(level) for level in stages.levels]
     names = [f"{level.shape[1]} x {level.shape[0]}" for level in stages.levels]
     return in_a_row(pictures, names)
 
 
 def draw_candidates(stages: Stages) -> Image.Image:
-    """Draw the boxes after each network on a copy of the photo."""
+    """Draw the boxes after each step on a copy of the photo."""
     panels = []
     for boxes in stages.boxes:
         panel = stages.image.picture.copy()
         pen = ImageDraw.Draw(panel)
         for left, top, right, bottom in boxes.tolist():
-            pen.rectangle((left - 1, top - 1, right - 1, bottom - 1), outline=FOUND, width=3)
+            pen.rectangle((left, top, right - 1, bottom - 1), outline=FOUND, width=3)
         panels.append(panel.resize((320, round(320 * panel.height / panel.width))))
     names = [
-        f"{network}: {len(boxes)}"
-        for network, boxes in zip(("P-Net", "R-Net", "O-Net"), stages.boxes, strict=True)
+        f"{step}: {len(boxes)}"
+        for step, boxes in zip(("proposed", "best", "verified"), stages.boxes, strict=True)
     ]
     return in_a_row(panels, names)
 

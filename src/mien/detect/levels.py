@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mien.geometry import suppress
 from mien.types import RgbImage
 
-__all__ = ["search"]
+__all__ = ["MAX_OVERLAP", "levels_of", "search"]
 
 Floats = NDArray[np.float32]
 # Takes pixels (H, W, 3), returns rows (N, 15): score, box, five points, in these pixels.
@@ -45,7 +45,7 @@ def search(image: RgbImage, network: Network, min_face_size: int | None) -> Floa
             the default size.
     """
     found = [np.empty((0, 15), dtype=np.float32)]
-    for level, factor in _levels(image, min_face_size):
+    for level, factor in levels_of(image, min_face_size):
         rows = _tiled(level, network)
         rows[:, 1:] *= np.float32(factor)
         found.append(rows)
@@ -53,7 +53,9 @@ def search(image: RgbImage, network: Network, min_face_size: int | None) -> Floa
     return rows[suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP)]
 
 
-def _levels(image: RgbImage, min_face_size: int | None) -> Iterator[tuple[NDArray[np.uint8], int]]:
+def levels_of(
+    image: RgbImage, min_face_size: int | None
+) -> Iterator[tuple[NDArray[np.uint8], int]]:
     """Yield the image at each size, with the factor by which it was reduced."""
     if min_face_size is None:
         factor = math.ceil(math.sqrt(image.width * image.height / MAX_PIXELS))

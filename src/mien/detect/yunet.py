@@ -39,7 +39,7 @@ PROPOSED, SURE = 0.4, 0.8
 # logit = YUNET * logit(YuNet's score) + ONET * O-Net's logit + BIAS. A sure one counts as if O-Net
 # had given SURE_LOGIT. Made with benchmarks/curves.py.
 YUNET, ONET, BIAS, SURE_LOGIT = 1.87, 0.18, -0.95, 4.0
-MIN_SCORE = 0.65
+MIN_SCORE = 0.67
 # A box of which so much lies in a better one, or that covers so much of it, is dropped.
 MAX_COVERED = 0.7
 
@@ -99,7 +99,7 @@ class YunetDetector:
     ) -> Detections:
         """Return boxes as the networks give them, unclipped, best score first."""
         image = lightened(image)
-        rows = search(image, self._network, min_face_size)
+        rows = search(image, self.propose, min_face_size)
         rows[:, 0] = self._probabilities(image, rows)
         rows = rows[rows[:, 0] >= np.float32(MIN_SCORE if min_score is None else min_score)]
         kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
@@ -116,7 +116,7 @@ class YunetDetector:
         probabilities: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
         return probabilities
 
-    def _network(self, pixels: NDArray[np.uint8]) -> Floats:
+    def propose(self, pixels: NDArray[np.uint8]) -> Floats:
         """Return rows (N, 15) of proposals in pixels (H, W, 3), unsuppressed."""
         height, width = (-(-side // CELL_PX) * CELL_PX for side in pixels.shape[:2])
         planes = np.zeros((1, 3, height, width), dtype=np.float32)

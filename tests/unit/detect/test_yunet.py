@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 
 from mien.artifacts import load_card
 from mien.detect import yunet
-from mien.detect.levels import TILE_PX, _levels
+from mien.detect.levels import TILE_PX, levels_of
 from mien.detect.yunet import COLUMNS, OUTPUTS, STRIDES, YunetDetector
 from mien.errors import ArtifactError, ModelContractError
 from mien.runtime import TensorSpec
@@ -234,7 +234,7 @@ def test_levels_go_on_until_the_largest_face_is_seen(
     width: int, height: int, smallest: int | None, sizes: list[tuple[int, int]]
 ) -> None:
     image = RgbImage(np.zeros((height, width, 3), dtype=np.uint8))
-    found = [(level.shape[0], level.shape[1]) for level, _ in _levels(image, smallest)]
+    found = [(level.shape[0], level.shape[1]) for level, _ in levels_of(image, smallest)]
     assert found == sizes
 
 
