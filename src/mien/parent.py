@@ -1,4 +1,4 @@
-"""For processes that serve another one: not to outlive it, nor to hear what is for it alone."""
+"""Child processes: they end with their parent and leave its signals to it."""
 
 import multiprocessing
 import os
@@ -9,11 +9,15 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 
-__all__ = ["end_with_parent", "signals_held"]
+__all__ = ["HANGUPS", "STOP_SIGNALS", "end_with_parent", "signals_held"]
+
+# A closing terminal sends SIGHUP to all processes started in it; Windows has no such signal.
+HANGUPS = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *HANGUPS)
 
 
 def end_with_parent() -> None:
-    """From now on end this process, whatever it does, once its parent has ended."""
+    """End this process as soon as its parent has ended, whatever it does then."""
     threading.Thread(target=_follow, daemon=True).start()
 
 
@@ -27,11 +31,11 @@ def _follow() -> None:
 
 @contextmanager
 def signals_held(numbers: Iterable[signal.Signals]) -> Iterator[None]:
-    """Let no such signal to all end a process that begins in this block, before it ignores them."""
+    """Hold these signals back in child processes started in this block, until they ignore them."""
     if os.name != "posix":
         yield
         return
-    # It would let them through when it begins.
+    # It would unblock them when it starts.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:
