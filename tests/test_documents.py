@@ -65,7 +65,7 @@ def test_every_page_is_in_the_navigation() -> None:
     assert sorted(named) == sorted(page.name for page in DOCS.glob("*.md"))
 
 
-@pytest.mark.parametrize("parts", ["src/mien/[a-z]*", "src/mien/http/[a-z]*", "tests/*/"])
+@pytest.mark.parametrize("parts", ["src/mien/[a-z]*", "src/mien/server/[a-z]*", "tests/*/"])
 def test_the_architecture_names_what_is_there(parts: str) -> None:
     layout = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8").split("\n## ")[1]
     names = [path.stem for path in ROOT.glob(parts) if path.suffix in ("", ".py")]

@@ -16,7 +16,6 @@ from PIL import Image, ImageDraw
 
 from mien.classify.crop import Region, crop_region, region_of_face
 from mien.classify.onnx import load_classifier
-from mien.config import Settings
 from mien.detect.mtcnn import MtcnnDetector
 from mien.detect.mtcnn.cascade import Cascade
 from mien.detect.mtcnn.pyramid import level_size, pyramid_scales
@@ -25,6 +24,7 @@ from mien.image import load_image
 from mien.recognizer import Recognizer
 from mien.render.drawing import COLOURS, DARK, LIGHT, Rgb, font_of
 from mien.render.words import chance
+from mien.settings import Settings
 from mien.types import Emotion, Face, RgbImage
 
 FOUND: Rgb = COLOURS[Emotion.HAPPY]

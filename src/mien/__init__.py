@@ -15,7 +15,6 @@ from mien._version import __version__
 
 if TYPE_CHECKING:
     from mien.classify.labels import LabelSet
-    from mien.config import Settings
     from mien.errors import (
         ArtifactError,
         EmptyUploadError,
@@ -65,7 +64,6 @@ __all__ = [
     "Options",
     "Recognizer",
     "RgbImage",
-    "Settings",
     "Timings",
     "TruncatedImageError",
     "UnreadableFileError",
@@ -79,7 +77,7 @@ __all__ = [
     "analyze",
 ]
 
-_HOMES = ("errors", "types", "classify.labels", "options", "results", "config", "recognizer")
+_HOMES = ("errors", "types", "classify.labels", "options", "results", "recognizer")
 
 
 def __getattr__(name: str) -> object:

@@ -12,9 +12,9 @@ import ray
 from ray import serve
 
 from http_fakes import FakeClassifier, FakeDetector
-from mien.config import Settings
 from mien.distributed.serve import app, deployed
 from mien.recognizer import Recognizer
+from mien.settings import Settings
 from programs import free_port
 
 
