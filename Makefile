@@ -39,7 +39,7 @@ REFERENCE_READY := $(REFERENCE_ENV)/.ready
 REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
 DETECTORS = $(DEV_ENV)/$(BIN)/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/$(BIN)/python
 
-.PHONY: help which-photos serve test test-all system-programs test-cluster train-smoke lint bench bench-peers bench-detectors bench-service bench-openvino soak fuzz requirements container-check docs release-check clean
+.PHONY: help which-photos serve test test-all system-programs test-cluster train-smoke lint bench bench-peers bench-detectors bench-service bench-openvino soak fuzz requirements container-check settings-table docs release-check clean
 
 help:
 	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
@@ -57,6 +57,7 @@ help:
 	@echo "make fuzz SECONDS=600   look for input that breaks the parsers: at random (10,000 cases each), then for SECONDS guided by coverage"
 	@echo "make requirements   pin what the container image installs anew, with hashes"
 	@echo "make container-check   build the image without Docker, run it read-only and ask it (as root, on Debian)"
+	@echo "make settings-table   write the table of settings into docs/operations.md"
 	@echo "make docs    build the documentation"
 	@echo "make release-check   build wheel and sdist into dist/, try them on each Python here; with TAG=v1.2.3 as for a release"
 	@echo "make clean   remove environments and build outputs"
@@ -140,6 +141,9 @@ container-check:
 			|| { echo "$$program can't be installed: the container is not checked"; exit 1; }; \
 	done
 	$(PYTHON) tools/container_check.py $(if $(VARIANT),--variant $(VARIANT))
+
+settings-table: $(DEV_READY)
+	$(DEV_ENV)/$(BIN)/python -m tools.settings_table
 
 docs: $(DOCS_READY)
 	NO_MKDOCS_2_WARNING=1 $(DOCS_ENV)/$(BIN)/mkdocs build --quiet --strict

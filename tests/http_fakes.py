@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.classify.preprocess import CropSpec
-from mien.config import Settings
 from mien.deadline import check_deadline
-from mien.http.app import create_app
-from mien.http.server import socket_options
 from mien.recognizer import Recognizer
+from mien.server.app import create_app
+from mien.server.run import socket_options
+from mien.settings import Settings
 from mien.types import Box, Emotion, Face, Landmarks, RgbImage
 
 POINTS = Landmarks((10, 10), (20, 10), (15, 15), (11, 20), (19, 20))
@@ -127,8 +127,8 @@ def fake_app(
         build=lambda chosen: Recognizer(
             detector=detector,
             model=FakeClassifier(),
-            max_pixels=chosen.max_pixels,
             min_face_size=chosen.min_face_size,
+            max_pixels=chosen.max_pixels,
         ),
     )
     return app, detector

@@ -10,9 +10,9 @@ import sys
 from pathlib import Path
 
 from http_fakes import FakeClassifier, FakeDetector, wait_until
-from mien.config import Settings
-from mien.http import app, server, service
 from mien.recognizer import Recognizer
+from mien.server import app, run
+from mien.settings import Settings
 
 
 class LastingDetector(FakeDetector):
@@ -43,13 +43,12 @@ def build(settings: Settings) -> Recognizer:
     return Recognizer(detector=detector, model=FakeClassifier())
 
 
-# Workers, and processes for pictures, import this file again before they begin.
-server.recognizer_of = service.recognizer_of = build
+# Server and worker processes import this file again before they begin.
 app.create_app.__kwdefaults__["build"] = build
 app._SPARE_S = 0.5
 
 if __name__ == "__main__":
     chosen = {"port": 0, "deadline_s": 10, "threads": 2, "stop_delay_s": 0.3, "processes": False}
     chosen |= json.loads(sys.argv[3])
-    server.WORKER_SILENCE_S = chosen.pop("worker_silence_s", server.WORKER_SILENCE_S)
-    sys.exit(server.serve(Settings(workers=int(sys.argv[1]), **chosen)))
+    run.SILENCE_S = chosen.pop("worker_silence_s", run.SILENCE_S)
+    sys.exit(run.serve(Settings(workers=int(sys.argv[1]), **chosen)))

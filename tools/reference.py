@@ -13,11 +13,12 @@ from io import StringIO
 from typing import Any
 from unittest import mock
 
+from mien.server.routes.documentation import schema_of
+
 from mien.cli import _COMMANDS, main
-from mien.config import Settings
-from mien.http.app import create_app
-from mien.http.problems import PROBLEMS
-from mien.http.routes.documentation import schema_of
+from mien.server.app import create_app
+from mien.server.errors import PROBLEMS
+from mien.settings import Settings
 from mien_train.parser import COMMANDS, parser
 
 __all__ = ["MARK", "REFERENCES", "command_line", "http", "on_page_markdown"]

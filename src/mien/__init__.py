@@ -16,7 +16,6 @@ from mien._version import __version__
 
 if TYPE_CHECKING:
     from mien.classify.labels import LabelSet
-    from mien.config import Settings
     from mien.errors import (
         ArtifactError,
         EmptyUploadError,
@@ -66,7 +65,6 @@ __all__ = [
     "Options",
     "Recognizer",
     "RgbImage",
-    "Settings",
     "Timings",
     "TruncatedImageError",
     "UnreadableFileError",
@@ -81,7 +79,7 @@ __all__ = [
 ]
 
 # The modules that define the public names.
-_MODULES = ("errors", "types", "classify.labels", "options", "results", "config", "recognizer")
+_MODULES = ("errors", "types", "classify.labels", "options", "results", "recognizer")
 
 
 def __getattr__(name: str) -> object:

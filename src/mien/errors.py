@@ -111,102 +111,21 @@ class ModelContractError(ArtifactError):
     """The graph's inputs or outputs do not have the shape that its card promises."""
 
 
-class RequestError(MienError):
-    """The request, not the picture, is why the service gives no answer.
+class QueueFullError(MienError):
+    """Too many images wait for a worker.
 
-    retry_after_s: where trying again may help, the seconds to wait.
+    Attributes:
+        retry_after_s: Seconds after which trying again may help.
     """
+
+    code = "queue_full"
 
     def __init__(self, message: str = "", *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after_s = retry_after_s
 
 
-class MalformedRequestError(RequestError):
-    """What arrived is not a request as HTTP/1.1 has them."""
-
-    code = "malformed_request"
-
-
-class UnauthorizedError(RequestError):
-    """No key, or one that is not accepted."""
-
-    code = "unauthorized"
-
-
-class ForbiddenOriginError(RequestError):
-    """A page of another site, which may not call this service."""
-
-    code = "forbidden_origin"
-
-
-class NotFoundError(RequestError):
-    """There is nothing at this path."""
-
-    code = "not_found"
-
-
-class MethodNotAllowedError(RequestError):
-    """The path is right, the method is not."""
-
-    code = "method_not_allowed"
-
-
-class UploadTimeoutError(RequestError):
-    """The body took longer to arrive than it may."""
-
-    code = "upload_timeout"
-
-
-class UploadTooLargeError(RequestError):
-    """More bytes than the limit; refused as soon as that is known."""
-
-    code = "upload_too_large"
-
-
-class UnsupportedMediaTypeError(RequestError):
-    """The body's content type is not one that is read."""
-
-    code = "unsupported_media_type"
-
-
-class MissingImageError(RequestError):
-    """The form has no file in its field ``image``."""
-
-    code = "missing_image"
-
-
-class MissingVideoError(RequestError):
-    """The form has no file in its field ``video``."""
-
-    code = "missing_video"
-
-
-class TooManyImagesError(RequestError):
-    """More pictures than one request may hold."""
-
-    code = "too_many_images"
-
-
-class QueueFullError(RequestError):
-    """As many pictures are waiting as may wait; try again soon."""
-
-    code = "queue_full"
-
-
-class RateLimitedError(RequestError):
-    """The caller has used up its share for now."""
-
-    code = "rate_limited"
-
-
-class NotReadyError(RequestError):
-    """The service is still warming up, or shutting down."""
-
-    code = "not_ready"
-
-
-class DeadlineExceededError(RequestError):
-    """The answer was not there in time."""
+class DeadlineExceededError(MienError):
+    """The result was not ready in time."""
 
     code = "deadline_exceeded"

@@ -9,7 +9,11 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 
-__all__ = ["end_with_parent", "signals_held"]
+__all__ = ["HANGUPS", "STOP_SIGNALS", "end_with_parent", "signals_held"]
+
+# A closing terminal sends SIGHUP to all processes started in it; Windows has no such signal.
+HANGUPS = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *HANGUPS)
 
 
 def end_with_parent() -> None:

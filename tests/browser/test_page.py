@@ -21,8 +21,8 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from http_process import address_when_ready
-from mien.http.keys import digest_of
-from mien.http.problems import PROBLEMS
+from mien.server.errors import PROBLEMS
+from mien.server.keys import digest_of
 from programs import needs
 from samples import encode
 

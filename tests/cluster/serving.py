@@ -13,8 +13,8 @@ from ray import serve
 
 from http_fakes import FakeClassifier, FakeDetector
 from mien.cluster.serve import app, deployed
-from mien.config import Settings
 from mien.recognizer import Recognizer
+from mien.settings import Settings
 from programs import free_port
 
 

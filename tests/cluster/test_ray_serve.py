@@ -106,16 +106,16 @@ def test_the_health_check_runs_the_models() -> None:
 
 UNHEALTHY = """
 import asyncio
-from mien.config import Settings
+from mien.settings import Settings
 from mien.cluster.serve import Replica
-from mien.http.service import recognizer_of
+from mien.settings import build_recognizer
 
 class Broken:
     def detect(self, *_, **__):
         raise RuntimeError("the model is broken")
 
 replica = Replica.func_or_class.__new__(Replica.func_or_class)
-Replica.func_or_class.__bases__[0].__init__(replica, Settings(), recognizer_of)
+Replica.func_or_class.__bases__[0].__init__(replica, Settings(), build_recognizer)
 replica.__serve_build_asgi_app__()
 found = []
 for change in (None, replica._service.start, lambda: setattr(pipeline, "detector", Broken())):

@@ -9,7 +9,7 @@ import yaml
 
 from manifests import OLDEST, Object, check_pod, check_valid, objects
 from mien import __version__
-from mien.config import Settings
+from mien.settings import Settings
 
 helm = pytest.importorskip("helm_python", reason="Helm's library has no wheel for this machine")
 

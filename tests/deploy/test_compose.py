@@ -11,7 +11,7 @@ import yaml
 from compose_spec import PyCompose
 from limits import parse_many
 
-from mien.config import Settings
+from mien.settings import Settings
 from programs import needs
 
 DEPLOY = Path(__file__).parents[2] / "deploy"

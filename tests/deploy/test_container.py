@@ -9,8 +9,8 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-from mien.config import Settings
 from mien.runtime.providers import PROVIDERS
+from mien.settings import Settings
 from programs import needs
 
 ROOT = Path(__file__).parents[2]

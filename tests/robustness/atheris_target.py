@@ -7,16 +7,18 @@ is neither read nor refused with a MienError, and writes that input into the cur
 import sys
 from contextlib import suppress
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import atheris
 
 with atheris.instrument_imports(include=["mien", "python_multipart"]):
     from mien.errors import MienError
-    from mien.http.multipart import IMAGE, FileForm
-    from mien.http.parameters import parse_query
     from mien.image import decode_image
+    from mien.server.multipart import IMAGE, FileForm
+    from mien.server.parameters import EmotionQuery
 
 from PIL import Image
+from pydantic import ValidationError
 from skimage import data
 
 sys.path.append(str(Path(__file__).parents[1]))
@@ -30,14 +32,14 @@ QUERY = b"include=scores,landmarks&labels=eight&max_faces=1&crop=true"
 def one_input(content: bytes) -> None:
     """Pass the input to one of the parsers; its first byte selects which."""
     kind, rest = content[:1], content[1:]
-    with suppress(MienError):
+    with suppress(MienError, ValidationError):
         if kind == b"f":
             form = FileForm(b"B", IMAGE, at_most=3)
             form.feed(rest[:40])
             form.feed(rest[40:])
             form.finish()
         elif kind == b"q":
-            parse_query(rest)
+            EmotionQuery(**dict(parse_qsl(rest.decode("latin-1"))))
         else:
             decode_image(rest, max_pixels=MAX_PIXELS)
 

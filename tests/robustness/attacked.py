@@ -11,7 +11,7 @@ import psutil
 
 from http_fakes import wait_until
 from http_process import ready, workers_of
-from mien.http.problems import PROBLEMS
+from mien.server.errors import PROBLEMS
 from programs import free_port
 
 # After warm-up. Far above normal fluctuation, far below a leak over so many files.

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from clips import film
-from mien.http.problems import PROBLEMS
+from mien.server.errors import PROBLEMS
 
 CASES = 10_000
 CLIENTS = 4

@@ -1,10 +1,10 @@
-"""``mien keys``: make an API key for the service."""
+"""``mien keys``: create an API key for the service."""
 
 import argparse
 from collections.abc import Sequence
 
 from mien.cli.console import say
-from mien.http.keys import digest_of, new_key
+from mien.server.keys import digest_of, new_key
 
 __all__ = ["run"]
 
@@ -13,11 +13,11 @@ def run(arguments: Sequence[str]) -> int:
     """Print a new key and its hash."""
     argparse.ArgumentParser(
         prog="mien keys",
-        description="Makes an API key. Its hash goes into MIEN_API_KEYS (several separated by "
-        "commas) or, one a line, into the file that MIEN_API_KEYS_FILE names; the key itself is "
-        "for the caller, who sends it as Authorization: Bearer KEY. It is kept nowhere.",
+        description="Creates an API key. Set MIEN_API_KEYS to its hash (several separated by "
+        "commas), or write the hash into the file that MIEN_API_KEYS_FILE names, one per line. "
+        "Clients send the key as Authorization: Bearer KEY. The key is not stored.",
     ).parse_args(arguments)
     key = new_key()
     print(f"key   {key}\nhash  {digest_of(key)}")
-    say("the hash goes into MIEN_API_KEYS; the key goes to the caller and is kept nowhere")
+    say("set MIEN_API_KEYS to the hash; give the key to the client: it is not stored")
     return 0

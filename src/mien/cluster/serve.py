@@ -1,21 +1,18 @@
 """The HTTP service as a deployment of Ray Serve: ``mien.cluster.serve:app``."""
 
-import asyncio
 import logging.config
-import os
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from dataclasses import replace
 from typing import Any
 
 from ray import serve
 from ray.serve import Application
 
-from mien.config import PREFIX, Settings
 from mien.errors import InvalidParameterError
-from mien.http.app import create_app
-from mien.http.logs import logging_config
-from mien.http.service import Service, recognizer_of
 from mien.recognizer import Recognizer
+from mien.server.app import create_app
+from mien.server.logs import logging_config
+from mien.server.service import Service
+from mien.settings import Settings, build_recognizer, load_settings
 
 __all__ = ["Replica", "app", "deployed"]
 
@@ -48,12 +45,9 @@ class Replica:
         return _without_request_id(built)
 
     async def check_health(self) -> None:
-        """Run the models once, in a thread. Ray replaces a replica for which this raises, or hangs.
-
-        Whatever waits for a thread of the queue does not hold it up.
-        """
-        if self._service is not None:
-            await asyncio.to_thread(self._service.try_out)
+        """Run the models once. Ray replaces a replica for which this raises or does not return."""
+        if self._service is not None and self._service.started:
+            await self._service.check()
 
 
 def _without_request_id(built: _Asgi) -> _Asgi:
@@ -86,12 +80,7 @@ def app(args: Mapping[str, Any]) -> Application:
         raise InvalidParameterError("min_replicas and max_replicas are whole numbers") from error
     if not 1 <= least <= most:
         raise InvalidParameterError("min_replicas is at least 1 and at most max_replicas")
-    variables = {f"{PREFIX}{name.upper()}": _as_text(value) for name, value in given.items()}
-    return deployed(Settings.from_environment({**os.environ, **variables}), least, most)
-
-
-def _as_text(value: object) -> str:
-    return str(value).lower() if isinstance(value, bool) else str(value)
+    return deployed(load_settings(**given), least, most)
 
 
 def deployed(
@@ -99,7 +88,7 @@ def deployed(
     min_replicas: int,
     max_replicas: int,
     *,
-    build: Callable[[Settings], Recognizer] = recognizer_of,
+    build: Callable[[Settings], Recognizer] = build_recognizer,
 ) -> Application:
     """Return the service for ``serve.run``; a replica has one thread and core if not told more.
 
@@ -107,7 +96,8 @@ def deployed(
     """
     threads = settings.threads or 1
     # Ray has a process for each replica already.
-    settings = replace(settings, threads=threads, processes=False, log_format="json")
+    changes = {"threads": threads, "processes": False, "log_format": "json"}
+    settings = settings.model_copy(update=changes)
     deployment: serve.Deployment = Replica  # type: ignore[assignment]
     options = _options(settings, min_replicas, max_replicas)
     return deployment.options(**options).bind(settings, build)

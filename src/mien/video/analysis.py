@@ -1,21 +1,17 @@
 """Analyze a video frame by frame: which emotion each person shows, and when."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from itertools import islice
 from typing import Any
 
-from mien.options import Include, Options
-from mien.recognizer import Recognizer
+from mien.options import Include
 from mien.results import ImageResult
 from mien.video.reader import Frame
 from mien.video.tracks import Tracked, Tracker, tracked_record
 
-__all__ = ["DETECT_EVERY", "PER_SECOND", "Sample", "followed", "grouped", "read_group"]
+__all__ = ["PER_SECOND", "Sample", "followed"]
 
 PER_SECOND = 10.0
-# Frames that the service analyzes before it gives the next request a turn.
-DETECT_EVERY = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,20 +29,6 @@ class Sample:
             "frame": self.frame.index,
             **tracked_record(self.faces, image.width, image.height, include),
         }
-
-
-def grouped(frames: Iterable[Frame], size: int) -> Iterator[list[Frame]]:
-    """Yield the frames in groups that can be analyzed independently of each other."""
-    frames = iter(frames)
-    while group := list(islice(frames, size)):
-        yield group
-
-
-def read_group(
-    recognizer: Recognizer, group: Sequence[Frame], options: Options
-) -> list[tuple[Frame, ImageResult]]:
-    """Return the result of each frame."""
-    return [(frame, recognizer.analyze(frame.image, options)) for frame in group]
 
 
 def followed(results: Iterable[tuple[Frame, ImageResult]], tracker: Tracker) -> Iterator[Sample]:

@@ -9,8 +9,8 @@ import pytest
 
 from mien import __version__, artifacts, cli
 from mien.cli import main
-from mien.config import Settings
 from mien.detect.registry import DETECTORS
+from mien.settings import Settings
 
 CARD = """
 name = "small"
@@ -131,9 +131,9 @@ def test_verify(mien, models: Path) -> None:
 def served(monkeypatch: pytest.MonkeyPatch) -> list[Settings]:
     """No server: the settings that it would have run with."""
     seen: list[Settings] = []
-    server = types.ModuleType("mien.http.server")
+    server = types.ModuleType("mien.server.run")
     server.serve = lambda settings: seen.append(settings) or 0
-    monkeypatch.setitem(sys.modules, "mien.http.server", server)
+    monkeypatch.setitem(sys.modules, "mien.server.run", server)
     monkeypatch.delitem(sys.modules, "mien.cli.serve", raising=False)
     monkeypatch.delattr(cli, "serve", raising=False)
     return seen

@@ -1,1 +1,0 @@
-"""The service: the contract over HTTP. The only part that knows the web framework."""

@@ -1,1 +1,0 @@
-"""One module per group of endpoints; each handler is thin and documents itself."""

@@ -1,0 +1,198 @@
+"""The application: routers, error handlers and the service's lifespan."""
+
+import faulthandler
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from fastapi import FastAPI
+from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import HTTPConnection
+from starlette.responses import Response
+from starlette.websockets import WebSocket
+
+from mien._version import __version__
+from mien.errors import InvalidParameterError, MienError
+from mien.recognizer import Recognizer
+from mien.server.context import RECORD, ContextMiddleware, context_of, record
+from mien.server.dependencies import SECURITY
+from mien.server.docs import docs_router
+from mien.server.errors import INTERNAL, MethodNotAllowedError, NotFoundError, code_of
+from mien.server.hardening.signals import on_shutdown
+from mien.server.metrics import Metrics
+from mien.server.multipart import quoted
+from mien.server.openapi import document_of
+from mien.server.routes import emotion, live, system, video
+from mien.server.routes.page import page_router, redirect_router
+from mien.server.service import Service
+from mien.settings import Settings, build_recognizer
+
+if TYPE_CHECKING:
+    from mien.server.traces import Traces
+
+__all__ = ["create_app", "traces_class"]
+
+# After unfinished requests were cancelled, for the process to end.
+_SPARE_S = 5
+
+_DESCRIPTION = (
+    "Finds faces in images and classifies the emotion that each shows. What a face shows is an "
+    "expression; it is not what the person feels."
+)
+_CORS: dict[str, Any] = {
+    "allow_methods": ["GET", "POST"],
+    "allow_headers": [
+        *("Authorization", "Content-Type", "X-API-Key", "X-Request-ID", "X-Requested-With"),
+        *("traceparent", "tracestate", "sentry-trace", "baggage"),
+    ],
+    "expose_headers": ["Retry-After", "Server-Timing", "X-Request-ID"],
+}
+
+
+def create_app(
+    settings: Settings,
+    *,
+    build: Callable[[Settings], Recognizer] = build_recognizer,
+    metrics_folder: Path | None = None,
+) -> FastAPI:
+    """Return the service as an ASGI application; its lifespan loads the models.
+
+    Args:
+        settings: All settings.
+        build: Makes the recognizer, in each worker process; it must pickle. What it raises ends
+            the startup.
+        metrics_folder: Where server processes that share a port keep their metrics.
+
+    Raises:
+        InvalidParameterError: The API keys, rate limits or traces of the settings are invalid.
+    """
+    metrics = Metrics(metrics_folder)
+    traces = traces_class()(settings.trace_endpoint) if settings.trace_endpoint else None
+    recording = partial(record, metrics=metrics, trace=traces.record if traces else None)
+    service = Service(settings, build, metrics)
+    app = FastAPI(
+        title="mien",
+        version=__version__,
+        description=_DESCRIPTION,
+        lifespan=_lifespan_of(service, traces, {RECORD: recording}),
+        openapi_url="/openapi.json" if settings.docs else None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    app.openapi = lambda: document_of(app)  # type: ignore[method-assign]
+    app.state.service = service
+    if settings.cors_origins:
+        origins = [origin.strip() for origin in settings.cors_origins.split(",")]
+        app.add_middleware(CORSMiddleware, allow_origins=origins, **_CORS)
+    app.add_middleware(
+        ContextMiddleware,
+        record=recording,
+        in_flight=metrics.in_flight.track_inprogress,
+        draining=lambda: service.draining,
+        root_path=settings.root_path,
+    )
+    app.add_exception_handler(MienError, _on_error)
+    app.add_exception_handler(RequestValidationError, _on_invalid)
+    app.add_exception_handler(WebSocketRequestValidationError, _on_invalid)
+    app.add_exception_handler(HTTPException, _on_no_route)
+    _include_routers(app, service)
+    return app
+
+
+def traces_class() -> "type[Traces]":
+    """Return what sends traces. Raises InvalidParameterError without the extra ``otel``."""
+    try:
+        from mien.server.traces import Traces  # noqa: PLC0415 - an extra, loaded only when needed
+    except ImportError as error:
+        raise InvalidParameterError("traces need: pip install 'mien[otel]'") from error
+    return Traces
+
+
+def _include_routers(app: FastAPI, service: Service) -> None:
+    settings = service.settings
+    security: list[Any] = SECURITY if service.keys else []
+    app.include_router(emotion.router, dependencies=security)
+    app.include_router(video.router, dependencies=security)
+    app.include_router(live.router)
+    app.include_router(system.router)
+    if settings.metrics:
+        app.include_router(system.metrics_router)
+    if settings.docs:
+        app.include_router(docs_router(app))
+    if settings.page:
+        app.include_router(page_router())
+    elif settings.docs:
+        app.include_router(redirect_router())
+
+
+def _lifespan_of(
+    service: Service, traces: "Traces | None", state: Mapping[str, Any]
+) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]:
+    settings = service.settings
+
+    def stop() -> None:
+        service.drain()
+        # If something blocks the event loop: end the process and write where it was stuck.
+        patience_s = settings.drain_s + _SPARE_S
+        faulthandler.dump_traceback_later(patience_s, exit=True, file=sys.__stderr__ or sys.stderr)
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+        try:
+            await service.start()
+            with on_shutdown(stop, delay_s=settings.stop_delay_s):
+                yield state
+        finally:
+            await service.close()
+            if traces is not None:
+                await traces.close()
+            faulthandler.cancel_dump_traceback_later()
+
+    return lifespan
+
+
+async def _on_error(connection: Any, error: Exception) -> Any:
+    if code_of(error) == INTERNAL:
+        # Not for the client: ContextMiddleware logs it.
+        raise error
+    return await _send(connection, error)
+
+
+async def _on_invalid(connection: Any, error: Exception) -> Any:
+    """Name the query parameter that is unknown or out of range."""
+    assert isinstance(error, RequestValidationError | WebSocketRequestValidationError)  # noqa: S101
+    first = error.errors()[0]
+    name = quoted(str(first["loc"][1] if len(first["loc"]) > 1 else ""))[1:-1]
+    if first["type"] == "extra_forbidden":
+        text = f"there is no parameter {name!r}; see /docs"
+    else:
+        what = first["msg"][0].lower() + first["msg"][1:]
+        text = f"{name}: {what}, not {quoted(str(first['input']))}"
+    return await _send(connection, InvalidParameterError(text))
+
+
+async def _on_no_route(connection: Any, error: Exception) -> Any:
+    """Respond to what the router found wrong."""
+    match error:
+        case HTTPException(status_code=404):
+            nothing = NotFoundError("there is nothing at this path; see /docs")
+            return await _send(connection, nothing)
+        case HTTPException(status_code=405, headers={"Allow": allow}):
+            wrong = MethodNotAllowedError(f"this path supports {allow}")
+            return context_of(connection).problem(wrong, {"Allow": allow})
+    # FastAPI raises no other here today; if a later release does, the log will have it.
+    raise error
+
+
+async def _send(connection: HTTPConnection, error: BaseException) -> Response | None:
+    response = context_of(connection).problem(error)
+    if isinstance(connection, WebSocket):
+        await connection.send_denial_response(response)
+        return None
+    return response

@@ -1,0 +1,167 @@
+"""The body of a request, read within limits of size and time."""
+
+import asyncio
+import base64
+import binascii
+import json
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from mien.errors import InvalidParameterError
+from mien.server.errors import UnsupportedMediaTypeError, UploadTimeoutError, UploadTooLargeError
+from mien.server.multipart import FileField, FileForm, boundary_of
+
+__all__ = ["BodyLimits", "read_files", "unless_disconnected"]
+
+_Result = TypeVar("_Result")
+
+_FORM = "multipart/form-data"
+_JSON = "application/json"
+# Around the Base64 text: the key, and the type of a data URI.
+_JSON_BYTES = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class BodyLimits:
+    """Limits of a body.
+
+    Attributes:
+        files: Most files of a form.
+        size: Largest body in bytes; of a JSON body, largest decoded file.
+        timeout_s: For the whole body to arrive.
+    """
+
+    files: int
+    size: int
+    timeout_s: float
+
+
+async def read_files(
+    request: Request,
+    field: FileField,
+    limits: BodyLimits,
+    hold: Callable[[int], None],
+    *,
+    form_only: bool = False,
+) -> list[bytes]:
+    """Return the files of a form, of JSON, or the one that is the body itself.
+
+    A form and JSON are recognized by their content type. Anything else is a file: its bytes decide
+    what it is, whatever its type is said to be.
+
+    Args:
+        request: The request.
+        field: The field of a form, or the key of JSON, that holds the file.
+        limits: Limits of the body.
+        hold: Called with the number of bytes of each piece before it is kept.
+        form_only: Refuse everything but a form.
+
+    Raises:
+        InvalidParameterError: The form or JSON is malformed or has other fields.
+        RequestError: The body is too large, too slow, or has too many files or none.
+        ClientDisconnect: The client has disconnected.
+    """
+    codings = ",".join(request.headers.getlist("content-encoding") or ["identity"])
+    if any(coding.strip().lower() != "identity" for coding in codings.split(",")):
+        # Images are compressed already; decompressing would need a limit of its own.
+        raise UnsupportedMediaTypeError(f"send the body without Content-Encoding, not {codings!r}")
+    header = request.headers.get("content-type", "")
+    media_type = header.partition(";")[0].strip().lower()
+    if media_type == _FORM:
+        form = FileForm(boundary_of(header), field, at_most=limits.files)
+        await _receive(request, limits.size, limits, hold, form.feed)
+        return form.finish()
+    if form_only:
+        raise UnsupportedMediaTypeError(f"send {_FORM} with files in the field {field.name}")
+    body = bytearray()
+    is_json = media_type == _JSON
+    # Base64 makes four bytes of three.
+    longest = limits.size * 4 // 3 + _JSON_BYTES if is_json else limits.size
+    await _receive(request, longest, limits, hold, body.extend)
+    if is_json and bytes(body.lstrip()[:1]) in (b"{", b"[", b'"'):
+        file = _decoded(bytes(body), field)
+    else:
+        file = bytes(body)
+    if len(file) > limits.size:
+        raise _too_large(limits.size)
+    return [file]
+
+
+async def unless_disconnected(request: Request, work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Return what ``work`` returns; the request's body must have been read.
+
+    Raises ClientDisconnect, and cancels ``work``, as soon as the client has disconnected.
+    """
+    working = asyncio.ensure_future(work)
+    # After the body, the only message to come is that the connection has ended.
+    leaving = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise ClientDisconnect
+    finally:
+        leaving.cancel()
+        working.cancel()
+        # What it uses must not be freed before it has ended.
+        await asyncio.wait((leaving, working))
+
+
+def _decoded(body: bytes, field: FileField) -> bytes:
+    """Return the file of a JSON body."""
+    allowed = f'send {{"{field.name}": "Base64 or a data URI"}}'
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise InvalidParameterError(f"the body is not valid JSON; {allowed}") from error
+    text = content.get(field.name) if isinstance(content, dict) else None
+    if not isinstance(text, str):
+        raise field.missing(f"the JSON body has no text {field.name!r}; {allowed}")
+    if len(content) > 1:
+        raise InvalidParameterError(f"the JSON body has other keys than {field.name!r}; {allowed}")
+    if text.startswith("data:"):
+        kind, _, text = text.partition(",")
+        if not kind.endswith(";base64"):
+            raise InvalidParameterError(f"the data URI is not Base64; {allowed}")
+    try:
+        return base64.b64decode("".join(text.split()), validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InvalidParameterError(f"{field.name} is not valid Base64; {allowed}") from error
+
+
+async def _receive(
+    request: Request,
+    longest: int,
+    limits: BodyLimits,
+    hold: Callable[[int], None],
+    sink: Callable[[bytes], object],
+) -> None:
+    declared = request.headers.get("content-length", "")
+    if declared.isascii() and declared.isdigit() and _exceeds(declared, longest):
+        raise _too_large(limits.size)
+    received = 0
+    try:
+        async with asyncio.timeout(limits.timeout_s):
+            async for chunk in request.stream():
+                received += len(chunk)
+                if received > longest:
+                    raise _too_large(limits.size)
+                hold(len(chunk))
+                sink(chunk)
+    except TimeoutError as error:
+        raise UploadTimeoutError(
+            f"the body did not arrive within {limits.timeout_s:g} seconds"
+        ) from error
+
+
+def _exceeds(digits: str, limit: int) -> bool:
+    # Compared by length first: int() of thousands of digits is slow, and refused by Python.
+    digits = digits.lstrip("0")
+    return len(digits) > len(str(limit)) or int(digits or "0") > limit
+
+
+def _too_large(limit: int) -> UploadTooLargeError:
+    return UploadTooLargeError(f"the body is larger than the limit of {limit:,} bytes")

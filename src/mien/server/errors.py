@@ -1,0 +1,241 @@
+"""Errors of requests, and how all errors are sent: as problems after RFC 9457."""
+
+import json
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import NamedTuple
+
+from starlette.responses import Response
+
+from mien.errors import MienError
+
+__all__ = [
+    "INTERNAL",
+    "PROBLEMS",
+    "ForbiddenOriginError",
+    "MalformedRequestError",
+    "MethodNotAllowedError",
+    "MissingImageError",
+    "MissingVideoError",
+    "NotFoundError",
+    "NotReadyError",
+    "ProblemType",
+    "RateLimitedError",
+    "RequestError",
+    "TooManyImagesError",
+    "UnauthorizedError",
+    "UnsupportedMediaTypeError",
+    "UploadTimeoutError",
+    "UploadTooLargeError",
+    "code_of",
+    "detail_of",
+    "problem_response",
+]
+
+INTERNAL = "internal_error"
+
+
+class RequestError(MienError):
+    """The request, not the image, is why there is no result.
+
+    Attributes:
+        retry_after_s: Seconds after which trying again may help.
+    """
+
+    def __init__(self, message: str = "", *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class MalformedRequestError(RequestError):
+    """The data is not an HTTP/1.1 request."""
+
+    code = "malformed_request"
+
+
+class UnauthorizedError(RequestError):
+    """There is no API key, or it is not accepted."""
+
+    code = "unauthorized"
+
+
+class ForbiddenOriginError(RequestError):
+    """A page of this origin may not call the service."""
+
+    code = "forbidden_origin"
+
+
+class NotFoundError(RequestError):
+    """There is nothing at this path."""
+
+    code = "not_found"
+
+
+class MethodNotAllowedError(RequestError):
+    """The path does not support the method."""
+
+    code = "method_not_allowed"
+
+
+class UploadTimeoutError(RequestError):
+    """The body did not arrive in time."""
+
+    code = "upload_timeout"
+
+
+class UploadTooLargeError(RequestError):
+    """The body is larger than the limit."""
+
+    code = "upload_too_large"
+
+
+class UnsupportedMediaTypeError(RequestError):
+    """The body is in a form that is not supported."""
+
+    code = "unsupported_media_type"
+
+
+class MissingImageError(RequestError):
+    """The body has no image."""
+
+    code = "missing_image"
+
+
+class MissingVideoError(RequestError):
+    """The body has no video."""
+
+    code = "missing_video"
+
+
+class TooManyImagesError(RequestError):
+    """The body has more images than a request may have."""
+
+    code = "too_many_images"
+
+
+class RateLimitedError(RequestError):
+    """The client has sent too many requests."""
+
+    code = "rate_limited"
+
+
+class NotReadyError(RequestError):
+    """The service is starting or shutting down."""
+
+    code = "not_ready"
+
+
+class ProblemType(NamedTuple):
+    """What a code means; ``example``: a detail as it may read."""
+
+    status: int
+    title: str
+    example: str
+
+
+PROBLEMS: Mapping[str, ProblemType] = {
+    "empty_upload": ProblemType(400, "Empty upload", "the image is empty: it has no bytes"),
+    "unreadable_video": ProblemType(400, "Unreadable video", "the video is cut off or corrupt"),
+    "not_an_image": ProblemType(
+        400, "Not an image", "this is not an image; send JPEG, PNG or WebP"
+    ),
+    "truncated_image": ProblemType(400, "Truncated image", "this JPEG is cut off or corrupt"),
+    "unsupported_format": ProblemType(
+        400, "Unsupported format", "GIF images are not supported; send JPEG, PNG or WebP"
+    ),
+    "malformed_request": ProblemType(
+        400, "Malformed request", "this is not HTTP/1.1, or its headers are too long"
+    ),
+    "unauthorized": ProblemType(
+        401, "Unauthorized", "send an API key as Authorization: Bearer KEY, or X-API-Key: KEY"
+    ),
+    "forbidden_origin": ProblemType(
+        403, "Forbidden origin", "pages of this origin may not call this service"
+    ),
+    "not_found": ProblemType(404, "Not found", "there is nothing at this path; see /docs"),
+    "method_not_allowed": ProblemType(405, "Method not allowed", "this path supports POST"),
+    "upload_timeout": ProblemType(
+        408, "Upload timeout", "the body did not arrive within 30 seconds"
+    ),
+    "upload_too_large": ProblemType(
+        413, "Upload too large", "the body is larger than the limit of 20,000,000 bytes"
+    ),
+    "image_too_large": ProblemType(
+        413, "Image too large", "9000 x 9000 pixels are more than the limit of 50,000,000"
+    ),
+    "video_too_large": ProblemType(
+        413, "Video too large", "the video is longer than the limit of 300 seconds"
+    ),
+    "unsupported_media_type": ProblemType(
+        415, "Unsupported media type", "send the body without Content-Encoding"
+    ),
+    "invalid_parameter": ProblemType(
+        422, "Invalid parameter", "max_faces: input should be greater than or equal to 1, not '0'"
+    ),
+    "missing_image": ProblemType(422, "Missing image", "the form has no file in its field image"),
+    "missing_video": ProblemType(422, "Missing video", "the form has no file in its field video"),
+    "too_many_images": ProblemType(
+        422, "Too many images", "send at most one image in the field image"
+    ),
+    "queue_full": ProblemType(
+        429, "Queue full", "too many images are waiting; try again in a moment"
+    ),
+    "rate_limited": ProblemType(429, "Rate limited", "too many requests; try again in a moment"),
+    INTERNAL: ProblemType(
+        500, "Internal error", "the server failed; its log has the error under this request's id"
+    ),
+    "video_unavailable": ProblemType(
+        501, "Video unavailable", "videos need: pip install 'mien[video]'"
+    ),
+    "not_ready": ProblemType(503, "Not ready", "the service is starting or shutting down"),
+    "deadline_exceeded": ProblemType(
+        504, "Deadline exceeded", "the result was not ready in time; try again later"
+    ),
+}
+
+_RETRY = frozenset({"queue_full", "rate_limited", "not_ready"})
+
+
+def code_of(error: BaseException) -> str:
+    """Return the code to send; ``internal_error`` for all that the client cannot fix."""
+    code = error.code if isinstance(error, MienError) else INTERNAL
+    return code if code in PROBLEMS else INTERNAL
+
+
+def detail_of(error: BaseException) -> str:
+    """Return the sentence to send; never the text of a library's error."""
+    if isinstance(error, MienError) and code_of(error) != INTERNAL:
+        return error.message
+    return PROBLEMS[INTERNAL].example
+
+
+def problem_response(
+    error: BaseException,
+    request_id: str,
+    headers: Mapping[str, str] | None = None,
+    root_path: str = "",
+) -> Response:
+    """Return the error as ``application/problem+json``, with further headers."""
+    code = code_of(error)
+    problem = PROBLEMS[code]
+    body = {
+        "type": f"{root_path}/docs#{code}",
+        "title": problem.title,
+        "status": problem.status,
+        "detail": detail_of(error),
+        "code": code,
+        "instance": f"urn:mien:request:{request_id}",
+    }
+    sent = dict(headers or {})
+    if problem.status == HTTPStatus.UNAUTHORIZED:
+        sent["WWW-Authenticate"] = "Bearer"
+    if code in _RETRY:
+        seconds = getattr(error, "retry_after_s", 1.0)
+        sent["Retry-After"] = str(max(math.ceil(seconds), 1))
+    return Response(
+        json.dumps(body, ensure_ascii=False, separators=(",", ":")),
+        status_code=problem.status,
+        headers=sent,
+        media_type="application/problem+json",
+    )

@@ -1,0 +1,106 @@
+"""API keys. The service knows only their SHA-256."""
+
+import hashlib
+import hmac
+import re
+import secrets
+from collections.abc import Iterable
+from pathlib import Path
+
+from starlette.requests import HTTPConnection
+
+from mien.errors import InvalidParameterError
+from mien.server.errors import UnauthorizedError
+from mien.settings import Settings
+
+__all__ = ["ApiKeys", "digest_of", "new_key"]
+
+_PREFIX = "mien_"
+_RANDOM_BYTES = 32
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_BEARER = "bearer "
+_PROTOCOL = "key."
+
+
+def new_key() -> str:
+    """Return a new key of 256 random bits."""
+    return _PREFIX + secrets.token_urlsafe(_RANDOM_BYTES)
+
+
+def digest_of(key: str) -> str:
+    """Return the SHA-256 of a key in hex, for the settings.
+
+    Keys are random, so it needs neither salt nor slowness.
+    """
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class ApiKeys:
+    """The accepted keys; without any, every request is accepted."""
+
+    def __init__(self, digests: Iterable[str]) -> None:
+        """Take the SHA-256 of each key. Raises InvalidParameterError for anything else."""
+        self._digests = [digest.strip().lower() for digest in digests]
+        if not all(_DIGEST.fullmatch(digest) for digest in self._digests):
+            # Not shown: it may be the key itself.
+            raise InvalidParameterError(
+                "an API key must be given as its SHA-256, 64 hex digits; make both with mien keys"
+            )
+
+    @classmethod
+    def from_settings(cls, settings: Settings) -> "ApiKeys":
+        """Return the keys of the settings and of the file that they name.
+
+        The file has one hash per line; what follows it on the line is a name for people; # begins
+        a comment. Raises InvalidParameterError if it cannot be read or has anything else.
+        """
+        given = settings.api_keys.get_secret_value() if settings.api_keys else ""
+        listed = [digest for digest in given.split(",") if digest.strip()]
+        if given and not listed:
+            # As for an empty file: commas around nothing must not open the service to everybody.
+            raise InvalidParameterError("MIEN_API_KEYS has no key")
+        return cls([*listed, *_in_file(settings.api_keys_file)])
+
+    def __bool__(self) -> bool:
+        return bool(self._digests)
+
+    def check(self, request: HTTPConnection) -> str | None:
+        """Return the digest of the request's key; None where none is needed.
+
+        It comes as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; for a WebSocket also as
+        the protocol ``key.KEY``, as browsers send no such headers there.
+        Raises UnauthorizedError if it is not accepted.
+        """
+        if not self._digests:
+            return None
+        given = digest_of(_key_of(request))
+        # All are compared, each in constant time: how long it takes tells nothing.
+        if not sum(hmac.compare_digest(given, digest) for digest in self._digests):
+            raise UnauthorizedError(
+                "send an API key as Authorization: Bearer KEY, or X-API-Key: KEY"
+            )
+        return given
+
+
+def _in_file(path: Path | None) -> list[str]:
+    if path is None:
+        return []
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidParameterError(f"MIEN_API_KEYS_FILE cannot be read: {path}") from error
+    words = [line.partition("#")[0].split() for line in lines]
+    found = [first for first, *_ in filter(None, words)]
+    if not found:
+        # An empty file must not open the service to everybody.
+        raise InvalidParameterError(f"MIEN_API_KEYS_FILE has no key: {path}")
+    return found
+
+
+def _key_of(request: HTTPConnection) -> str:
+    authorization = request.headers.get("authorization", "")
+    if authorization[: len(_BEARER)].lower() == _BEARER:
+        return authorization[len(_BEARER) :].strip()
+    offered = request.scope.get("subprotocols", [])
+    keys = [name.removeprefix(_PROTOCOL) for name in offered if name.startswith(_PROTOCOL)]
+    return request.headers.get("x-api-key") or (keys[0] if keys else "")

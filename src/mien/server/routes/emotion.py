@@ -1,0 +1,88 @@
+"""``POST /emotion`` and ``POST /emotion/batch``: images in, faces with their emotions out."""
+
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response
+
+from mien.results import ImageResult
+from mien.server.body import unless_disconnected
+from mien.server.context import RequestContext
+from mien.server.dependencies import (
+    GUARDED,
+    Context,
+    TheService,
+    UploadedImage,
+    UploadedImages,
+    emotion_query,
+)
+from mien.server.openapi import BATCH_BODY, IMAGE_BODY
+from mien.server.responses import BatchEntry, Face, json_response, problems
+from mien.workers import Outcome
+
+__all__ = ["router"]
+
+router = APIRouter(tags=["emotion"], dependencies=GUARDED)
+
+_QUERY = Annotated[Any, Depends(emotion_query)]
+_UPLOAD = (
+    *("deadline_exceeded", "missing_image", "not_ready", "queue_full", "rate_limited"),
+    *("unauthorized", "unsupported_media_type", "upload_timeout", "upload_too_large"),
+    "too_many_images",
+)
+_IMAGE = (
+    *("empty_upload", "image_too_large", "not_an_image", "truncated_image", "unsupported_format"),
+)
+
+
+@router.post(
+    "/emotion",
+    operation_id="analyze",
+    summary="Analyze an image",
+    response_model=list[Face],
+    responses=problems(*_UPLOAD, *_IMAGE),
+    openapi_extra=IMAGE_BODY,
+)
+async def analyze(
+    request: Request, query: _QUERY, image: UploadedImage, service: TheService, context: Context
+) -> Response:
+    """Find the faces of an image, largest first, and classify the emotion that each shows.
+
+    An image without a face gives an empty list. The bytes decide whether the body is an image,
+    whatever its content type; a form and JSON are recognized by theirs.
+    """
+    outcomes = await unless_disconnected(request, service.analyze([image], query.options()))
+    context.add(outcomes)
+    return json_response(face_records(outcomes[0].unwrap(), query))
+
+
+@router.post(
+    "/emotion/batch",
+    operation_id="analyze_batch",
+    summary="Analyze several images",
+    response_model=list[BatchEntry],
+    responses=problems(*_UPLOAD),
+    openapi_extra=BATCH_BODY,
+)
+async def analyze_batch(
+    request: Request, query: _QUERY, images: UploadedImages, service: TheService, context: Context
+) -> Response:
+    """Analyze several images; the error of one does not affect the others.
+
+    The response has one entry for each image, in the order of the form.
+    """
+    outcomes = await unless_disconnected(request, service.analyze(images, query.options()))
+    context.add(outcomes)
+    return json_response([_entry(outcome, query, context) for outcome in outcomes])
+
+
+def face_records(result: ImageResult, query: Any) -> list[dict[str, Any]]:
+    """Return the faces, each with the turn of the image if it had to be turned."""
+    records = result.face_records(query.include)
+    return [record | {"turn": result.turn} for record in records] if result.turn else records
+
+
+def _entry(outcome: Outcome[ImageResult], query: Any, context: RequestContext) -> dict[str, Any]:
+    if not isinstance(outcome.result, BaseException):
+        return {"faces": face_records(outcome.result, query)}
+    return {"error": context.failure(outcome.result, "an image failed")}

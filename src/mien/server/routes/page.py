@@ -1,0 +1,57 @@
+"""``GET /``: the page for people, and the files it is made of."""
+
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+
+from fastapi import APIRouter
+from starlette.responses import RedirectResponse, Response
+
+from mien.server.dependencies import OPEN
+
+__all__ = ["page_router", "redirect_router"]
+
+_FOLDER = files("mien.server") / "web"
+_TYPES = {
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".jpg": "image/jpeg",
+    ".js": "text/javascript; charset=utf-8",
+    ".svg": "image/svg+xml",
+}
+_HEADERS = {
+    # Nothing from elsewhere, nothing inline, in no frame of another site.
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    ),
+    "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+}
+
+
+def page_router() -> APIRouter:
+    """Return the routes of the page; its files are read once."""
+    router = APIRouter(include_in_schema=False, dependencies=OPEN)
+    for file in _FOLDER.iterdir():
+        name, suffix = file.name, "." + file.name.rpartition(".")[2]
+        if suffix in _TYPES:
+            path = "/" if name == "index.html" else f"/web/{name}"
+            router.add_api_route(path, _sender(file.read_bytes(), _TYPES[suffix]))
+    return router
+
+
+def redirect_router() -> APIRouter:
+    """Return the route that leads to the documentation where there is no page."""
+    router = APIRouter(include_in_schema=False, dependencies=OPEN)
+
+    @router.get("/")
+    async def root() -> Response:
+        return RedirectResponse("docs", status_code=307)
+
+    return router
+
+
+def _sender(content: bytes, media_type: str) -> Callable[[], Awaitable[Response]]:
+    async def send() -> Response:
+        return Response(content, media_type=media_type, headers=_HEADERS)
+
+    return send

@@ -1,0 +1,161 @@
+"""``POST /video``: a video in; for each sample a line of JSON out, while the next is analyzed."""
+
+import asyncio
+import json
+from collections.abc import AsyncGenerator, Callable, Iterator
+from contextlib import ExitStack, aclosing
+from itertools import islice
+from threading import Lock
+from typing import Annotated, Any, TypeVar
+
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import Response, StreamingResponse
+
+from mien.deadline import Deadline, too_late
+from mien.server.body import unless_disconnected
+from mien.server.context import RequestContext
+from mien.server.dependencies import GUARDED, Context, TheService, UploadedVideo, video_query
+from mien.server.openapi import LINES_TYPE, VIDEO_BODY
+from mien.server.parameters import VideoQuery
+from mien.server.responses import problems
+from mien.server.service import Service
+from mien.video.analysis import followed
+from mien.video.reader import Frame, VideoLimits, VideoReader, open_video
+from mien.video.summary import Summary
+from mien.video.tracks import SMOOTHING_S, Tracker
+
+__all__ = ["router"]
+
+_Result = TypeVar("_Result")
+# Frames that are analyzed at once, before other requests have their turn.
+_GROUP = 3
+
+router = APIRouter(tags=["emotion"], dependencies=GUARDED)
+
+
+class _Lines(StreamingResponse):
+    media_type = LINES_TYPE
+
+
+@router.post(
+    "/video",
+    operation_id="analyze_video",
+    summary="Analyze a video",
+    response_class=_Lines,
+    responses=problems(
+        *("deadline_exceeded", "missing_video", "not_ready", "queue_full", "rate_limited"),
+        *("unauthorized", "unsupported_media_type", "upload_timeout", "upload_too_large"),
+        *("empty_upload", "unreadable_video", "video_too_large", "video_unavailable"),
+    ),
+    openapi_extra=VIDEO_BODY,
+)
+async def analyze_video(
+    request: Request,
+    query: Annotated[VideoQuery, Depends(video_query)],
+    video: UploadedVideo,
+    service: TheService,
+    context: Context,
+) -> Response:
+    """Follow the faces of a video and classify what each person shows, sample by sample.
+
+    The response has a line of JSON for each sample as soon as it is analyzed, then one with a
+    summary, or one with an error if the video cannot be read any further. A video that cannot be
+    read at all is a problem as usual.
+    """
+    records = _records(service, context, video, query)
+    try:
+        first = await unless_disconnected(request, records.__anext__())
+    except BaseException:
+        await records.aclose()
+        raise
+    # Proxies would collect lines otherwise; this header is nginx's.
+    return _Lines(_lines(first, records, context), headers={"X-Accel-Buffering": "no"})
+
+
+class _Reader:
+    """A video that is decoded group by group, in any thread but in one at a time."""
+
+    def __init__(self, data: bytes, limits: VideoLimits, query: VideoQuery) -> None:
+        self._data, self._limits, self._query = data, limits, query
+        self._open = ExitStack()
+        self._video: VideoReader | None = None
+        self._frames: Iterator[Frame] = iter(())
+        # A cancelled call may still run; what it reads must not be closed meanwhile.
+        self._busy = Lock()
+
+    @property
+    def losses(self) -> dict[str, Any]:
+        """What of the video could not be read, for its summary; known at its end."""
+        video = self._video
+        if video is None:
+            return {"cut_off": False, "dropped_frames": 0}
+        return {"cut_off": video.cut_off, "dropped_frames": video.dropped_frames}
+
+    def next_group(self) -> list[Frame]:
+        """Return the next samples; none at the end. Raises what reading a video raises."""
+        with self._busy:
+            if self._video is None:
+                self._video = self._open.enter_context(open_video(self._data, self._limits))
+                self._frames = self._video.frames(self._query.fps)
+            return list(islice(self._frames, _GROUP))
+
+    def close(self) -> None:
+        """Close the video, once no thread reads it any more."""
+        with self._busy:
+            self._open.close()
+
+
+async def _records(
+    service: Service, context: RequestContext, video: bytes, query: VideoQuery
+) -> AsyncGenerator[dict[str, Any], None]:
+    """Yield a record for each sample, then the summary. Raises what prevents the next one."""
+    settings = service.settings
+    limits = VideoLimits(pixels=settings.max_video_pixels, seconds=settings.max_video_seconds)
+    reader = _Reader(video, limits, query)
+    tracker = Tracker(smoothing_s=SMOOTHING_S if query.smooth else 0.0)
+    summary = Summary(query.fps)
+    try:
+        while frames := await _in_thread(reader.next_group, settings.deadline_s):
+            # The slot of the video was taken before; its frames wait behind images, uncounted.
+            outcomes = await service.analyze(
+                [frame.image for frame in frames], query.options(), reserved=True
+            )
+            context.count(outcomes)
+            results = [outcome.unwrap() for outcome in outcomes]
+            for sample in followed(zip(frames, results, strict=True), tracker):
+                summary.add(sample)
+                yield sample.record(frozenset(query.include))
+        yield {"summary": summary.record(**reader.losses)}
+    finally:
+        await asyncio.to_thread(reader.close)
+
+
+async def _in_thread(function: Callable[[], _Result], seconds: float) -> _Result:
+    """Return the result of a function that checks its deadline, run in a thread."""
+    deadline = Deadline.after(seconds)
+    with deadline.observed():
+        running = asyncio.ensure_future(asyncio.to_thread(function))
+    try:
+        await asyncio.wait((running,), timeout=seconds)
+        if running.done():
+            return running.result()
+        raise too_late()
+    finally:
+        # The thread ends at its next check.
+        deadline.expire()
+
+
+async def _lines(
+    first: dict[str, Any], records: AsyncGenerator[dict[str, Any], None], context: RequestContext
+) -> AsyncGenerator[bytes, None]:
+    async with aclosing(records):
+        yield _line(first)
+        try:
+            async for record in records:
+                yield _line(record)
+        except Exception as error:  # noqa: BLE001 - the status is sent: only a line can say
+            yield _line({"error": context.failure(error, "a video failed")})
+
+
+def _line(record: dict[str, Any]) -> bytes:
+    return json.dumps(record, separators=(",", ":")).encode() + b"\n"

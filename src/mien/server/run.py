@@ -1,0 +1,194 @@
+"""Runs the service: the socket, the processes, the log, and an orderly shutdown."""
+
+import ipaddress
+import logging
+import logging.config
+import math
+import os
+import signal
+import socket
+import sys
+from functools import partial
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import FrameType
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI
+from uvicorn.config import STARTUP_FAILURE
+
+from mien.errors import InvalidParameterError
+from mien.server.app import create_app, traces_class
+from mien.server.hardening.connection import HttpConnection, LiveConnection
+from mien.server.hardening.signals import hangup_as_stop
+from mien.server.hardening.supervisor import SILENCE_S, Supervisor, stop_with_parent
+from mien.server.keys import ApiKeys
+from mien.server.logs import logging_config
+from mien.server.metrics import FOLDER_VARIABLE
+from mien.server.rates import RateLimits
+from mien.server.routes.live import MAX_FRAME_BYTES
+from mien.server.service import Service
+from mien.settings import Settings
+
+__all__ = ["serve", "socket_options"]
+
+_BACKLOG = 2048
+
+_log = logging.getLogger("mien.server")
+
+
+def serve(settings: Settings) -> int:
+    """Serve until a stop signal, finish the requests in progress, and return the exit status.
+
+    0 after SIGTERM, SIGINT or SIGHUP. 1, with a message on stderr, if a model cannot be loaded or
+    the port cannot be used.
+
+    Raises:
+        InvalidParameterError: A name in the settings is unknown, or the API keys, rate limits or
+            traces are invalid.
+    """
+    # uvicorn does so too, but only once it runs.
+    logging.config.dictConfig(logging_config(settings.log_format))
+    # Here, for a message instead of a traceback in the log.
+    RateLimits(settings)
+    if settings.trace_endpoint:
+        traces_class()
+    if not ApiKeys.from_settings(settings) and not _is_loopback(settings.host):
+        _log.warning(
+            "everyone who can reach %s can use this service: no API keys are set (mien keys)",
+            settings.host,
+        )
+    try:
+        listener = _listen(settings.host, settings.port)
+    except (OSError, UnicodeError) as error:
+        # An invalid host name fails before it is looked up.
+        reason = error.strerror if isinstance(error, OSError) else "not a host name"
+        return _refuse(f"cannot listen on {settings.host} port {settings.port}: {reason}")
+    with listener, hangup_as_stop():
+        if settings.workers > 1:
+            return _run_many(settings, listener)
+        return _run_one(settings, listener)
+
+
+def socket_options(*, head_timeout_s: float, send_timeout_s: float) -> dict[str, Any]:
+    """Return how uvicorn handles connections, whatever else is installed."""
+    return {
+        "loop": "asyncio",
+        "http": partial(
+            HttpConnection, head_timeout_s=head_timeout_s, send_timeout_s=send_timeout_s
+        ),
+        "ws": partial(LiveConnection, send_timeout_s=send_timeout_s),
+        "ws_max_size": MAX_FRAME_BYTES,
+        # Images are compressed already, and compressed frames may be bombs.
+        "ws_per_message_deflate": False,
+    }
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    """Return a listening socket. Raises OSError if the address is in use or not of this machine."""
+    family, kind, _, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    # With the protocol named, which socket.create_server does not do: asyncio switches Nagle's
+    # algorithm off only for sockets that say TCP, and it would cost 40 ms per answer.
+    listener = socket.socket(family, kind, socket.IPPROTO_TCP)
+    try:
+        if os.name == "posix":
+            # A restart need not wait for old connections; elsewhere it would share the port.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    listener.set_inheritable(True)
+    return listener
+
+
+def _config(settings: Settings, app: Any) -> uvicorn.Config:
+    options = socket_options(
+        head_timeout_s=settings.head_timeout_s, send_timeout_s=settings.send_timeout_s
+    )
+    if settings.workers > 1:
+        options["loop"] = "mien.server.hardening.accept:FairAcceptLoop"
+    return uvicorn.Config(
+        app,
+        factory=settings.workers > 1,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        **options,
+        lifespan="on",
+        log_config=logging_config(settings.log_format),
+        access_log=False,
+        proxy_headers=False,
+        server_header=False,
+        timeout_graceful_shutdown=math.ceil(settings.drain_s - settings.stop_delay_s),
+        timeout_worker_healthcheck=SILENCE_S,
+    )
+
+
+def _run_one(settings: Settings, listener: socket.socket) -> int:
+    app = create_app(settings)
+    service: Service = app.state.service
+    _announce(listener)
+    # uvicorn raises the signal again once it has shut down, for earlier handlers.
+    stops = (signal.SIGTERM, signal.SIGINT)
+    before = {number: signal.signal(number, _ignore) for number in stops}
+    try:
+        uvicorn.Server(_config(settings, app)).run(sockets=[listener])
+    except SystemExit:
+        if isinstance(service.failure, InvalidParameterError):
+            raise service.failure from None
+        reason = service.failure or "the service did not start; the log says why"
+        return _refuse(str(reason))
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    return 0
+
+
+def _run_many(settings: Settings, listener: socket.socket) -> int:
+    _announce(listener)
+    with TemporaryDirectory(prefix="mien-metrics-") as folder:
+        # The server processes inherit it.
+        os.environ[FOLDER_VARIABLE] = folder
+        config = _config(settings, partial(_process_app, settings, Path(folder)))
+        supervisor = Supervisor(
+            config, sockets=[listener], drain_s=settings.drain_s, metrics_folder=Path(folder)
+        )
+        try:
+            supervisor.run()
+        finally:
+            del os.environ[FOLDER_VARIABLE]
+    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
+        return _refuse("a server process did not start; the log says why")
+    return 0
+
+
+def _process_app(settings: Settings, metrics_folder: Path) -> FastAPI:
+    stop_with_parent()
+    return create_app(settings, metrics_folder=metrics_folder)
+
+
+def _announce(listener: socket.socket) -> None:
+    host, port = listener.getsockname()[:2]
+    shown = f"[{host}]" if ":" in host else host
+    _log.info("serving on http://%s:%d", shown, port)
+
+
+def _ignore(_number: int, _frame: FrameType | None) -> None:
+    """Handle the signal that uvicorn raises again."""
+
+
+def _refuse(reason: str) -> int:
+    sys.stderr.write(f"mien: {reason}\n")
+    return 1

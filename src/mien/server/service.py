@@ -1,0 +1,184 @@
+"""What the endpoints share: the pool of workers, limits, and whether the service is ready."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+
+import numpy as np
+from prometheus_client import Gauge
+
+from mien._version import __version__
+from mien.artifacts import Card
+from mien.cores import available_cores
+from mien.deadline import Deadline
+from mien.errors import MienError, QueueFullError, VideoUnavailableError
+from mien.image import ImageInput
+from mien.options import Options
+from mien.recognizer import Recognizer
+from mien.results import ImageResult
+from mien.server.keys import ApiKeys
+from mien.server.metrics import Metrics
+from mien.server.rates import RateLimits
+from mien.settings import Settings
+from mien.types import RgbImage
+from mien.video.reader import library
+from mien.workers import Outcome, WorkerPool
+
+__all__ = ["Service", "Slots"]
+
+# Large enough for an image pyramid of several levels, small enough to take no time.
+_WARM_UP_SIDE_PX = 160
+_LONG_RETRY_S = 30.0
+
+
+class Slots:
+    """A limit on what runs at once for long. ``nouns``: what runs."""
+
+    def __init__(self, count: int, nouns: str, taken: Gauge) -> None:
+        self.free, self._nouns, self._taken = count, nouns, taken
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """Take a slot until the block ends. Raises QueueFullError if there is none."""
+        if not self.free:
+            raise QueueFullError(
+                f"too many {self._nouns} at once; try again later", retry_after_s=_LONG_RETRY_S
+            )
+        self.free -= 1
+        try:
+            with self._taken.track_inprogress():
+                yield
+        finally:
+            self.free += 1
+
+
+class Service:
+    """The state behind the endpoints. ``start`` makes it ready, ``drain`` ends that.
+
+    Raises:
+        InvalidParameterError: The API keys or rate limits of the settings are invalid.
+    """
+
+    def __init__(
+        self, settings: Settings, build: Callable[[Settings], Recognizer], metrics: Metrics
+    ) -> None:
+        self.settings, self.metrics = settings, metrics
+        self.keys, self.rates = ApiKeys.from_settings(settings), RateLimits(settings)
+        self.started = self.draining = False
+        self.model = ""
+        self.failure: MienError | None = None
+        self.pool = WorkerPool(
+            partial(_warm_recognizer, build, settings),
+            settings.threads or max(1, available_cores() // settings.workers),
+            max_waiting=settings.max_queue,
+            processes=settings.processes,
+            report_waiting=metrics.queue_depth.set,
+        )
+        metrics.queue_capacity.set(settings.max_queue)
+        self._pending_bytes = 0
+        self.live = Slots(settings.max_live, "live connections", metrics.live_views)
+        self.videos = Slots(settings.max_videos, "videos", metrics.videos)
+
+    @property
+    def ready(self) -> bool:
+        """Whether new requests should be sent here."""
+        return self.started and not self.draining
+
+    async def start(self) -> None:
+        """Start the workers, which load and warm up the models. Raises what ``build`` raises."""
+        try:
+            await self.pool.start()
+        except MienError as error:
+            self.failure = error
+            raise
+        self.model = await self.pool.run(_model_name)
+        self.started = True
+        self.metrics.record_model(
+            version=__version__, detector=self.settings.detector, model=self.model
+        )
+
+    async def check(self) -> None:
+        """Run the models once, whatever waits. Raises what they raise."""
+        (outcome,) = await self.pool.run_all(_warm_up, [()], reserved=True)
+        outcome.unwrap()
+
+    def drain(self) -> None:
+        """Stop being ready; requests in progress still get their responses."""
+        self.draining = True
+
+    async def close(self) -> None:
+        """End the workers."""
+        self.drain()
+        await self.pool.close()
+        self.metrics.close()
+
+    def check_videos(self) -> None:
+        """Raise VideoUnavailableError if videos are switched off or PyAV is missing."""
+        if not self.settings.max_videos:
+            raise VideoUnavailableError("videos are switched off: MIEN_MAX_VIDEOS is 0")
+        library()
+
+    @contextmanager
+    def holding_bytes(self) -> Iterator[Callable[[int], None]]:
+        """Return a function that counts the bytes that a request holds until the block ends.
+
+        It raises QueueFullError once all requests together hold too many.
+        """
+        held = 0
+
+        def hold(count: int) -> None:
+            nonlocal held
+            if self._pending_bytes + count > self.settings.max_pending_bytes:
+                raise QueueFullError(
+                    "too many bytes of images are waiting; try again in a moment",
+                    retry_after_s=self.pool.retry_after_s,
+                )
+            held += count
+            change(count)
+
+        def change(count: int) -> None:
+            self._pending_bytes += count
+            self.metrics.pending_bytes.set(self._pending_bytes)
+
+        try:
+            yield hold
+        finally:
+            change(-held)
+
+    async def analyze(
+        self, images: Sequence[ImageInput], options: Options, *, reserved: bool = False
+    ) -> list[Outcome[ImageResult]]:
+        """Return the outcome of each image, in order. Raises QueueFullError if they do not fit.
+
+        Args:
+            images: The images.
+            options: Of all of them.
+            reserved: Analyze them however many wait, as other limits apply.
+        """
+        outcomes = await self.pool.run_all(
+            Recognizer.analyze,
+            [(image, options) for image in images],
+            deadline=Deadline.after(self.settings.deadline_s),
+            reserved=reserved,
+        )
+        self.metrics.count_images(outcomes)
+        return outcomes
+
+
+def _warm_recognizer(build: Callable[[Settings], Recognizer], settings: Settings) -> Recognizer:
+    recognizer = build(settings)
+    _warm_up(recognizer)
+    return recognizer
+
+
+def _warm_up(recognizer: Recognizer) -> None:
+    side = _WARM_UP_SIDE_PX
+    blank = RgbImage(np.full((side, side, 3), 127, dtype=np.uint8))
+    recognizer.analyze(blank)
+    recognizer.analyze(blank, Options(crop=True))
+
+
+def _model_name(recognizer: Recognizer) -> str:
+    """Return the classifier's name as on its card; ``custom`` if it has none."""
+    card = getattr(recognizer.classifier, "card", None)
+    return card.name if isinstance(card, Card) else "custom"

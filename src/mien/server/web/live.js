@@ -1,0 +1,185 @@
+// The camera: a photo from it, or its frames over WS /live.
+
+import { COLOURS, tell } from "./emotions.js";
+import { paintFaces } from "./paint.js";
+
+const FRAME_PX = 640;
+const QUALITY = 0.8;
+// One frame is on its way while another is worked on.
+const AT_ONCE = 2;
+const HISTORY_S = 30;
+const ROW_PX = 26;
+const TOLD_EVERY_MS = 3000;
+
+/** Opens and closes the camera. options: a function that gives the chosen ones. */
+export class Camera {
+  constructor({ options, status, onPhoto }) {
+    Object.assign(this, { options, status, onPhoto, stream: null, opening: false, live: null });
+    this.section = document.getElementById("live");
+    this.video = document.getElementById("video");
+    this.toggle = document.getElementById("live-toggle");
+    this.toggle.addEventListener("click", () => (this.live ? this.stopLive() : this.goLive()));
+    document.getElementById("shoot").addEventListener("click", () => this.shoot());
+    document.getElementById("camera-close").addEventListener("click", () => this.close());
+  }
+
+  async open() {
+    // A second click, while the first waits for the camera, would open it twice and close it once.
+    if (this.stream || this.opening) return;
+    if (!navigator.mediaDevices) {
+      this.status("Browsers give the camera only to pages on HTTPS or on this machine (localhost).", true);
+      return;
+    }
+    this.opening = true;
+    try {
+      this.stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 } } });
+    } catch (error) {
+      const words = { NotAllowedError: "The camera was not allowed.", NotFoundError: "There is no camera." };
+      this.status(words[error.name] ?? "The camera can't be opened. Does another program use it?", true);
+      return;
+    } finally {
+      this.opening = false;
+    }
+    this.section.hidden = false;
+    this.video.srcObject = this.stream;
+    await this.video.play();
+    this.status("The camera is on. Nothing is sent before you say so.");
+  }
+
+  close() {
+    this.stopLive();
+    this.stream?.getTracks().forEach((track) => track.stop());
+    this.stream = null;
+    this.video.srcObject = null;
+    this.section.hidden = true;
+    this.status("The camera is off.");
+  }
+
+  shoot() {
+    const canvas = frameOf(this.video, Infinity);
+    canvas.toBlob((blob) => this.onPhoto(new File([blob], "camera.jpg", { type: blob.type })), "image/jpeg", 0.92);
+  }
+
+  goLive() {
+    this.live = new Live(this.video, this.options(), this.status, () => this.stopLive());
+    this.#show(true);
+  }
+
+  stopLive() {
+    this.live?.stop();
+    this.live = null;
+    this.#show(false);
+  }
+
+  #show(on) {
+    this.toggle.setAttribute("aria-pressed", on);
+    this.toggle.textContent = on ? "Stop" : "Go live";
+    document.getElementById("history").hidden = !on;
+    document.getElementById("pace").textContent = "";
+  }
+}
+
+class Live {
+  constructor(video, options, status, ended) {
+    Object.assign(this, { video, status, ended, under_way: 0, times: [], history: [], told: 0, stopped: false });
+    this.overlay = document.getElementById("overlay");
+    this.timeline = document.getElementById("timeline");
+    const query = new URLSearchParams({ smooth: "true", labels: options.labels });
+    const address = new URL("live", document.baseURI);
+    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+    // A browser sends no headers of its own here: the key travels as a protocol's name.
+    const protocols = options.key ? ["mien", `key.${options.key}`] : ["mien"];
+    this.socket = new WebSocket(`${address}?${query}`, protocols);
+    this.socket.onopen = () => this.#send();
+    this.socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
+    this.socket.onclose = ({ code }) => this.#closed(code);
+    status("Live: connecting…");
+  }
+
+  stop() {
+    this.stopped = true;
+    this.socket.close();
+    this.overlay.getContext("2d").clearRect(0, 0, this.overlay.width, this.overlay.height);
+  }
+
+  #send() {
+    if (this.stopped || this.socket.readyState !== WebSocket.OPEN || this.under_way >= AT_ONCE) return;
+    this.under_way++;
+    const canvas = frameOf(this.video, FRAME_PX);
+    canvas.toBlob((blob) => {
+      // There is none while the video has no picture yet.
+      if (blob && this.socket.readyState === WebSocket.OPEN) this.socket.send(blob);
+      else this.under_way--;
+      // Camera and screen have no more pictures than this.
+      setTimeout(() => this.#send(), 15);
+    }, "image/jpeg", QUALITY);
+  }
+
+  #receive(message) {
+    this.under_way = Math.max(0, this.under_way - 1 - (message.dropped ?? 0));
+    this.#send();
+    if (this.stopped) return;
+    if (message.error) {
+      this.status(tell(message.error), true);
+      return;
+    }
+    const now = performance.now();
+    this.times = [...this.times.filter((time) => now - time < 2000), now];
+    this.history = [...this.history.filter(({ at }) => now - at < HISTORY_S * 1000), { at: now, faces: message.faces }];
+    this.#draw(message);
+    drawTimeline(this.timeline, this.history, now);
+    const rate = this.times.length > 1 ? (1000 * (this.times.length - 1)) / (now - this.times[0]) : 0;
+    document.getElementById("pace").textContent = `${rate.toFixed(1)} frames/s`;
+    if (now - this.told > TOLD_EVERY_MS) {
+      this.told = now;
+      this.status(message.faces.length ? `Live: ${message.faces.map(({ emotion }) => emotion).join(", ")}` : "Live: no face");
+    }
+  }
+
+  #draw({ size, faces }) {
+    [this.overlay.width, this.overlay.height] = size;
+    paintFaces(this.overlay.getContext("2d"), faces, ({ person }) => `${person} · `);
+  }
+
+  #closed(code) {
+    if (this.stopped) return;
+    // What was refused before it began has no code of its own here.
+    const why = { 1006: "The live view was refused or cut off. Is an API key needed, or are too many live?",
+                  1009: "A frame was too large.", 1012: "The service is restarting." };
+    this.status(why[code] ?? "The live view has ended.", true);
+    this.ended();
+  }
+}
+
+function frameOf(video, largest) {
+  const scale = Math.min(1, largest / Math.max(video.videoWidth, video.videoHeight));
+  const canvas = document.createElement("canvas");
+  canvas.width = Math.round(video.videoWidth * scale);
+  canvas.height = Math.round(video.videoHeight * scale);
+  canvas.getContext("2d").drawImage(video, 0, 0, canvas.width, canvas.height);
+  return canvas;
+}
+
+function drawTimeline(canvas, history, now) {
+  const people = [...new Set(history.flatMap(({ faces }) => faces.map(({ person }) => person)))].sort((a, b) => a - b);
+  const ratio = devicePixelRatio || 1;
+  const width = canvas.clientWidth;
+  [canvas.width, canvas.height] = [width * ratio, Math.max(1, people.length) * ROW_PX * ratio];
+  const context = canvas.getContext("2d");
+  context.scale(ratio, ratio);
+  context.font = "12px system-ui, sans-serif";
+  context.textBaseline = "middle";
+  const left = 24;
+  const x = (at) => left + (width - left) * (1 - (now - at) / (HISTORY_S * 1000));
+  people.forEach((person, row) => {
+    context.fillStyle = getComputedStyle(canvas).color;
+    context.fillText(person, 2, (row + 0.5) * ROW_PX);
+    history.forEach(({ at, faces }, index) => {
+      const face = faces.find((candidate) => candidate.person === person);
+      if (!face) return;
+      const end = history[index + 1]?.at ?? now;
+      context.fillStyle = COLOURS[face.emotion];
+      context.fillRect(x(at), row * ROW_PX + 3, Math.max(x(Math.min(end, at + 1000)) - x(at), 0.75) + 0.5, ROW_PX - 6);
+    });
+  });
+}

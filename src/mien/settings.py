@@ -1,0 +1,326 @@
+"""Settings of the service, from ``MIEN_*`` environment variables and command-line options.
+
+They are read once, where the service starts, and passed down.
+"""
+
+import difflib
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple
+
+from pydantic import (
+    BaseModel,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from mien.cores import available_cores
+from mien.detect import MIN_FACE_SIZE_PX
+from mien.detect.registry import DEFAULT_DETECTOR
+from mien.errors import InvalidParameterError
+from mien.recognizer import Recognizer
+from mien.runtime.providers import parse_providers
+
+__all__ = ["PREFIX", "SettingRow", "Settings", "build_recognizer", "load_settings", "table"]
+
+PREFIX = "MIEN_"
+# Variables that Kubernetes sets in the pods of a namespace with a service named mien.
+_KUBERNETES = re.compile(r"MIEN_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)")
+_ORIGIN = re.compile(r"\*|https?://[^\s/?#@,*]+")
+_LARGEST = 1_000_000
+# More would only wait for one another, and each may be a process with models of its own.
+_AT_ONCE_PER_CORE = 8
+_AT_ONCE_ANYWHERE = 16
+
+Count = Annotated[int, Field(ge=1)]
+Seconds = Annotated[float, Field(gt=0, le=_LARGEST, allow_inf_nan=False)]
+
+
+class _Network(BaseModel):
+    """Network."""
+
+    host: str = Field("127.0.0.1", description="Address to listen on. 0.0.0.0: all interfaces.")
+    port: int = Field(9000, ge=0, le=65535, description="Port. 0: any free port.")
+    root_path: str = Field(
+        "",
+        pattern=r"^(/[^/?#\s]+)*$",
+        description="Path prefix below which a proxy serves this service, such as /mien.",
+    )
+    trusted_proxies: int = Field(
+        0, ge=0, description="Number of proxies in front that add to X-Forwarded-For."
+    )
+    cors_origins: str | None = Field(
+        None,
+        description="Web origins whose pages may call this service, separated by commas, "
+        "such as https://example.org. *: all.",
+    )
+
+    @field_validator("port", mode="before")
+    @classmethod
+    def _not_a_kubernetes_service(cls, value: Any) -> Any:
+        """Ignore ``MIEN_PORT=tcp://...``, which Kubernetes sets for a service named mien."""
+        return 9000 if isinstance(value, str) and value.startswith("tcp://") else value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, value: str | None) -> str | None:
+        if value and not all(_ORIGIN.fullmatch(one.strip()) for one in value.split(",")):
+            raise ValueError("must be * or origins such as https://example.org, without a path")
+        return value
+
+
+class _Models(BaseModel):
+    """Models."""
+
+    detector: str = Field(DEFAULT_DETECTOR, description="Face detector; see mien models list.")
+    detector_model: Path | None = Field(
+        None, description="ONNX file of the detector, in place of the one in the package."
+    )
+    model: Path | None = Field(
+        None, description="ONNX file of the emotion model, with its card.toml in the same folder."
+    )
+    providers: str = Field(
+        "cpu",
+        description="ONNX Runtime execution providers: cpu, cuda or openvino; several separated "
+        "by commas, the preferred one first.",
+    )
+    min_face_size: int | None = Field(
+        None,
+        ge=MIN_FACE_SIZE_PX,
+        description="Longer side of the smallest face to return, in pixels. "
+        "Default: the detector's own.",
+    )
+
+    @field_validator("providers")
+    @classmethod
+    def _are_providers(cls, value: str) -> str:
+        try:
+            parse_providers(value)
+        except InvalidParameterError as error:
+            raise ValueError(error.message) from error
+        return value
+
+
+class _Workers(BaseModel):
+    """Processes."""
+
+    workers: Count = Field(1, description="Server processes that share the port.")
+    threads: Count | None = Field(
+        None,
+        description="Images that each server analyzes at once. Default: its share of the cores.",
+    )
+    processes: bool = Field(
+        True,
+        description="Analyze each image in a worker process, not in a thread of the server: higher "
+        "throughput, and a crash costs one image, for about 100 MB each.",
+    )
+    max_queue: int = Field(
+        64, description="Images that may wait for a worker; at least max_batch_images."
+    )
+
+
+class _Limits(BaseModel):
+    """Limits."""
+
+    max_pixels: Count = Field(
+        50_000_000, description="Images with more pixels are refused before decoding."
+    )
+    max_upload_bytes: Count = Field(20_000_000, description="Largest request body.")
+    max_batch_images: Count = Field(16, description="Most images of one /emotion/batch request.")
+    max_pending_bytes: Count = Field(
+        250_000_000, description="Bytes of all bodies that each server holds at once."
+    )
+    max_videos: int = Field(
+        2, ge=0, description="Videos that each server analyzes at once. 0: /video is off."
+    )
+    max_video_bytes: Count = Field(
+        100_000_000, description="Largest video, within max_pending_bytes."
+    )
+    max_video_seconds: Seconds = Field(300.0, description="Longest video.")
+    max_video_pixels: Count = Field(9_000_000, description="Most pixels of a video frame.")
+    max_live: Count = Field(16, description="Live connections of each server at once.")
+
+
+class _Timeouts(BaseModel):
+    """Timeouts."""
+
+    head_timeout_s: Seconds = Field(10.0, description="For the headers of a request to arrive.")
+    upload_timeout_s: Seconds = Field(30.0, description="For the body to arrive.")
+    deadline_s: Seconds = Field(30.0, description="From the body to the result.")
+    send_timeout_s: Seconds = Field(
+        30.0, description="After which a client that accepts no data is disconnected."
+    )
+    live_idle_s: Seconds = Field(
+        60.0, description="After which a live connection without a frame is closed."
+    )
+    stop_delay_s: float = Field(
+        1.0,
+        ge=0,
+        le=_LARGEST,
+        description="After SIGTERM, how long new requests are accepted while /readyz says 503.",
+    )
+    drain_s: Seconds = Field(
+        25.0, description="From SIGTERM until unfinished requests are cancelled."
+    )
+
+
+class _Access(BaseModel):
+    """Access."""
+
+    api_keys: SecretStr | None = Field(
+        None, description="SHA-256 of each accepted API key, separated by commas; see mien keys."
+    )
+    api_keys_file: Path | None = Field(
+        None, description="File with the SHA-256 of an accepted API key on each line."
+    )
+    rate_limit: str | None = Field(
+        None,
+        description="Requests per API key, or per address without keys: 60/minute, or "
+        "5/second; 1000/day.",
+    )
+    rate_limit_storage: SecretStr | None = Field(
+        None,
+        description="Redis that counts for several servers, such as redis://host:6379. "
+        "Default: memory of each process.",
+    )
+
+
+class _Features(BaseModel):
+    """Pages, logs and traces."""
+
+    page: bool = Field(True, description="Serve the page at /.")
+    docs: bool = Field(True, description="Serve /docs and /openapi.json.")
+    metrics: bool = Field(True, description="Serve /metrics.")
+    log_format: Literal["auto", "json", "text"] = Field(
+        "auto", description="json, text, or auto: text on a terminal only."
+    )
+    trace_endpoint: str | None = Field(
+        None,
+        pattern="^https?://",
+        description="Collector of OpenTelemetry traces, such as http://host:4318/v1/traces.",
+    )
+
+
+_GROUPS = (_Network, _Models, _Workers, _Limits, _Timeouts, _Access, _Features)
+
+
+class Settings(_Features, _Access, _Timeouts, _Limits, _Workers, _Models, _Network, BaseSettings):
+    """All settings. The environment variable of ``max_pixels`` is ``MIEN_MAX_PIXELS``."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX, env_ignore_empty=True, extra="forbid", frozen=True
+    )
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> "Settings":
+        cores = available_cores()
+        most = max(cores * _AT_ONCE_PER_CORE, _AT_ONCE_ANYWHERE)
+        if not self.stop_delay_s < self.drain_s:
+            raise ValueError("stop_delay_s must be less than drain_s")
+        if self.max_queue < self.max_batch_images:
+            raise ValueError("max_queue must be at least max_batch_images")
+        if self.max_pending_bytes < self.max_upload_bytes:
+            raise ValueError("max_pending_bytes must be at least max_upload_bytes")
+        if self.workers * (self.threads or 1) > most:
+            raise ValueError(f"workers times threads must be at most {most} on {cores} cores")
+        return self
+
+
+def load_settings(**options: Any) -> Settings:
+    """Return the settings of the environment; options that are not None take precedence.
+
+    Raises:
+        InvalidParameterError: A variable or option is unknown or out of range.
+    """
+    for name in os.environ:
+        if name.startswith(PREFIX):
+            _check_known(name)
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})
+    except ValidationError as error:
+        raise InvalidParameterError("; ".join(map(_described, error.errors()))) from None
+
+
+def build_recognizer(settings: Settings) -> Recognizer:
+    """Load the models. Raises as ``Recognizer`` does."""
+    return Recognizer(
+        detector=settings.detector,
+        detector_model=settings.detector_model,
+        model=settings.model,
+        providers=settings.providers,
+        max_pixels=settings.max_pixels,
+        threads=settings.threads,
+        min_face_size=settings.min_face_size,
+    )
+
+
+class SettingRow(NamedTuple):
+    """A setting for people: its values as they would be written in a variable."""
+
+    group: str
+    name: str
+    variable: str
+    value: str
+    source: str
+    default: str
+    description: str
+
+
+def table(settings: Settings, **options: Any) -> Iterator[SettingRow]:
+    """Yield each setting with its value and source; secrets are masked.
+
+    Args:
+        settings: From ``load_settings``.
+        options: The options that these were loaded with.
+    """
+    for group in _GROUPS:
+        for name, field in group.model_fields.items():
+            variable = _variable(name)
+            given = options.get(name) is not None
+            source = variable if name in settings.model_fields_set else "default"
+            yield SettingRow(
+                (group.__doc__ or "").rstrip("."),
+                name,
+                variable,
+                _shown(getattr(settings, name)),
+                "option" if given else source,
+                _shown(field.default),
+                field.description or "",
+            )
+
+
+def _shown(value: object) -> str:
+    text = str(value).lower() if isinstance(value, bool) else str(value)
+    # Names and passwords in URLs.
+    return re.sub(r"(?<=://).*(?=@)", "***", text)
+
+
+def _variable(name: str) -> str:
+    return PREFIX + name.upper()
+
+
+def _check_known(variable: str) -> None:
+    name = variable.removeprefix(PREFIX).lower()
+    if name in Settings.model_fields or _KUBERNETES.fullmatch(variable):
+        return
+    hint = "mien serve --print-config lists all settings"
+    for close in difflib.get_close_matches(name, Settings.model_fields, 1, 0.5):
+        hint = f"did you mean {_variable(close)}?"
+    raise InvalidParameterError(f"there is no setting {variable}; {hint}")
+
+
+def _described(error: Any) -> str:
+    """Return a sentence on one thing that is wrong with the settings."""
+    text = str(error["msg"]).removeprefix("Value error, ")
+    if not error["loc"]:
+        return text
+    name = str(error["loc"][0])
+    if Settings.model_fields[name].annotation == SecretStr | None:
+        return f"{_variable(name)}: {text}"
+    return f"{_variable(name)}: {text[0].lower()}{text[1:]}, not {error['input']!r}"

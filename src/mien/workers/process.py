@@ -1,0 +1,179 @@
+"""A worker process and the socket to it.
+
+Python runs one thread of a process at a time, so threads that analyze images slow down each other
+and the event loop. A worker process has models of its own. What ends it, such as a fault in a
+decoder, costs the one task that it runs.
+"""
+
+import asyncio
+import logging
+import math
+import multiprocessing
+import os
+import pickle
+import queue
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from typing import Any
+
+from mien.deadline import Deadline
+from mien.parent import STOP_SIGNALS, signals_held
+from mien.workers.task import Task, WorkerDiedError, picklable, result_of
+
+__all__ = ["STOP_S", "Process", "close_all"]
+
+# A task that has not stopped so long after its deadline never will. Shorter than the time that a
+# service leaves its workers when it shuts down.
+STOP_S = 3.0
+_LENGTH_BYTES = 8
+
+_log = logging.getLogger("mien.workers")
+
+_Tasks = queue.SimpleQueue[tuple[Deadline, Any, tuple[Any, ...]]]
+
+
+class Process:
+    """A worker that is a process.
+
+    Both sides send pickles, each after its length. To the process: a task, or None to cancel it.
+    From it: None once it is ready, and for each task None when it begins and a tuple with the
+    result when it is done.
+    """
+
+    def __init__(self, build: Callable[[], Any], sockets: set[socket.socket]) -> None:
+        self._build, self._sockets = build, sockets
+        self._socket: socket.socket | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self.process: multiprocessing.process.BaseProcess | None = None
+
+    @property
+    def stop_s(self) -> float:
+        return STOP_S
+
+    async def start(self) -> None:
+        # Threads and models do not survive a fork.
+        context = multiprocessing.get_context("spawn")
+        ours, theirs = socket.socketpair()
+        self._sockets.add(ours)
+        self._socket = ours
+        with theirs, signals_held(STOP_SIGNALS):
+            process = context.Process(target=_work, args=(theirs, self._build), daemon=True)
+            process.start()
+        self.process = process
+        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        failure = await self._receive()
+        if failure is not None:
+            raise failure
+
+    async def execute(self, task: Task) -> Any:
+        self._send((task.function, task.arguments, task.deadline.at_s))
+        while (message := await self._receive()) is None:
+            task.start()
+        return message[0]
+
+    def cancel(self) -> None:
+        self._send(None)
+
+    async def end(self, within_s: float) -> None:
+        if self._writer is not None:
+            self._writer.transport.abort()
+        elif self._socket is not None:
+            self._socket.close()
+        if self._socket is not None:
+            self._sockets.discard(self._socket)
+        process, self.process, self._socket, self._writer = self.process, None, None, None
+        if process is None:
+            return
+        await asyncio.to_thread(process.join, within_s)
+        process.kill()
+        await asyncio.to_thread(process.join)
+        if not within_s:
+            words = "worker process %s ended with status %s; another takes its place"
+            _log.error(words, process.pid, process.exitcode)
+
+    def _send(self, message: Any) -> None:
+        data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+        assert self._writer is not None  # noqa: S101 - for the type checker
+        self._writer.write(len(data).to_bytes(_LENGTH_BYTES, "big"))
+        self._writer.write(data)
+
+    async def _receive(self) -> Any:
+        try:
+            length = int.from_bytes(await self._reader.readexactly(_LENGTH_BYTES), "big")
+            return pickle.loads(await self._reader.readexactly(length))  # noqa: S301 - our own
+        except (EOFError, OSError) as error:
+            process_id = None if self.process is None else self.process.pid
+            raise WorkerDiedError(f"worker process {process_id} ended before its result") from error
+
+
+def close_all(sockets: set[socket.socket]) -> None:
+    """Close the sockets, which ends the processes at their other ends."""
+    while sockets:
+        sockets.pop().close()
+
+
+def _work(end: socket.socket, build: Callable[[], Any]) -> None:
+    """Run the tasks that come through the socket; end when its other end is closed."""
+    # A service manager or a terminal may signal all processes; running tasks get time to finish.
+    for number in STOP_SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
+    tasks: _Tasks = queue.SimpleQueue()
+    threading.Thread(target=_receive_tasks, args=(end, tasks), daemon=True).start()
+    try:
+        state = build()
+    except Exception as error:  # noqa: BLE001 - raised in the parent process
+        _send(end, picklable(error))
+        return
+    _send(end, None)
+    while True:
+        deadline, function, arguments = tasks.get()
+        _send(end, None)
+        result = result_of(deadline, function, state, *arguments)
+        try:
+            _send(end, (result,))
+        except (pickle.PicklingError, TypeError, AttributeError) as error:
+            _send(end, (picklable(error),))
+
+
+def _receive_tasks(end: socket.socket, tasks: _Tasks) -> None:
+    """Queue tasks as they arrive, and let the deadline of the last one expire when told so.
+
+    The socket is closed when the parent process has ended, or wants this one to end.
+    """
+    deadline = Deadline(math.inf)
+    try:
+        while True:
+            message = pickle.loads(_receive(end))  # noqa: S301 - our own
+            if message is None:
+                deadline.expire()
+            else:
+                function, arguments, at_s = message
+                deadline = Deadline(at_s)
+                tasks.put((deadline, function, arguments))
+    except (EOFError, OSError):
+        return
+    finally:
+        os._exit(1)
+
+
+def _send(end: socket.socket, message: Any) -> None:
+    data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
+    end.sendall(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
+
+
+def _receive(end: socket.socket) -> bytearray:
+    length = int.from_bytes(_receive_exactly(end, _LENGTH_BYTES), "big")
+    return _receive_exactly(end, length)
+
+
+def _receive_exactly(end: socket.socket, count: int) -> bytearray:
+    data = bytearray(count)
+    view = memoryview(data)
+    while view:
+        received = end.recv_into(view)
+        if not received:
+            raise EOFError
+        view = view[received:]
+    return data

@@ -1,0 +1,120 @@
+"""What plain uvicorn lacks: a test that fails here shows that a part of hardening can go.
+
+The same cases with the service's own connections are in test_connections.py and test_accept.py.
+"""
+
+import asyncio
+import contextlib
+import socket
+import threading
+from collections.abc import Iterator
+
+import pytest
+import uvicorn
+from starlette.types import Receive, Scope, Send
+
+from http_fakes import connect, wait_until
+
+CALLERS = 20
+
+
+class Slow:
+    """An application with a long response; ``gone``: whether it learned of a disconnect."""
+
+    def __init__(self) -> None:
+        self.begun = self.gone = False
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        self.begun = True
+        for _ in range(300):
+            await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
+        await send({"type": "http.response.body", "body": b""})
+        self.gone = True
+
+
+@contextlib.contextmanager
+def plain(app: Slow) -> Iterator[int]:
+    """Run uvicorn as it comes, with the shortest timeouts it has; gives its port."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    config = uvicorn.Config(
+        app,
+        http="h11",
+        lifespan="off",
+        log_config=None,
+        timeout_keep_alive=1,
+        timeout_graceful_shutdown=1,
+    )
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})
+    thread.start()
+    try:
+        wait_until(lambda: server.started)
+        yield listener.getsockname()[1]
+    finally:
+        server.should_exit = server.force_exit = True
+        thread.join(60)
+        listener.close()
+
+
+def is_open(connection: socket.socket, seconds: float) -> bool:
+    """Return whether the server keeps the connection for so long without sending anything."""
+    connection.settimeout(seconds)
+    try:
+        connection.recv(1)
+    except TimeoutError:
+        return True
+    return False
+
+
+@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+def test_headers_may_take_for_ever(begun: bytes) -> None:
+    with plain(Slow()) as port, connect(port) as connection:
+        connection.sendall(begun)
+        assert is_open(connection, 3)
+
+
+def test_a_client_that_accepts_no_data_is_kept() -> None:
+    app = Slow()
+    with plain(app) as port, connect(port) as connection:
+        connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: app.begun)
+        with pytest.raises(TimeoutError):
+            wait_until(lambda: app.gone, 3)
+        assert connection.recv(10)
+
+
+def test_malformed_http_is_answered_in_plain_text() -> None:
+    with plain(Slow()) as port, connect(port) as connection:
+        connection.sendall(b"\x00\xff nonsense\r\n\r\n")
+        response = connection.recv(65536)
+    assert response.startswith(b"HTTP/1.1 400")
+    assert b"problem+json" not in response
+
+
+def test_one_process_accepts_all_connections_that_wait() -> None:
+    accepted = []
+
+    class Count(asyncio.Protocol):
+        def connection_made(self, transport: asyncio.BaseTransport) -> None:
+            accepted.append(transport)
+
+    async def main(listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(Count, sock=listener)
+        # The event loop of another process would have no chance between two of them.
+        for _ in range(5):
+            await asyncio.sleep(0)
+        server.close()
+        for transport in accepted:
+            transport.abort()
+        await asyncio.sleep(0)
+
+    with socket.create_server(("127.0.0.1", 0), backlog=100) as listener:
+        port = listener.getsockname()[1]
+        with contextlib.ExitStack() as held:
+            for _ in range(CALLERS):
+                held.enter_context(connect(port))
+            asyncio.run(main(listener))
+    assert len(accepted) == CALLERS

@@ -1,0 +1,98 @@
+"""What protects callers' browsers, and what can be opened or switched off."""
+
+import httpx2 as httpx
+import pytest
+from starlette.testclient import TestClient
+
+from http_fakes import fake_app, part
+
+ORIGIN = "https://example.org"
+PREFLIGHT = {
+    "Origin": ORIGIN,
+    "Access-Control-Request-Method": "POST",
+    "Access-Control-Request-Headers": "X-API-Key",
+}
+
+
+@pytest.mark.parametrize("path", ["/livez", "/emotion", "/nowhere", "/docs", "/openapi.json"])
+def test_answers_are_safe_in_a_browser(client: TestClient, path: str) -> None:
+    headers = client.get(path).headers
+    assert headers["x-content-type-options"] == "nosniff"
+    assert "default-src 'none'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["cross-origin-resource-policy"] == "same-origin"
+    assert headers["cache-control"] == "no-store"
+    assert "server" not in headers
+
+
+def test_other_sites_are_kept_out_by_default(client: TestClient, photo: bytes) -> None:
+    assert client.options("/emotion", headers=PREFLIGHT).status_code == 405
+    answer = client.post("/emotion", files=[part(photo)], headers={"Origin": ORIGIN})
+    assert not [name for name in answer.headers if name.startswith("access-control")]
+
+
+def cors(client: TestClient, origin: str) -> tuple[httpx.Response, httpx.Response]:
+    asked = client.options("/emotion", headers={**PREFLIGHT, "Origin": origin})
+    return asked, client.post("/emotion?x=1", headers={"Origin": origin})
+
+
+@pytest.mark.parametrize("allowed", [f"https://other.org, {ORIGIN}", "*"])
+def test_sites_that_may_call(allowed: str) -> None:
+    with TestClient(fake_app(cors_origins=allowed)[0]) as client:
+        asked, answered = cors(client, ORIGIN)
+    assert asked.status_code == 200
+    assert answered.status_code == 422, "an error too can be read by the page"
+    for answer in (asked, answered):
+        assert answer.headers["access-control-allow-origin"] in (ORIGIN, "*")
+        assert "access-control-allow-credentials" not in answer.headers
+        assert answer.headers["x-request-id"]
+    assert "Retry-After" in answered.headers["access-control-expose-headers"]
+
+
+def test_sites_that_may_not() -> None:
+    with TestClient(fake_app(cors_origins="https://other.org")[0]) as client:
+        for answer in cors(client, ORIGIN):
+            assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("asked", "status"),
+    [
+        ({"Origin": "https://other.org"}, 400),
+        ({"Access-Control-Request-Method": "DELETE"}, 400),
+        ({"Access-Control-Request-Headers": "X-Mine"}, 400),
+        ({"Access-Control-Request-Headers": "traceparent,tracestate"}, 200),
+        ({"Access-Control-Request-Headers": "sentry-trace,baggage"}, 200),
+        ({"Access-Control-Request-Headers": "x-requested-with"}, 200),
+    ],
+)
+def test_a_preflight_is_answered_by_the_framework(asked: dict[str, str], status: int) -> None:
+    with TestClient(fake_app(cors_origins=ORIGIN)[0]) as client:
+        answer = client.options("/emotion", headers=PREFLIGHT | asked)
+    assert answer.status_code == status
+    assert answer.headers["x-request-id"]
+    assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+def test_the_documentation_can_be_switched_off() -> None:
+    with TestClient(fake_app(docs=False)[0]) as client:
+        for path in ("/docs", "/openapi.json"):
+            assert client.get(path).json()["code"] == "not_found"
+        assert client.get("/livez").status_code == 200
+
+
+def test_bodies_together_are_bounded(photo: bytes) -> None:
+    app, _ = fake_app(max_upload_bytes=len(photo) + 1, max_pending_bytes=len(photo) + 1)
+    with TestClient(app) as client:
+        service = app.state.service
+        raw = {"content": photo, "headers": {"Content-Type": "image/jpeg"}}
+        with service.holding_bytes() as hold:
+            assert client.post("/emotion", **raw).status_code == 200
+            hold(2)
+            full = client.post("/emotion", **raw)
+            assert (full.status_code, full.json()["code"]) == (429, "queue_full")
+            assert int(full.headers["retry-after"]) >= 1
+        for _ in range(3):
+            assert client.post("/emotion", **raw).status_code == 200, "all of it was given back"

@@ -1,0 +1,110 @@
+"""Requests made from the OpenAPI schema, and from pictures real and mutated, by schemathesis."""
+
+from collections.abc import Iterator
+from io import BytesIO
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.errors import Unsatisfiable
+from PIL import Image
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from clips import plain
+from http_fakes import fake_app, picture, running
+from mien.server.errors import PROBLEMS
+
+CHECKS = [
+    not_a_server_error,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+]
+
+
+def mutated(data: bytes) -> st.SearchStrategy[bytes]:
+    """Return the file as it is, cut off, or with some bytes changed."""
+    change = st.tuples(st.integers(0, len(data) - 1), st.binary(max_size=4))
+
+    def apply(parts: tuple[list[tuple[int, bytes]], int]) -> bytes:
+        changed = bytearray(data)
+        for at, replacement in parts[0]:
+            changed[at : at + len(replacement)] = replacement
+        return bytes(changed[: parts[1]])
+
+    changed = st.tuples(st.lists(change, max_size=4), st.integers(0, len(data))).map(apply)
+    return st.just(data) | changed
+
+
+def animated() -> bytes:
+    buffer = BytesIO()
+    frames = [Image.new("RGB", (120, 80), colour) for colour in ("red", "blue")]
+    frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:])
+    return buffer.getvalue()
+
+
+SEEDS = [picture(form=form) for form in ("JPEG", "PNG", "WEBP", "GIF", "TIFF")] + [animated()]
+CLIPS = st.one_of(*(mutated(plain(0.3, form=form)) for form in ("mp4", "avi", "matroska")))
+PICTURES = st.one_of(*map(mutated, SEEDS), CLIPS, st.binary(max_size=200))
+
+schemathesis.openapi.media_type("application/octet-stream", PICTURES)
+# In forms.
+schemathesis.openapi.format("binary", PICTURES)
+
+
+OPERATIONS = [
+    ("POST", "/emotion"),
+    ("POST", "/emotion/batch"),
+    ("POST", "/video"),
+    ("GET", "/livez"),
+    ("GET", "/readyz"),
+    ("GET", "/version"),
+]
+
+
+@pytest.fixture(scope="module")
+def api() -> Iterator[schemathesis.BaseSchema]:
+    app, _ = fake_app(max_upload_bytes=200_000, max_pixels=1_000_000)
+    with running(app) as port:
+        yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
+
+
+def test_no_operation_is_left_out(api: schemathesis.BaseSchema) -> None:
+    found = [result.ok() for result in api.get_all_operations()]
+    assert sorted((op.method.upper(), op.path) for op in found) == sorted(OPERATIONS)
+
+
+@pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
+@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+def test_every_answer_is_as_the_schema_says(
+    api: schemathesis.BaseSchema, method: str, path: str, mode: schemathesis.GenerationMode
+) -> None:
+    operation = api[path][method]
+    statuses = set()
+
+    @settings(max_examples=60, suppress_health_check=list(HealthCheck))
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: schemathesis.Case) -> None:
+        answer = case.call()
+        case.validate_response(answer, checks=CHECKS)
+        statuses.add(answer.status_code)
+        assert answer.headers["x-request-id"]
+        if answer.status_code >= 400:
+            problem = answer.json()
+            assert PROBLEMS[problem["code"]].status == problem["status"] == answer.status_code
+
+    try:
+        ask()
+    except Unsatisfiable:
+        assert method == "GET", "what takes nothing can be sent nothing wrong"
+    else:
+        allowed = mode is schemathesis.GenerationMode.POSITIVE
+        assert (200 in statuses) or not allowed

@@ -1,0 +1,356 @@
+"""What holds for every answer, and the endpoints around the main one."""
+
+import json
+import logging
+import re
+import shlex
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import pytest
+from fastapi import Request, Response
+from starlette.testclient import TestClient
+
+from http_fakes import FakeClassifier, FakeDetector, fake_app, logged, part, picture
+from mien._version import __version__
+from mien.artifacts import load_card
+from mien.errors import ArtifactError, NotAnImageError, UnreadableFileError
+from mien.options import option_fields
+from mien.recognizer import Recognizer
+from mien.server.app import create_app
+from mien.server.errors import PROBLEMS, problem_response
+from mien.settings import Settings
+
+PATHS = ["/livez", "/readyz", "/version", "/openapi.json", "/docs", "/"]
+
+
+@pytest.mark.parametrize("path", [*PATHS, "/nowhere"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS"])
+def test_every_answer_has_the_headers(client: TestClient, method: str, path: str) -> None:
+    answer = client.request(method, path, follow_redirects=False)
+    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
+    assert answer.headers["x-content-type-options"] == "nosniff"
+    timing = answer.headers["server-timing"]
+    assert re.fullmatch(
+        r"decode;dur=[\d.]+, detect;dur=[\d.]+, classify;dur=[\d.]+, queue;dur=[\d.]+", timing
+    )
+    if method == "HEAD":
+        assert answer.content == b""
+    if answer.status_code >= 400 and method != "HEAD":
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert set(answer.json()) == {"type", "title", "status", "detail", "code", "instance"}
+        assert answer.json()["instance"].endswith(answer.headers["x-request-id"])
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("a", True),
+        ("A-z_0.9" + "x" * 57, True),
+        ("x" * 65, False),
+        ("", False),
+        ("a b", False),
+        ("é", False),
+        ('a"', False),
+    ],
+)
+def test_request_ids(client: TestClient, given: str, kept: bool) -> None:
+    answer = client.get("/livez", headers={"X-Request-ID": given.encode()})
+    assert (answer.headers["x-request-id"] == given) is kept
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_head_is_get_without_a_body(client: TestClient, path: str) -> None:
+    head, get = (client.request(m, path, follow_redirects=False) for m in ("HEAD", "GET"))
+    assert head.status_code == get.status_code < 400
+    assert head.headers.get("content-length") == get.headers.get("content-length")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allow"),
+    [("GET", "/emotion", "POST"), ("HEAD", "/emotion/batch", "POST"), ("POST", "/livez", "GET")],
+)
+def test_wrong_method(client: TestClient, method: str, path: str, allow: str) -> None:
+    answer = client.request(method, path)
+    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    if method != "HEAD":
+        assert answer.json()["code"] == "method_not_allowed"
+        assert allow in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path", ["/emotions", "/emotion//", "/%2e%2e/etc/passwd", "/%00%ff%0a", "/docs/x"]
+)
+def test_nothing_there(client: TestClient, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
+@pytest.mark.parametrize("path", ["/livez/", "/docs/", "/openapi.json/"])
+def test_a_trailing_slash_makes_no_difference(client: TestClient, path: str) -> None:
+    assert client.get(path).text == client.get(path.rstrip("/")).text
+    assert client.get(path).status_code == 200
+
+
+@pytest.mark.parametrize("path", sorted({*PATHS} - {"/openapi.json"}))
+def test_no_parameters_where_there_are_none(client: TestClient, path: str) -> None:
+    answer = client.get(f"{path}?what=1", follow_redirects=False)
+    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
+    assert "'what'" in answer.json()["detail"]
+
+
+def test_timings_are_told(client: TestClient, photo: bytes, detector: FakeDetector) -> None:
+    detector.wait_s = 0.02
+    timing = client.post("/emotion", files=[part(photo)]).headers["server-timing"]
+    assert float(re.findall(r"detect;dur=([\d.]+)", timing)[0]) >= 20
+    timing = client.post("/emotion/batch", files=[part(photo)] * 3).headers["server-timing"]
+    assert float(re.findall(r"detect;dur=([\d.]+)", timing)[0]) >= 60
+
+
+def test_version(client: TestClient) -> None:
+    assert client.get("/version").json() == {
+        "name": "mien",
+        "version": __version__,
+        "detector": "mtcnn",
+        "model": "custom",
+    }
+
+
+def test_version_names_the_model_of_the_card() -> None:
+    classifier = FakeClassifier()
+    classifier.card = replace(load_card("emotion-lite0"), name="mine")
+    app = create_app(
+        Settings(processes=False),
+        build=lambda _: Recognizer(detector=FakeDetector(), model=classifier),
+    )
+    with TestClient(app) as client:
+        assert client.get("/version").json()["model"] == "mine"
+
+
+def test_root_leads_to_the_docs_where_there_is_no_page() -> None:
+    app, _ = fake_app(page=False)
+    with TestClient(app) as client:
+        answer = client.get("/", follow_redirects=False)
+        assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+        assert client.get("/web/main.js").status_code == 404
+
+
+def test_not_ready_before_the_start_and_while_draining(photo: bytes) -> None:
+    app, _ = fake_app()
+    cold = TestClient(app)
+    assert cold.get("/livez").status_code == 200
+    for method, path in (("GET", "/readyz"), ("POST", "/emotion"), ("GET", "/version")):
+        answer = cold.request(method, path)
+        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
+        assert answer.headers["retry-after"] == "1"
+    with TestClient(app) as client:
+        assert client.get("/readyz").json() == {"status": "ready"}
+        app.state.service.drain()
+        assert client.get("/readyz").status_code == 503
+        assert client.get("/livez").status_code == 200
+        assert client.post("/emotion", files=[part(photo)]).status_code == 200
+
+
+def test_warm_up_runs_the_models(detector: FakeDetector, client: TestClient) -> None:
+    assert detector.asked == [None]
+
+
+def test_a_model_that_fails_ends_the_start() -> None:
+    app, detector = fake_app()
+    detector.error = ArtifactError("altered")
+    with pytest.raises(ArtifactError), TestClient(app):
+        pass
+
+
+def test_unexpected_errors_say_nothing(
+    client: TestClient,
+    photo: bytes,
+    detector: FakeDetector,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    for error in (RuntimeError("secret"), UnreadableFileError("secret"), ArtifactError("secret")):
+        detector.error = error
+        caplog.clear()
+        answer = client.post("/emotion", files=[part(photo)], headers={"X-Request-ID": "r-1"})
+        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
+        assert "secret" not in answer.text
+        assert "secret" in caplog.text
+        assert caplog.records[0].request_id == "r-1"
+        assert answer.headers["x-request-id"] == "r-1"
+
+
+def test_one_line_per_request(
+    client: TestClient, photo: bytes, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.clear()
+    client.post("/emotion?labels=six", files=[part(photo)], headers={"X-Request-ID": "r-2"})
+    client.get("/%0aforged%20line")
+    assert [line.lower() for line in logged(caplog)] == [
+        "post /emotion 200",
+        "get /%0aforged%20line 404",
+    ]
+
+
+def test_the_parser_logs_no_content(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    client.post(
+        "/emotion",
+        content=b"--x\r\nsecret\x00: 1\r\n",
+        headers={"Content-Type": "multipart/form-data; boundary=x"},
+    )
+    assert not [r for r in caplog.records if "character" in r.getMessage()]
+
+
+@pytest.mark.parametrize("code", sorted(PROBLEMS))
+def test_every_problem_is_explained(client: TestClient, code: str) -> None:
+    assert f'id="{code}"' in client.get("/docs").text
+
+
+def test_problems_name_no_file() -> None:
+    error = NotAnImageError("this is not a picture")
+    error.path = Path("/srv/secret.jpg")
+    answer = problem_response(error, "id")
+    assert json.loads(bytes(answer.body))["detail"] == "this is not a picture"
+
+
+def test_problems_of_a_foreign_error() -> None:
+    answer = problem_response(ValueError("secret"), "id")
+    assert answer.status_code == 500
+    assert b"secret" not in bytes(answer.body)
+
+
+def test_the_page_needs_nobody_else(client: TestClient) -> None:
+    answer = client.get("/docs")
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in answer.headers["content-security-policy"]
+    assert "<script" not in answer.text
+    addresses = re.findall(r'(?:href|src|action)="([^"]*)"', answer.text)
+    assert addresses
+    assert {address for address in addresses if address[0] != "#"} == {"openapi.json"}
+    for shown in ("/emotion/batch", "min_face_size", "multipart/form-data"):
+        assert shown in answer.text
+
+
+@pytest.mark.parametrize(
+    ("headers", "address"),
+    [
+        ({"Host": "faces.example.org"}, "http://faces.example.org"),
+        ({"Host": "127.0.0.1:8080"}, "http://127.0.0.1:8080"),
+        ({"Host": "[::1]:9000"}, "http://[::1]:9000"),
+        ({"Host": "my_service:9000"}, "http://my_service:9000"),
+        ({"Host": "faces.example.org", "X-Forwarded-Proto": "https"}, "https://faces.example.org"),
+        ({"Host": "faces.example.org", "X-Forwarded-Proto": "ftp"}, "http://faces.example.org"),
+        ({"Host": ""}, "http://127.0.0.1:9000"),
+        ({"Host": "x:123456"}, "http://127.0.0.1:9000"),
+        ({"Host": "a" * 300}, "http://127.0.0.1:9000"),
+        ({"Host": "<script>alert(1)</script>"}, "http://127.0.0.1:9000"),
+        ({"Host": "x'; touch gone; '"}, "http://127.0.0.1:9000"),
+        ({"Host": "x/$(touch gone)"}, "http://127.0.0.1:9000"),
+        ({"Host": "mien@evil.example"}, "http://127.0.0.1:9000"),
+        ({"Host": "bücher.example".encode()}, "http://127.0.0.1:9000"),
+        ({"Host": "{address}"}, "http://127.0.0.1:9000"),
+    ],
+)
+def test_the_examples_name_the_host_that_was_asked(
+    client: TestClient, headers: dict[str, str | bytes], address: str
+) -> None:
+    page = client.get("/docs", headers=headers).text
+    commands = [line for line in unescape(page).splitlines() if "curl -" in line]
+    assert len(commands) == 3
+    for command in commands:
+        assert shlex.split(command)[-1].startswith(f"{address}/emotion")
+    assert all(words not in page for words in ("<script", "touch", "evil", "{address}"))
+
+
+def test_an_operation_without_a_description_is_shown_all_the_same() -> None:
+    app, _ = fake_app()
+
+    @app.get("/bare")
+    async def bare(request: Request, depth: int, name: str | None = None) -> Response:
+        return Response()
+
+    with TestClient(app) as client:
+        page = client.get("/docs").text
+    assert "<h2>GET /bare</h2>" in page
+    assert "<code>depth</code></td><td>integer</td>" in page
+    assert "<h2>POST /emotion</h2>" in page
+
+
+def test_openapi_declares_options_once(client: TestClient) -> None:
+    document = client.get("/openapi.json").json()
+    operations = {
+        operation["operationId"]: operation
+        for methods in document["paths"].values()
+        for operation in methods.values()
+    }
+    assert set(operations) == {
+        *("analyze", "analyze_batch", "analyze_video"),
+        *("livez", "readyz", "version"),
+    }
+    for name in ("analyze", "analyze_batch", "analyze_video"):
+        parameters = {p["name"]: p for p in operations[name]["parameters"]}
+        for option in option_fields():
+            assert parameters[option.name]["description"] == option.metadata["about"]
+        assert parameters["max_faces"]["schema"]["minimum"] == 1
+        assert operations[name]["summary"]
+    assert {"Face", "BatchEntry", "VideoLine", "Problem"} <= set(document["components"]["schemas"])
+    assert "securitySchemes" not in document["components"]
+
+
+def test_openapi_declares_keys_where_there_are_some() -> None:
+    with TestClient(fake_app(api_keys="a" * 64)[0]) as client:
+        document = client.get("/openapi.json").json()
+    assert len(document["components"]["securitySchemes"]) == 2
+    assert document["paths"]["/emotion"]["post"]["security"]
+    assert "security" not in document["paths"]["/livez"]["get"]
+
+
+def test_below_a_path_prefix() -> None:
+    """Whether a proxy removes the prefix or not."""
+    with TestClient(fake_app(root_path="/mien")[0]) as client:
+        for prefix in ("", "/mien"):
+            assert client.get(f"{prefix}/livez/").status_code == 200
+            assert "text/html" in client.get(f"{prefix}/").headers["content-type"]
+            assert "/mien/emotion" in client.get(f"{prefix}/docs").text
+        assert client.get("/openapi.json").json()["servers"] == [{"url": "/mien"}]
+        assert client.get("/nowhere").json()["type"] == "/mien/docs#not_found"
+
+
+def test_the_page_links_to_nothing_by_an_absolute_path(client: TestClient) -> None:
+    page = client.get("/").text
+    links = re.findall(r'(?:href|src)="([^"]*)"', page)
+    assert links
+    assert all(not link.startswith("/") for link in links)
+    for link in links:
+        assert client.get(f"/{link}").status_code == 200
+    scripts = [client.get(f"/{link}").text for link in links if link.endswith(".js")]
+    scripts += [client.get(f"/web/{name}.js").text for name in ("api", "live", "photo")]
+    for script in scripts:
+        assert not re.search(r"""["'`]/(emotion|live|web|docs)""", script)
+
+
+def test_openapi_tells_of_all_codes(client: TestClient) -> None:
+    schema = client.get("/openapi.json").json()
+    told = set(schema["paths"]["/emotion"]["post"]["responses"])
+    assert told == {
+        "200",
+        "400",
+        "401",
+        "405",
+        "408",
+        "413",
+        "415",
+        "422",
+        "429",
+        "500",
+        "503",
+        "504",
+    }
+    references = re.findall(r'"#/components/schemas/(\w+)"', json.dumps(schema))
+    assert set(references) <= set(schema["components"]["schemas"])
+
+
+def test_large_pictures_hold_nothing_up(client: TestClient) -> None:
+    files = [part(picture(1200, 1000))]
+    assert client.post("/emotion", files=files).json()["code"] == "image_too_large"

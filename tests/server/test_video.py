@@ -1,0 +1,260 @@
+"""``POST /video``: lines while a clip is read, and what happens to bad ones."""
+
+import contextlib
+import json
+import socket
+import sys
+import threading
+from base64 import b64encode
+from collections.abc import Iterator
+
+import httpx2 as httpx
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from starlette.testclient import TestClient
+
+from clips import film, plain
+from http_fakes import Crowd, FakeDetector, fake_app, picture, running, wait_until
+from mien.server.app import create_app
+from mien.server.responses import VideoLine
+from mien.settings import Settings
+
+MP4 = {"Content-Type": "video/mp4"}
+
+
+@pytest.fixture
+def service(detector: FakeDetector) -> Iterator[TestClient]:
+    app, _ = fake_app(
+        detector,
+        max_video_bytes=200_000,
+        max_video_seconds=3.0,
+        max_video_pixels=100_000,
+        max_videos=1,
+        deadline_s=5.0,
+    )
+    with TestClient(app) as client:
+        yield client
+
+
+def lines_of(answer: httpx.Response) -> list[dict]:
+    assert answer.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    for line in lines:
+        VideoLine.model_validate(line)
+    return lines
+
+
+def test_a_line_for_each_sample_then_the_summary(service: TestClient) -> None:
+    answer = service.post("/video", content=plain(), headers=MP4)
+    *samples, last = lines_of(answer)
+    assert [line["time_s"] for line in samples] == [pytest.approx(n / 10) for n in range(10)]
+    assert [line["frame"] for line in samples] == list(range(10))
+    assert all(line["size"] == [128, 96] for line in samples)
+    assert all([face["person"] for face in line["faces"]] == [1, 2] for line in samples)
+    assert set(samples[0]["faces"][0]) == {"person", "bounding_box", "emotion", "confidence"}
+    summary = last["summary"]
+    assert (summary["samples"], summary["seconds"], summary["cut_off"]) == (10, 1.0, False)
+    assert [person["emotions"] for person in summary["persons"]] == [{"happy": 1.0}] * 2
+    form = service.post("/video", files={"video": ("clip.mp4", plain(), "video/mp4")})
+    assert form.text == answer.text
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "application/mp4", None])
+def test_the_bytes_decide(service: TestClient, kind: str | None) -> None:
+    headers = {} if kind is None else {"Content-Type": kind}
+    assert len(lines_of(service.post("/video/", content=plain(), headers=headers))) == 11
+
+
+def test_the_video_may_be_in_json(service: TestClient) -> None:
+    text = "data:video/mp4;base64," + b64encode(plain()).decode()
+    assert len(lines_of(service.post("/video", json={"video": text}))) == 11
+
+
+def test_it_takes_parameters(service: TestClient, detector: FakeDetector) -> None:
+    url = "/video?fps=2.5&smooth=false&include=scores&labels=eight&max_faces=1"
+    *samples, _ = lines_of(service.post(url, content=plain(2), headers=MP4))
+    assert [line["time_s"] for line in samples] == [pytest.approx(n * 0.4) for n in range(5)]
+    assert [len(line["faces"]) for line in samples] == [1] * 5
+    assert len(samples[0]["faces"][0]["scores"]) == 8
+
+
+def test_a_real_face_is_followed(astronaut: NDArray[np.uint8]) -> None:
+    moving = [np.roll(astronaut[::2, ::2], step, axis=1) for step in range(12)]
+    with TestClient(create_app(Settings())) as client:
+        answer = client.post("/video", content=film(moving, range(0, 1200, 100)), headers=MP4)
+        *samples, last = lines_of(answer)
+        counts = client.get("/metrics").text
+    assert [[f["person"] for f in line["faces"]] for line in samples] == [[1]] * 12
+    assert {face["emotion"] for line in samples for face in line["faces"]} == {"happy"}
+    assert last["summary"]["persons"][0]["emotions"] == {"happy": 1.0}
+    assert "mien_pictures_total 12.0" in counts
+    assert "mien_videos 0.0" in counts
+    assert "mien_pending_bytes 0.0" in counts
+
+
+@pytest.mark.parametrize(
+    ("request_", "status", "code"),
+    [
+        ({"content": b"", "headers": MP4}, 400, "empty_upload"),
+        ({"content": picture(), "headers": MP4}, 400, "unreadable_video"),
+        ({"content": b"#EXTM3U\nfile:///etc/passwd\n", "headers": MP4}, 400, "unreadable_video"),
+        ({"content": plain()[:400], "headers": MP4}, 400, "unreadable_video"),
+        ({"content": plain(4), "headers": MP4}, 413, "video_too_large"),
+        ({"content": plain(0.2, 400, 300), "headers": MP4}, 413, "video_too_large"),
+        ({"content": bytes(200_001), "headers": MP4}, 413, "upload_too_large"),
+        ({"content": plain(), "headers": {"Content-Encoding": "gzip"}}, 415, None),
+        ({"files": {"image": ("clip.mp4", plain())}}, 422, "invalid_parameter"),
+        ({"files": [("video", ("a", plain())), ("video", ("b", b""))]}, 422, "invalid_parameter"),
+        ({"files": {"video": (None, "clip.mp4")}}, 422, "missing_video"),
+        ({"params": {"fps": "0.4"}}, 422, "invalid_parameter"),
+        ({"params": {"fps": "31"}}, 422, "invalid_parameter"),
+        ({"params": {"fps": "nan"}}, 422, "invalid_parameter"),
+        ({"params": {"fps": "1e1"}}, 422, "invalid_parameter"),
+        ({"params": {"fps": ""}}, 422, "invalid_parameter"),
+        ({"params": {"detect_every": "3"}}, 422, "invalid_parameter"),
+        ({"params": {"smooth": "2"}}, 422, "invalid_parameter"),
+        ({"params": {"seconds": "1"}}, 422, "invalid_parameter"),
+    ],
+)
+def test_what_is_refused(
+    service: TestClient, request_: dict, status: int, code: str | None
+) -> None:
+    answer = service.post("/video", **request_)
+    problem = answer.json()
+    assert (answer.status_code, problem["code"]) == (status, code or "unsupported_media_type")
+    # Its place is free again.
+    assert service.post("/video", content=plain(), headers=MP4).status_code == 200
+
+
+def test_words_for_those_who_send_something_else(service: TestClient) -> None:
+    detail = service.post("/video", files={"video": (None, "clip.mp4")}).json()["detail"]
+    assert detail.endswith("with curl: -F video=@video.mp4")
+
+
+@pytest.mark.parametrize(
+    ("form", "encoder"), [("avi", "mpeg4"), ("matroska", "libvpx"), ("webm", "libvpx")]
+)
+def test_a_cut_off_clip_gives_what_could_be_read(
+    service: TestClient, form: str, encoder: str
+) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (20, 96, 128, 3), dtype=np.uint8)
+    whole = film(list(noise), range(0, 2000, 100), form, encoder)
+    for content, damaged in ((whole, False), (whole[: len(whole) * 2 // 3], True)):
+        *samples, last = lines_of(service.post("/video", content=content, headers=MP4))
+        assert len(samples) == 20 if not damaged else 5 <= len(samples) < 20
+        assert last["summary"]["cut_off"] is damaged
+    assert last["summary"]["samples"] == len(samples)
+
+
+def test_a_clip_that_is_longer_than_it_says(service: TestClient) -> None:
+    """The end comes as a line: what was seen before is already with the caller."""
+    data = plain(4, form="matroska")
+    at = data.index(b"\x44\x89") + 3  # Source: RFC 9559, Duration; after it its size
+    data = data[:at] + np.array(1000.0, ">f8").tobytes() + data[at + 8 :]
+    *samples, last = lines_of(service.post("/video", content=data, headers=MP4))
+    assert len(samples) >= 28
+    assert last["error"]["code"] == "video_too_large"
+
+
+def test_what_fails_in_the_middle_is_the_last_line(
+    service: TestClient, detector: FakeDetector, caplog: pytest.LogCaptureFixture
+) -> None:
+    detector.fail_from = len(detector.asked) + 4
+    detector.error = RuntimeError("secret")
+    *samples, last = lines_of(service.post("/video", content=plain(), headers=MP4))
+    assert len(samples) == 3
+    assert last["error"]["code"] == "internal_error"
+    assert "secret" not in json.dumps(last)
+    assert "secret" in caplog.text
+    line = next(record for record in caplog.records if record.name == "mien.access")
+    assert line.codes == ["internal_error"]
+    assert line.pictures == 3
+
+
+def test_what_fails_at_once_has_a_status(service: TestClient, detector: FakeDetector) -> None:
+    detector.endless = True
+    answer = service.post("/video", content=plain(), headers=MP4)
+    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+
+
+def test_lines_come_while_the_rest_is_read_and_places_are_few() -> None:
+    app, detector = fake_app(max_videos=1)
+    detector.wait_s = 0.1
+    with running(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
+        with client.stream("POST", "/video", content=plain(3), headers=MP4) as answer:
+            assert answer.headers["x-accel-buffering"] == "no"
+            lines = answer.iter_lines()
+            json.loads(next(lines))
+            assert len(detector.asked) < 30
+            full = httpx.post(f"{client.base_url}/video", content=plain(), headers=MP4)
+            assert (full.status_code, full.json()["code"]) == (429, "queue_full")
+            assert int(full.headers["retry-after"]) > 1
+            # Photos are not held up by clips.
+            photo = httpx.post(f"{client.base_url}/emotion", files={"image": picture()})
+            assert photo.status_code == 200
+        # The caller left: nothing more is read, and the place is free.
+        wait_until(lambda: app.state.service.videos.free == 1)
+        asked = len(detector.asked)
+        assert asked < 30
+        assert client.post("/video", content=plain(0.2), headers=MP4).status_code == 200
+        assert len(detector.asked) <= asked + 3
+
+
+def test_a_caller_who_takes_no_lines_loses_its_place() -> None:
+    """With a window as small as can be had, and more lines than fit between the two."""
+    app, _ = fake_app(Crowd(), max_videos=1)
+    target = b"/video?fps=30&include=scores,landmarks&labels=eight"
+    head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: video/mp4\r\n" % target
+    clip = plain(30)
+    with running(app, send_timeout_s=0.5) as port, socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        caller.connect(("127.0.0.1", port))
+        caller.sendall(head + b"Content-Length: %d\r\n\r\n" % len(clip) + clip)
+        wait_until(lambda: app.state.service.videos.free == 0)
+        wait_until(lambda: app.state.service.videos.free == 1)
+        last = b""
+        with contextlib.suppress(ConnectionResetError):
+            while piece := caller.recv(65536):
+                last = piece
+        assert b"summary" not in last
+
+
+def test_a_caller_who_leaves_before_the_first_line() -> None:
+    app, detector = fake_app(max_videos=1)
+    with running(app) as port:
+        detector.endless = True
+        url = f"http://127.0.0.1:{port}/video"
+
+        def call() -> None:
+            with pytest.raises(httpx.TimeoutException):
+                httpx.post(url, content=plain(), headers=MP4, timeout=0.5)
+
+        thread = threading.Thread(target=call)
+        thread.start()
+        wait_until(lambda: app.state.service.videos.free == 0)
+        thread.join()
+        wait_until(lambda: app.state.service.videos.free == 1)
+        detector.endless = False
+        answer = httpx.post(url, content=plain(), headers=MP4)
+        assert len(lines_of(answer)) == 11
+
+
+def test_without_the_extra(service: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "av", None)
+    answer = service.post("/video")
+    assert (answer.status_code, answer.json()["code"]) == (501, "video_unavailable")
+    assert "pip install 'mien[video]'" in answer.json()["detail"]
+
+
+def test_switched_off() -> None:
+    app, _ = fake_app(max_videos=0)
+    with TestClient(app) as client:
+        answer = client.post("/video", content=plain(), headers=MP4)
+    assert (answer.status_code, answer.json()["code"]) == (501, "video_unavailable")
+
+
+def test_a_key_is_asked_for() -> None:
+    app, _ = fake_app(api_keys="0" * 64)
+    with TestClient(app) as client:
+        assert client.post("/video", content=plain(), headers=MP4).status_code == 401

@@ -1,0 +1,260 @@
+"""The service and its processes for pictures: kills and signals, all of them real."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from contextlib import AbstractContextManager
+from functools import partial
+from pathlib import Path
+
+import httpx2 as httpx
+import psutil
+import pytest
+from starlette.testclient import TestClient
+
+from http_fakes import FakeClassifier, FakeDetector, part, picture, wait_until
+from http_process import (
+    address_when_ready,
+    alongside,
+    seconds_until_exit,
+    served,
+    spawned_by,
+    start,
+    wait_until_asked,
+    workers_of,
+)
+from mien.parent import HANGUPS
+from mien.recognizer import Recognizer
+from mien.server.app import create_app
+from mien.settings import Settings
+from programs import posix
+
+pytestmark = posix
+
+PHOTO = picture()
+
+
+class Callers:
+    """Threads that each ask once."""
+
+    def __init__(self, address: str, count: int) -> None:
+        self.answers: list[httpx.Response] = []
+        self._address = address
+        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+
+    def _ask(self) -> None:
+        try:
+            answer = httpx.post(f"{self._address}/emotion", files=[part(PHOTO)], timeout=30)
+        except httpx.TransportError:
+            return
+        self.answers.append(answer)
+
+    def asking(self) -> AbstractContextManager[None]:
+        return alongside(self._threads)
+
+    @property
+    def statuses(self) -> Counter[int]:
+        return Counter(answer.status_code for answer in self.answers)
+
+
+def waiting(address: str) -> float:
+    """Return how many pictures wait because others are worked on."""
+    lines = httpx.get(f"{address}/metrics").text.split("\n")
+    return next(float(line.split()[1]) for line in lines if line.startswith("mien_queue_depth "))
+
+
+def is_over(process: psutil.Process) -> bool:
+    return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
+
+
+def test_a_killed_process_costs_the_service_one_request() -> None:
+    with served(1, 1.0, processes=True) as (process, address):
+        before = workers_of(process)
+        assert len(before) == 2
+        load = Callers(address, 6)
+        with load.asking():
+            # Both have just begun.
+            wait_until(lambda: waiting(address) == 4)
+            before[0].kill()
+        assert load.statuses == {200: 5, 500: 1}
+        (failed,) = (answer for answer in load.answers if answer.status_code == 500)
+        assert failed.json()["code"] == "internal_error"
+        assert str(before[0].pid) not in failed.text
+        assert process.poll() is None
+        after = workers_of(process)
+        assert len(after) == 2
+        assert before[1] in after
+        again = Callers(address, 4)
+        with again.asking():
+            pass
+        assert again.statuses == {200: 4}
+        process.terminate()
+        assert process.wait(60) == 0
+        log = process.stderr.read()
+        assert f"worker process {before[0].pid} ended with status -9" in log
+        assert f"process {before[0].pid} ended before its result" in log
+        assert not [each for each in after if each.is_running()]
+
+
+def test_a_full_queue_takes_no_more_and_loses_none(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    settings = {"threads": 2, "max_queue": 16, "deadline_s": 120}
+    with served(1, f"until:{go}", processes=True, **settings) as (_, address):
+        load = Callers(address, 40)
+        with load.asking():
+            try:
+                wait_until(lambda: len(load.answers) == 22)
+            finally:
+                go.touch()
+        assert load.statuses == {200: 18, 429: 22}
+        for refused in load.answers[:22]:
+            assert refused.json()["code"] == "queue_full"
+            assert int(refused.headers["Retry-After"]) >= 1
+        again = httpx.post(f"{address}/emotion", files=[part(PHOTO)], timeout=30)
+        assert again.status_code == 200
+
+
+def test_a_picture_past_its_deadline_leaves_its_process_to_the_next() -> None:
+    with served(1, "endless", processes=True, threads=1, deadline_s=1.0) as (process, address):
+        before = workers_of(process)
+        late = httpx.post(f"{address}/emotion", files=[part(PHOTO)], timeout=30)
+        assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
+        # No face is looked for in it: that is what is endless.
+        crop = f"{address}/emotion?crop=true"
+        wait_until(lambda: httpx.post(crop, files=[part(PHOTO)], timeout=30).status_code == 200)
+        assert workers_of(process) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, *HANGUPS])
+@pytest.mark.parametrize("workers", [1, 2])
+def test_signals_to_all_processes_of_the_service_lose_no_answer(workers: int, number: int) -> None:
+    with served(workers, 1.0, processes=True, threads=1) as (process, address):
+        family = psutil.Process(process.pid).children(recursive=True)
+        load = Callers(address, 2)
+        with load.asking():
+            wait_until_asked(address, 2)
+            # As systemd does, and a terminal.
+            for each in [psutil.Process(process.pid), *family]:
+                each.send_signal(number)
+        assert load.statuses == {200: 2}
+        assert process.wait(60) == 0
+        wait_until(lambda: all(map(is_over, family)))
+
+
+def test_stopped_while_it_begins_it_ends_in_good_order() -> None:
+    process = start(1, "0.5", processes=True)
+    try:
+        assert "serving on" in process.stderr.readline()
+        wait_until(lambda: len(workers_of(process)) == 2)
+        family = psutil.Process(process.pid).children(recursive=True)
+        for each in [psutil.Process(process.pid), *family]:
+            each.send_signal(signal.SIGINT)
+        words = process.communicate(timeout=60)[1]
+        assert "Traceback" not in words
+        assert process.returncode == 0
+        wait_until(lambda: all(map(is_over, family)))
+    finally:
+        process.kill()
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_asked_to_hurry_it_leaves_no_process(workers: int) -> None:
+    with served(workers, 2.0, processes=True, threads=1) as (process, address):
+        family = psutil.Process(process.pid).children(recursive=True)
+        with Callers(address, 1).asking():
+            wait_until_asked(address, 1)
+            for _ in range(3):
+                process.send_signal(signal.SIGINT)
+                time.sleep(0.2)
+            assert seconds_until_exit(process) < 10
+            wait_until(lambda: all(map(is_over, family)))
+
+
+@pytest.mark.parametrize("wait", [0.0, "deaf"])
+def test_no_process_outlives_a_killed_service(wait: float | str) -> None:
+    with served(1, wait, processes=True) as (process, address):
+        family = workers_of(process)
+        with Callers(address, 1).asking():
+            if wait:
+                wait_until_asked(address, 1)
+            process.kill()
+            wait_until(lambda: all(map(is_over, family)), 10)
+
+
+def test_no_process_outlives_a_killed_worker() -> None:
+    with served(2, 0.0, processes=True, threads=1) as (process, _):
+        first, second = workers_of(process)
+        orphans, others = spawned_by(first.pid), spawned_by(second.pid)
+        assert len(orphans) == len(others) == 1
+        first.kill()
+        wait_until(lambda: is_over(orphans[0]))
+        assert others[0].is_running()
+
+
+def test_without_processes_pictures_are_worked_on_in_threads() -> None:
+    with served(1, 0.0, processes=False) as (process, address):
+        assert httpx.post(f"{address}/emotion", files=[part(PHOTO)]).status_code == 200
+        assert not workers_of(process)
+
+
+@pytest.mark.parametrize(("value", "count"), [("false", 0), ("true", 1)])
+def test_the_setting_is_had_from_the_environment(value: str, count: int) -> None:
+    environment = {**os.environ, "MIEN_PROCESSES": value, "MIEN_THREADS": "1"}
+    command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        address = address_when_ready(process)
+        (face, *_) = httpx.post(
+            f"{address}/emotion?crop=true", files=[part(PHOTO)], timeout=30
+        ).json()
+        assert face["emotion"]
+        assert len(workers_of(process)) == count
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+    assert process.returncode == 0
+
+
+def with_one_box(settings: Settings) -> Recognizer:
+    return Recognizer(
+        detector=FakeDetector(), model=FakeClassifier(), min_face_size=settings.min_face_size
+    )
+
+
+def test_processes_work_with_the_pipeline_that_was_asked_for() -> None:
+    app = create_app(Settings(threads=1), build=with_one_box)
+    with TestClient(app) as client:
+        faces = client.post("/emotion", files=[part(PHOTO)]).json()
+    assert [face["bounding_box"] for face in faces] == [[5, 5, 40, 40], [55, 5, 30, 30]]
+
+
+def build_when_told(go: Path, _: Settings) -> Recognizer:
+    wait_until(go.exists)
+    return Recognizer(detector=FakeDetector(), model=FakeClassifier())
+
+
+def test_it_is_not_ready_before_its_workers_are(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    app = create_app(Settings(threads=1), build=partial(build_when_told, go))
+    service = app.state.service
+
+    async def main() -> None:
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            starting = asyncio.ensure_future(service.start())
+            try:
+                while not service.pool.process_ids:
+                    await asyncio.sleep(0.01)
+                assert (await client.get("/readyz")).status_code == 503
+            finally:
+                go.touch()
+            await starting
+            assert (await client.get("/readyz")).status_code == 200
+            await service.close()
+
+    asyncio.run(main())
