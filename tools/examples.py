@@ -288,7 +288,7 @@ def _wait_until_ready(service: subprocess.Popen[bytes], address: str) -> None:
         try:
             with urllib.request.urlopen(f"http://{address}/readyz", timeout=5):
                 return
-        except (urllib.error.URLError, ConnectionError):
+        except (urllib.error.URLError, ConnectionError, TimeoutError):
             time.sleep(0.05)
     raise ExampleError("the service does not start")
 

@@ -53,7 +53,8 @@ def _operation(name: str, operation: Mapping[str, Any], schemas: dict[str, Any])
     if "parameters" in operation:
         yield from ("| parameter | value | meaning |", "|---|---|---|")
         for each in operation["parameters"]:
-            yield f"| `{each['name']}` | {_values(each['schema'], schemas)} | {each['description']} |"
+            values = _values(each["schema"], schemas)
+            yield f"| `{each['name']}` | {values} | {each['description']} |"
         yield ""
     if "requestBody" in operation:
         kinds = ", ".join(f"`{kind}`" for kind in operation["requestBody"]["content"])
