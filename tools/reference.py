@@ -13,10 +13,9 @@ from io import StringIO
 from typing import Any
 from unittest import mock
 
-from mien.server.routes.documentation import schema_of
-
 from mien.cli import _COMMANDS, main
 from mien.server.app import create_app
+from mien.server.docs import resolved
 from mien.server.errors import PROBLEMS
 from mien.settings import Settings
 from mien_train.parser import COMMANDS, parser
@@ -40,24 +39,26 @@ def on_page_markdown(markdown: str, *, page: Any = None, **_: Any) -> str:
 
 
 def http() -> str:
-    """Return the endpoints and errors of the OpenAPI schema as Markdown."""
-    schema = schema_of(create_app(Settings()))
-    paths: Mapping[str, Any] = schema["paths"]  # type: ignore[assignment]
+    """Return the endpoints and errors of the service's OpenAPI schema, as Markdown."""
+    document = create_app(Settings()).openapi()
+    paths: Mapping[str, Any] = document["paths"]
+    schemas = document["components"]["schemas"]
     lines = [
         line
         for path, methods in paths.items()
         for method, operation in methods.items()
-        for line in _operation(f"{method.upper()} {path}", operation)
+        for line in _operation(f"{method.upper()} {path}", operation, schemas)
     ]
     return "\n".join([*lines, *_problems()])
 
 
-def _operation(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
+def _operation(name: str, operation: Mapping[str, Any], schemas: dict[str, Any]) -> Iterator[str]:
     yield from (f"### {name}", "", operation.get("description", ""), "")
     if "parameters" in operation:
         yield from ("| parameter | value | meaning |", "|---|---|---|")
         for each in operation["parameters"]:
-            yield f"| `{each['name']}` | {_values(each['schema'])} | {each['description']} |"
+            values = _values(each["schema"], schemas)
+            yield f"| `{each['name']}` | {values} | {each['description']} |"
         yield ""
     if "requestBody" in operation:
         kinds = ", ".join(f"`{kind}`" for kind in operation["requestBody"]["content"])
@@ -70,8 +71,8 @@ def _operation(name: str, operation: Mapping[str, Any]) -> Iterator[str]:
     yield ""
 
 
-def _values(schema: Mapping[str, Any]) -> str:
-    schema = schema.get("items", schema)
+def _values(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
+    schema = resolved(schema, schemas)
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     least = f" from {schema['minimum']}" if "minimum" in schema else ""

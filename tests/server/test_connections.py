@@ -268,7 +268,7 @@ JPEG = picture()
     ("body", "code"),
     [
         (form(IMAGE % b"a" + b"\r\n" + JPEG, IMAGE % b"b" + b"\r\n" + JPEG), "too_many_images"),
-        (form(IMAGE % (b"x" * 5000) + b"\r\n" + JPEG), "invalid_parameter"),
+        (form(IMAGE % (b"x" * 9000) + b"\r\n" + JPEG), "invalid_parameter"),
         (form(b"A: b\r\n" * 1000 + b"\r\n"), "invalid_parameter"),
         (form(*[b"\r\n"] * 5000), "invalid_parameter"),
         (form(*[IMAGE % b"a" + b"\r\n"] * 1000), "too_many_images"),

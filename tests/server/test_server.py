@@ -109,7 +109,7 @@ def test_too_large_by_its_length_is_refused_before_the_body(port: int) -> None:
     [
         ("/emotion?x=1", "image/jpeg", 422),
         ("/nowhere", "image/jpeg", 404),
-        ("/emotion", "a/b", 415),
+        ("/emotion/batch", "a/b", 415),
     ],
 )
 @pytest.mark.parametrize("length", [b"Content-Length: 90000", b"Transfer-Encoding: chunked"])

@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 from mien.server.dependencies import OPEN
 from mien.server.errors import PROBLEMS
 
-__all__ = ["docs_router"]
+__all__ = ["docs_router", "resolved"]
 
 # A name, or an address of either kind, and a port: nothing that a shell or a page could act on.
 _HOST = re.compile(r"([a-zA-Z0-9_.-]{1,253}|\[[a-fA-F0-9:.]{2,45}\])(:[0-9]{1,5})?")
@@ -131,19 +131,19 @@ def _parameters(parameters: list[dict[str, Any]], schemas: dict[str, Any]) -> st
     )
 
 
-def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+def resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
     """Return the schema itself, of an array its items, of what may be null the other one."""
     if "$ref" in schema:
-        return _resolved(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+        return resolved(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     if "anyOf" in schema:
-        return _resolved(schema["anyOf"][0], schemas)
+        return resolved(schema["anyOf"][0], schemas)
     if "items" in schema:
-        return _resolved(schema["items"], schemas)
+        return resolved(schema["items"], schemas)
     return schema
 
 
 def _values(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
-    schema = _resolved(schema, schemas)
+    schema = resolved(schema, schemas)
     if "enum" in schema:
         return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
     bounds = [
@@ -169,7 +169,7 @@ def _responses(responses: dict[str, Any], schemas: dict[str, Any]) -> str:
     content = success[1].get("content", {}).get("application/json", {}).get("schema", {})
     return (
         f"<p><code>{escape(success[0])}</code></p>"
-        + _properties(_resolved(content, schemas), schemas)
+        + _properties(resolved(content, schemas), schemas)
         + (_table(("Status", "Codes"), rows) if rows else "")
     )
 
