@@ -31,13 +31,18 @@ class Photo:
 class Outcome:
     """What a detector made of a photo.
 
-    heights (N,) of the counted faces and whether they are found (N,); right (M,), whether the boxes
-    that count are on a face.
+    heights (N,) of the counted faces and whether they are found (N,); verdicts (M,) on the boxes: 1
+    on a face, 0 on none, NaN for those that don't count.
     """
 
     heights: NDArray[np.float64]
     found: NDArray[np.bool_]
-    right: NDArray[np.bool_]
+    verdicts: NDArray[np.float64]
+
+    @property
+    def right(self) -> NDArray[np.bool_]:
+        """Whether each box that counts is on a face."""
+        return self.verdicts[~np.isnan(self.verdicts)] == 1
 
 
 def photos_of(folder: Path) -> list[Photo]:
@@ -71,18 +76,17 @@ def outcome(photo: Photo, found: NDArray[np.floating], min_overlap: float = MIN_
     limit = np.tile([photo.image.width, photo.image.height], 2)
     overlaps = intersection_over_union(np.clip(found, 0, limit), photo.boxes)
     taken = np.zeros(len(photo.boxes), dtype=bool)
-    right = []
+    verdicts = []
     for row in np.where(overlaps >= min_overlap, overlaps, 0):
         free = np.where(taken, 0, row)
         if free.any():
             face = int(free.argmax())
             taken[face] = True
-            if photo.counted[face]:
-                right.append(True)
+            verdicts.append(1 if photo.counted[face] else np.nan)
         else:
-            right.append(False)
+            verdicts.append(0)
     heights = photo.boxes[:, 3] - photo.boxes[:, 1]
-    return Outcome(heights[photo.counted], taken[photo.counted], np.array(right, dtype=bool))
+    return Outcome(heights[photo.counted], taken[photo.counted], np.array(verdicts, dtype=float))
 
 
 def recall(outcomes: list[Outcome], height_px: int) -> float:

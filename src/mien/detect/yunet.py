@@ -34,12 +34,14 @@ OUTPUTS = tuple(f"{kind}_{stride}" for kind in COLUMNS for stride in STRIDES)
 # Sides are filled up to whole cells of the largest stride.
 CELL_PX = STRIDES[-1]
 # Proposals have at least this score of YuNet's. From SURE on O-Net would not change the answer.
-PROPOSED, SURE = 0.4, 0.8
-# Probability that a proposal is a face, by logistic regression on the labelled photos:
-# logit = YUNET * logit(YuNet's score) + ONET * O-Net's logit + BIAS. A sure one counts as if O-Net
-# had given SURE_LOGIT. Made with benchmarks/curves.py.
-YUNET, ONET, BIAS, SURE_LOGIT = 1.87, 0.18, -0.95, 4.0
-MIN_SCORE = 0.67
+PROPOSED, SURE = 0.4, 0.9
+# Probability that a proposal is a face: the logistic function of YUNET * logit(YuNet's score) +
+# ONET * O-Net's logit + BIAS. A sure one counts as if O-Net had given SURE_LOGIT.
+# Fitted by benchmarks/fit_scores.py.
+YUNET, ONET, BIAS, SURE_LOGIT = 1.91, 0.22, -0.83, 4.0
+# O-Net's logits beyond are rare, so the fit says nothing of them.
+MAX_LOGIT = 9.0
+MIN_SCORE = 0.66
 # A box of which so much lies in a better one, or that covers so much of it, is dropped.
 MAX_COVERED = 0.7
 
@@ -100,21 +102,19 @@ class YunetDetector:
         """Return boxes as the networks give them, unclipped, best score first."""
         image = lightened(image)
         rows = search(image, self.propose, min_face_size)
-        rows[:, 0] = self._probabilities(image, rows)
+        logits = self.logits(image, rows) @ np.array([YUNET, ONET], dtype=np.float32) + BIAS
+        rows[:, 0] = 1 / (1 + np.exp(-logits))
         rows = rows[rows[:, 0] >= np.float32(MIN_SCORE if min_score is None else min_score)]
         kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
         return Detections.from_rows(rows[kept])
 
-    def _probabilities(self, image: RgbImage, rows: Floats) -> Floats:
+    def logits(self, image: RgbImage, rows: Floats) -> Floats:
+        """Return (N, 2) logits of proposals (N, 15): of YuNet's score, and O-Net's."""
         scores = np.clip(rows[:, 0], 1e-6, 1 - 1e-6)
         onet = np.full(len(rows), SURE_LOGIT, dtype=np.float32)
         unsure = scores < SURE
         onet[unsure] = self._verifier.logits(image, rows[unsure, 1:5])
-        # As far as it was fitted.
-        onet = np.clip(onet, -9, 9)
-        logits = YUNET * np.log(scores / (1 - scores)) + ONET * onet + BIAS
-        probabilities: Floats = (1 / (1 + np.exp(-logits))).astype(np.float32)
-        return probabilities
+        return np.stack([np.log(scores / (1 - scores)), np.clip(onet, -MAX_LOGIT, MAX_LOGIT)], 1)
 
     def propose(self, pixels: NDArray[np.uint8]) -> Floats:
         """Return rows (N, 15) of proposals in pixels (H, W, 3), unsuppressed."""

@@ -49,6 +49,7 @@ class Session:
             # Its neighbour says nearly the same with a lower score.
             named["cls_16"][0, cell + 1] = named["obj_16"][0, cell + 1] = 0.8
             named["bbox_16"][0, cell + 1] = [-0.7, 0.5, np.log(40 / 16), np.log(60 / 16)]
+            named["kps_16"][0, cell + 1] = np.array(POINTS).ravel() + np.tile([-0.7, 0.5], 5)
         return [named[name] for name in OUTPUTS]
 
 
@@ -82,11 +83,14 @@ def test_cells_become_faces(session: Session, tmp_path: Path) -> None:
     (file := tmp_path / "y.onnx").write_bytes(b"")
     (face,) = YunetDetector(file).detect(white(200, 150))
     box = face.box
-    assert (box.left, box.top, box.right, box.bottom) == pytest.approx((80, 42, 120, 102))
+    # Its neighbour, 0.8 pixels to the right, has a say by the square of its score.
+    shift = 0.8 * 0.8**2 / (0.8**2 + 0.9**2)
+    expected_box = (80 + shift, 42, 120 + shift, 102)
+    assert (box.left, box.top, box.right, box.bottom) == pytest.approx(expected_box)
     assert 0.9 < face.score < 1
     assert face.landmarks is not None
-    expected = np.array([100, 72]) + 16 * np.array(POINTS)
-    np.testing.assert_allclose(face.landmarks.to_array(), expected, atol=1e-4)
+    expected = np.array([100 + shift, 72]) + 16 * np.array(POINTS)
+    np.testing.assert_allclose(face.landmarks.to_array(), expected, atol=1e-3)
 
 
 def test_pixels_go_in_blue_first_and_filled_up(session: Session, tmp_path: Path) -> None:
@@ -103,7 +107,7 @@ def test_a_large_image_is_reduced_and_its_faces_are_in_it(session: Session, tmp_
     (file := tmp_path / "y.onnx").write_bytes(b"")
     (face,) = YunetDetector(file).detect(white(600, 450), min_face_size=60)
     assert session.seen[-1].shape == (1, 3, 160, 224)
-    assert (face.box.left, face.box.bottom) == pytest.approx((240, 306))
+    assert (face.box.left, face.box.bottom) == pytest.approx((241, 306), abs=0.1)
 
 
 def test_smaller_faces_are_dropped(session: Session, tmp_path: Path) -> None:
@@ -196,11 +200,12 @@ def test_tiles_give_each_face_once_and_whole(
     detector, session = squares
     (face,) = detector.detect(with_square(3000, 2500, left, top, side), min_face_size=20)
     box = face.box
-    assert (box.left, box.top) == pytest.approx((left, top), abs=0.1)
-    assert (box.width, box.height) == pytest.approx((side, side), abs=0.1)
+    # Boxes of a tile that cuts little off, and of the next level, have a say.
+    assert (box.left, box.top) == pytest.approx((left, top), abs=0.02 * side)
+    assert (box.width, box.height) == pytest.approx((side, side), abs=0.02 * side)
     assert face.landmarks is not None
     middle = (left + side / 2, top + side / 2)
-    np.testing.assert_allclose(face.landmarks.to_array(), [middle] * 5, atol=0.1)
+    np.testing.assert_allclose(face.landmarks.to_array(), [middle] * 5, atol=0.02 * side)
     assert max(max(planes.shape) for planes in session.seen) <= TILE_PX
 
 

@@ -1,0 +1,62 @@
+"""Close-ups without a face: photos that one face fills, at several sizes and cut to the face's box.
+
+    python -m benchmarks.closeups FOLDER
+
+FOLDER holds JPEG files that each show one face. For each detector the number of photos in which it
+finds none: as they are, brought to four longer sides, and cut to the box of its own best face.
+"""
+
+import argparse
+from pathlib import Path
+
+from PIL import Image
+
+from mien.detect import FaceDetector
+from mien.detect.registry import DETECTORS, build_detector
+from mien.image import load_image
+from mien.types import RgbImage
+
+LONGER_SIDES_PX = (100, 350, 1000, 3000)
+MAX_PIXELS = 50_000_000
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("folder", type=Path)
+    parser.add_argument("--detectors", nargs="+", default=list(DETECTORS), metavar="NAME")
+    parser.add_argument("--every", type=int, default=1, help="take every n-th photo only")
+    arguments = parser.parse_args()
+    paths = sorted(arguments.folder.glob("*.jpg"))[:: arguments.every]
+    print(f"{len(paths)} photos, of which without a face")
+    print(f"{'':12}   as is  cut", *(f"{side:>6} px" for side in LONGER_SIDES_PX))
+    for name in arguments.detectors:
+        detector = build_detector(name)
+        missed = [missed_in(detector, path) for path in paths]
+        print(f"{name:12}", *(f"{sum(column):8}" for column in zip(*missed, strict=True)))
+
+
+def missed_in(detector: FaceDetector, path: Path) -> list[bool]:
+    """Return whether no face is found as it is, cut to the face's box, and at each size."""
+    image = load_image(path, max_pixels=MAX_PIXELS)
+    views = [resized(image.picture, side) for side in LONGER_SIDES_PX]
+    faces = detector.detect(image)
+    if faces:
+        best = max(faces, key=lambda face: face.score)
+        x, y, width, height = best.box.to_pixels(image.width, image.height)
+        views.insert(0, image.picture.crop((x, y, x + width, y + height)))
+        missed = [not detector.detect(RgbImage(view)) for view in views]
+    else:
+        missed = [True, *(not detector.detect(RgbImage(view)) for view in views)]
+    return [not faces, *missed]
+
+
+def resized(picture: Image.Image, longer_side: int) -> Image.Image:
+    scale = longer_side / max(picture.size)
+    width, height = (max(round(side * scale), 1) for side in picture.size)
+    return picture.resize((width, height), Image.Resampling.BICUBIC)
+
+
+if __name__ == "__main__":
+    main()

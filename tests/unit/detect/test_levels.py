@@ -1,0 +1,66 @@
+"""Which proposals of which size of the image become faces, and in which places."""
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+
+from mien.detect import levels
+from mien.detect.levels import averaged, search
+from mien.types import RgbImage
+
+Floats = NDArray[np.float32]
+
+
+def rows_of(*boxes: tuple[float, ...]) -> Floats:
+    """Return rows of (score, left, top, right, bottom), points in the box's corner."""
+    given = np.array(boxes, dtype=np.float32).reshape(-1, 5)
+    return np.concatenate([given, np.tile(given[:, 1:3], 5)], axis=1)
+
+
+def test_no_proposals() -> None:
+    assert averaged(rows_of(), np.empty(0, dtype=np.intp)).shape == (0, 15)
+
+
+@pytest.mark.parametrize("pairs", [1, 250_000])
+def test_a_face_is_the_mean_of_the_boxes_around_it(
+    monkeypatch: pytest.MonkeyPatch, pairs: int
+) -> None:
+    monkeypatch.setattr(levels, "PAIRS", pairs)
+    rows = rows_of((0.8, 10, 10, 50, 50), (0.4, 15, 10, 55, 50), (0.7, 100, 10, 140, 50))
+    best, other = averaged(rows, np.array([0, 2]))
+    assert best[0] == pytest.approx(0.8)
+    # The squares of the scores are four to one.
+    assert best[1:5].tolist() == pytest.approx([11, 10, 51, 50])
+    assert best[5:7].tolist() == pytest.approx([11, 10])
+    assert other[1:5].tolist() == [100, 10, 140, 50]
+
+
+def test_boxes_that_overlap_little_or_have_no_area_stay_out() -> None:
+    rows = rows_of((0.8, 10, 10, 50, 50), (0.8, 30, 10, 70, 50), (0.5, 20, 20, 20, 20))
+    np.testing.assert_allclose(averaged(rows, np.array([0, 1, 2])), rows, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("side", "factors"),
+    [
+        (40, [1, 2]),  # too small for the levels from the third on
+        (240, [1, 2]),
+        (280, [1, 2, 4]),
+        (600, [1, 2, 4, 8]),
+    ],
+)
+def test_only_large_faces_are_looked_for_in_small_levels(side: int, factors: list[int]) -> None:
+    seen: list[float] = []
+
+    def network(pixels: NDArray[np.uint8]) -> Floats:
+        factor = 1600 // pixels.shape[1]
+        # Each level's score says which one it is, and its box is beside the others'.
+        seen.append(factor)
+        left = (seen.index(factor) * side) / factor
+        return rows_of((0.5 + factor / 100, left, 0, left + side / factor, side / factor))
+
+    image = RgbImage(Image.new("RGB", (1600, 900)))
+    found = search(image, network, None)
+    assert seen == [1, 2, 4, 8]
+    assert sorted(np.round((found[:, 0] - 0.5) * 100).astype(int).tolist()) == factors
