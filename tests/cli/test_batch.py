@@ -177,7 +177,7 @@ def test_sources(mixed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "named"),
+    ("arguments", "words"),
     [
         (["nowhere", "--out", "r.csv"], "nowhere: no such folder, glob or manifest"),
         (["a.png", "--out", "r.csv"], "a.png is a single file"),
@@ -197,7 +197,7 @@ def test_sources(mixed: Path, tmp_path: Path) -> None:
         (["."], "the following arguments are required: --out"),
     ],
 )
-def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], named: str) -> None:
+def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
     (tmp_path / "a.png").write_bytes(encode(Image.new("RGB", (64, 64)), "PNG"))
     (tmp_path / "list.csv").write_text("name\na.png\n")
     (tmp_path / "empty.txt").write_text("\n")
@@ -206,7 +206,7 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], named: st
     (tmp_path / "full" / "x.parquet").write_text("")
     done = run("batch", *arguments, cwd=tmp_path)
     assert done.returncode == 2
-    assert named in done.stderr.splitlines()[-1]
+    assert words in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     # A run that has not begun leaves nothing behind.
     assert not [*tmp_path.glob("*.shards"), *tmp_path.rglob("_plan")]
@@ -414,7 +414,7 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content"),
+    ("name", "content", "words"),
     [
         ("gone.csv", None, "no such file"),
         ("bad.parquet", b"nothing", "not a readable .parquet table"),
@@ -424,11 +424,13 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
         ("list.xls", b"", "must end with"),
     ],
 )
-def test_a_report_of_something_else(tmp_path: Path, name: str, content: bytes | None) -> None:
+def test_a_report_of_something_else(
+    tmp_path: Path, name: str, content: bytes | None, words: str
+) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     done = run("report", tmp_path / name)
     assert done.returncode == 2
-    assert done.stderr.startswith("mien: ")
+    assert any(part in done.stderr for part in words.split("|"))
     assert len(done.stderr.splitlines()) == 1
     assert [file.name for file in tmp_path.iterdir()] == ([name] if content is not None else [])
