@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from benchmarks.recall import outcome, photos_of, precision, recall
 from mien.detect.levels import search
-from mien.detect.light import lightened
 from mien.detect.yunet import YunetDetector
 
 FOLDS = 5
@@ -36,7 +35,7 @@ def main() -> None:
     detector = YunetDetector()
     boxes, features, right = [], [], []
     for photo in photos:
-        image = lightened(photo.image)
+        image = photo.image
         rows = search(image, detector.propose, None)
         boxes.append(rows[:, 1:5])
         features.append(np.c_[detector.logits(image, rows), np.ones(len(rows))])

@@ -41,10 +41,10 @@ def test_the_settings_in_force_are_shown() -> None:
     done = run("serve", "--print-config", "--port", "8000", env=environment)
     assert done.returncode == 0
     lines = {line.split()[0]: line.split()[1:] for line in done.stdout.decode().splitlines()}
-    assert lines["port"] == ["8000", "option", "9000"]
-    assert lines["max_queue"] == ["32", "MIEN_MAX_QUEUE", "64"]
-    assert lines["workers"] == ["1", "default", "1"]
-    assert lines["rate_limit_storage"][0] == "redis://***@host:6379/0"
+    assert lines["port"][:3] == ["8000", "option", "9000"]
+    assert lines["max_queue"][:3] == ["32", "MIEN_MAX_QUEUE", "64"]
+    assert lines["workers"][:3] == ["1", "default", "1"]
+    assert b"se@cret" not in done.stdout
     mistaken = run("serve", env={**os.environ, "MIEN_QUEUE_MAX": "32"})
     assert mistaken.returncode == 2
     assert b"MIEN_MAX_QUEUE" in mistaken.stderr
@@ -81,13 +81,13 @@ def test_missing_model_is_wrong_usage(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "named"),
     [
-        ([], b"--detector-model"),
+        (["--detector", "eyes"], b"eyes"),
         (["--detector-model", "none.onnx"], b"none.onnx"),
         (["--detector-model", EXAMPLE], b"ONNX"),
     ],
 )
-def test_a_detector_without_its_file_is_wrong_usage(options: list[object], named: bytes) -> None:
-    done = run("analyze", EXAMPLE, "--detector", "yunet", *options)
+def test_a_detector_that_does_not_exist_is_wrong_usage(options: list[object], named: bytes) -> None:
+    done = run("analyze", EXAMPLE, *options)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.startswith(b"mien: ")
     assert named in done.stderr

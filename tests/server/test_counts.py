@@ -54,7 +54,7 @@ def test_requests_pictures_and_faces(client: TestClient, photo: bytes) -> None:
         assert counts.total("mien_stage_duration_seconds_count", stage=stage) == 4
         assert counts.total("mien_stage_duration_seconds_sum", stage=stage) > 0
     assert counts.total("mien_rejections_total", reason="not_an_image") == 1
-    assert counts.total("mien_model_info", detector="mtcnn", model="custom") == 1
+    assert counts.total("mien_model_info", detector="yunet", model="custom") == 1
     assert counts.total("mien_queue_capacity") == 64
     assert counts.total("process_resident_memory_bytes") > 1e6
 

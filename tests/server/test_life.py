@@ -105,7 +105,7 @@ def test_a_killed_worker_is_replaced_while_the_other_answers() -> None:
         # Those that it was working on, and those that it had just taken up.
         assert lost <= 2 * callers
         process.terminate()
-        assert f"worker {before[0].pid} ended with status -9" in process.stderr.read()
+        assert f"process {before[0].pid} ended with status -9" in process.stderr.read()
 
 
 @posix
@@ -173,7 +173,7 @@ def test_a_worker_that_hangs_is_replaced_while_the_other_answers() -> None:
             assert ready(address)
         wait_until(lambda: not hanging.is_running() and len(workers_of(process)) == 2)
         process.terminate()
-        assert f"worker {hanging.pid} ended with status -9" in process.stderr.read()
+        assert f"process {hanging.pid} ended with status -9" in process.stderr.read()
 
 
 @posix

@@ -55,7 +55,7 @@ def test_the_setting_is_a_list(text: str, names: list[str]) -> None:
 
 @pytest.mark.parametrize("text", ["", ",", "cpu,", "gpu", "CUDA", "CPUExecutionProvider"])
 def test_other_names_are_refused_with_those_there_are(text: str) -> None:
-    with pytest.raises(InvalidParameterError, match=r"no provider .*; there are cpu, cuda, openv"):
+    with pytest.raises(InvalidParameterError, match="cpu, cuda, openvino"):
         load_settings(providers=text)
 
 

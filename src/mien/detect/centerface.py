@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mien.artifacts import load_card
 from mien.detect.detections import Detections
 from mien.detect.levels import search
-from mien.detect.light import lightened
+from mien.detect.light import exposures
 from mien.geometry import suppress
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
@@ -61,7 +61,8 @@ class CenterFaceDetector:
         min_score: float | None = None,
     ) -> Detections:
         """Return boxes as the network gives them, unclipped, best score first."""
-        rows = search(lightened(image), self.propose, min_face_size)
+        found = [search(exposed, self.propose, min_face_size) for exposed in exposures(image)]
+        rows = np.concatenate(found)
         rows = rows[rows[:, 0] >= np.float32(MIN_SCORE if min_score is None else min_score)]
         kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
         return Detections.from_rows(rows[kept])

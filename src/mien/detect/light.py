@@ -4,7 +4,7 @@ import numpy as np
 
 from mien.types import RgbImage
 
-__all__ = ["lightened"]
+__all__ = ["exposures"]
 
 # An image whose shades span less than FLAT of the whole range, from the first of these percentiles
 # to the second, is stretched; one that spans no more than BLANK shows nothing but noise.
@@ -14,12 +14,15 @@ FLAT, BLANK = 0.3 * 255, 3
 SAMPLES = 4096
 
 
-def lightened(image: RgbImage) -> RgbImage:
-    """Return the image with its contrast stretched where it is very low, else the image itself."""
+def exposures(image: RgbImage) -> tuple[RgbImage, ...]:
+    """Return the image, and its stretched version too where its contrast is very low.
+
+    Both should be searched: an image may be dark, or a small photo on a white page.
+    """
     factor = max(1, int((image.width * image.height / SAMPLES) ** 0.5))
     shades = np.asarray(image.picture.reduce(factor).convert("L"))
     low, high = np.percentile(shades, PERCENTILES)
     if not BLANK < high - low < FLAT:
-        return image
+        return (image,)
     table = np.clip((np.arange(256) - low) * 255 / (high - low), 0, 255).astype(np.uint8)
-    return RgbImage(image.picture.point(table.tolist() * 3))
+    return image, RgbImage(image.picture.point(table.tolist() * 3))

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mien.artifacts import load_card
 from mien.detect.detections import Detections
 from mien.detect.levels import search
-from mien.detect.light import lightened
+from mien.detect.light import exposures
 from mien.detect.verify import FaceVerifier
 from mien.errors import ArtifactError, ModelContractError
 from mien.geometry import suppress
@@ -100,13 +100,18 @@ class YunetDetector:
         min_score: float | None = None,
     ) -> Detections:
         """Return boxes as the networks give them, unclipped, best score first."""
-        image = lightened(image)
-        rows = search(image, self.propose, min_face_size)
-        logits = self.logits(image, rows) @ np.array([YUNET, ONET], dtype=np.float32) + BIAS
-        rows[:, 0] = 1 / (1 + np.exp(-logits))
+        found = [self._rows(exposed, min_face_size) for exposed in exposures(image)]
+        rows = np.concatenate(found)
         rows = rows[rows[:, 0] >= np.float32(MIN_SCORE if min_score is None else min_score)]
         kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
         return Detections.from_rows(rows[kept])
+
+    def _rows(self, image: RgbImage, min_face_size: int | None) -> Floats:
+        """Return rows (N, 15) of the proposals, with the probability that each is a face."""
+        rows = search(image, self.propose, min_face_size)
+        logits = self.logits(image, rows) @ np.array([YUNET, ONET], dtype=np.float32) + BIAS
+        rows[:, 0] = 1 / (1 + np.exp(-logits))
+        return rows
 
     def logits(self, image: RgbImage, rows: Floats) -> Floats:
         """Return (N, 2) logits of proposals (N, 15): of YuNet's score, and O-Net's."""

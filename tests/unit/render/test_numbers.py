@@ -46,7 +46,8 @@ def test_things_are_counted(count: int, words: str) -> None:
 def test_a_report_claims_no_certainty_either() -> None:
     page = report_page(
         "results",
-        figures={},
+        photos=10_000,
+        faceless=0,
         emotions={Emotion.HAPPY: 9999, Emotion.FEAR: 1},
         confidence=[1],
         examples={Emotion.HAPPY: [("a.jpg", 1.0, Image.new("RGB", (8, 8)))]},
