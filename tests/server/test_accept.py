@@ -203,7 +203,7 @@ def test_a_closed_door_lets_in_who_waits_and_nobody_else(
             await asyncio.wait_for(late.read(5), 0.2)
         for end in ends:
             end.close()
-        while any(connection.fileno() >= 0 for connection in door._held):
+        while any(connection.fileno() >= 0 for connection in door._open):
             await asyncio.sleep(0.001)
 
     run(main())
@@ -214,7 +214,7 @@ def test_those_who_have_left_are_held_no_more(listener: Listener) -> None:
         door = await asyncio.get_running_loop().create_server(Greeter, sock=listener)
         for _ in range(20):
             assert await greeting(listener.getsockname()[1]) == b"hello"
-        assert len(door._held) < 5
+        assert len(door._open) < 5
         door.close()
 
     run(main())

@@ -112,7 +112,7 @@ def test_version(client: TestClient) -> None:
     assert client.get("/version").json() == {
         "name": "mien",
         "version": __version__,
-        "detector": "mtcnn",
+        "detector": "yunet",
         "model": "custom",
     }
 
