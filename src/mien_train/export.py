@@ -16,6 +16,7 @@ from mien_train.checkpoint import read_checkpoint
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, SIDE
 from mien_train.errors import TrainingError
 from mien_train.models import Classifier
+from mien_train.models.mobilenet import MOBILENET
 
 PARITY = 1e-4
 MODEL_FILE = "model.onnx"
@@ -74,7 +75,7 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
         about={
             "description": f"{recipe['backbone']}, recipe {recipe['name']}, {state['step']} steps"
             + "".join(f", {label} {value:+g}" for label, value in prior.items()),
-            "licence": "Apache-2.0 (weights of the backbone: Apache-2.0)",
+            "licence": f"Apache-2.0 (weights of the backbone: {_licence(recipe['backbone'])})",
             "source": f"mien-train train {recipe['name']}",
             "data": f"FER2013 Training with FER+ votes{_natural(state)}; "
             "research use, see the data's own terms",
@@ -82,6 +83,10 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
         training=state.get("data"),
     )
     return path
+
+
+def _licence(backbone: str) -> str:
+    return "MIT, after Apache-2.0; from VGGFace2" if backbone == MOBILENET else "Apache-2.0"
 
 
 def _natural(state: dict[str, Any]) -> str:
