@@ -96,7 +96,7 @@ def _say_how_it_ended(trainer: Trainer) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> None:
-    print(export(arguments.checkpoint, arguments.out))
+    print(export(arguments.checkpoint, arguments.out, dict(arguments.prior)))
 
 
 def _quantize(arguments: argparse.Namespace) -> None:
@@ -122,7 +122,7 @@ def _import(arguments: argparse.Namespace) -> None:
 
 def _calibrate(arguments: argparse.Namespace) -> None:
     data = load_data(arguments.data, arguments.split).split("PublicTest")
-    calibration = fit(load_classifier(arguments.model), data)
+    calibration = fit(load_classifier(arguments.model), data, arguments.photos)
     update_card(arguments.model.parent, "model", calibration.to_card())
     print(f"second share {calibration.second_share}, temperature {calibration.temperature}")
 

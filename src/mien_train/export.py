@@ -1,7 +1,9 @@
 """From a checkpoint to one self-contained ONNX file with its card."""
 
 import warnings
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from mien_train.checkpoint import read_checkpoint
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, SIDE
 from mien_train.errors import TrainingError
 from mien_train.models import Classifier
+from mien_train.models.mobilenet import MOBILENET
 
 PARITY = 1e-4
 MODEL_FILE = "model.onnx"
@@ -40,15 +43,21 @@ class Served(nn.Module):
         return tuple(named[head] for head in self.heads)
 
 
-def export(checkpoint: Path, folder: Path) -> Path:
+def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = None) -> Path:
     """Write ``model.onnx`` and ``card.toml`` into ``folder``; return the model's path.
 
+    prior: added to logits of the FER+ output, by emotion, for faces that occur in another
+    proportion than in the training data.
     Raises TrainingError if ONNX Runtime and torch disagree by more than 1e-4.
     """
+    prior = prior or {}
     state = read_checkpoint(checkpoint)
     recipe = state["recipe"]
     classifier = Classifier(recipe["backbone"])
     classifier.load_state_dict(state["average"])
+    with torch.no_grad():
+        for label, value in prior.items():
+            classifier.ferplus.bias[FERPLUS_LABELS.index(label)] += value
     heads = tuple(LABELS)[0 if recipe.get("ferplus_weight", 1.0) else 1 :]
     served = Served(classifier, state["size_px"], heads).eval()
     folder.mkdir(parents=True, exist_ok=True)
@@ -64,14 +73,30 @@ def export(checkpoint: Path, folder: Path) -> Path:
             "temperature": 1.0,
         },
         about={
-            "description": f"{recipe['backbone']}, recipe {recipe['name']}, {state['step']} steps",
-            "licence": "Apache-2.0 (weights of the backbone: Apache-2.0)",
+            "description": f"{recipe['backbone']}, recipe {recipe['name']}, {state['step']} steps"
+            + "".join(f", {label} {value:+g}" for label, value in prior.items()),
+            "licence": f"Apache-2.0 (weights of the backbone: {_licence(recipe['backbone'])})",
             "source": f"mien-train train {recipe['name']}",
-            "data": "FER2013 Training with FER+ votes; research use, see the data's own terms",
+            "data": f"FER2013 Training with FER+ votes{_natural(state)}; "
+            "research use, see the data's own terms",
         },
         training=state.get("data"),
     )
     return path
+
+
+def _licence(backbone: str) -> str:
+    return "MIT, after Apache-2.0; from VGGFace2" if backbone == MOBILENET else "Apache-2.0"
+
+
+def _natural(state: dict[str, Any]) -> str:
+    """Return how many natural faces a run learned from, as a part of a sentence."""
+    repeat = state["recipe"].get("natural_repeat", 0)
+    if not repeat:
+        return ""
+    data = state["data"]
+    count = (data["faces"] - sum(data["labels"].values())) // repeat
+    return f" and {count:,} faces of everyday photos, labelled by eye, {repeat} times an epoch"
 
 
 def _write(served: Served, path: Path) -> None:

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 import mien_train
-from mien_train.data.fer2013 import USAGES
+from mien_train.data.fer2013 import FERPLUS_LABELS, USAGES
 from mien_train.recipe import SPLITS, recipe_names
 
 __all__ = ["COMMANDS", "parser"]
@@ -14,11 +14,21 @@ COMMANDS = {
     "import": "Keras model of the reference's shape to ONNX",
     "export": "checkpoint to ONNX with its card",
     "quantize": "8-bit integers, kept if faster and as good",
-    "calibrate": "fit share and temperature on PublicTest",
+    "calibrate": "fit share and temperature on PublicTest and photos",
     "evaluate": "score an ONNX file",
     "card": "write the model card for people, as Markdown",
 }
 DEVICES = ("auto", "cpu", "cuda", "mps")
+
+
+def _prior(text: str) -> tuple[str, float]:
+    emotion, _, value = text.partition("=")
+    if emotion not in FERPLUS_LABELS:
+        raise argparse.ArgumentTypeError(f"{emotion!r} is not one of {', '.join(FERPLUS_LABELS)}")
+    try:
+        return emotion, float(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{value!r} is not a number") from error
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,6 +83,14 @@ def parser() -> argparse.ArgumentParser:
     exporter = commands.add_parser("export", help=COMMANDS["export"])
     exporter.add_argument("checkpoint", type=Path)
     exporter.add_argument("--out", type=Path, required=True, metavar="DIR")
+    exporter.add_argument(
+        "--prior",
+        type=_prior,
+        action="append",
+        default=[],
+        metavar="EMOTION=LOGIT",
+        help="add this to the emotion's logit; may be given several times",
+    )
 
     quantizer = commands.add_parser("quantize", parents=[data, split], help=COMMANDS["quantize"])
     quantizer.add_argument("model", type=Path, help="ONNX file with its card beside it")
@@ -80,6 +98,9 @@ def parser() -> argparse.ArgumentParser:
 
     calibrate = commands.add_parser("calibrate", parents=[data, split], help=COMMANDS["calibrate"])
     calibrate.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    calibrate.add_argument(
+        "--photos", type=Path, metavar="DIR", help="holds photos and labels.csv, to fit on as well"
+    )
 
     evaluate = commands.add_parser("evaluate", parents=[split], help=COMMANDS["evaluate"])
     evaluate.add_argument("model", type=Path, help="ONNX file with its card beside it")

@@ -15,20 +15,31 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.classify.labels import LabelSet
+from mien.detect.registry import build_detector
 from mien.errors import MienError
 from mien.geometry import intersection_over_union
+from mien.image import load_image
 from mien.recognizer import Recognizer
-from mien.types import FaceEmotion
+from mien.types import Box, Face, RgbImage
 from mien_train.errors import DataError
 from mien_train.metrics import Metrics, measure
 from mien_train.report.text import metrics_lines
 
-__all__ = ["LabelledFace", "PhotoScores", "Sample", "load_labels", "photo_lines", "score_photos"]
+__all__ = [
+    "LabelledFace",
+    "PhotoScores",
+    "Sample",
+    "load_labels",
+    "located",
+    "photo_lines",
+    "score_photos",
+]
 
 COLUMNS = ("file", "x", "y", "width", "height", "draw", "label")
 RANDOM = "random"
 # A face is found if a box overlaps its own by at least this much.
 MIN_OVERLAP = 0.4
+MAX_PIXELS = 50_000_000
 SIX = tuple(emotion.value for emotion in LabelSet.SIX.emotions)
 
 
@@ -123,6 +134,24 @@ def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
     )
 
 
+def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabelledFace]]:
+    """Yield each labelled face that the default detector finds, with its photo.
+
+    Raises DataError if a photo can't be read.
+    """
+    detector = build_detector("mtcnn")
+    for file, group in groupby(load_labels(folder), key=lambda face: face.file):
+        try:
+            image = load_image(folder / file, max_pixels=MAX_PIXELS)
+        except MienError as error:
+            raise DataError(f"{folder / file}: {error}") from error
+        faces = detector.detect(image)
+        for labelled in group:
+            index = _best([face.box for face in faces], labelled)
+            if index is not None:
+                yield image, faces[index], labelled
+
+
 def photo_lines(scores: PhotoScores) -> Iterator[str]:
     """Yield all figures as text."""
     for title, sample in (("random sample", scores.random), ("all faces", scores.every)):
@@ -166,20 +195,16 @@ def _answers(
             found = recognizer.analyze(folder / file).faces
         except MienError as error:
             raise DataError(f"{folder / file}: {error}") from error
-        boxes = np.array([_sides(face) for face in found]).reshape(-1, 4)
         for face in group:
-            yield _scores(found, boxes, np.array([face.box]))
+            index = _best([other.box for other in found], face)
+            scores = None if index is None else found[index].scores
+            yield None if scores is None else [scores[e] for e in LabelSet.SIX.emotions]
 
 
-def _scores(
-    found: Sequence[FaceEmotion], boxes: NDArray[np.float64], box: NDArray[np.float64]
-) -> list[float] | None:
-    overlaps = intersection_over_union(box, boxes)[0]
-    if not len(found) or overlaps.max() < MIN_OVERLAP:
-        return None
-    best = found[int(overlaps.argmax())]
-    return [best.scores[emotion] for emotion in LabelSet.SIX.emotions]
-
-
-def _sides(face: FaceEmotion) -> tuple[float, float, float, float]:
-    return face.box.left, face.box.top, face.box.right, face.box.bottom
+def _best(boxes: Sequence[Box], labelled: LabelledFace) -> int | None:
+    """Return which box is the labelled face's, None if none overlaps enough."""
+    sides = [(box.left, box.top, box.right, box.bottom) for box in boxes]
+    overlaps = intersection_over_union(
+        np.array([labelled.box]), np.array(sides, dtype=np.float64).reshape(-1, 4)
+    )[0]
+    return int(overlaps.argmax()) if overlaps.max(initial=0) >= MIN_OVERLAP else None

@@ -206,11 +206,12 @@ def test_teachers_answer_for_every_face(model: Path, fer_folder: Path) -> None:
 
 
 def test_targets_are_part_labels_part_teacher() -> None:
-    known = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
-    targets = Targets(torch.zeros(2, 48, 48), known, known)
-    taught = targets.taught(torch.tensor([[0.5, 0.5], [0.2, 0.8]]), known, 0.6)
+    votes = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
+    labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    targets = Targets(torch.zeros(2, 48, 48), votes, labels)
+    taught = targets.taught(torch.tensor([[0.5, 0.5], [0.2, 0.8]]), labels, 0.6)
     torch.testing.assert_close(taught.ferplus, torch.tensor([[0.7, 0.3], [0.12, 0.48]]))
-    torch.testing.assert_close(taught.fer2013, known)
+    torch.testing.assert_close(taught.fer2013, labels)
 
 
 def test_distilling_from_a_run_that_is_done(

@@ -73,8 +73,23 @@ def test_views_are_told_apart(model: Path) -> None:
 def test_what_a_model_was_trained_on_is_told_where_it_is_known(model: Path) -> None:
     training = {"faces": 28202, "faces_with_votes": 28000, "labels": {"angry": 4000, "fear": 9}}
     update_card(model.parent, "training", training)
-    assert "Trained on 28,202 faces, 28,000 of them with votes" in render(model)
+    assert "An epoch has 28,202 faces, 28,000 of them with votes" in render(model)
     assert "angry 4,000, fear 9." in render(model)
+
+
+def test_photos_and_twins_are_shown_where_they_were_measured(model: Path) -> None:
+    page = render(model)
+    card = tomllib.loads((model.parent / CARD_NAME).read_text())
+    sample = card["photos"]["random"]
+    assert f"| random sample | {sample['found']['faces']} of {sample['labelled']} |" in page
+    twins = card["measured"]["publictest"].pop("twins")["ferplus"]
+    assert f"| FER+ output | {twins['twins']} | {100 * twins['twins_accuracy']:.1f} % |" in page
+    update_card(model.parent, "measured", {"publictest": card["measured"]["publictest"]})
+    text = (model.parent / CARD_NAME).read_text()
+    (model.parent / CARD_NAME).write_text(text.split("[photos]")[0])
+    page = render(model)
+    assert "twins" not in page
+    assert "On whole photos" not in page
 
 
 def test_without_figures_there_is_no_page(

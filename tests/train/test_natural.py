@@ -11,6 +11,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mien.classify.onnx import load_classifier
 from mien_train import cli
 from mien_train.data.fer2013 import FERPLUS_LABELS, NO_LABEL, load_fer2013
 from mien_train.data.natural import load_natural
@@ -132,3 +133,34 @@ def test_a_recipe_says_how_often_they_come(
     assert "natural_repeat" in capsys.readouterr().err
     assert cli.main([*train, "--natural", str(write(tmp_path, ROWS))]) == 0
     assert "54 faces" in capsys.readouterr().err, "48 and three times two"
+
+
+def test_a_prior_is_added_to_the_emotions_logit(
+    fer_folder: Path, recipe_file: Path, tmp_path: Path
+) -> None:
+    data = load_fer2013(fer_folder)
+    natural = load_natural(write(tmp_path, ROWS))
+    recipe = replace(load_recipe(str(recipe_file)), natural_repeat=2)
+    train = data.split("Training").joined(natural, recipe.natural_repeat)
+    run = Trainer(recipe, train, data.split("PublicTest"), tmp_path / "run")
+    run.save()
+    outputs = []
+    for name, options in (("plain", []), ("prior", ["--prior", "angry=0.5"])):
+        words = ["export", str(run.checkpoint_path), "--out", str(tmp_path / name), *options]
+        assert cli.main(words) == 0
+        model = load_classifier(tmp_path / name / "model.onnx")
+        outputs.append(model.outputs(np.full((1, 1, 48, 48), 0.4, dtype=np.float32))[0][0])
+    change = np.zeros(8)
+    change[FERPLUS_LABELS.index("angry")] = 0.5
+    np.testing.assert_allclose(outputs[1] - outputs[0], change, atol=1e-4)
+    assert "angry +0.5" in model.card.description
+    assert (
+        "2 faces of everyday photos, labelled by eye, 2 times"
+        in (tmp_path / "prior" / "card.toml").read_text()
+    )
+
+
+@pytest.mark.parametrize("prior", ["angry", "angry=much", "cross=1"])
+def test_a_prior_that_is_none_is_a_wrong_use(prior: str) -> None:
+    with pytest.raises(SystemExit):
+        cli.main(["export", "checkpoint.pt", "--out", "x", "--prior", prior])

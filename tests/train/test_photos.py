@@ -3,15 +3,22 @@
 import csv
 import json
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from mien.artifacts import load_card
-from mien.classify.onnx import DEFAULT_MODEL
+from mien.classify.onnx import DEFAULT_MODEL, OnnxClassifier
+from mien.runtime import TensorSpec
+from mien.runtime.fake import FakeSession
+from mien.types import Emotion
 from mien_train import cli
+from mien_train.calibrate import fit
+from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, load_fer2013
 from mien_train.errors import DataError
 from mien_train.photos import load_labels
 from mien_train.twins import has_twin
@@ -88,6 +95,39 @@ def test_missing_labels_and_columns_are_named(tmp_path: Path) -> None:
     (tmp_path / "labels.csv").write_text("file,label\n")
     with pytest.raises(DataError, match="'draw'"):
         load_labels(tmp_path)
+
+
+def always(feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """The FER+ output says happy, the other one sad, and is surer of it."""
+    (crops,) = feeds.values()
+    ferplus, fer2013 = np.zeros((len(crops), 8)), np.zeros((len(crops), 7))
+    ferplus[:, FERPLUS_LABELS.index("happy")] = 2
+    fer2013[:, FER2013_LABELS.index("sad")] = 4
+    return [ferplus.astype(np.float32), fer2013.astype(np.float32)]
+
+
+@pytest.mark.parametrize(("label", "sad"), [("happy", False), ("sad", True)])
+def test_photos_have_a_say_in_the_share(
+    fer_folder: Path, tmp_path: Path, label: str, sad: bool
+) -> None:
+    """Happy and sad are as common in the other faces, so photos alone decide."""
+    data = load_fer2013(fer_folder).split("PublicTest")
+    folder = photos(tmp_path, [[*FACE, "random", "", label], [*NOWHERE, "random", "", "neutral"]])
+    classifier = OnnxClassifier(
+        FakeSession(
+            always,
+            inputs=[TensorSpec("crops", (None, 1, 48, 48))],
+            outputs=[TensorSpec("ferplus", (None, 8)), TensorSpec("fer2013", (None, 7))],
+        ),
+        load_card(DEFAULT_MODEL),
+    )
+    share = fit(classifier, data, folder).second_share
+    calibrated = classifier.recalibrated({"second_share": share})
+    answer = calibrated.predict(np.zeros((1, 1, 48, 48), dtype=np.float32))[0]
+    assert (answer.argmax() == classifier.labels.index(Emotion.SAD)) == sad
+    empty = photos(tmp_path, [[*NOWHERE, "random", "", "neutral"]])
+    with pytest.raises(DataError, match="random sample"):
+        fit(classifier, data, empty)
 
 
 @pytest.mark.parametrize("options", [[], ["--data", "a", "--photos", "b"]])

@@ -14,6 +14,7 @@ from mien_train import checkpoint, cli, device
 from mien_train.data.fer2013 import FerDataset, load_fer2013
 from mien_train.early_stopping import Patience
 from mien_train.errors import TrainingError
+from mien_train.models import Classifier
 from mien_train.monitor import CsvLog, EpochReport
 from mien_train.recipe import EarlyStopping, Phase, Recipe
 from mien_train.train import InterruptedRunError, Trainer
@@ -248,6 +249,21 @@ def test_without_votes_it_learns_and_watches_the_labels(faces: FerDataset, tmp_p
     watching = replace(RECIPE, early_stopping=EarlyStopping(patience=9))
     with pytest.raises(TrainingError, match="PublicTest has no FER"):
         trainer(plain, tmp_path / "b", watching).run()
+
+
+def test_frozen_layers_keep_weights_and_statistics(faces: FerDataset, tmp_path: Path) -> None:
+    run = trainer(faces, tmp_path, replace(RECIPE, frozen_blocks=3))
+    before = {name: value.clone() for name, value in run.model.state_dict().items()}
+    run.run()
+    after = run.model.state_dict()
+    kept = {name for name, value in before.items() if torch.equal(value, after[name])}
+    early = ("_conv_stem.", "_bn0.", "_blocks.0.", "_blocks.1.", "_blocks.2.")
+    assert kept == {n for n in before if n.removeprefix("backbone.").startswith(early)}
+
+
+def test_vgg_has_no_blocks_to_freeze() -> None:
+    with pytest.raises(TrainingError, match="no blocks"):
+        Classifier("vgg19").freeze(1)
 
 
 def test_early_stopping_ends_the_run_and_keeps_the_best(faces: FerDataset, tmp_path: Path) -> None:
