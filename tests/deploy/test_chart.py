@@ -9,7 +9,7 @@ import yaml
 
 from manifests import OLDEST, Object, check_pod, check_valid, objects
 from mien import __version__
-from mien.settings import Settings
+from mien.settings import Settings, load_settings
 
 helm = pytest.importorskip("helm_python", reason="Helm's library has no wheel for this machine")
 
@@ -181,9 +181,11 @@ def test_new_keys_start_new_pods() -> None:
     assert annotations(KEYS) == annotations(KEYS) != annotations({"apiKeys": {"hashes": [HASH]}})
 
 
-def test_the_service_understands_its_settings() -> None:
+def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"max_pixels": 50_000_000, "deadline_s": 2.5, "page": False, "providers": "cpu"}
-    settings = Settings.from_environment(environment({"settings": given}))
+    for name, value in environment({"settings": given}).items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
     assert (settings.max_pixels, settings.deadline_s, settings.page) == (50_000_000, 2.5, False)
     assert settings.stop_delay_s == DEFAULTS["settings"]["stop_delay_s"]
 

@@ -11,7 +11,7 @@ import yaml
 from compose_spec import PyCompose
 from limits import parse_many
 
-from mien.settings import Settings
+from mien.settings import load_settings
 from programs import needs
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
@@ -47,14 +47,17 @@ def test_each_is_confined_and_heard_on_this_machine_alone(name: str) -> None:
     assert ":" in service["image"] or "build" in service
 
 
-def test_the_service_understands_its_settings() -> None:
+def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         name: value.removesuffix("}").partition(":-")[2] if value.startswith("$") else value
         for name, value in SERVICES["mien"]["environment"].items()
     }
-    settings = Settings.from_environment(given)
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
     assert parse_many(settings.rate_limit or "")
-    assert settings.rate_limit_storage == "redis://redis:6379"
+    assert settings.rate_limit_storage is not None
+    assert settings.rate_limit_storage.get_secret_value() == "redis://redis:6379"
     assert settings.api_keys is None
     assert int(SERVICES["mien"]["stop_grace_period"].removesuffix("s")) > settings.drain_s
     assert SERVICES["mien"]["ports"] == [f"127.0.0.1:{settings.port}:{settings.port}"]
