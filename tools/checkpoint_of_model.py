@@ -23,6 +23,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.classify.onnx import load_classifier
+from mien.classify.preprocess import CropSpec
 from mien_train.checkpoint import write_checkpoint
 from mien_train.data import load_fer2013
 from mien_train.evaluate import crops_of_faces
@@ -43,7 +44,7 @@ def main() -> int:
     parser.add_argument("--out", type=Path, required=True, metavar="FILE")
     arguments = parser.parse_args()
     faces = load_fer2013(arguments.data).split("Training").faces[:FACES]
-    crops = crops_of_faces(faces, 48)
+    crops = crops_of_faces(faces, CropSpec(size_px=48))
     network = Classifier(arguments.backbone).eval()
     size = (arguments.size, arguments.size)
     larger = functional.interpolate(torch.from_numpy(crops), size=size, mode="bilinear")
