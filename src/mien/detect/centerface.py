@@ -11,9 +11,7 @@ from numpy.typing import NDArray
 
 from mien.artifacts import load_card
 from mien.detect.detections import Detections
-from mien.detect.levels import search
-from mien.detect.light import exposures
-from mien.geometry import suppress
+from mien.detect.levels import best_boxes, filled, search
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
 from mien.types import Face, RgbImage
@@ -28,7 +26,6 @@ CELL_PX, STRIDE = 32, 4
 # Boxes below are not looked at.
 PROPOSED = 0.1
 MIN_SCORE = 0.5
-MAX_COVERED = 0.7
 
 
 class CenterFaceDetector:
@@ -61,18 +58,15 @@ class CenterFaceDetector:
         min_score: float | None = None,
     ) -> Detections:
         """Return boxes as the network gives them, unclipped, best score first."""
-        found = [search(exposed, self.propose, min_face_size) for exposed in exposures(image)]
-        rows = np.concatenate(found)
-        rows = rows[rows[:, 0] >= np.float32(MIN_SCORE if min_score is None else min_score)]
-        kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
-        return Detections.from_rows(rows[kept])
+        return best_boxes(
+            image,
+            lambda exposed: search(exposed, self.propose, min_face_size),
+            MIN_SCORE if min_score is None else min_score,
+        )
 
     def propose(self, pixels: NDArray[np.uint8]) -> Floats:
         """Return rows (N, 15) of proposals in pixels (H, W, 3), unsuppressed."""
-        height, width = (-(-side // CELL_PX) * CELL_PX for side in pixels.shape[:2])
-        planes = np.zeros((1, 3, height, width), dtype=np.float32)
-        planes[0, :, : pixels.shape[0], : pixels.shape[1]] = pixels.transpose(2, 0, 1)
-        outputs = self._session.run({self._session.inputs[0].name: planes})
+        outputs = self._session.run({self._session.inputs[0].name: filled(pixels, CELL_PX)})
         return decoded(*(output[0] for output in outputs))
 
 

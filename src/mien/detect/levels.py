@@ -10,10 +10,12 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.geometry import intersection_over_union, suppress
+from mien.detect.detections import Detections
+from mien.detect.light import exposures
+from mien.geometry import PAIRS, intersection_over_union, suppress
 from mien.types import RgbImage
 
-__all__ = ["MAX_OVERLAP", "levels_of", "search"]
+__all__ = ["MAX_OVERLAP", "best_boxes", "filled", "levels_of", "search"]
 
 Floats = NDArray[np.float32]
 # Takes pixels (H, W, 3), returns rows (N, 15): score, box, five points, in these pixels.
@@ -29,15 +31,39 @@ LAST_LEVEL_PX = 384
 # From the third level on, only faces of this longer side are looked for. Smaller ones were found
 # before, in better places.
 LARGE_FACE_PX = 64
-# In a level of which a side is shorter nobody is seen.
+# No face is found in a level with a shorter side.
 LEAST_PX = 8
 # Overlapping boxes of one face; the best becomes the mean of those that overlap it by SAME_FACE.
 MAX_OVERLAP, SAME_FACE = 0.3, 0.6
-# Overlaps are computed for this many pairs at once, which bounds the memory.
-PAIRS = 250_000
+# A box of which so much lies in a better one, or that covers so much of it, is dropped.
+MAX_COVERED = 0.7
 # Larger levels are searched in tiles, which bounds the memory. A face in the overlap is whole in
 # at least one tile; larger ones are found at the next level.
 TILE_PX, TILE_OVERLAP_PX = 2048, 384
+
+
+def best_boxes(
+    image: RgbImage, rows_of: Callable[[RgbImage], Floats], min_score: float
+) -> Detections:
+    """Return the best boxes of an image, unclipped, best score first.
+
+    Args:
+        image: The image; where its contrast is very low, it is also searched stretched.
+        rows_of: Finds the rows (N, 15) of one exposure: score, box, five points.
+        min_score: Rows with a lower score are dropped.
+    """
+    rows = np.concatenate([rows_of(exposed) for exposed in exposures(image)])
+    rows = rows[rows[:, 0] >= np.float32(min_score)]
+    kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
+    return Detections.from_rows(rows[kept])
+
+
+def filled(pixels: NDArray[np.uint8], cell_px: int) -> Floats:
+    """Return pixels (H, W, 3) as planes (1, 3, H', W'), filled up to whole cells with zeros."""
+    height, width = (-(-side // cell_px) * cell_px for side in pixels.shape[:2])
+    planes = np.zeros((1, 3, height, width), dtype=np.float32)
+    planes[0, :, : pixels.shape[0], : pixels.shape[1]] = pixels.transpose(2, 0, 1)
+    return planes
 
 
 def search(image: RgbImage, network: Network, min_face_size: int | None) -> Floats:

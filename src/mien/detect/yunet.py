@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from mien.artifacts import load_card
 from mien.detect.detections import Detections
-from mien.detect.levels import search
-from mien.detect.light import exposures
+from mien.detect.levels import best_boxes, filled, search
 from mien.detect.verify import FaceVerifier
 from mien.errors import ArtifactError, ModelContractError
-from mien.geometry import suppress
 from mien.runtime import InferenceSession
 from mien.runtime.freesize import with_free_size
 from mien.runtime.ort import OrtSession
@@ -42,8 +40,6 @@ YUNET, ONET, BIAS, SURE_LOGIT = 1.91, 0.22, -0.83, 4.0
 # O-Net's logits beyond are rare, so the fit says nothing of them.
 MAX_LOGIT = 9.0
 MIN_SCORE = 0.68
-# A box of which so much lies in a better one, or that covers so much of it, is dropped.
-MAX_COVERED = 0.7
 
 
 class YunetDetector:
@@ -100,11 +96,11 @@ class YunetDetector:
         min_score: float | None = None,
     ) -> Detections:
         """Return boxes as the networks give them, unclipped, best score first."""
-        found = [self._rows(exposed, min_face_size) for exposed in exposures(image)]
-        rows = np.concatenate(found)
-        rows = rows[rows[:, 0] >= np.float32(MIN_SCORE if min_score is None else min_score)]
-        kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
-        return Detections.from_rows(rows[kept])
+        return best_boxes(
+            image,
+            lambda exposed: self._rows(exposed, min_face_size),
+            MIN_SCORE if min_score is None else min_score,
+        )
 
     def _rows(self, image: RgbImage, min_face_size: int | None) -> Floats:
         """Return rows (N, 15) of the proposals, with the probability that each is a face."""
@@ -123,10 +119,9 @@ class YunetDetector:
 
     def propose(self, pixels: NDArray[np.uint8]) -> Floats:
         """Return rows (N, 15) of proposals in pixels (H, W, 3), unsuppressed."""
-        height, width = (-(-side // CELL_PX) * CELL_PX for side in pixels.shape[:2])
-        planes = np.zeros((1, 3, height, width), dtype=np.float32)
         # Blue first, from 0 to 255.
-        planes[0, :, : pixels.shape[0], : pixels.shape[1]] = pixels.transpose(2, 0, 1)[::-1]
+        planes = filled(pixels[:, :, ::-1], CELL_PX)
+        width = planes.shape[3]
         outputs = self._session.run({self._session.inputs[0].name: planes})
         named = dict(zip((spec.name for spec in self._session.outputs), outputs, strict=True))
         found = [
