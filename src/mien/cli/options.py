@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Mapping
+from collections.abc import Callable
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -54,7 +54,7 @@ def add_analysis_options(
         help=f"more about each face: {', '.join(Include)}"
         + (f"; default {','.join(include)}" if include else ""),
     )
-    models = add_model_options(parser, environment=os.environ)
+    models = add_model_options(parser, default=_given)
     models.add_argument(
         "--providers",
         default=_given("providers", "cpu"),
@@ -72,7 +72,7 @@ def add_analysis_options(
     limits.add_argument(
         "--threads",
         type=positive,
-        default=_given("threads", None),
+        default=_given("threads"),
         metavar="N",
         help="images to analyze at once; default: the number of cores",
     )
@@ -83,32 +83,31 @@ def add_analysis_options(
 
 
 def add_model_options(
-    parser: argparse.ArgumentParser, environment: Mapping[str, str] | None = None
+    parser: argparse.ArgumentParser, default: Callable[[str], str | None] = lambda _: None
 ) -> Any:
     """Add ``--model``, ``--detector`` and ``--detector-model``; return their group.
 
     Args:
         parser: The command's.
-        environment: Where defaults come from; None: there are none.
+        default: Returns an option's default by its name.
     """
-    given = environment or {}
     models = parser.add_argument_group("models")
     models.add_argument(
         "--model",
-        default=given.get("MIEN_MODEL"),
+        default=default("model"),
         metavar="FILE",
         help="emotion model: an ONNX file with its card.toml beside it, or a plug-in's name",
     )
     models.add_argument(
         "--detector",
-        default=given.get("MIEN_DETECTOR"),
+        default=default("detector"),
         metavar="NAME",
         help=f"face detector: {', '.join(DETECTORS)}; default {DEFAULT_DETECTOR}",
     )
     models.add_argument(
         "--detector-model",
         type=Path,
-        default=given.get("MIEN_DETECTOR_MODEL"),
+        default=default("detector_model"),
         metavar="FILE",
         help="ONNX file in place of the detector's own; yunet takes one",
     )
@@ -127,8 +126,11 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _given(name: str, default: str | None) -> str | None:
-    """Return the text of an environment variable; argparse parses it like an option's."""
+def _given(name: str, default: str | None = None) -> str | None:
+    """Return the text of an environment variable, which argparse parses like an option's.
+
+    An empty one counts as not set.
+    """
     return os.environ.get(_PREFIX + name.upper()) or default
 
 

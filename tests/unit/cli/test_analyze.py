@@ -116,6 +116,8 @@ def test_models_may_come_from_the_environment(
 ) -> None:
     monkeypatch.setenv("MIEN_DETECTOR", "mtcnn")
     monkeypatch.setenv("MIEN_MAX_PIXELS", "1000")
+    monkeypatch.setenv("MIEN_DETECTOR_MODEL", "")
+    monkeypatch.setenv("MIEN_MODEL", "")
     # Kubernetes sets such variables in all pods beside a service named mien.
     monkeypatch.setenv("MIEN_PORT", "tcp://10.0.0.1:80")
     monkeypatch.setenv("MIEN_SERVICE_HOST", "10.0.0.1")
