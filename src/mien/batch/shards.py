@@ -94,7 +94,7 @@ class RunFolder:
         return nullcontext() if is_uri(place) else locked(Path(place).absolute() / _LOCK)
 
     def plan(self) -> Plan | None:
-        """Return the plan; None if no run has begun here."""
+        """Return the plan; None if there is no run in this folder."""
         if not self.folder.has(_PLAN):
             return None
         try:

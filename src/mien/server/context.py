@@ -297,12 +297,12 @@ class ContextMiddleware:
             return
         except asyncio.CancelledError:
             # The server cancels what is unfinished when its time to stop is over.
-            if not response.begun:
+            if not response.started:
                 late = NotReadyError("the service is shutting down; try again")
                 await context.problem(late)(scope, response.receive, response.send)
         except Exception as error:
             _errors.exception("request failed", extra={"request_id": context.request_id})
-            if response.begun:
+            if response.started:
                 raise
             await context.problem(error)(scope, response.receive, response.send)
 
@@ -323,7 +323,7 @@ class _Response:
         draining: Callable[[], bool],
     ) -> None:
         self.status = _CLIENT_GONE
-        self.begun = False
+        self.started = False
         self._context = context
         self._bodiless = scope["method"] == "HEAD"
         self._body_pending = _has_body(scope)
@@ -349,7 +349,7 @@ class _Response:
         await self._send(message)
 
     def _begin(self, message: Message) -> None:
-        self.begun = True
+        self.started = True
         self.status = message["status"]
         headers = MutableHeaders(scope=message)
         self._closing = self._body_pending

@@ -4,7 +4,7 @@ import math
 
 __all__ = ["Clock"]
 
-# A frame that is late by no more than this is out of order; later, a new recording has begun.
+# A frame that is late by at most this is out of order. One that is later starts a new recording.
 _REORDER_S = 0.5
 _SHORTEST_STEP_S, _LONGEST_STEP_S = 1 / 250, 1.0
 

@@ -187,7 +187,7 @@ class HttpConnection(_SendTimeout, H11Protocol):
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
-            # The response has begun; a second cannot follow.
+            # A response was started; a second cannot follow.
             self.transport.close()
             return
         context = RequestContext.from_scope({"method": "other", "path": "", "headers": []})
