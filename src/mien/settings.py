@@ -238,9 +238,9 @@ def load_settings(**options: Any) -> Settings:
     Raises:
         InvalidParameterError: A variable or option is unknown or out of range.
     """
-    for name in os.environ:
-        if name.startswith(PREFIX):
-            _check_known(name)
+    variables = [name for name in os.environ if name.startswith(PREFIX)]
+    for name in (*variables, *map(_variable, options)):
+        _check_known(name)
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:

@@ -18,8 +18,10 @@ from mien.settings import Settings
 from programs import free_port
 
 
-def fake(_: Settings) -> Recognizer:
-    return Recognizer(detector=FakeDetector(), model=FakeClassifier())
+def fake(settings: Settings) -> Recognizer:
+    return Recognizer(
+        detector=FakeDetector(), model=FakeClassifier(), max_pixels=settings.max_pixels
+    )
 
 
 if __name__ == "__main__":

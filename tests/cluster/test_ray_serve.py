@@ -164,7 +164,7 @@ app({{"max_pixels": "1000", "docs": False, "max_replicas": "2"}})
 
 WRONG = [
     ({"max_pixel": 1}, "MIEN_MAX_PIXELS"),
-    ({"max_pixels": 0}, "max_pixels"),
+    ({"max_pixels": 0}, "MIEN_MAX_PIXELS"),
     ({"max_pixels": "many"}, "MIEN_MAX_PIXELS"),
     ({"max_replicas": "many"}, "max_replicas"),
     ({"max_replicas": 2, "min_replicas": 3}, "min_replicas"),

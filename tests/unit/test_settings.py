@@ -155,3 +155,9 @@ def test_the_document_has_every_setting_with_its_default() -> None:
         for row in table(Settings())
         if row.variable.startswith(PREFIX)
     }
+
+
+def test_an_unknown_option_is_refused_like_a_variable() -> None:
+    with pytest.raises(InvalidParameterError) as caught:
+        load_settings(max_pixel=1)
+    assert "MIEN_MAX_PIXELS" in caught.value.message
