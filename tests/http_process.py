@@ -22,7 +22,10 @@ SERVED = Path(__file__).with_name("served.py")
 def start(workers: int, wait: str, **settings: object) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(SERVED.parent)])}
     command = [sys.executable, str(SERVED), str(workers), wait, json.dumps(settings)]
-    return subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    # Nobody reads its log meanwhile: a pipe of the usual size is full after 200 requests.
+    return subprocess.Popen(
+        command, stderr=subprocess.PIPE, pipesize=2**20, text=True, env=environment
+    )
 
 
 @contextmanager

@@ -35,7 +35,9 @@ SIZES = {"phone": (390, 844), "desk": (1280, 900)}
 @contextmanager
 def service(**environment: str) -> Iterator[str]:
     command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, pipesize=2**20, text=True, env=environment
+    )
     try:
         yield address_when_ready(process)
     finally:
