@@ -30,6 +30,8 @@ _FREE_CHUNKS = 1000
 _BYTES_PER_CHUNK = 64
 # The same for frames without content: so much of one client is read before others have their turn.
 _READ_BYTES = 16 * 1024
+# At shutdown, idle connections stay open for so long: their next request may be on its way.
+_LAST_REQUEST_S = 0.05
 # Host, perhaps with a port, and what follows it.
 _ABSOLUTE = re.compile(rb"https?://([^/?#@:][^/?#@]*)([/?].*)?", re.IGNORECASE)
 
@@ -153,6 +155,17 @@ class HttpConnection(_SendTimeout, H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_there()
         super().connection_lost(exc)
+
+    def shutdown(self) -> None:
+        """Close the connection once its request is answered; uvicorn's own resets a request unread."""
+        if self.cycle is None or self.cycle.response_complete:
+            self.loop.call_later(_LAST_REQUEST_S, self._close_if_idle)
+        else:
+            super().shutdown()
+
+    def _close_if_idle(self) -> None:
+        if not self.transport.is_closing():
+            super().shutdown()
 
     def send_400_response(self, _: str) -> None:
         """Answer malformed HTTP; called by uvicorn, whose text is for its log."""
