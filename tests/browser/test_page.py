@@ -31,7 +31,7 @@ def test_the_sample_shows_a_face(page: Page) -> None:
     expect(page.locator(".face")).to_have_text("happy> 99 %")
     expect(page.locator(".bars .share")).to_have_count(6)
     expect(page.locator(".timings")).to_have_text(
-        re.compile(r"decode [\d.]+ ms · detect [\d.]+ ms · classify [\d.]+ ms")
+        re.compile(r"decode\s[\d.]+\sms\s· detect\s[\d.]+\sms\s· classify\s[\d.]+\sms")
     )
     expect(page.get_by_role("status")).to_have_text("astronaut.jpg: 1 face")
 

@@ -204,5 +204,7 @@ function jsonOf(faces) {
 
 function timingText(timings) {
   const stages = ["decode", "detect", "classify"].map((stage) => `${stage} ${timings[stage] ?? 0} ms`);
-  return `${stages.join(" · ")}${timings.queue >= 1 ? ` · queue ${timings.queue} ms` : ""}`;
+  if (timings.queue >= 1) stages.push(`queue ${timings.queue} ms`);
+  // Lines break after the dots only.
+  return stages.map((stage) => stage.replaceAll(" ", "\u00a0")).join("\u00a0· ");
 }
