@@ -5,9 +5,11 @@ import json
 from collections.abc import Collection, Iterator
 from dataclasses import asdict, dataclass, field
 from html import escape
+from importlib import import_module
 from io import BytesIO
 from typing import Any
 
+import numpy as np
 from PIL import Image
 
 from mien.classify.labels import LabelSet
@@ -15,7 +17,7 @@ from mien.errors import InvalidParameterError, MienError
 from mien.image import ImageInput, load_image
 from mien.options import Include, included
 from mien.render.annotate import annotate
-from mien.types import FaceEmotion, Landmarks, Timings
+from mien.types import Emotion, FaceEmotion, Landmarks, Timings
 
 __all__ = ["Cell", "Failure", "ImageResult", "error_record", "face_record", "table_columns"]
 
@@ -155,6 +157,28 @@ class ImageResult:
                 f"the analyzed one had {self.width} x {self.height}"
             )
         return annotate(loaded, self.faces)
+
+    def to_supervision(self) -> Any:
+        """Return the faces as ``supervision.Detections``, for its annotators, trackers and filters.
+
+        ``class_id`` is the index of the emotion in ``mien.Emotion``, ``data["class_name"]`` its
+        name, and ``confidence`` that of the emotion. A failed image has no detections.
+
+        Raises:
+            InvalidParameterError: The package ``supervision`` is not installed.
+        """
+        try:
+            supervision = import_module("supervision")
+        except ImportError as error:
+            raise InvalidParameterError("to_supervision needs: pip install supervision") from error
+        order = list(Emotion)
+        boxes = np.array([face.box.xyxy for face in self.faces], np.float32)
+        return supervision.Detections(
+            xyxy=boxes.reshape(-1, 4),
+            confidence=np.array([face.confidence for face in self.faces], np.float32),
+            class_id=np.array([order.index(face.emotion) for face in self.faces], int),
+            data={"class_name": np.array([face.emotion.value for face in self.faces], str)},
+        )
 
     def _repr_html_(self) -> str:
         """Return the annotated image, where it can be read again, above a table of the faces."""

@@ -1,6 +1,7 @@
 import csv
 import io
 import json
+import sys
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 import mien
+from mien.errors import InvalidParameterError
 from mien.options import Include
 from mien.results import Failure, ImageResult, table_columns
 from mien.types import Emotion
@@ -129,6 +131,39 @@ def test_boxes_in_both_forms() -> None:
     box = FACES[1].box
     assert box.xyxy == (-5, 20, 15, 45)
     assert box.xywh == (-5, 20, 20, 25)
+
+
+# Without OpenCV, which mien does not need, supervision warns once when it is imported.
+@pytest.mark.filterwarnings("ignore:OpenCV")
+def test_faces_become_detections_of_supervision() -> None:
+    supervision = pytest.importorskip("supervision")
+    detections = RESULT.to_supervision()
+    assert isinstance(detections, supervision.Detections)
+    assert detections.xyxy.tolist() == [[50, 40, 80, 80], [-5, 20, 15, 45]]
+    assert detections.data["class_name"].tolist() == ["happy", "sad"]
+    assert detections.class_id.tolist() == [0, 1]
+    assert detections.confidence == pytest.approx([face.confidence for face in FACES])
+    # Its own code can use them.
+    assert detections[detections.class_id == 1].xyxy.tolist() == [[-5, 20, 15, 45]]
+    scene = np.zeros((100, 200, 3), dtype=np.uint8)
+    assert supervision.BoxAnnotator().annotate(scene, detections).any()
+
+
+@pytest.mark.filterwarnings("ignore:OpenCV")
+@pytest.mark.parametrize("result", [EMPTY, FAILED], ids=["empty", "failed"])
+def test_no_face_is_no_detection_of_supervision(result: ImageResult) -> None:
+    pytest.importorskip("supervision")
+    detections = result.to_supervision()
+    assert detections.is_empty()
+    assert detections.data["class_name"].tolist() == []
+
+
+def test_supervision_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "supervision", None)
+    with pytest.raises(InvalidParameterError) as caught:
+        RESULT.to_supervision()
+    assert caught.value.code == "invalid_parameter"
+    assert "pip install supervision" in caught.value.message
 
 
 def test_annotate_draws_on_a_copy() -> None:

@@ -1,4 +1,4 @@
-// The service, as this page asks it.
+// Requests to the service.
 
 export class Problem extends Error {
   constructor(code, detail = "", retryAfter = 0) {
@@ -7,66 +7,122 @@ export class Problem extends Error {
   }
 }
 
-const TRIES = 4;
+const ATTEMPTS = 4;
 
-/** The query of the chosen options. */
-export function queryOf({ labels, minFaceSize }) {
+/** The query string of the chosen options. */
+export function queryOf({ labels, minFaceSize, upright }) {
   const query = new URLSearchParams({ include: "scores" });
   if (labels !== "six") query.set("labels", labels);
   if (minFaceSize) query.set("min_face_size", minFaceSize);
-  return query.toString().replaceAll("%2C", ",");
+  if (upright) query.set("upright", "auto");
+  return query.toString();
 }
 
 /**
- * Sends one file; gives {faces, timings, text}. A busy service is asked again when it says so.
- * waiting: told of the seconds until then.
+ * Sends a photo. Returns {faces, timings}.
+ * on: callbacks, all of them called with a number: uploaded (fraction), busy (seconds to wait).
  */
-export async function analyze(file, options, waiting) {
-  for (let attempt = 1; ; attempt++) {
+export async function analyzePhoto(file, options, signal, on) {
+  const request = await retried(() => post("emotion", "image", file, options, signal, on), signal, on);
+  return { faces: JSON.parse(request.responseText), timings: timingsOf(request) };
+}
+
+/** Sends a video. Calls on.record with each record of the response; the last one is the summary. */
+export async function analyzeVideo(file, options, signal, on) {
+  let read = 0, ended = false;
+  const receive = (text) => {
+    const end = text.lastIndexOf("\n") + 1;
+    if (end <= read) return;
+    for (const line of text.slice(read, end).split("\n")) {
+      if (!line) continue;
+      const record = JSON.parse(line);
+      if (record.error) throw new Problem(record.error.code, record.error.detail);
+      ended ||= Boolean(record.summary);
+      on.record(record);
+    }
+    read = end;
+  };
+  await retried(() => post("video", "video", file, options, signal, { ...on, text: receive }), signal, on);
+  if (!ended) throw new Problem("unreachable");
+}
+
+/** Repeats a request for as long as the service asks for it with Retry-After. */
+async function retried(attempt, signal, on) {
+  for (let count = 1; ; count++) {
     try {
-      return await attemptOnce(file, options);
+      return await attempt();
     } catch (problem) {
-      if (!problem.retryAfter || attempt === TRIES) throw problem;
-      waiting(problem.retryAfter);
-      await new Promise((done) => setTimeout(done, problem.retryAfter * 1000));
+      if (!problem.retryAfter || count === ATTEMPTS) throw problem;
+      on.busy(problem.retryAfter);
+      await pause(problem.retryAfter * 1000, signal);
     }
   }
 }
 
-async function attemptOnce(file, options) {
-  const body = new FormData();
-  body.append("image", file, "photo"); // its name stays here
-  const headers = options.key ? { Authorization: `Bearer ${options.key}` } : {};
-  let response, text;
-  try {
-    response = await fetch(`emotion?${queryOf(options)}`, { method: "POST", body, headers });
-    text = await response.text();
-  } catch {
-    throw new Problem("unreachable");
-  }
-  if (!response.ok) throw problemOf(response, text);
-  return { faces: JSON.parse(text), timings: timingsOf(response) };
+function pause(milliseconds, signal) {
+  return new Promise((done, fail) => {
+    const timer = setTimeout(done, milliseconds);
+    signal.addEventListener("abort", () => {
+      clearTimeout(timer);
+      fail(new Problem("cancelled"));
+    });
+  });
 }
 
-function problemOf(response, text) {
-  const retryAfter = Number(response.headers.get("Retry-After")) || 0;
+/** fetch does not report the progress of an upload. */
+function post(path, field, file, options, signal, on) {
+  const body = new FormData();
+  body.append(field, file, field); // the file's name is not sent
+  const request = new XMLHttpRequest();
+  return new Promise((done, fail) => {
+    const receive = () => {
+      try {
+        if (request.status === 200) on.text?.(request.responseText);
+        return true;
+      } catch (problem) {
+        fail(problem);
+        request.abort();
+        return false;
+      }
+    };
+    request.open("POST", `${path}?${queryOf(options)}`);
+    if (options.key) request.setRequestHeader("Authorization", `Bearer ${options.key}`);
+    request.upload.onprogress = ({ loaded, total }) => on.uploaded(total ? loaded / total : 0);
+    request.upload.onload = () => on.uploaded(1);
+    request.onprogress = receive;
+    request.onload = () => {
+      if (request.status !== 200) fail(problemOf(request));
+      else if (receive()) done(request);
+    };
+    request.onerror = () => fail(new Problem("unreachable"));
+    request.onabort = () => fail(new Problem("cancelled"));
+    signal.addEventListener("abort", () => request.abort());
+    if (signal.aborted) fail(new Problem("cancelled"));
+    else request.send(body);
+  });
+}
+
+function problemOf(request) {
+  const retryAfter = Number(request.getResponseHeader("Retry-After")) || 0;
   try {
-    const { code, detail } = JSON.parse(text);
+    const { code, detail } = JSON.parse(request.responseText);
     return new Problem(code, detail, retryAfter);
   } catch {
-    // Not the service's own words: something stands between.
-    return new Problem("internal_error", "", retryAfter);
+    // Not a response of the service: a proxy's, for example.
+    const tooLarge = request.status === 413;
+    return new Problem(tooLarge ? "upload_too_large" : "internal_error", "", retryAfter);
   }
 }
 
-function timingsOf(response) {
-  const stages = (response.headers.get("Server-Timing") ?? "").matchAll(/(\w+);dur=([\d.]+)/g);
+function timingsOf(request) {
+  const stages = (request.getResponseHeader("Server-Timing") ?? "").matchAll(/(\w+);dur=([\d.]+)/g);
   return Object.fromEntries([...stages].map(([, name, ms]) => [name, Number(ms)]));
 }
 
-/** The same request as a line for a shell. */
-export function curlOf(name, options) {
+/** The same request as a command for a shell. */
+export function curlOf(path, field, name, options) {
   const quoted = (text) => `'${text.replaceAll("'", "'\\''")}'`;
   const key = options.key ? ` -H "Authorization: Bearer $MIEN_KEY"` : "";
-  return `curl${key} -F ${quoted(`image=@${name}`)} ${quoted(`${new URL("emotion", document.baseURI)}?${queryOf(options)}`)}`;
+  const url = `${new URL(path, document.baseURI)}?${queryOf(options)}`;
+  return `curl${key} -F ${quoted(`${field}=@${name}`)} ${quoted(url)}`;
 }

@@ -1,55 +1,64 @@
-// How emotions look and what errors mean to people.
+// Colours of emotions, and texts for error codes.
 
-// Told apart with any kind of colour blindness: Okabe and Ito 2008, Color Universal Design; as in
-// the annotated pictures of the command line.
+// Distinct with any kind of colour blindness: Okabe and Ito 2008, Color Universal Design; as in the
+// annotated images of the command line. The order is the library's.
 export const COLOURS = {
   happy: "#f0e442", sad: "#0072b2", angry: "#d55e00", fear: "#cc79a7",
   surprise: "#e69f00", neutral: "#c8c8c8", disgust: "#009e73", contempt: "#56b4e9",
 };
 
-/** The colour of letters on an emotion's colour: the one with more contrast. */
+/** The colour of text on an emotion's colour: the one with more contrast. */
 export const ink = (emotion) => (emotion === "sad" ? "#ffffff" : "#000000");
 
-/** A probability in percent: what is rounded, here or by the service, is never certain. */
+/** Sets the emotion's colour and its text colour as CSS variables of an element. */
+export function paint(element, emotion) {
+  element.style.setProperty("--hue", COLOURS[emotion]);
+  element.style.setProperty("--on-hue", ink(emotion));
+}
+
+/** A probability in percent. A rounded number never claims certainty. */
 export function percent(probability) {
   const rounded = Math.round(probability * 100);
   return rounded >= 100 ? "> 99 %" : rounded <= 0 ? "< 1 %" : `${rounded} %`;
 }
 
-/** A sentence for each code; where it needs a figure, the service's own words follow. */
+export const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "s"}`;
+
+/** A text for each error code. Where limits matter, the detail of the response follows. */
 export const MESSAGES = {
   empty_upload: "This file is empty.",
-  not_an_image: "This is not a picture. JPEG, PNG and WebP are read.",
-  truncated_image: "This picture is cut off or damaged. Try to save it again.",
-  unsupported_format: "This kind of picture is not read. Save it as JPEG, PNG or WebP.",
-  malformed_request: "The service did not understand the browser.",
-  unauthorized: "This service needs an API key: put it in under Options.",
-  forbidden_origin: "This service does not talk to pages of this site.",
-  not_found: "This service does not have what the page asks for; it may be another version.",
-  method_not_allowed: "This service does not take what the page asks; it may be another version.",
-  upload_timeout: "The upload took too long. Is the connection slow?",
+  not_an_image: "This is not an image. Use JPEG, PNG or WebP.",
+  truncated_image: "This image is incomplete or damaged. Save or export it again.",
+  unsupported_format: "This image format is not supported. Save it as JPEG, PNG or WebP.",
+  malformed_request: "The service could not read the browser's request.",
+  unauthorized: "This service needs an API key. Enter it under Options, then retry.",
+  forbidden_origin: "This service does not accept requests from this site.",
+  not_found: "The service does not know this request. It may be another version: reload the page.",
+  method_not_allowed: "The service does not know this request. It may be another version: reload the page.",
+  upload_timeout: "The upload took too long. Try a faster connection or a smaller file.",
   upload_too_large: "This file is too large.",
-  image_too_large: "This picture has too many pixels.",
-  unsupported_media_type: "This kind of file is not read. JPEG, PNG and WebP are.",
-  unreadable_video: "This is not a clip that can be read.",
-  video_too_large: "This clip is too long or too large.",
-  video_unavailable: "This service does not read clips.",
-  invalid_parameter: "One of the options is not understood.",
-  missing_image: "There was no picture in what was sent.",
-  missing_video: "There was no clip in what was sent.",
-  too_many_images: "Too many pictures at once.",
-  queue_full: "The service is busy. Try again in a moment.",
-  rate_limited: "Too many photos in a short time. Try again in a moment.",
-  internal_error: "Something went wrong in the service. Its log knows more.",
-  not_ready: "The service is warming up. Try again in a moment.",
-  deadline_exceeded: "This picture took too long. Try again later, or a smaller one.",
-  unreachable: "The service can't be reached. Is it running, and are you online?",
+  image_too_large: "This image has too many pixels.",
+  unsupported_media_type: "This type of file is not supported. Use JPEG, PNG or WebP.",
+  unreadable_video: "This video can't be read. Save it as MP4 or WebM.",
+  video_too_large: "This video is too long or too large.",
+  video_unavailable: "Videos are not enabled on this service; photos work. Its operator can enable "
+    + "videos with: pip install 'mien[video]'",
+  invalid_parameter: "The service does not support one of the options.",
+  missing_image: "The request had no image.",
+  missing_video: "The request had no video.",
+  too_many_images: "The request had too many images.",
+  queue_full: "The service is busy. Retry in a moment.",
+  rate_limited: "Too many requests in a short time. Retry in a moment.",
+  internal_error: "The service failed. Its log has the details.",
+  not_ready: "The service is starting. Retry in a moment.",
+  deadline_exceeded: "The analysis took too long. Retry later, or use a smaller file.",
+  unreachable: "The service can't be reached. Check that it runs and that you are online, then retry.",
 };
 
-const TELLING = new Set(["upload_too_large", "image_too_large", "video_too_large"]);
+const WITH_DETAIL = new Set(["upload_too_large", "image_too_large", "video_too_large", "invalid_parameter"]);
 
-/** What to tell a person of a problem: {code, detail}. */
-export function tell({ code, detail }) {
-  const words = MESSAGES[code] ?? "Something went wrong.";
-  return TELLING.has(code) && detail ? `${words} (${detail})` : words;
+/** The text for a problem {code, detail}. */
+export function messageOf({ code, detail }) {
+  const text = MESSAGES[code] ?? "Something went wrong. Retry in a moment.";
+  return WITH_DETAIL.has(code) && detail ? `${text} (${detail})` : text;
 }

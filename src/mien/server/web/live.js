@@ -1,22 +1,22 @@
-// The camera: a photo from it, or its frames over WS /live.
+// The camera: takes a photo, or sends its frames to WS /live.
 
-import { COLOURS, tell } from "./emotions.js";
+import { COLOURS, messageOf } from "./emotions.js";
 import { paintFaces } from "./paint.js";
 
 const FRAME_PX = 640;
 const QUALITY = 0.8;
-// One frame is on its way while another is worked on.
+// One frame is sent while another is analyzed.
 const AT_ONCE = 2;
 const HISTORY_S = 30;
 const ROW_PX = 26;
-const TOLD_EVERY_MS = 3000;
+const ANNOUNCE_EVERY_MS = 3000;
 
-/** Opens and closes the camera. options: a function that gives the chosen ones. */
+/** Opens and closes the camera. options: returns the chosen options. */
 export class Camera {
   constructor({ options, status, onPhoto }) {
     Object.assign(this, { options, status, onPhoto, stream: null, opening: false, live: null });
     this.section = document.getElementById("live");
-    this.video = document.getElementById("video");
+    this.video = document.getElementById("camera-view");
     this.toggle = document.getElementById("live-toggle");
     this.toggle.addEventListener("click", () => (this.live ? this.stopLive() : this.goLive()));
     document.getElementById("shoot").addEventListener("click", () => this.shoot());
@@ -24,18 +24,18 @@ export class Camera {
   }
 
   async open() {
-    // A second click, while the first waits for the camera, would open it twice and close it once.
+    // A second click while the camera opens would open it twice, and close it once.
     if (this.stream || this.opening) return;
     if (!navigator.mediaDevices) {
-      this.status("Browsers give the camera only to pages on HTTPS or on this machine (localhost).", true);
+      this.status("Browsers allow the camera only on HTTPS and on localhost.", { bad: true });
       return;
     }
     this.opening = true;
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 } } });
     } catch (error) {
-      const words = { NotAllowedError: "The camera was not allowed.", NotFoundError: "There is no camera." };
-      this.status(words[error.name] ?? "The camera can't be opened. Does another program use it?", true);
+      const words = { NotAllowedError: "The camera is blocked. Allow it in the browser's settings of this site.", NotFoundError: "No camera was found." };
+      this.status(words[error.name] ?? "The camera can't be opened. Another program may be using it.", { bad: true });
       return;
     } finally {
       this.opening = false;
@@ -43,7 +43,7 @@ export class Camera {
     this.section.hidden = false;
     this.video.srcObject = this.stream;
     await this.video.play();
-    this.status("The camera is on. Nothing is sent before you say so.");
+    this.status("The camera is on. Nothing is sent until you take a photo or go live.");
   }
 
   close() {
@@ -81,13 +81,13 @@ export class Camera {
 
 class Live {
   constructor(video, options, status, ended) {
-    Object.assign(this, { video, status, ended, under_way: 0, times: [], history: [], told: 0, stopped: false });
+    Object.assign(this, { video, status, ended, inFlight: 0, times: [], history: [], announced: 0, stopped: false });
     this.overlay = document.getElementById("overlay");
     this.timeline = document.getElementById("timeline");
     const query = new URLSearchParams({ smooth: "true", labels: options.labels });
     const address = new URL("live", document.baseURI);
     address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    // A browser sends no headers of its own here: the key travels as a protocol's name.
+    // Scripts can't set headers of a WebSocket, so the key is sent as a subprotocol.
     const protocols = options.key ? ["mien", `key.${options.key}`] : ["mien"];
     this.socket = new WebSocket(`${address}?${query}`, protocols);
     this.socket.onopen = () => this.#send();
@@ -103,24 +103,24 @@ class Live {
   }
 
   #send() {
-    if (this.stopped || this.socket.readyState !== WebSocket.OPEN || this.under_way >= AT_ONCE) return;
-    this.under_way++;
+    if (this.stopped || this.socket.readyState !== WebSocket.OPEN || this.inFlight >= AT_ONCE) return;
+    this.inFlight++;
     const canvas = frameOf(this.video, FRAME_PX);
     canvas.toBlob((blob) => {
-      // There is none while the video has no picture yet.
+      // null until the video has its first picture.
       if (blob && this.socket.readyState === WebSocket.OPEN) this.socket.send(blob);
-      else this.under_way--;
-      // Camera and screen have no more pictures than this.
+      else this.inFlight--;
+      // Cameras have no more frames per second than this.
       setTimeout(() => this.#send(), 15);
     }, "image/jpeg", QUALITY);
   }
 
   #receive(message) {
-    this.under_way = Math.max(0, this.under_way - 1 - (message.dropped ?? 0));
+    this.inFlight = Math.max(0, this.inFlight - 1 - (message.dropped ?? 0));
     this.#send();
     if (this.stopped) return;
     if (message.error) {
-      this.status(tell(message.error), true);
+      this.status(messageOf(message.error), { bad: true });
       return;
     }
     const now = performance.now();
@@ -130,8 +130,8 @@ class Live {
     drawTimeline(this.timeline, this.history, now);
     const rate = this.times.length > 1 ? (1000 * (this.times.length - 1)) / (now - this.times[0]) : 0;
     document.getElementById("pace").textContent = `${rate.toFixed(1)} frames/s`;
-    if (now - this.told > TOLD_EVERY_MS) {
-      this.told = now;
+    if (now - this.announced > ANNOUNCE_EVERY_MS) {
+      this.announced = now;
       this.status(message.faces.length ? `Live: ${message.faces.map(({ emotion }) => emotion).join(", ")}` : "Live: no face");
     }
   }
@@ -143,10 +143,10 @@ class Live {
 
   #closed(code) {
     if (this.stopped) return;
-    // What was refused before it began has no code of its own here.
-    const why = { 1006: "The live view was refused or cut off. Is an API key needed, or are too many live?",
-                  1009: "A frame was too large.", 1012: "The service is restarting." };
-    this.status(why[code] ?? "The live view has ended.", true);
+    // A refused handshake has no code of its own.
+    const why = { 1006: "The live view was refused or interrupted. It may need an API key, or too many are open.",
+                  1009: "A frame of the camera was too large.", 1012: "The service is restarting." };
+    this.status(why[code] ?? "The live view has ended.", { bad: true });
     this.ended();
   }
 }

@@ -1,66 +1,131 @@
-// The page: photos that are dropped, pasted, picked or taken; each becomes a card.
+// The page: files are dropped, pasted, chosen or taken with the camera; each becomes a card.
 
-import { tell } from "./emotions.js";
+import { Card } from "./card.js";
+import { photoTable } from "./csv.js";
+import { save } from "./dom.js";
+import { count, messageOf } from "./emotions.js";
 import { Camera } from "./live.js";
-import { addPhoto } from "./photo.js";
+import { runPhoto } from "./photo.js";
+import { isVideo, runVideo } from "./video.js";
 
-// So that a folder of photos does not fill the service's queue alone.
+// Many files must not fill the service's queue.
 const AT_ONCE = 2;
 
 const byId = (id) => document.getElementById(id);
-const results = byId("results");
-const waiting = [];
+const cards = [];
+const queue = [];
 let working = 0;
 
-function status(words, bad = false) {
-  byId("status").textContent = words;
+/** Announces a text. spoken: only to screen readers, because a card shows it too. */
+function status(text, { bad = false, spoken = false } = {}) {
+  byId("status").textContent = text;
   byId("status").classList.toggle("bad", bad);
+  byId("status").classList.toggle("spoken", spoken);
 }
 
-const options = () => ({
+const chosen = () => ({
   labels: byId("labels").value,
   minFaceSize: byId("min-face-size").value,
+  upright: byId("upright").checked,
   key: byId("key").value.trim(),
 });
 
-function take(files) {
-  waiting.push(...files);
+const hooks = {
+  changed: showCounts,
+  retry: (card) => {
+    queue.push(card);
+    next();
+  },
+  removed: (card) => {
+    drop(cards, card);
+    drop(queue, card);
+    showCounts();
+    focusAfterRemoval();
+  },
+};
+
+function drop(list, item) {
+  const at = list.indexOf(item);
+  if (at >= 0) list.splice(at, 1);
+}
+
+/** The button that was pressed is gone; the keyboard continues at the next one. */
+function focusAfterRemoval() {
+  if (document.activeElement === document.body) (cards[0]?.find(".remove") ?? byId("choose")).focus();
+}
+
+function add(files) {
+  const added = files.map((file) => new Card(file, hooks));
+  cards.unshift(...added);
+  queue.push(...added);
+  byId("results").prepend(...added.map((card) => card.element));
+  showCounts();
   next();
 }
 
-async function next() {
-  while (working < AT_ONCE && waiting.length) {
+function next() {
+  while (working < AT_ONCE && queue.length) {
     working++;
-    work(waiting.shift());
+    run(queue.shift());
   }
 }
 
-async function work(file) {
-  status(waiting.length ? `${waiting.length} more photos are waiting…` : "Reading…");
+async function run(card) {
+  const options = { ...chosen(), ...card.overrides };
+  status(`Analyzing ${card.name}…`, { spoken: true });
   try {
-    const found = await addPhoto(file, options(), results);
-    status(`${file.name || "The photo"}: ${found === 1 ? "1 face" : `${found || "no"} faces`}`);
+    status(`${card.name}: ${await (isVideo(card.file) ? runVideo : runPhoto)(card, options)}`, { spoken: true });
   } catch (problem) {
-    status(`${file.name || "The photo"}: ${tell(problem)}`, true);
+    if (!problem.code) throw problem;
+    if (problem.code === "cancelled") return;
+    if (problem.code === "unauthorized") byId("options").open = true;
+    card.fail(problem, options.labels);
+    status(`${card.name}: ${messageOf(problem)}`, { bad: true, spoken: true });
   } finally {
     working--;
     next();
   }
 }
 
-function filesOf(transfer) {
-  return [...(transfer?.files ?? [])];
+function showCounts() {
+  const states = Object.groupBy(cards, ({ state, busy }) => (state === "waiting" ? "waiting" : busy ? "in progress" : state));
+  const present = ["done", "in progress", "waiting", "failed"].filter((state) => states[state]);
+  const parts = present.map((state) => `${states[state].length} ${state}`);
+  const all = count(cards.length, "file");
+  byId("counts").textContent = present.length === 1 ? `${all} ${present[0]}` : `${all}: ${parts.join(", ")}`;
+  document.body.classList.toggle("filled", cards.length > 0);
+  document.body.classList.toggle("many", cards.length > 1);
+  byId("toolbar").hidden = cards.length === 0;
+  byId("download").hidden = !cards.some(({ file }) => !isVideo(file));
+  byId("download").disabled = photoResults().length === 0;
 }
+
+const photoResults = () => cards.filter(({ file, result }) => result && !isVideo(file)).map(({ result }) => result);
+
+function clearAll() {
+  for (const card of [...cards]) card.remove();
+  status("All files were removed from this page.");
+  byId("choose").focus();
+}
+
+const filesOf = (transfer) => [...(transfer?.files ?? [])];
 
 byId("fields").addEventListener("submit", (event) => event.preventDefault());
 byId("choose").addEventListener("click", () => byId("files").click());
-byId("files").addEventListener("change", ({ target }) => {
-  take([...target.files]);
-  target.value = ""; // the same photo may be chosen again
-});
+byId("capture").addEventListener("click", () => byId("shot").click());
+for (const input of [byId("files"), byId("shot")]) {
+  input.addEventListener("change", () => {
+    add([...input.files]);
+    input.value = ""; // the same file may be chosen again
+  });
+}
 byId("sample").addEventListener("click", async () => {
   const response = await fetch("web/sample.jpg");
-  take([new File([await response.blob()], "astronaut.jpg", { type: "image/jpeg" })]);
+  add([new File([await response.blob()], "astronaut.jpg", { type: "image/jpeg" })]);
+});
+byId("clear").addEventListener("click", clearAll);
+byId("download").addEventListener("click", () => {
+  save(new Blob([photoTable(photoResults())], { type: "text/csv" }), "mien.csv");
 });
 
 addEventListener("dragover", (event) => {
@@ -71,16 +136,16 @@ addEventListener("dragleave", ({ relatedTarget }) => {
   if (!relatedTarget) byId("intake").classList.remove("over");
 });
 addEventListener("drop", (event) => {
-  event.preventDefault(); // or the browser would leave the page for the photo
+  event.preventDefault(); // or the browser would open the file in place of the page
   byId("intake").classList.remove("over");
   const files = filesOf(event.dataTransfer);
-  if (files.length) take(files);
-  else status("Drop a photo's file: this was something else.", true);
+  if (files.length) add(files);
+  else status("This is not a file. Drop photos or videos.", { bad: true });
 });
 addEventListener("paste", ({ clipboardData }) => {
   const files = filesOf(clipboardData);
-  if (files.length) take(files);
+  if (files.length) add(files);
 });
 
-const camera = new Camera({ options, status, onPhoto: (file) => take([file]) });
+const camera = new Camera({ options: chosen, status, onPhoto: (file) => add([file]) });
 byId("camera").addEventListener("click", () => camera.open());

@@ -1,8 +1,8 @@
-// Boxes and labels on a canvas: for the picture that is saved, and over the camera.
+// Boxes and labels on a canvas: for saved copies, videos and the camera.
 
 import { COLOURS, ink, percent } from "./emotions.js";
 
-/** Draws faces onto a context whose pixels are the picture's. who: their names, if any. */
+/** Draws faces onto a context in the image's pixels. who: returns the text before a label. */
 export function paintFaces(context, faces, who = () => "") {
   const { width, height } = context.canvas;
   const line = Math.max(2, Math.max(width, height) / 400);

@@ -1,198 +1,210 @@
-// One photo and what was read off it.
+// A photo and the faces in it.
 
-import { analyze, curlOf } from "./api.js";
-import { COLOURS, ink, percent, tell } from "./emotions.js";
+import { analyzePhoto, curlOf } from "./api.js";
+import { element, save, snippets, withoutSuffix } from "./dom.js";
+import { count, paint, percent } from "./emotions.js";
+import { placeLabels } from "./labels.js";
 import { paintFaces } from "./paint.js";
 
 // More than any screen shows; the file itself is what is sent.
 const SHOWN_PX = 1600;
-const CROWD = 12;
+// Small photos are enlarged, but not beyond this.
+const ENLARGED = 2;
+const THUMB_PX = 88;
+// The context around a face in its thumbnail.
+const THUMB_MARGIN = 0.25;
+// The smallest faces to offer when none is found, in pixels.
+const SMALLER_PX = [20, 12];
+// Photos wider than this stand above their faces, not beside them.
+const WIDE = 1.6;
 
-/** Adds a card for a file, asks the service, and fills the card. Gives how many faces there are. */
-export async function addPhoto(file, options, results) {
-  const card = document.getElementById("photo").content.firstElementChild.cloneNode(true);
-  const find = (selector) => card.querySelector(selector);
-  const name = file.name || "photo.jpg";
-  find("h2").textContent = name;
-  find(".remove").addEventListener("click", () => card.remove());
-  results.prepend(card);
-  const state = (words, bad = false) => {
-    find(".state").textContent = words;
-    find(".state").classList.toggle("bad", bad);
-  };
-  state("Reading…");
-  const picture = decode(file);
-  const showing = picture.then((bitmap) => show(bitmap, find(".picture canvas"), name), () => find(".picture").remove());
-  try {
-    const answer = await analyze(file, options, (seconds) => state(`The service is busy; again in ${seconds} s…`));
-    await showing;
-    const { faces, timings } = answer;
-    state(faces.length === 0 ? "No face was found." : faces.length === 1 ? "1 face" : `${faces.length} faces`);
-    fill(card, faces, await picture.catch(() => null));
-    find(".timings").textContent = wordsOf(timings);
-    const json = jsonOf(faces);
-    offer(find(".json"), find(".copy-json"), json);
-    offer(find(".curl"), find(".copy-curl"), curlOf(name, options));
-    find(".code").hidden = false;
-    return faces.length;
-  } catch (problem) {
-    if (!problem.code) throw problem;
-    state(tell(problem), true);
-    card.dataset.code = problem.code;
-    if (problem.code === "unauthorized") document.getElementById("options").open = true;
-    throw problem;
-  } finally {
-    card.setAttribute("aria-busy", "false");
-  }
+/** Analyzes the photo of a card and fills the card. Returns a sentence about the result. */
+export async function runPhoto(card, options) {
+  card.show("uploading", "", 0);
+  const decoding = createImageBitmap(card.file, { imageOrientation: "from-image" }).catch(() => null);
+  decoding.then((bitmap) => bitmap && card.busy && card.fill([pictureOf(sheetOf(bitmap, card.name))]));
+  const { faces, timings } = await analyzePhoto(card.file, options, card.signal, card.progress);
+  const bitmap = await decoding;
+  const found = faces.length ? count(faces.length, "face") : "No face found";
+  card.result = { name: card.name, labels: options.labels, width: bitmap?.width, height: bitmap?.height, faces };
+  card.element.classList.toggle("wide", faces.length > 0 && bitmap?.width > WIDE * bitmap?.height);
+  const texts = { JSON: jsonOf(faces), curl: curlOf("emotion", "image", card.name, options) };
+  const ending = [
+    element("p", { className: "timings" }, timingText(timings)),
+    snippets("JSON and curl", texts),
+  ];
+  if (!bitmap) ending.unshift(element("p", { className: "note" }, "This browser can't display this image."));
+  if (faces.length) showFaces(card, faces, bitmap, ending);
+  else card.fill(bitmap ? [pictureOf(sheetOf(bitmap, card.name))] : [], [suggestions(card, options), ...ending]);
+  card.show("done", found);
+  return found;
 }
 
-function decode(file) {
-  return createImageBitmap(file, { imageOrientation: "from-image" });
-}
-
-function show(bitmap, canvas, name) {
-  const scale = Math.min(1, SHOWN_PX / Math.max(bitmap.width, bitmap.height));
-  canvas.width = Math.max(1, Math.round(bitmap.width * scale));
-  canvas.height = Math.max(1, Math.round(bitmap.height * scale));
-  canvas.getContext("2d").drawImage(bitmap, 0, 0, canvas.width, canvas.height);
-  canvas.setAttribute("role", "img");
-  canvas.setAttribute("aria-label", name);
-}
-
-function fill(card, faces, bitmap) {
-  const items = faces.map((face, index) => item(face, index));
-  card.querySelector(".faces").append(...items);
+function showFaces(card, faces, bitmap, ending) {
+  const view = viewOf(faces, bitmap);
+  const sheet = bitmap && sheetOf(bitmap, card.name);
+  card.fill(sheet ? [pictureOf(sheet)] : [], [view.list, view.detail, ...ending]);
+  if (sheet) addBoxes(view, sheet, bitmap);
+  view.select(0);
   if (!bitmap) return;
-  const sheet = document.createElement("div");
-  sheet.className = faces.length > CROWD ? "sheet crowded" : "sheet";
-  const canvas = card.querySelector(".picture canvas");
-  canvas.replaceWith(sheet);
-  const boxes = faces.map((face, index) => box(face, index, bitmap));
-  sheet.append(canvas, ...boxes);
-  faces.forEach((_, index) => link(items[index], boxes[index]));
-  const save = card.querySelector(".download");
-  save.hidden = faces.length === 0;
-  save.addEventListener("click", () => download(bitmap, faces, card.querySelector("h2").textContent));
+  const button = element("button", { type: "button", className: "small" }, "Save annotated");
+  button.addEventListener("click", () => saveAnnotated(bitmap, faces, card.name));
+  card.find(".tools").replaceChildren(button);
 }
 
-function item(face, index) {
-  const element = document.createElement("li");
-  element.className = "face";
-  element.tabIndex = 0;
-  element.style.setProperty("--hue", COLOURS[face.emotion]);
-  const title = document.createElement("h3");
-  title.append(span(face.emotion), span(percent(face.confidence)));
-  const bars = document.createElement("dl");
-  bars.className = "bars";
-  for (const [emotion, share] of Object.entries(face.scores)) bars.append(...bar(emotion, share));
-  element.append(title, bars);
-  element.setAttribute("aria-label", `Face ${index + 1}: ${face.emotion}, ${percent(face.confidence)}`);
-  return element;
-}
-
-function bar(emotion, share) {
-  const name = document.createElement("dt");
-  name.textContent = emotion;
-  const value = document.createElement("dd");
-  const track = document.createElement("div");
-  const fill = document.createElement("div");
-  track.className = "track";
-  fill.className = "fill";
-  fill.style.width = `${share * 100}%`;
-  fill.style.setProperty("--hue", COLOURS[emotion]);
-  track.append(fill);
-  value.append(track);
-  const shown = document.createElement("dd");
-  shown.className = "share";
-  shown.textContent = percent(share);
-  return [name, value, shown];
-}
-
-function box(face, index, { width, height }) {
-  const [x, y, w, h] = face.bounding_box;
-  const element = document.createElement("button");
-  element.type = "button";
-  element.className = "box";
-  element.classList.toggle("low", y < height * 0.06);
-  element.classList.toggle("right", x + w / 2 > width * 0.7);
-  Object.assign(element.style, {
-    left: `${(100 * x) / width}%`, top: `${(100 * y) / height}%`,
-    width: `${(100 * w) / width}%`, height: `${(100 * h) / height}%`,
+/** Builds the tiles of the faces and the panel with all scores of the selected one. */
+function viewOf(faces, bitmap) {
+  const list = element("ol", { className: "faces" });
+  const detail = element("div", { className: "detail" });
+  const view = { faces, list, detail, boxes: [], tags: [] };
+  view.tiles = faces.map((face, index) => tileOf(face, index, bitmap));
+  list.append(...view.tiles.map((tile) => element("li", {}, tile)));
+  const parts = (index) => [view.tiles[index], view.boxes[index], view.tags[index]].filter(Boolean);
+  view.mark = (index, name, on) => parts(index).forEach((part) => part.classList.toggle(name, on));
+  view.select = (selected) => {
+    faces.forEach((_, index) => {
+      view.tiles[index].setAttribute("aria-pressed", index === selected);
+      view.mark(index, "selected", faces.length > 1 && index === selected);
+    });
+    detail.replaceChildren(...detailOf(faces, selected));
+  };
+  view.tiles.forEach((tile, index) => {
+    link(view, tile, index);
+    tile.addEventListener("focus", () => view.mark(index, "on", true));
+    tile.addEventListener("blur", () => view.mark(index, "on", false));
   });
-  element.style.setProperty("--hue", COLOURS[face.emotion]);
-  element.style.setProperty("--on-hue", ink(face.emotion));
-  element.setAttribute("aria-label", `Face ${index + 1}: ${face.emotion}, ${percent(face.confidence)}`);
-  element.append(span(face.emotion));
-  return element;
+  return view;
 }
 
-/** Lets an entry of the list and its box light up together, by pointer or keyboard. */
-function link(item, box) {
-  const both = [item, box];
-  const light = (on) => both.forEach((element) => element.classList.toggle("on", on));
-  for (const element of both) {
-    element.addEventListener("pointerenter", () => light(true));
-    element.addEventListener("pointerleave", () => light(both.includes(document.activeElement)));
-    element.addEventListener("focus", () => light(true));
-    element.addEventListener("blur", () => light(false));
-  }
-  box.addEventListener("click", () => item.scrollIntoView({ block: "nearest" }));
-  box.addEventListener("focus", () => scrollInto(item));
+/** Lets a part of a face light up all others, and select the face. */
+function link(view, part, index) {
+  part.addEventListener("pointerenter", () => view.mark(index, "on", true));
+  part.addEventListener("pointerleave", () => view.mark(index, "on", document.activeElement === view.tiles[index]));
+  part.addEventListener("click", () => {
+    view.select(index);
+    reveal(view.list, view.tiles[index]);
+  });
 }
 
 /** Scrolls the list of faces, not the page. */
-function scrollInto(item) {
-  const list = item.parentElement;
-  list.scrollTop = item.offsetTop - list.offsetTop;
+function reveal(list, tile) {
+  const top = tile.offsetTop - list.offsetTop;
+  if (top < list.scrollTop || top + tile.offsetHeight > list.scrollTop + list.clientHeight) list.scrollTop = top;
 }
 
-function offer(place, button, text) {
-  place.textContent = text;
-  const label = button.textContent;
-  button.addEventListener("click", async () => {
-    button.textContent = await copy(text, place);
-    setTimeout(() => (button.textContent = label), 1500);
-  });
+function tileOf(face, index, bitmap) {
+  const tile = element("button", { type: "button", className: "face" });
+  paint(tile, face.emotion);
+  if (bitmap) tile.append(thumbOf(face, bitmap));
+  tile.append(element("span", { className: "emotion" }, face.emotion), element("span", { className: "share" }, percent(face.confidence)));
+  tile.setAttribute("aria-label", `Face ${index + 1}: ${face.emotion}, ${percent(face.confidence)}`);
+  return tile;
 }
 
-async function copy(text, place) {
-  try {
-    await navigator.clipboard.writeText(text);
-    return "Copied";
-  } catch {
-    // No clipboard without HTTPS: it is selected, ready for the keyboard.
-    getSelection().selectAllChildren(place);
-    return "Press Ctrl+C";
+function thumbOf({ bounding_box: [x, y, w, h] }, bitmap) {
+  const side = Math.max(w, h) * (1 + 2 * THUMB_MARGIN);
+  const canvas = element("canvas", { width: THUMB_PX, height: THUMB_PX });
+  canvas.getContext("2d").drawImage(bitmap, x + (w - side) / 2, y + (h - side) / 2, side, side, 0, 0, THUMB_PX, THUMB_PX);
+  return canvas;
+}
+
+function detailOf(faces, index) {
+  const bars = element("dl", { className: "bars" });
+  for (const [emotion, share] of Object.entries(faces[index].scores)) {
+    const fill = element("div", { className: "fill" });
+    fill.style.width = `${share * 100}%`;
+    paint(fill, emotion);
+    bars.append(
+      element("dt", {}, emotion),
+      element("dd", {}, element("div", { className: "track" }, fill)),
+      element("dd", { className: "share" }, percent(share)),
+    );
   }
+  const title = faces.length > 1 ? `Face ${index + 1} of ${faces.length}` : "All emotions";
+  return [element("h3", {}, title), bars];
 }
 
-function download(bitmap, faces, name) {
-  const canvas = document.createElement("canvas");
-  [canvas.width, canvas.height] = [bitmap.width, bitmap.height];
+/** Lays boxes and labels over the picture. The tiles are for the keyboard, these for the pointer. */
+function addBoxes(view, sheet, { width, height }) {
+  view.faces.forEach((face, index) => {
+    const [x, y, w, h] = face.bounding_box;
+    const box = element("div", { className: "box" });
+    Object.assign(box.style, {
+      left: `${(100 * x) / width}%`, top: `${(100 * y) / height}%`,
+      width: `${(100 * w) / width}%`, height: `${(100 * h) / height}%`,
+    });
+    const tag = element("div", { className: "tag" }, `${face.emotion} ${percent(face.confidence)}`);
+    for (const part of [box, tag]) {
+      paint(part, face.emotion);
+      part.setAttribute("aria-hidden", "true");
+      link(view, part, index);
+    }
+    view.boxes.push(box);
+    view.tags.push(tag);
+  });
+  sheet.append(...view.boxes, ...view.tags);
+  const place = () => placeLabels(sheet, view.faces.map((face) => face.bounding_box), view.tags, width);
+  new ResizeObserver(place).observe(sheet);
+}
+
+const pictureOf = (sheet) => element("div", { className: "picture" }, sheet);
+
+/** The photo as an element that keeps its proportions. */
+function sheetOf(bitmap, name) {
+  const scale = Math.min(1, SHOWN_PX / Math.max(bitmap.width, bitmap.height));
+  const canvas = element("canvas", {
+    width: Math.max(1, Math.round(bitmap.width * scale)), height: Math.max(1, Math.round(bitmap.height * scale)),
+  });
+  const context = canvas.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  context.drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  canvas.setAttribute("role", "img");
+  canvas.setAttribute("aria-label", name);
+  const sheet = element("div", { className: "sheet" }, canvas);
+  sheet.style.setProperty("--ratio", bitmap.width / bitmap.height);
+  sheet.style.setProperty("--largest", `${ENLARGED * bitmap.width}px`);
+  return sheet;
+}
+
+/** Offers what may help where no face is found: smaller faces, turned photos. */
+function suggestions(card, { minFaceSize, upright }) {
+  const smaller = SMALLER_PX.find((size) => !minFaceSize || size < Number(minFaceSize));
+  const tried = [
+    ...(minFaceSize ? [`faces of ${minFaceSize} pixels and more`] : []),
+    ...(upright ? ["quarter turns of the photo"] : []),
+  ];
+  const offers = [
+    ...(smaller ? [[`Look for smaller faces (${smaller} px)`, { minFaceSize: String(smaller) }]] : []),
+    ...(upright ? [] : [["Try quarter turns", { upright: true }]]),
+  ];
+  const buttons = offers.map(([label, overrides]) => {
+    const button = element("button", { type: "button" }, label);
+    button.addEventListener("click", () => card.retry(overrides));
+    return button;
+  });
+  return element("div", { className: "suggestions" },
+    element("p", {}, offers.length ? "Is a face very small, or is the photo on its side?" : "A larger or sharper photo may help."),
+    element("div", { className: "actions" }, ...buttons),
+    element("p", { className: "note" }, tried.length ? `Searched with: ${tried.join(", ")}.` : ""),
+  );
+}
+
+function saveAnnotated(bitmap, faces, name) {
+  const canvas = element("canvas", { width: bitmap.width, height: bitmap.height });
   const context = canvas.getContext("2d");
   context.drawImage(bitmap, 0, 0);
   paintFaces(context, faces);
-  canvas.toBlob((blob) => {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(blob);
-    link.download = `${name.replace(/\.[^.]*$/, "")}-mien.jpg`;
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 10_000);
-  }, "image/jpeg", 0.92);
+  canvas.toBlob((blob) => save(blob, `${withoutSuffix(name)}-mien.jpg`), "image/jpeg", 0.92);
 }
 
 function jsonOf(faces) {
-  // A face a line: what the service sent, easier to read.
+  // One face per line.
   return faces.length ? `[\n${faces.map((face) => `  ${JSON.stringify(face)}`).join(",\n")}\n]` : "[]";
 }
 
-function wordsOf(timings) {
-  const worked = ["decode", "detect", "classify"].map((stage) => `${stage} ${timings[stage] ?? 0} ms`);
-  return `${worked.join(" · ")}${timings.queue >= 1 ? ` · waited ${timings.queue} ms` : ""}`;
-}
-
-function span(text) {
-  const element = document.createElement("span");
-  element.textContent = text;
-  return element;
+function timingText(timings) {
+  const stages = ["decode", "detect", "classify"].map((stage) => `${stage} ${timings[stage] ?? 0} ms`);
+  if (timings.queue >= 1) stages.push(`queue ${timings.queue} ms`);
+  // Lines break after the dots only.
+  return stages.map((stage) => stage.replaceAll(" ", "\u00a0")).join("\u00a0· ");
 }

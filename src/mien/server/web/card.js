@@ -1,0 +1,103 @@
+// A file on the page: its name, its state and its place in the queue.
+
+import { element } from "./dom.js";
+import { messageOf } from "./emotions.js";
+
+const BUSY = ["waiting", "uploading", "analyzing"];
+const MARKS = { waiting: "Waiting", uploading: "Uploading", analyzing: "Analyzing", done: "Done", failed: "Failed" };
+
+export class Card {
+  /**
+   * hooks: changed(), retry(card), removed(card).
+   * Attributes: result: {name, labels, width, height, faces} or {name, labels, problem}, once there
+   * is one; overrides: options that a retry adds to the chosen ones.
+   */
+  constructor(file, hooks) {
+    this.file = file;
+    this.name = file.name || "photo.jpg";
+    this.hooks = hooks;
+    this.overrides = {};
+    this.controller = new AbortController();
+    this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
+    this.find("h2").textContent = this.name;
+    this.find(".remove").setAttribute("aria-label", `Remove ${this.name}`);
+    this.find(".remove").addEventListener("click", () => this.remove());
+    this.find(".retry").addEventListener("click", () => this.retry());
+    this.show("waiting");
+  }
+
+  get signal() {
+    return this.controller.signal;
+  }
+
+  get busy() {
+    return BUSY.includes(this.state);
+  }
+
+  find(selector) {
+    return this.element.querySelector(selector);
+  }
+
+  /** Changes the state. text: more about it; fraction: progress from 0 to 1. */
+  show(state, text = "", fraction = null) {
+    this.state = state;
+    this.element.dataset.state = state;
+    this.element.setAttribute("aria-busy", this.busy);
+    this.find(".mark").textContent = MARKS[state];
+    this.find(".state").textContent = text;
+    this.find(".retry").hidden = state !== "failed";
+    const bar = this.find("progress");
+    bar.hidden = state !== "uploading" && state !== "analyzing";
+    if (fraction === null) bar.removeAttribute("value");
+    else bar.value = fraction;
+    this.hooks.changed();
+  }
+
+  /** Callbacks for the progress of a request. */
+  get progress() {
+    return {
+      uploaded: (fraction) => (fraction < 1 ? this.show("uploading", `${Math.round(fraction * 100)} %`, fraction) : this.show("analyzing")),
+      busy: (seconds) => this.show("waiting", `The service is busy. Next try in ${seconds} s`),
+    };
+  }
+
+  /** Shows elements in two columns, in place of what was there. */
+  fill(view, reading = []) {
+    this.find(".body").replaceChildren(
+      ...(view.length ? [element("div", { className: "view" }, ...view)] : []),
+      ...(reading.length ? [element("div", { className: "reading" }, ...reading)] : []),
+    );
+  }
+
+  fail(problem, labels) {
+    this.result = { name: this.name, labels, problem: { code: problem.code, detail: problem.detail || messageOf(problem) } };
+    this.element.dataset.code = problem.code;
+    // Of a video, what arrived before the problem stays.
+    if (!problem.partial) this.find(".body").replaceChildren();
+    this.show("failed", messageOf(problem));
+  }
+
+  /** Puts the file into the queue again. overrides: options for this file. */
+  retry(overrides = {}) {
+    Object.assign(this.overrides, overrides);
+    this.release();
+    this.result = null;
+    delete this.element.dataset.code;
+    this.find(".tools").replaceChildren();
+    this.find(".body").replaceChildren();
+    this.show("waiting");
+    this.element.tabIndex = -1;
+    this.element.focus(); // the button that had the focus is gone
+    this.hooks.retry(this);
+  }
+
+  remove() {
+    this.controller.abort();
+    this.release();
+    this.element.remove();
+    this.hooks.removed(this);
+  }
+
+  /** Frees what the page holds of the file; videos replace it. */
+  release() {}
+}

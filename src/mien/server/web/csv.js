@@ -1,0 +1,48 @@
+// Results as CSV, with the columns of the library's tables (table_columns in mien.results).
+
+import { COLOURS } from "./emotions.js";
+
+const IMAGE = ["path", "width", "height", "turn"];
+const FACE = ["face", "x", "y", "box_width", "box_height", "emotion", "confidence"];
+const ERROR = ["error_code", "error_message"];
+const SIZES = { six: 6, seven: 7, eight: 8 };
+
+/** The table of photos: a row for each face, or one for a photo without a face or with an error. */
+export function photoTable(results) {
+  const rows = results.flatMap(({ name, problem, ...result }) =>
+    problem
+      ? [{ path: name, error_code: problem.code, error_message: problem.detail }]
+      : faceRows(result).map((row) => ({ path: name, ...row })));
+  return csvOf([...IMAGE, ...FACE, ...scoreColumns(results), ...ERROR], rows);
+}
+
+/** The table of a video, as of `mien video`: a row for each face and sample. */
+export function videoTable(samples, labels) {
+  const rows = samples.flatMap(({ time_s, frame, size: [width, height], faces }) =>
+    faceRows({ width, height, faces }).map((row, index) => ({
+      time_s, frame, person: faces[index]?.person, ...row,
+    })));
+  const columns = ["time_s", "frame", "person", ...IMAGE.slice(1), ...FACE, ...scoreColumns([{ labels }])];
+  return csvOf(columns, rows);
+}
+
+/** The columns of the largest label set in use. */
+function scoreColumns(results) {
+  const size = Math.max(...results.map(({ labels }) => SIZES[labels]));
+  return Object.keys(COLOURS).slice(0, size).map((emotion) => `score_${emotion}`);
+}
+
+function faceRows({ width, height, faces }) {
+  const image = { width, height, turn: faces[0]?.turn ?? 0 };
+  if (!faces.length) return [image];
+  return faces.map(({ bounding_box: [x, y, box_width, box_height], emotion, confidence, scores }, face) => ({
+    ...image, face, x, y, box_width, box_height, emotion, confidence,
+    ...Object.fromEntries(Object.entries(scores).map(([name, score]) => [`score_${name}`, score])),
+  }));
+}
+
+function csvOf(columns, rows) {
+  const cell = (value = "") => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
+  const lines = [columns, ...rows.map((row) => columns.map((column) => row[column] ?? ""))];
+  return lines.map((line) => `${line.map(cell).join(",")}\n`).join("");
+}

@@ -1,0 +1,175 @@
+"""Several files on the page: their states, retries, the table, and removing them."""
+
+import csv
+import json
+import subprocess
+import sys
+from io import StringIO
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from PIL import Image
+from playwright.sync_api import Page, expect
+
+from mien.results import table_columns
+from pages import DONE, card, choose, give, hold, take_shot
+from samples import encode
+
+
+@pytest.fixture
+def sideways(astronaut: NDArray[np.uint8]) -> bytes:
+    """A small face that is found only after a quarter turn."""
+    return encode(Image.fromarray(np.rot90(astronaut)).reduce(4), "PNG")
+
+
+def queries(page: Page) -> list[dict[str, list[str]]]:
+    """Record the query of each request to /emotion from now on."""
+    seen: list[dict[str, list[str]]] = []
+    page.on(
+        "request",
+        lambda request: (
+            "/emotion?" in request.url and seen.append(parse_qs(urlsplit(request.url).query))
+        ),
+    )
+    return seen
+
+
+def test_a_failed_file_does_not_affect_the_others(page: Page, face_photo: bytes) -> None:
+    files = [("a.jpg", face_photo), ("<b>b</b>.jpg", b"no image"), ("c.jpg", face_photo[:5000])]
+    give(page, *files)
+    expect(page.locator("#counts")).to_have_text("3 files: 1 done, 2 failed")
+    expect(page.locator("h2")).to_have_text(["a.jpg", "<b>b</b>.jpg", "c.jpg"])
+    expect(page.locator(".mark")).to_have_text(["Done", "Failed", "Failed"])
+    codes = [item.get_attribute("data-code") for item in page.locator(DONE).all()]
+    assert codes == [None, "not_an_image", "truncated_image"]
+    expect(card(page, "c.jpg").locator(".state")).to_have_text(
+        "This image is incomplete or damaged. Save or export it again."
+    )
+    expect(card(page, "a.jpg").get_by_role("button", name="Retry")).to_be_hidden()
+    page.get_by_role("button", name="Remove c.jpg").click()
+    expect(page.locator("#counts")).to_have_text("2 files: 1 done, 1 failed")
+
+
+def test_a_failed_file_is_retried(page: Page, address: str, face_photo: bytes) -> None:
+    page.route(f"{address}/emotion?*", lambda route: route.abort(), times=1)
+    give(page, ("a.jpg", face_photo))
+    expect(page.locator(".state")).to_contain_text("can't be reached")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator(".state")).to_have_text("1 face")
+    expect(page.locator("article")).not_to_have_attribute("data-code", "unreachable")
+    expect(page.locator("article")).to_be_focused()
+
+
+def test_each_file_has_a_state(page: Page, address: str, face_photo: bytes) -> None:
+    release = hold(page, f"{address}/emotion?*")
+    choose(page, *((f"{number}.jpg", face_photo) for number in range(4)))
+    expect(page.locator("#counts")).to_have_text("4 files: 2 in progress, 2 waiting")
+    expect(page.locator("article[aria-busy=true]")).to_have_count(4)
+    expect(page.locator("progress:visible")).to_have_count(2)
+    expect(card(page, "3.jpg").locator(".mark")).to_have_text("Waiting")
+    assert card(page, "0.jpg").locator(".mark").text_content() in ("Uploading", "Analyzing")
+    take_shot(page, "several-files")
+    release()
+    expect(page.locator("#counts")).to_have_text("4 files done")
+
+
+def test_no_face_offers_smaller_faces_and_quarter_turns(page: Page, grey: bytes) -> None:
+    seen = queries(page)
+    give(page, ("grey.jpg", grey))
+    expect(page.locator(".state")).to_have_text("No face found")
+    expect(page.locator(".json")).to_have_text("[]")
+    expect(page.get_by_role("button", name="Save annotated")).to_be_hidden()
+    take_shot(page, "none")
+    page.get_by_role("button", name="Look for smaller faces (20 px)").click()
+    expect(page.locator(".suggestions .note")).to_have_text(
+        "Searched with: faces of 20 pixels and more."
+    )
+    page.get_by_role("button", name="Try quarter turns").click()
+    expect(page.locator(".suggestions .note")).to_contain_text("quarter turns of the photo")
+    expect(page.get_by_role("button", name="Try quarter turns")).to_be_hidden()
+    page.get_by_role("button", name="Look for smaller faces (12 px)").click()
+    expect(page.locator(".suggestions .note")).to_contain_text("faces of 12 pixels")
+    expect(page.locator(".suggestions button")).to_have_count(0)
+    asked = [(query.get("min_face_size"), query.get("upright")) for query in seen]
+    assert asked == [(None, None), (["20"], None), (["20"], ["auto"]), (["12"], ["auto"])]
+
+
+def test_a_retry_with_quarter_turns_finds_the_face(page: Page, sideways: bytes) -> None:
+    give(page, ("sideways.png", sideways))
+    expect(page.locator(".state")).to_have_text("No face found")
+    page.get_by_role("button", name="Try quarter turns").click()
+    expect(page.locator(".state")).to_have_text("1 face")
+
+
+def test_the_csv_is_that_of_the_command(
+    page: Page, face_photo: bytes, group: bytes, grey: bytes, sideways: bytes, tmp_path: Path
+) -> None:
+    files = {
+        'a, "b".jpg': face_photo,
+        "three.jpg": group,
+        "grey.jpg": grey,
+        "broken.jpg": b"broken",
+        "sideways.png": sideways,
+    }
+    for name, data in files.items():
+        (tmp_path / name).write_bytes(data)
+    page.get_by_text("Options").click()
+    page.get_by_label("Emotions").select_option("seven")
+    page.get_by_label("Try quarter turns").check()
+    give(page, *files.items())
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download CSV").click()
+    assert saved.value.suggested_filename == "mien.csv"
+    shown = rows_of(Path(saved.value.path()).read_text("utf-8"))
+    command = [sys.executable, "-m", "mien", "analyze", *files, "--csv"]
+    options = ["--labels", "seven", "--upright", "auto", "--include", "scores"]
+    expected = subprocess.run(
+        [*command, *options], cwd=tmp_path, capture_output=True, text=True, check=False
+    ).stdout
+    assert [list(row) for row in shown[:1]] == [list(table_columns("seven"))]
+    without_messages = [
+        [{**row, "error_message": ""} for row in rows] for rows in (shown, rows_of(expected))
+    ]
+    assert without_messages[0] == without_messages[1]
+    assert [row["turn"] for row in shown if row["path"] == "sideways.png"] == [90.0]
+    assert [row["error_message"] for row in shown if row["path"] == "broken.jpg"] != [""]
+
+
+def rows_of(text: str) -> list[dict[str, str | float]]:
+    return [
+        {name: number(cell) for name, cell in row.items()} for row in csv.DictReader(StringIO(text))
+    ]
+
+
+def number(cell: str) -> str | float:
+    try:
+        return float(cell)
+    except ValueError:
+        return cell
+
+
+def test_clear_all(page: Page, address: str, face_photo: bytes) -> None:
+    give(page, ("a.jpg", face_photo))
+    hold(page, f"{address}/emotion?*")
+    choose(page, *((f"{number}.jpg", face_photo) for number in range(3)))
+    expect(page.locator("#counts")).to_have_text("4 files: 1 done, 2 in progress, 1 waiting")
+    page.get_by_role("button", name="Clear all").click()
+    expect(page.locator("article")).to_have_count(0)
+    expect(page.locator("#toolbar")).to_be_hidden()
+    expect(page.get_by_role("button", name="Choose files")).to_be_focused()
+    page.unroute(f"{address}/emotion?*")
+    # The queue is empty, and the page works as before.
+    give(page, ("b.jpg", face_photo))
+    expect(page.locator("h2")).to_have_text("b.jpg")
+    expect(page.locator("#counts")).to_have_text("1 file done")
+
+
+def test_limits_are_named(page: Page, address: str, face_photo: bytes) -> None:
+    detail = "the body is larger than the limit of 20,000,000 bytes"
+    problem = json.dumps({"code": "upload_too_large", "detail": detail})
+    page.route(f"{address}/emotion?*", lambda route: route.fulfill(status=413, body=problem))
+    give(page, ("a.jpg", face_photo))
+    expect(page.locator(".state")).to_have_text(f"This file is too large. ({detail})")
