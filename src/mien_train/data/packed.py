@@ -25,9 +25,9 @@ def pack(data: FerDataset, path: Path) -> None:
     rows = -(-len(data) // COLUMNS)
     sheet = np.zeros((rows * COLUMNS, SIDE, SIDE), dtype=np.uint8)
     sheet[: len(data)] = data.faces
-    sheet = sheet.reshape(rows, COLUMNS, SIDE, SIDE).swapaxes(1, 2)
+    lines = sheet.reshape(rows, COLUMNS, SIDE, SIDE).swapaxes(1, 2)
     picture = io.BytesIO()
-    Image.fromarray(sheet.reshape(rows * SIDE, COLUMNS * SIDE)).save(picture, "PNG")
+    Image.fromarray(lines.reshape(rows * SIDE, COLUMNS * SIDE)).save(picture, "PNG")
     try:
         with path.open("xb") as file:
             np.savez(
