@@ -34,8 +34,8 @@ def runner(folder: Path, address: str = "") -> Runner:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_is_shown_happens(page: Path, address: str, tmp_path: Path) -> None:
     blocks = blocks_of(page)
-    wanted = [b for b in blocks if b.language in examples.RUN and b.reason is None]
-    assert runner(examples.folder_for(tmp_path), address).run(blocks) == len(wanted)
+    wanted = sum(block.runs for block in blocks)
+    assert runner(examples.folder_for(tmp_path), address).run(blocks) == wanted
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -111,12 +111,14 @@ def test_a_variable_before_a_command_is_its_environment(tmp_path: Path) -> None:
         "```toml\na = \n```\n",
         "```text\nmien analyze photo.jpg\n```\n",
         "<!-- not run: data -->\n```json\n{}\n```\n",
+        "<!-- file: shown.py -->\n```python\nprint(2)\n```\n",
     ],
 )
 def test_blocks_of_no_kind_are_refused(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examples, "ROOT", tmp_path)
+    (tmp_path / "shown.py").write_text("print(1)\n")
     (tmp_path / "page.md").write_text(f"# Page\n\n{text}")
     with pytest.raises(ExampleError, match=r"page\.md:\d: "):
         blocks_of(tmp_path / "page.md")
