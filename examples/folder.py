@@ -1,4 +1,4 @@
-"""Analyze a folder of photos: a table of all faces, and a copy of each photo with boxes."""
+"""Make a table of the faces in a folder of photos, and copies with boxes."""
 
 from pathlib import Path
 

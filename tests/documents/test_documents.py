@@ -13,6 +13,7 @@ from PIL import Image
 from tools import examples, pictures, reference
 from tools.examples import ROOT, Block, ExampleError, Runner, blocks_of, differences
 
+from mien.options import option_fields
 from mien_train.parser import COMMANDS
 
 README = ROOT / "README.md"
@@ -160,16 +161,20 @@ def test_the_pictures_are_what_the_command_draws(tmp_path: Path) -> None:
 
 
 def test_references_are_complete() -> None:
-    page = reference.on_page_markdown("<!-- made: http -->\n\n<!-- made: command line -->\n")
+    page = reference.on_page_markdown(
+        "".join(f"<!-- made: {name} -->\n\n" for name in reference.REFERENCES)
+    )
     for expected in ("### POST /emotion", "`min_face_size`", "[`queue_full`](#queue_full)"):
         assert expected in page
+    for option in option_fields():
+        assert f"| `{option.name}` |" in page
     listed = {*re.findall(r"usage: (mien(?:-train)? \w+)", page)}
     assert listed >= {f"mien-train {command}" for command in COMMANDS}
     for file in (ROOT / "src/mien/cli").glob("*.py"):
         if "\ndef run(" in file.read_text(encoding="utf-8"):
             assert f"mien {file.stem}" in listed
-    links, anchors = (set(re.findall(p, page)) for p in (r"\(#(\w+)\)", r'id="(\w+)"'))
-    assert links <= anchors
+    links = set(re.findall(r"\(#(\w+)\)", page))
+    assert links <= {*re.findall(r'id="(\w+)"', page), *re.findall(r"\{ #(\w+) \}", page)}
     with pytest.raises(KeyError):
         reference.on_page_markdown("<!-- made: nothing -->")
 
