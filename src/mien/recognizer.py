@@ -285,7 +285,7 @@ def _path(image: object) -> str | None:
 
 
 def _largest(faces: tuple[Face, ...], max_faces: int | None) -> tuple[Face, ...]:
-    """Return so many of the faces, which stay largest first; confident ones are preferred."""
+    """Return at most ``max_faces`` faces, largest first; confident ones are preferred."""
     if max_faces is None or len(faces) <= max_faces:
         return faces
     preferred = sorted(range(len(faces)), key=lambda at: (faces[at].score < _CONFIDENT, at))
@@ -297,7 +297,7 @@ def _turned(image: RgbImage, turn: int) -> RgbImage:
 
 
 def _turned_back(face: Face, turn: int, image: RgbImage) -> Face:
-    """Return a face of the turned image where it is in the image itself."""
+    """Return a face of the turned image in the coordinates of the image before the turn."""
     if turn == 0:
         return face
 
@@ -315,7 +315,7 @@ def _turned_back(face: Face, turn: int, image: RgbImage) -> Face:
 
 
 def _scaled(face: Face, x: float, y: float) -> Face:
-    """Return a face of an image that was reduced on decoding where it is in the stored one."""
+    """Return a face with its coordinates multiplied by ``x`` and ``y``."""
     landmarks = face.landmarks.scaled(x, y) if face.landmarks else None
     return replace(face, box=face.box.scaled(x, y), landmarks=landmarks)
 

@@ -342,7 +342,7 @@ class Trainer:
 
 
 def _about(data: FerDataset, teachers: Sequence[Path]) -> dict[str, Any]:
-    """Return what is kept of the training data: how much of what, and digests to know it by."""
+    """Return the record of the training data: counts, and digests that identify it."""
     digest = hashlib.sha256()
     for array in (data.faces, data.fer2013, data.votes):
         digest.update(array.tobytes())

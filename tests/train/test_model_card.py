@@ -60,7 +60,7 @@ def test_every_figure_follows_the_card(model: Path) -> None:
     update_card(model.parent, "measured", {"publictest": view})
     changed = set(render(model).splitlines()) - set(before.splitlines())
     assert any("| happy |" in line and "0.12" in line for line in changed)
-    assert any("happy is often claimed wrongly" in line and "88 %" in line for line in changed)
+    assert any("happy is often predicted wrongly" in line and "88 %" in line for line in changed)
 
 
 def test_views_are_told_apart(model: Path) -> None:
@@ -142,13 +142,13 @@ EMPTY = [0, 0.0, 0.0]
             [[900, 50, 0], [20, 60, 0], [2, 0, 8]],
             [EMPTY] * 14 + [[1000, 0.97, 0.92]],
             [
-                "**fear is rare**: 10 of 1,040 faces, so that its recall of 0.80",
+                "**fear is rare**: 10 of 1,040 faces. Its recall of 0.80",
                 "**sad is often missed**: 25 % of the sad faces",
-                "**sad is often claimed wrongly**: 45 % of the answers sad",
+                "**sad is often predicted wrongly**: 45 % of the predictions sad",
                 "50 of 950 happy faces are called sad and 20 of 80 sad faces happy, 97 % of all",
                 "Of the sad faces 25 % are called happy (20).",
                 "Of the fear faces 20 % are called happy (2).",
-                "between 93 % and 100 %: there its 1000 answers claim 97 % and 92 % are right",
+                "its mean confidence is 97 %, and 92 % of its 1000 predictions are correct",
             ],
             ["happy is rare", "happy is often", "sad and fear"],
         ),
@@ -173,6 +173,5 @@ def test_wider_label_sets_have_weaknesses_of_their_own() -> None:
     table = view([[50, 0, 0], [0, 50, 0], [0, 0, 50]], [EMPTY])
     table["ferplus"] = {"per_class": {"disgust": {"recall": 0.3333, "faces": 24}}}
     (words,) = weaknesses(table)
-    assert words.startswith(
-        "**disgust**, which only the wider label sets have, is found in 8 of 24"
-    )
+    assert words.startswith("**disgust**")
+    assert "in 8 of 24" in words
