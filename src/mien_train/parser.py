@@ -1,4 +1,4 @@
-"""What the command ``mien-train`` takes. Nothing here needs torch: its help is made without it."""
+"""The arguments of ``mien-train``. Importing this module does not import torch."""
 
 import argparse
 from pathlib import Path

@@ -326,7 +326,7 @@ class Trainer:
             self.patience.restore(state["patience"])
 
     def _compare(self, state: dict[str, Any]) -> None:
-        """Refuse a checkpoint that this run would not have come to."""
+        """Refuse a checkpoint of a run with another recipe or other data."""
         recipe = asdict(self.recipe)
         changed = [k for k, v in state["recipe"].items() if k != "name" and recipe.get(k) != v]
         if changed:

@@ -127,7 +127,7 @@ class NotReadyError(RequestError):
 
 
 class ProblemType(NamedTuple):
-    """What a code means; ``example``: a detail as it may read."""
+    """The status and title of a code, with an example of its detail."""
 
     status: int
     title: str
