@@ -310,7 +310,9 @@ def _turned_back(face: Face, turn: int, image: RgbImage) -> Face:
 
     (x0, y0), (x1, y1) = back(face.box.left, face.box.top), back(face.box.right, face.box.bottom)
     box = Box(left=min(x0, x1), top=min(y0, y1), right=max(x0, x1), bottom=max(y0, y1))
-    points = face.landmarks and Landmarks(*(back(x, y) for x, y in face.landmarks.to_array()))
+    points = face.landmarks and Landmarks(
+        *(back(x, y) for x, y in face.landmarks.to_array().tolist())
+    )
     return replace(face, box=box, landmarks=points)
 
 

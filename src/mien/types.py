@@ -204,7 +204,7 @@ class Landmarks:
 
     def scaled(self, x: float, y: float) -> "Landmarks":
         """Return the points in the same image resized by the factors ``x`` and ``y``."""
-        return Landmarks(*map(tuple, self.to_array() * (x, y)))
+        return Landmarks(*map(tuple, (self.to_array() * (x, y)).tolist()))
 
     def to_array(self) -> NDArray[np.float64]:
         """Return a (5, 2) float64 array of the points, in the order of the attributes."""

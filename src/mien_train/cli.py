@@ -16,7 +16,8 @@ from mien_train.calibrate import fit
 from mien_train.card import update_card
 from mien_train.data import load_data
 from mien_train.data.fer2013 import without_duplicates_of
-from mien_train.data.natural import load_natural
+from mien_train.data.natural import LABELS_NAME, load_natural
+from mien_train.data.packed import pack
 from mien_train.device import choose_device
 from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, score
@@ -93,6 +94,15 @@ def _say_how_it_ended(trainer: Trainer) -> None:
         kept = trainer.folder / BEST_CHECKPOINT
         say(f"the best epoch was {trainer.patience.best_epoch}; {kept.name} has its weights")
     say(f"done; next: mien-train export {kept} --out DIR")
+
+
+def _pack(arguments: argparse.Namespace) -> None:
+    folder = arguments.folder
+    is_natural = (folder / LABELS_NAME).is_file()
+    data = load_natural(folder) if is_natural else load_data(folder, SPLITS[0])
+    # PrivateTest has no part in training.
+    pack(data.rows(data.usage != "PrivateTest"), arguments.out)
+    print(arguments.out)
 
 
 def _export(arguments: argparse.Namespace) -> None:
@@ -184,6 +194,7 @@ def _record(folder: Path, scores: Scores, on: date, split: str) -> None:
 
 _COMMANDS = {
     "train": _train,
+    "pack": _pack,
     "import": _import,
     "export": _export,
     "quantize": _quantize,

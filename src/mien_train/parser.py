@@ -11,6 +11,7 @@ __all__ = ["COMMANDS", "parser"]
 
 COMMANDS = {
     "train": "train a recipe",
+    "pack": "put training data into one file, for another machine or a quick start",
     "import": "Keras model of the reference's shape to ONNX",
     "export": "checkpoint to ONNX with its card",
     "quantize": "8-bit integers, kept if faster and as good",
@@ -41,7 +42,8 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         required=True,
         metavar="DIR",
-        help="holds fer2013.csv or fer2013.csv.gz and, if there, fer2013new.csv; or train/EMOTION/",
+        help="holds fer2013.csv or fer2013.csv.gz (and fer2013new.csv), or train/EMOTION/; "
+        "may be a packed file",
     )
     split = argparse.ArgumentParser(add_help=False)
     split.add_argument(
@@ -64,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
         "--natural",
         type=Path,
         metavar="DIR",
-        help="holds labels.csv and faces.zip, for a recipe with natural_repeat",
+        help="labels.csv and faces.zip, or a packed file, for a recipe with natural_repeat",
     )
     train.add_argument(
         "--start",
@@ -75,6 +77,10 @@ def parser() -> argparse.ArgumentParser:
     )
     train.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
     train.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
+
+    packer = commands.add_parser("pack", help=COMMANDS["pack"])
+    packer.add_argument("folder", type=Path, help="as for --data or --natural of train")
+    packer.add_argument("--out", type=Path, required=True, metavar="FILE.npz")
 
     importer = commands.add_parser("import", help=COMMANDS["import"])
     importer.add_argument("model", type=Path, metavar="MODEL.keras")

@@ -5,6 +5,7 @@ The same cases with the service's own connections are in test_connections.py and
 
 import asyncio
 import contextlib
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -12,6 +13,7 @@ from collections.abc import Iterator
 import pytest
 import uvicorn
 from starlette.types import Receive, Scope, Send
+from uvicorn.supervisors.multiprocess import SIGNALS, Multiprocess
 
 from http_fakes import connect, wait_until
 
@@ -37,6 +39,12 @@ class Slow:
 @contextlib.contextmanager
 def plain(app: Slow) -> Iterator[int]:
     """Run uvicorn as it comes, with the shortest timeouts it has; gives its port."""
+    with plain_server(app) as (_, port):
+        yield port
+
+
+@contextlib.contextmanager
+def plain_server(app: Slow) -> Iterator[tuple[uvicorn.Server, int]]:
     listener = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
@@ -51,7 +59,7 @@ def plain(app: Slow) -> Iterator[int]:
     thread.start()
     try:
         wait_until(lambda: server.started)
-        yield listener.getsockname()[1]
+        yield server, listener.getsockname()[1]
     finally:
         server.should_exit = server.force_exit = True
         thread.join(60)
@@ -91,6 +99,60 @@ def test_malformed_http_is_answered_in_plain_text() -> None:
         response = connection.recv(65536)
     assert response.startswith(b"HTTP/1.1 400")
     assert b"problem+json" not in response
+
+
+def test_a_body_may_come_in_chunks_of_a_byte() -> None:
+    with plain(Slow()) as port, connect(port) as connection:
+        connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.sendall(b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200")
+
+
+def test_a_request_that_is_not_read_yet_is_lost_at_shutdown() -> None:
+    app = Slow()
+    with plain_server(app) as (server, port), connect(port) as connection:
+        wait_until(lambda: len(server.server_state.connections) == 1)
+
+        def send_and_stop() -> None:
+            connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            for protocol in list(server.server_state.connections):
+                protocol.shutdown()
+
+        server.servers[0].get_loop().call_soon_threadsafe(send_and_stop)
+        received = b""
+        with contextlib.suppress(ConnectionResetError):
+            received = connection.recv(65536)
+    assert received == b""
+    assert not app.begun
+
+
+def test_it_listens_no_longer_once_it_is_told_to_stop() -> None:
+    # A load balancer still sends it requests for a while.
+    with plain_server(Slow()) as (server, _):
+        (listening,) = server.servers
+        server.should_exit = True
+        wait_until(lambda: not listening.is_serving())
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
+def test_sighup_restarts_the_processes() -> None:
+    # A service whose terminal is closed would go on, restarted.
+    class Restarts(Multiprocess):
+        restarted = False
+
+        def restart_all(self) -> None:
+            self.restarted = True
+
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    try:
+        supervisor = Restarts(uvicorn.Config(Slow()), sockets=[])
+        signal.raise_signal(signal.SIGHUP)
+        supervisor.handle_signals()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert supervisor.restarted
+    assert not supervisor.should_exit.is_set()
 
 
 def test_one_process_accepts_all_connections_that_wait() -> None:

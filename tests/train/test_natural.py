@@ -164,3 +164,12 @@ def test_a_prior_is_added_to_the_emotions_logit(
 def test_a_prior_that_is_none_is_a_wrong_use(prior: str) -> None:
     with pytest.raises(SystemExit):
         cli.main(["export", "checkpoint.pt", "--out", "x", "--prior", prior])
+
+
+def test_packed_faces_are_read_as_those_of_the_folder(tmp_path: Path) -> None:
+    folder, file = write(tmp_path, ROWS), tmp_path / "natural.npz"
+    assert cli.main(["pack", str(folder), "--out", str(file)]) == 0
+    packed, whole = load_natural(file), load_natural(folder)
+    np.testing.assert_array_equal(packed.faces, whole.faces)
+    np.testing.assert_array_equal(packed.votes, whole.votes)
+    assert set(packed.fer2013) == {NO_LABEL}

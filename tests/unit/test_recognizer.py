@@ -3,7 +3,7 @@ import itertools
 import pickle
 import time
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import astuple, replace
 from inspect import signature
 from pathlib import Path
 
@@ -305,3 +305,19 @@ def test_a_large_photo_gives_the_faces_of_the_small_one(astronaut: np.ndarray) -
     assert ours.emotion == theirs.emotion
     for edge in ("left", "top", "right", "bottom"):
         assert abs(getattr(ours.box, edge) - getattr(theirs.box, edge)) < 0.05 * theirs.box.height
+
+
+@pytest.mark.parametrize("larger", [1, 4])
+def test_results_hold_plain_numbers(astronaut: np.ndarray, larger: int) -> None:
+    photo = Image.fromarray(astronaut)
+    photo = photo.resize((photo.width * larger, photo.height * larger))
+    found = analyze(photo.rotate(-90), upright="auto").faces[0]
+    assert found.landmarks is not None
+    numbers = [
+        *astuple(found.box),
+        *itertools.chain(*astuple(found.landmarks)),
+        *found.scores.values(),
+        found.confidence,
+        found.detection,
+    ]
+    assert {type(number) for number in numbers} == {float}

@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 CELL_PX, STRIDE = 32, 4
 # Boxes below are not looked at.
 PROPOSED = 0.1
-MIN_SCORE = 0.5
+MIN_SCORE = 0.52
 
 
 class CenterFaceDetector:

@@ -1,6 +1,7 @@
 """Dark and hazy images, made readable for detection."""
 
 import numpy as np
+from PIL import Image
 
 from mien.types import RgbImage
 
@@ -20,7 +21,10 @@ def exposures(image: RgbImage) -> tuple[RgbImage, ...]:
     Both should be searched: the image may be dark, or a small photo on a white page.
     """
     factor = max(1, int((image.width * image.height / SAMPLES) ** 0.5))
-    shades = np.asarray(image.picture.reduce(factor).convert("L"))
+    size = (max(1, image.width // factor), max(1, image.height // factor))
+    # Single pixels, not means: in a large image, means take as long as a part of the search.
+    samples = image.picture.resize(size, Image.Resampling.NEAREST)
+    shades = np.asarray(samples.convert("L"))
     low, high = np.percentile(shades, PERCENTILES)
     if not BLANK < high - low < FLAT:
         return (image,)

@@ -27,9 +27,12 @@ from mien_train.data.fer2013 import (
     FerDataset,
     no_votes,
 )
+from mien_train.data.packed import load_packed
 from mien_train.errors import DataError
 
-__all__ = ["load_natural"]
+__all__ = ["LABELS_NAME", "load_natural"]
+
+LABELS_NAME = "labels.csv"
 
 COLUMNS = ("file", "label", "second", "left", "top", "right", "bottom")
 # As many votes as FER+ has a face; the second choice's part of them.
@@ -41,14 +44,16 @@ MIN_OVERLAP = 0.4
 def load_natural(folder: Path) -> FerDataset:
     """Read the faces with one of FER+'s eight emotions; others are left out.
 
-    They have votes but no FER2013 label, and all are Training.
-    Raises DataError if a file or a column is missing, or a picture or box can't be read.
+    They have votes but no FER2013 label, and all are Training. The folder may also be a packed
+    file. Raises DataError if a file or a column is missing, or a picture or box can't be read.
     """
+    if folder.is_file():
+        return load_packed(folder)
     detector = build_detector(DEFAULT_DETECTOR)
     faces, votes = [], []
     try:
         with zipfile.ZipFile(folder / "faces.zip") as pictures:
-            for row in _rows(folder / "labels.csv"):
+            for row in _rows(folder / LABELS_NAME):
                 if row["label"] in FERPLUS_LABELS:
                     image = _decode(pictures.read(row["file"]))
                     shades = crop_region(image, _region(image, row, detector), SIDE) * 255

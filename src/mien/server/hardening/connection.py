@@ -157,7 +157,7 @@ class HttpConnection(_SendTimeout, H11Protocol):
         super().connection_lost(exc)
 
     def shutdown(self) -> None:
-        """Close the connection after its response; uvicorn would reset an unread request."""
+        """Close the connection after its last request; uvicorn resets one that it has not read."""
         if self.cycle is None or self.cycle.response_complete:
             self.loop.call_later(_LAST_REQUEST_S, self._close_if_idle)
         else:
