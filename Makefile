@@ -57,7 +57,7 @@ help:
 	@echo "make fuzz SECONDS=600   look for input that breaks the parsers: at random (10,000 cases each), then for SECONDS guided by coverage"
 	@echo "make requirements   pin what the container image installs anew, with hashes"
 	@echo "make container-check   build the image without Docker, run it read-only and ask it (as root, on Debian)"
-	@echo "make settings-table   write the table of settings into docs/operations.md"
+	@echo "make settings-table   write the table of settings into docs/settings.md"
 	@echo "make docs    build the documentation"
 	@echo "make release-check   build wheel and sdist into dist/, try them on each Python here; with TAG=v1.2.3 as for a release"
 	@echo "make clean   remove environments and build outputs"
@@ -185,7 +185,7 @@ $(UV_READY):
 	$(UV_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check "uv>=0.9"
 	@touch $@
 
-# As docs/deploy.md says: pip knows nothing of builds that exclude each other.
+# As docs/gpu.md says: pip knows nothing of builds that exclude each other.
 $(OPENVINO_READY): pyproject.toml
 	$(PYTHON) -m venv $(OPENVINO_ENV)
 	$(OPENVINO_ENV)/$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[openvino]"

@@ -5,7 +5,7 @@
 All providers analyze the same decoded photos in turn, with one thread each, so that other load on
 the machine affects them alike. Prints for each the median time, the median and the 10th and 90th
 percentiles of its ratio to the CPU within each round, and whether the results agree. Without names
-all available providers are measured; docs/deploy.md shows how to install a build with another one.
+all available providers are measured; docs/gpu.md shows how to install a build with another one.
 """
 
 import argparse

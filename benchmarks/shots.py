@@ -1,4 +1,4 @@
-"""How many cuts between shots are found, and what else is taken for one.
+"""Recall of cuts between shots, and false alarms.
 
     python -m benchmarks.shots FOLDER [--pairs 200]
     python -m benchmarks.shots --video FILE

@@ -24,6 +24,7 @@ SLOW = {
     "cluster",
     "deploy",
     "documents",
+    "examples",
     "packaging",
     "parity",
     "peers",

@@ -89,7 +89,7 @@ class Graph:
         return self._add("PRelu", x, self._constant(slope))
 
     def bytes(self, last: str) -> bytes:
-        """Return the file of a graph that gives ``last``."""
+        """Return the ONNX file of the graph with the output ``last``."""
         output = helper.make_empty_tensor_value_info(last)
         graph = helper.make_graph(self._nodes, "mtcnn", [self._input], [output], self._constants)
         model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", OPSET)])

@@ -3,10 +3,13 @@
 A block is fenced and names its language. ``python`` blocks are run; an ``output`` block directly
 after one is its expected output. ``console`` blocks hold commands after ``$``, each followed by its
 expected output, which is compared if it is there. ``...`` matches anything, and numbers with a
-decimal point may differ a little, because processors round differently. Other languages are data. A
-block that cannot run has a comment with the reason on the line before it:
+decimal point may differ a little, because processors round differently. Other languages are data.
+
+A comment on the line before a block says that it is not run here. Either it gives the reason, or it
+names the file that the block shows, word for word, and that tests/examples runs:
 
     <!-- not run: needs Docker -->
+    <!-- file: examples/client.mjs -->
 
 The tests use this module, and so does tools/release_check.py with an installed wheel.
 """
@@ -47,16 +50,19 @@ ROOT = Path(__file__).resolve().parents[1]
 # The address in the documentation; it is replaced by that of a running service.
 ADDRESS = "127.0.0.1:9000"
 RUN = ("python", "console")
-DATA = ("json", "output", "text", "toml", "yaml")
+DATA = ("html", "javascript", "json", "output", "text", "toml", "yaml")
 # Commands that must not be in a block that is not run.
 COMMAND = re.compile(r"^\s*(\$ |(mien|mien-train|make|pip|curl|docker|python3?) )", re.MULTILINE)
 TIMEOUT_S = 120
 START_S = 30
 # For numbers from 0 to 1, such as confidences; relative for larger ones.
 TOLERANCE = 2e-3
+# A file, not ``python -c``: processes that a block starts import it again.
+SCRIPT = "example.py"
 
 _BLOCK = re.compile(
-    r"^(?:<!-- not run: (?P<reason>.+?) -->\n)?```(?P<language>\w*)\n(?P<text>.*?)^```$",
+    r"^(?:<!-- (?:not run: (?P<reason>.+?)|file: (?P<file>.+?)) -->\n)?"
+    r"```(?P<language>\w*)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 _NUMBER = re.compile(r"\d+\.\d+(?:e-?\d+)?")
@@ -77,13 +83,20 @@ class Block:
         language: Its language.
         text: Its content.
         reason: Why it is not run; None if it is.
+        file: The file that it shows; such a block is not run.
     """
 
     page: Path
     line: int
     language: str
     text: str
-    reason: str | None
+    reason: str | None = None
+    file: str | None = None
+
+    @property
+    def runs(self) -> bool:
+        """Whether it holds commands or a program that are run."""
+        return self.language in RUN and self.reason is None and self.file is None
 
     @property
     def place(self) -> str:
@@ -104,6 +117,7 @@ def blocks_of(page: Path) -> list[Block]:
             language=match["language"],
             text=match["text"],
             reason=match["reason"],
+            file=match["file"],
         )
         for match in _BLOCK.finditer(text)
     ]
@@ -120,6 +134,8 @@ def _check_kind(block: Block) -> None:
         raise ExampleError(f"{block.place}: blocks of data are never run; leave the comment out")
     if block.language == "text" and COMMAND.search(block.text):
         raise ExampleError(f"{block.place}: commands belong in a console block")
+    if block.file and (ROOT / block.file).read_text(encoding="utf-8") != block.text:
+        raise ExampleError(f"{block.place}: the block differs from {block.file}")
     try:
         {"json": json.loads, "toml": tomllib.loads}.get(block.language, str)(block.text)
     except ValueError as error:
@@ -155,7 +171,7 @@ class Runner:
         """
         ran = 0
         for at, block in enumerate(blocks):
-            if block.reason or block.language not in RUN:
+            if not block.runs:
                 continue
             following = blocks[at + 1] if at + 1 < len(blocks) else None
             try:
@@ -169,7 +185,8 @@ class Runner:
         return ran
 
     def _python(self, block: Block, following: Block | None) -> None:
-        printed = self._output([self.python, "-c", self._with_address(block.text)])
+        (self.folder / SCRIPT).write_text(self._with_address(block.text), encoding="utf-8")
+        printed = self._output([self.python, SCRIPT])
         if following is not None and following.language == "output":
             _compare(following.text, printed)
 

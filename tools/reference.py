@@ -1,4 +1,4 @@
-"""Generated parts of the documentation: the HTTP and command-line references.
+"""Generated parts of the documentation: references of HTTP, command line and options.
 
 MkDocs calls ``on_page_markdown`` for each page (mkdocs.yml, ``hooks``). A comment such as
 ``<!-- made: http -->`` is replaced by the reference of that name. A page with ``<!-- wide -->`` has
@@ -9,18 +9,21 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
+from dataclasses import Field
+from enum import StrEnum
 from io import StringIO
 from typing import Any
 from unittest import mock
 
 from mien.cli import _COMMANDS, main
+from mien.options import option_fields
 from mien.server.app import create_app
 from mien.server.docs import resolved
 from mien.server.errors import PROBLEMS
 from mien.settings import Settings
 from mien_train.parser import COMMANDS, parser
 
-__all__ = ["MARK", "REFERENCES", "command_line", "http", "on_page_markdown"]
+__all__ = ["MARK", "REFERENCES", "command_line", "http", "on_page_markdown", "options"]
 
 MARK = re.compile(r"^<!-- made: ([\w ]+) -->$", re.MULTILINE)
 WIDE = "<!-- wide -->\n"
@@ -49,7 +52,7 @@ def http() -> str:
         for method, operation in methods.items()
         for line in _operation(f"{method.upper()} {path}", operation, schemas)
     ]
-    return "\n".join([*lines, *_problems()])
+    return "\n".join([*lines, *_types(schemas), *_problems()])
 
 
 def _operation(name: str, operation: Mapping[str, Any], schemas: dict[str, Any]) -> Iterator[str]:
@@ -63,7 +66,9 @@ def _operation(name: str, operation: Mapping[str, Any], schemas: dict[str, Any])
     if "requestBody" in operation:
         kinds = ", ".join(f"`{kind}`" for kind in operation["requestBody"]["content"])
         yield from (f"Body: {kinds}", "")
-    yield from ("| status | |", "|---|---|", "| 200 | done |")
+    content = operation["responses"]["200"].get("content", {}).values()
+    done = [_type(media["schema"], schemas) for media in content if "schema" in media]
+    yield from ("| status | |", "|---|---|", f"| 200 | {' or '.join(done) or 'done'} |")
     for status, response in operation["responses"].items():
         if status != "200":
             codes = response["description"].split(", ")
@@ -75,12 +80,41 @@ def _values(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     schema = resolved(schema, schemas)
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
-    least = f" from {schema['minimum']}" if "minimum" in schema else ""
-    return f"{schema['type']}{least}"
+    least = f" from {schema['minimum']:.0f}" if "minimum" in schema else ""
+    most = f" to {schema['maximum']:.0f}" if "maximum" in schema else ""
+    return f"{schema['type']}{least}{most}"
+
+
+def _types(schemas: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a table of the keys of each response type."""
+    yield from ("### Response types", "")
+    for name, schema in schemas.items():
+        if "properties" in schema:
+            yield from (f"#### {name} {{ #{name.lower()} }}", "", schema.get("description", ""), "")
+            yield from ("| key | type | meaning |", "|---|---|---|")
+            for key, value in schema["properties"].items():
+                yield f"| `{key}` | {_type(value, schemas)} | {value.get('description', '')} |"
+            yield ""
+
+
+def _type(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
+    if "$ref" in schema:
+        name = schema["$ref"].rpartition("/")[2]
+        if "properties" not in schemas[name]:
+            return _type(schemas[name], schemas)
+        return f"[{name}](#{name.lower()})"
+    if "anyOf" in schema:
+        return " or ".join(_type(each, schemas) for each in schema["anyOf"])
+    if values := schema.get("enum"):
+        codes = set(values) >= set(PROBLEMS)
+        return "one of the [errors](#errors)" if codes else ", ".join(f"`{v}`" for v in values)
+    if schema.get("type") == "array":
+        return f"list of {_type(schema['items'], schemas)}"
+    return str(schema.get("type", "any"))
 
 
 def _problems() -> Iterator[str]:
-    yield from ("### Errors", "", "| code | status | for example |", "|---|---|---|")
+    yield from ("### Errors { #errors }", "", "| code | status | for example |", "|---|---|---|")
     for code, problem in PROBLEMS.items():
         yield f'| <span id="{code}"></span>`{code}` | {problem.status} | {problem.example} |'
 
@@ -109,4 +143,21 @@ def _printed(run: Callable[[list[str]], Any], words: list[str]) -> str:
     return printed.getvalue()
 
 
-REFERENCES = {"http": http, "command line": command_line}
+def options() -> str:
+    """Return the table of analysis options as Markdown."""
+    rows = [_option(each) for each in option_fields()]
+    return "\n".join(["| option | values | default | meaning |", "|---|---|---|---|", *rows])
+
+
+def _option(each: Field[Any]) -> str:
+    least, most = each.metadata["least"], each.metadata["most"]
+    if isinstance(each.default, StrEnum):
+        values = ", ".join(f"`{value}`" for value in type(each.default))
+    elif isinstance(each.default, bool):
+        values = "`True`, `False`"
+    else:
+        values = f"from {least}" if most is None else f"{least} to {most}"
+    return f"| `{each.name}` | {values} | `{each.default}` | {each.metadata['about']} |"
+
+
+REFERENCES = {"http": http, "command line": command_line, "options": options}

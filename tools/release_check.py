@@ -87,6 +87,7 @@ def checked(tag: str | None, osv_url: str | None) -> Iterator[str]:
     version = version_of((ROOT / "src/mien/_version.py").read_text())
     if tag is not None:
         check_tag(tag, version, run("git", "status", "--porcelain"))
+    yield check_urls(project()["urls"], release=tag is not None)
     yield check_changelog((ROOT / "CHANGELOG.md").read_text(), version, release=tag is not None)
     shutil.rmtree(DIST, ignore_errors=True)
     sdist, wheel = build(DIST)
@@ -135,6 +136,17 @@ def check_changelog(text: str, version: str, *, release: bool) -> str:
                 f"the date of {version} in CHANGELOG.md must be today or earlier, not {found[2]}"
             )
     return f"CHANGELOG.md: {version}, {found[2]}"
+
+
+def check_urls(urls: dict[str, str], *, release: bool) -> str:
+    """Check that the addresses of the project are not placeholders."""
+    placeholders = [name for name, url in urls.items() if "//example." in url]
+    if not placeholders:
+        return f"project.urls: {', '.join(urls)}"
+    message = f"project.urls has placeholders: {', '.join(placeholders)}"
+    if release:
+        raise ReleaseError(f"{message}; set them in pyproject.toml")
+    return f"{NOT_CHECKED}: {message}"
 
 
 def build(folder: Path) -> tuple[Path, Path]:

@@ -1,4 +1,4 @@
-"""Writes the table of settings into docs/operations.md: ``make settings-table``."""
+"""Writes the table of settings into docs/settings.md: ``make settings-table``."""
 
 import itertools
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 from mien.settings import Settings, table
 
-DOCUMENT = Path(__file__).parents[1] / "docs" / "operations.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "settings.md"
 PLACE = re.compile(r"(?<=<!-- settings -->\n).*(?=<!-- end of settings -->)", re.DOTALL)
 
 

@@ -1,6 +1,6 @@
-"""Everything that can go wrong, each with a stable code that callers may rely on.
+"""The exceptions of ``mien``, each with a stable code.
 
-The codes are part of the contract; the HTTP layer maps them to statuses in one table.
+The HTTP service maps the codes to statuses in one table.
 """
 
 from typing import TYPE_CHECKING, ClassVar
@@ -10,25 +10,29 @@ if TYPE_CHECKING:
 
 
 class MienError(Exception):
-    """Base of all errors that ``mien`` raises on purpose.
+    """Base class of all exceptions of ``mien``.
 
-    The message is written for people and never holds a traceback, a server path or a library's
-    own text.
+    The message is for people. It never contains a traceback, a path of the server or a message of
+    another library.
+
+    Attributes:
+        code: Stable, for programs.
     """
 
     code: ClassVar[str] = "internal_error"
 
     @property
     def message(self) -> str:
-        """The sentence for people."""
+        """What is wrong, for people; it may change."""
         return super().__str__()
 
 
 class ImageError(MienError):
-    """The picture cannot be used.
+    """The image cannot be read.
 
-    path: of its file, where it was read from one. As text the error names it; its message, which
-    may be sent elsewhere, does not.
+    Attributes:
+        path: The file; None if the image was not read from a file. ``str(error)`` begins with the
+            path, while ``error.message`` does not contain it.
     """
 
     path: "Path | None" = None
@@ -38,59 +42,59 @@ class ImageError(MienError):
 
 
 class NotAnImageError(ImageError):
-    """The bytes are not a picture of any known format."""
+    """The bytes are not an image of any known format."""
 
     code = "not_an_image"
 
 
 class UnsupportedFormatError(ImageError):
-    """A picture, but not in a format that is read."""
+    """An image in a format that is not supported."""
 
     code = "unsupported_format"
 
 
 class TruncatedImageError(ImageError):
-    """The picture starts well but its data is cut off or corrupt."""
+    """The image begins correctly, but its data is incomplete or corrupt."""
 
     code = "truncated_image"
 
 
 class ImageTooLargeError(ImageError):
-    """More pixels than the limit; refused from the header, before decoding."""
+    """The image has more pixels than ``max_pixels``. It was not decoded."""
 
     code = "image_too_large"
 
 
 class EmptyUploadError(ImageError):
-    """Zero bytes."""
+    """The image has no bytes."""
 
     code = "empty_upload"
 
 
 class VideoError(MienError):
-    """The clip cannot be used."""
+    """The video cannot be read."""
 
 
 class UnreadableVideoError(VideoError):
-    """The bytes are no clip, or one without a picture that can be read."""
+    """The bytes are not a video, or no frame of it can be read."""
 
     code = "unreadable_video"
 
 
 class VideoTooLargeError(VideoError):
-    """More pixels or seconds than the limit."""
+    """The video has more pixels or seconds than allowed."""
 
     code = "video_too_large"
 
 
 class VideoUnavailableError(VideoError):
-    """The library that reads clips is not installed."""
+    """The library that reads videos is not installed."""
 
     code = "video_unavailable"
 
 
 class UnreadableFileError(ImageError):
-    """The path is missing, a folder, or may not be read."""
+    """The file does not exist, is a folder, or may not be read."""
 
     code = "unreadable_file"
 
@@ -102,13 +106,13 @@ class InvalidParameterError(MienError):
 
 
 class ArtifactError(MienError):
-    """A model file or its card is missing, altered or not what it says."""
+    """A model file or its card is missing, altered or invalid."""
 
     code = "invalid_model"
 
 
 class ModelContractError(ArtifactError):
-    """The graph's inputs or outputs do not have the shape that its card promises."""
+    """The inputs or outputs of the graph do not have the shapes that its card describes."""
 
 
 class QueueFullError(MienError):

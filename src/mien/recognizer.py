@@ -68,15 +68,16 @@ class Recognizer:
         """Load and verify the models.
 
         Args:
-            detector: Name of a detector (``mien models`` lists them), or an object with its method.
+            detector: Name of a detector, which ``mien models`` lists, or an object with its method.
+                Default: ``yunet``.
             detector_model: ONNX file of the detector, in place of the one in the package.
             model: ONNX file of an emotion model with its ``card.toml`` beside it, the name of a
                 plug-in, or an object with the classifier's methods. None: the model in the package.
             providers: ONNX Runtime's execution providers, ``cpu``, ``cuda`` or ``openvino``;
                 several separated by commas, the preferred one first.
-            max_pixels: Images with more pixels are refused before decoding.
+            max_pixels: Images with more pixels are refused before decoding. Default: 50 million.
             threads: Images that ``analyze_many`` analyzes at once. None: the number of cores.
-            **options: Defaults of every call, see ``Options``.
+            **options: Options of every call, as the fields of ``Options``.
 
         Raises:
             InvalidParameterError: An option or a name is unknown or out of range.
@@ -229,7 +230,7 @@ def analyze(
     Args:
         image: A path, the bytes of an image file, a file object, a PIL image, or an array.
         channels: The order of an array's color channels: ``rgb``, or ``bgr`` as OpenCV has it.
-        **options: See ``Options``.
+        **options: As the fields of ``Options``.
 
     Raises:
         ImageError: The image cannot be read.
@@ -284,7 +285,7 @@ def _path(image: object) -> str | None:
 
 
 def _largest(faces: tuple[Face, ...], max_faces: int | None) -> tuple[Face, ...]:
-    """Return so many of the faces, which stay largest first; confident ones are preferred."""
+    """Return at most ``max_faces`` faces, largest first; confident ones are preferred."""
     if max_faces is None or len(faces) <= max_faces:
         return faces
     preferred = sorted(range(len(faces)), key=lambda at: (faces[at].score < _CONFIDENT, at))
@@ -296,7 +297,7 @@ def _turned(image: RgbImage, turn: int) -> RgbImage:
 
 
 def _turned_back(face: Face, turn: int, image: RgbImage) -> Face:
-    """Return a face of the turned image where it is in the image itself."""
+    """Return a face of the turned image in the coordinates of the image before the turn."""
     if turn == 0:
         return face
 
@@ -316,7 +317,7 @@ def _turned_back(face: Face, turn: int, image: RgbImage) -> Face:
 
 
 def _scaled(face: Face, x: float, y: float) -> Face:
-    """Return a face of an image that was reduced on decoding where it is in the stored one."""
+    """Return a face with its coordinates multiplied by ``x`` and ``y``."""
     landmarks = face.landmarks.scaled(x, y) if face.landmarks else None
     return replace(face, box=face.box.scaled(x, y), landmarks=landmarks)
 

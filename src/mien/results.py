@@ -54,15 +54,15 @@ class ImageResult:
     """The faces of one image, largest first, or the error with which it failed.
 
     Attributes:
-        path: The file, where the image was read from one.
-        width: Pixels of the upright image; 0 where it could not be decoded.
-        height: Likewise.
+        path: The file; None if the image was not read from one.
+        width: Width of the upright image in pixels; 0 if it could not be decoded.
+        height: Height of the upright image in pixels; 0 if it could not be decoded.
         turn: Degrees clockwise, 0, 90, 180 or 270, by which the image had to be turned before a
             face was found (only with ``upright="auto"``). Boxes and landmarks are in the image as
             it is, not turned.
-        faces: Largest first; empty where there is none.
+        faces: Largest first; empty if there is no face.
         seconds: Time of each stage.
-        error: None where the image was analyzed.
+        error: Why the image failed; None if it was analyzed.
     """
 
     path: str | None = None
@@ -90,7 +90,7 @@ class ImageResult:
     def to_dict(self, include: Collection[str] = ()) -> dict[str, Any]:
         """Return ``path``, ``size``, ``faces`` and ``seconds``, or ``path`` and ``error``.
 
-        ``turn`` is there where it is not 0. These are the lines of ``mien analyze --jsonl``.
+        ``turn`` is included if it is not 0. These are the lines of ``mien analyze --jsonl``.
 
         Args:
             include: Optional keys of each face: ``scores``, ``landmarks``, ``detection``.
@@ -208,8 +208,8 @@ def face_record(
 
     Args:
         face: The face.
-        width: Pixels of the image, so that the rounded box stays inside it.
-        height: Likewise.
+        width: Width of the image in pixels; the rounded box stays inside.
+        height: Height of the image in pixels.
         include: Optional keys.
     """
     keys = included(include)

@@ -277,7 +277,7 @@ def table(settings: Settings, **options: Any) -> Iterator[SettingRow]:
 
     Args:
         settings: From ``load_settings``.
-        options: The options that these were loaded with.
+        options: Options of the command that ``load_settings`` was given.
     """
     for group in _GROUPS:
         for name, field in group.model_fields.items():

@@ -1,4 +1,4 @@
-"""Fit what stands between outputs and answer: the second output's share and the temperature."""
+"""Calibration: fit the weight of the second output and the temperature."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path

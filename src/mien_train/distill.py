@@ -1,4 +1,4 @@
-"""Soft targets from trained models: what teachers say of each training face.
+"""Knowledge distillation: soft targets, predicted by trained models (teachers).
 
 Source: Hinton et al. 2015, arXiv 1503.02531.
 """

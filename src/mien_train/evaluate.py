@@ -38,14 +38,14 @@ class Outputs:
         return Outputs(ferplus=self.ferplus[chosen], fer2013=second)
 
     def product(self, classifier: OnnxClassifier) -> NDArray[np.float32]:
-        """Return the calibrated probabilities (N, K) that ``mien`` answers with."""
+        """Return the calibrated probabilities (N, K), as ``mien`` returns them."""
         second = [] if self.fer2013 is None else [self.fer2013]
         return classifier.probabilities([self.ferplus, *second])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Twins:
-    """Accuracy on faces with a near-identical training face, and on others; 0 without any."""
+    """Accuracy on faces with a nearly identical training face, and on others; 0 if none."""
 
     twins: int
     twins_accuracy: float
@@ -54,7 +54,7 @@ class Twins:
 
     @classmethod
     def of(cls, right: NDArray[np.bool_], twin: NDArray[np.bool_]) -> "Twins":
-        """Split the answers (N,), right or not, by whether the face has a twin (N,)."""
+        """Compute it from (N,) correct predictions and (N,) faces with a twin."""
         first, second = right[twin], right[~twin]
         return cls(
             twins=len(first),
@@ -66,14 +66,16 @@ class Twins:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
-    """The figures of one model on one usage and one view.
+    """Metrics of one model on one usage and one view.
 
-    view: ``single`` or ``flip-averaged``;
-    six: the product's answer, against ``six_truth`` where that is one of the six;
-    ferplus: the FER+ output alone, 8 classes, against the FER+ majority; None without votes;
-    fer2013: the FER2013 output alone, 7 classes, against the original labels; None without one;
-    twins: what near-duplicates of training faces add to each of the three, by its name; empty where
-    the training faces are not known.
+    Attributes:
+        view: ``single`` or ``flip-averaged``.
+        six: Predictions of ``mien`` against ``six_truth``, for faces whose label is one of the six.
+        ferplus: The FER+ output alone, 8 classes, against the FER+ majority; None without votes.
+        fer2013: The FER2013 output alone, 7 classes, against the original labels; None if the model
+            has no such output.
+        twins: For each of the three by name, the accuracy on near-duplicates of training faces and
+            on others; empty if the training faces are not known.
     """
 
     usage: str

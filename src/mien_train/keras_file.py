@@ -57,9 +57,10 @@ class Layer:
 
 
 def read_layers(path: Path) -> list[Layer]:
-    """Return the layers of a model that is one chain, models inside it unfolded.
+    """Return the layers of a sequential model; nested models are replaced by their layers.
 
-    Raises KerasFileError if the file is none, is damaged, or its layers are no chain.
+    Raises:
+        KerasFileError: It is not a Keras file, it is damaged, or its layers do not form a chain.
     """
     try:
         with zipfile.ZipFile(path) as archive:

@@ -44,7 +44,7 @@ def import_keras(path: Path, folder: Path) -> Path:
         model={"size_px": SIDE, "labels": list(FER2013_LABELS), "temperature": 1.0},
         about={
             "description": f"imported from {path.name}",
-            "licence": "unknown: whoever made the file decides",
+            "licence": "unknown: ask the author of the file",
             "source": f"mien-train import {path.name}",
             "data": "unknown",
         },

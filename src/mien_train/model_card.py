@@ -1,4 +1,4 @@
-"""The model card as a page for people, made from nothing but the card beside the model."""
+"""Generates the model card page (Markdown) from the card beside the model."""
 
 import tomllib
 from collections.abc import Iterator
@@ -16,21 +16,23 @@ from mien_train.metrics import CALIBRATION_BINS, top_confusions
 
 __all__ = ["render", "weaknesses"]
 
-# A class with a smaller part of the faces is rare: its own figures are uncertain.
+# A class with a smaller share of the faces is rare: its metrics are uncertain.
 RARE = 0.05
-# A figure is weak when it lies this far below the accuracy.
+# A metric is weak if it is this far below the accuracy.
 WEAK = 0.1
-# Mistakes worth telling: pairs by their number, and single ones that take this part of a class.
+# Reported mistakes: the most frequent pairs, and those that affect this share of a class.
 TOP_PAIRS = 2
 LARGE_SHARE = 0.15
-# Fewer answers than this say little of a bin.
+# With fewer predictions, a bin is not considered.
 BIN_ANSWERS = 100
 
 
 def render(model: Path) -> str:
-    """Return the page of the model at this path, as Markdown.
+    """Return the page of a model as Markdown.
 
-    Raises ArtifactError without a card, TrainingError if the card has no figures yet.
+    Raises:
+        ArtifactError: There is no card.
+        TrainingError: The card has no metrics yet.
     """
     card_beside(model)
     card = tomllib.loads((model.parent / CARD_NAME).read_text(encoding="utf-8"))
@@ -63,7 +65,7 @@ def render(model: Path) -> str:
 
 
 def weaknesses(view: dict[str, Any]) -> Iterator[str]:
-    """Yield what the figures of one view say against the model, a sentence each."""
+    """Yield the weaknesses that the metrics of one view show, a sentence each."""
     six = view["six"]
     yield from _rare(six)
     yield from _weak(six)
@@ -78,8 +80,8 @@ def _rare(table: dict[str, Any]) -> Iterator[str]:
         if row["faces"] < RARE * table["faces"]:
             low, high = row["recall_interval"]
             yield (
-                f"**{label} is rare**: {row['faces']} of {table['faces']:,} faces, so that its "
-                f"recall of {row['recall']:.2f} stands for anything from {low:.2f} to {high:.2f}."
+                f"**{label} is rare**: {row['faces']} of {table['faces']:,} faces. Its "
+                f"recall of {row['recall']:.2f} may be anything from {low:.2f} to {high:.2f}."
             )
 
 
@@ -89,12 +91,12 @@ def _weak(table: dict[str, Any]) -> Iterator[str]:
         if row["recall"] < limit:
             yield (
                 f"**{label} is often missed**: {_percent(1 - row['recall'])} of the {label} faces "
-                "are called something else."
+                "get another label."
             )
         if row["precision"] < limit:
             yield (
-                f"**{label} is often claimed wrongly**: {_percent(1 - row['precision'])} of the "
-                f"answers {label} are something else."
+                f"**{label} is often predicted wrongly**: {_percent(1 - row['precision'])} of the "
+                f"predictions {label} are wrong."
             )
 
 
@@ -109,7 +111,7 @@ def _pairs(table: dict[str, Any]) -> Iterator[str]:
         if both:
             first, second = labels[a], labels[b]
             yield (
-                f"**{first} and {second} are taken for each other**: {counts[a, b]} of "
+                f"**{first} and {second} are confused**: {counts[a, b]} of "
                 f"{counts[a].sum():,} {first} faces are called {second} and {counts[b, a]} of "
                 f"{counts[b].sum():,} {second} faces {first}, {_percent(both / mistakes)} of all "
                 "mistakes."
@@ -134,7 +136,8 @@ def _too_sure(table: dict[str, Any]) -> Iterator[str]:
     if sure > right:
         yield (
             f"It is most overconfident between {_percent(low)} and {_percent(high)}: there its "
-            f"{answers} answers claim {_percent(sure)} and {_percent(right)} are right."
+            f"mean confidence is {_percent(sure)}, and {_percent(right)} of its {answers} "
+            "predictions are correct."
         )
 
 
@@ -145,8 +148,8 @@ def _wider_sets(view: dict[str, Any]) -> Iterator[str]:
             row = table["per_class"][label]
             found = round(row["recall"] * row["faces"])
             yield (
-                f"**{label}**, which only the wider label sets have, is found in {found} of "
-                f"{row['faces']} faces by the FER+ output."
+                f"**{label}**, which only the larger label sets have: the FER+ output finds it in "
+                f"{found} of {row['faces']} faces."
             )
 
 

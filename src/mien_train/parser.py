@@ -1,4 +1,4 @@
-"""What the command ``mien-train`` takes. Nothing here needs torch: its help is made without it."""
+"""The arguments of ``mien-train``. Importing this module does not import torch."""
 
 import argparse
 from pathlib import Path
@@ -33,7 +33,7 @@ def _prior(text: str) -> tuple[str, float]:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what reads the command's words; ``command`` is one of ``COMMANDS``."""
+    """Return the argument parser of ``mien-train``; it sets ``command`` to one of ``COMMANDS``."""
     whole = argparse.ArgumentParser(prog="mien-train", description=mien_train.__doc__)
     commands = whole.add_subparsers(required=True, metavar="COMMAND", dest="command")
     data = argparse.ArgumentParser(add_help=False)

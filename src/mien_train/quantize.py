@@ -70,10 +70,14 @@ class Gain:
 def quantize(model: Path, faces: FerDataset, folder: Path) -> Path:
     """Write the model with 8-bit weights and activations into ``folder``; return its path.
 
-    faces: training faces, of which some show what ranges activations have.
-    Weights keep seven bits, so that no sum of two products overflows the 16 bits that processors
-    without VNNI add them in; with eight such a processor gives other answers.
+    Weights have seven bits. Processors without VNNI add two products in 16 bits; with eight bits
+    that sum could overflow, and such processors would give other results.
     Source: ONNX Runtime's notes on quantization (U8S8, reduced range).
+
+    Args:
+        model: ONNX file to quantize.
+        faces: Training faces; the ranges of activations are measured on some of them.
+        folder: Folder of the quantized model.
     """
     chosen = np.random.default_rng(0).permutation(len(faces))[:FACES]
     crops = crops_of_faces(faces.faces[np.sort(chosen)], load_classifier(model).crop)

@@ -80,10 +80,10 @@ class Recipe:
     FER+ output is left out of the exported model.
     split: ``usage``, the data's own, or ``reference``, the reference system's.
     weights: file or address of start weights, instead of the backbone's own.
-    frozen_blocks: the stem and so many blocks of the backbone keep their weights: a run that starts
-    from another one then takes half the time; 0 trains everything.
-    natural_repeat: how often a pass has each natural face; above 0, a folder of them is needed.
-    teacher_share: part of the targets that comes from teachers, 0 to 1; above 0, some are needed.
+    frozen_blocks: the stem and this many blocks of the backbone keep their weights, which halves
+    the time of a run that continues another one; 0: all weights are trained.
+    natural_repeat: how often an epoch has each natural face; above 0, their folder is required.
+    teacher_share: share of the targets that comes from teachers, 0 to 1; above 0 needs them.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a network learns from, as tensors: votes and labels, smoothed and mixed with teachers'."""
+"""Training targets as tensors: votes and labels, smoothed and mixed with those of teachers."""
 
 from dataclasses import dataclass
 

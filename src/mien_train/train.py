@@ -330,7 +330,7 @@ class Trainer:
             self.patience.restore(state["patience"])
 
     def _compare(self, state: dict[str, Any]) -> None:
-        """Refuse a checkpoint that this run would not have come to."""
+        """Refuse a checkpoint of a run with another recipe or other data."""
         recipe = asdict(self.recipe)
         changed = [k for k, v in state["recipe"].items() if k != "name" and recipe.get(k) != v]
         if changed:
@@ -346,7 +346,7 @@ class Trainer:
 
 
 def _about(data: FerDataset, teachers: Sequence[Path]) -> dict[str, Any]:
-    """Return what is kept of the training data: how much of what, and digests to know it by."""
+    """Return the record of the training data: counts, and digests that identify it."""
     digest = hashlib.sha256()
     for array in (data.faces, data.fer2013, data.votes):
         digest.update(array.tobytes())

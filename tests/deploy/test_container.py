@@ -43,6 +43,16 @@ def test_it_ends_as_a_number_that_is_not_root_and_serves_whoever_asks() -> None:
     assert last.rstrip().endswith('CMD ["mien", "serve", "--host", "0.0.0.0"]')
 
 
+@pytest.mark.parametrize("file", ["Dockerfile", "Dockerfile.ray"])
+def test_labels_are_those_of_the_package(file: str) -> None:
+    text = (DEPLOY / file).read_text().replace("\\\n", " ")
+    labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', text))
+    assert labels["title"].startswith(PROJECT["name"])
+    assert labels["description"] == PROJECT["description"]
+    assert labels["licenses"] == PROJECT["license"]
+    assert labels["vendor"] == PROJECT["authors"][0]["name"]
+
+
 def test_all_that_it_copies_passes_the_ignore_file() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     let = {line.removeprefix("!") for line in lines if line.startswith("!")}

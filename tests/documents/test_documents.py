@@ -13,6 +13,7 @@ from PIL import Image
 from tools import examples, pictures, reference
 from tools.examples import ROOT, Block, ExampleError, Runner, blocks_of, differences
 
+from mien.options import option_fields
 from mien_train.parser import COMMANDS
 
 README = ROOT / "README.md"
@@ -34,8 +35,8 @@ def runner(folder: Path, address: str = "") -> Runner:
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_what_is_shown_happens(page: Path, address: str, tmp_path: Path) -> None:
     blocks = blocks_of(page)
-    wanted = [b for b in blocks if b.language in examples.RUN and b.reason is None]
-    assert runner(examples.folder_for(tmp_path), address).run(blocks) == len(wanted)
+    wanted = sum(block.runs for block in blocks)
+    assert runner(examples.folder_for(tmp_path), address).run(blocks) == wanted
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -111,12 +112,14 @@ def test_a_variable_before_a_command_is_its_environment(tmp_path: Path) -> None:
         "```toml\na = \n```\n",
         "```text\nmien analyze photo.jpg\n```\n",
         "<!-- not run: data -->\n```json\n{}\n```\n",
+        "<!-- file: shown.py -->\n```python\nprint(2)\n```\n",
     ],
 )
 def test_blocks_of_no_kind_are_refused(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examples, "ROOT", tmp_path)
+    (tmp_path / "shown.py").write_text("print(1)\n")
     (tmp_path / "page.md").write_text(f"# Page\n\n{text}")
     with pytest.raises(ExampleError, match=r"page\.md:\d: "):
         blocks_of(tmp_path / "page.md")
@@ -158,16 +161,20 @@ def test_the_pictures_are_what_the_command_draws(tmp_path: Path) -> None:
 
 
 def test_references_are_complete() -> None:
-    page = reference.on_page_markdown("<!-- made: http -->\n\n<!-- made: command line -->\n")
+    page = reference.on_page_markdown(
+        "".join(f"<!-- made: {name} -->\n\n" for name in reference.REFERENCES)
+    )
     for expected in ("### POST /emotion", "`min_face_size`", "[`queue_full`](#queue_full)"):
         assert expected in page
+    for option in option_fields():
+        assert f"| `{option.name}` |" in page
     listed = {*re.findall(r"usage: (mien(?:-train)? \w+)", page)}
     assert listed >= {f"mien-train {command}" for command in COMMANDS}
     for file in (ROOT / "src/mien/cli").glob("*.py"):
         if "\ndef run(" in file.read_text(encoding="utf-8"):
             assert f"mien {file.stem}" in listed
-    links, anchors = (set(re.findall(p, page)) for p in (r"\(#(\w+)\)", r'id="(\w+)"'))
-    assert links <= anchors
+    links = set(re.findall(r"\(#(\w+)\)", page))
+    assert links <= {*re.findall(r'id="(\w+)"', page), *re.findall(r"\{ #(\w+) \}", page)}
     with pytest.raises(KeyError):
         reference.on_page_markdown("<!-- made: nothing -->")
 

@@ -296,6 +296,14 @@ def test_the_first_failure_ends_it_with_a_sentence(
     assert told.count("\n") == 1
 
 
+def test_placeholder_addresses_stop_a_release_but_not_a_rehearsal() -> None:
+    urls = {"Source": "https://example.org/mien", "Homepage": "https://mien.dev"}
+    assert release_check.check_urls(urls, release=False).startswith(release_check.NOT_CHECKED)
+    with pytest.raises(ReleaseError, match="placeholders: Source;"):
+        release_check.check_urls(urls, release=True)
+    assert release_check.check_urls({"Homepage": "https://mien.dev"}, release=True)
+
+
 @pytest.mark.parametrize(
     ("lines", "complete"), [(["built"], True), (["built", "NOT CHECKED: Python 3.14"], False)]
 )

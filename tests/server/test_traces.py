@@ -17,7 +17,7 @@ TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 
 
 class Collector:
-    """Takes what is sent to it. resources: attributes of who sent."""
+    """Collects spans, and the resource attributes of their sender."""
 
     def __init__(self) -> None:
         self.spans: list[Span] = []

@@ -1,4 +1,4 @@
-"""Keras files: equal answers, served, and everything else refused."""
+"""Keras files: the import gives equal probabilities, is served, and refuses other files."""
 
 import io
 import json

@@ -9,7 +9,7 @@ from mien import settings as module
 from mien.errors import InvalidParameterError
 from mien.settings import PREFIX, Settings, load_settings, table
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "operations.md"
+DOCUMENT = Path(__file__).parents[2] / "docs" / "settings.md"
 SECRET = "redis://user:secret@host"
 
 

@@ -91,7 +91,7 @@ def isolated(
 ) -> Iterator[_Result | None]:
     """Yield the result of each item in order, from one process that is replaced when it dies.
 
-    An item with which it dies twice gives None.
+    The result of an item that ends the process twice is None.
 
     Args:
         build: Pickled into the process; what it returns is called with each item.

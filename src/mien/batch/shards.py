@@ -40,7 +40,7 @@ class Plan:
 
     Attributes:
         options: A run is resumed with the same options only.
-        columns: Of the table.
+        columns: Columns of the table.
         parts: (images, images per shard) of each listing of the source: the first one, then those
             that found more images. The last shard of a part may be smaller.
     """

@@ -63,7 +63,7 @@ def images_of(source: str, on_skip: OnSkip | None = None) -> Iterator[str]:
         if path.suffix.lower() not in _MANIFESTS:
             raise InvalidParameterError(
                 f"{source} is a single file: give a folder, a glob or a manifest "
-                f"({', '.join(sorted(_MANIFESTS))}); mien analyze takes single photos"
+                f"({', '.join(sorted(_MANIFESTS))}); for single images use mien analyze"
             )
         return _listed(source, path.suffix, lambda: path.open("rb"))
     if glob.has_magic(source):

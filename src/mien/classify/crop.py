@@ -105,7 +105,7 @@ def align(points: NDArray[np.float64], template: NDArray[np.float64]) -> tuple[R
         template: The same points (5, 2) in shares of the region's side.
 
     Returns:
-        The region, and the root mean square distance that remains, as a share of its side;
+        The region, and the root mean square error of the fit, as a share of its side;
         infinite where the points coincide.
     """
     frame = template @ (1, 1j)

@@ -34,10 +34,10 @@ class BatchTask:
     """Analyzes images and writes annotated copies.
 
     Attributes:
-        arguments: Of ``Recognizer``.
+        arguments: Keyword arguments of ``Recognizer``.
         include: Optional keys of each face.
-        copies: Where annotated copies go; None for none.
-        as_objects: Whether an image gives one object, as in JSON lines, or rows of a table.
+        copies: Where annotated copies are written; None: nowhere.
+        as_objects: Whether each image becomes one object, as in JSON Lines, instead of table rows.
     """
 
     arguments: Mapping[str, Any]
@@ -77,9 +77,9 @@ class BatchTask:
 
 @dataclass(frozen=True, slots=True)
 class AnnotatedCopies:
-    """Places of annotated copies: in ``folder`` as the images are in ``root``.
+    """Paths of annotated copies, in the same subfolders of ``folder`` as the images in ``root``.
 
-    A folder ``_up`` stands for ``..``, so that copies of images of two folders never meet.
+    A folder ``_up`` stands for ``..``, so that images of different folders have different copies.
     """
 
     folder: Path
@@ -87,7 +87,7 @@ class AnnotatedCopies:
 
     @classmethod
     def of_source(cls, folder: Path, source: str) -> "AnnotatedCopies":
-        """Return the places for the images of a source, and make the folder.
+        """Make the folder, and return the paths for the images of a source.
 
         Raises:
             InvalidParameterError: The folder cannot be made, or is part of the source.

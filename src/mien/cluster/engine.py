@@ -174,7 +174,7 @@ def _result_from(row: Mapping[str, Any]) -> ShardResult:
     """Read an actor's result.
 
     Raises:
-        OSError: It is an error.
+        OSError: The actor reported an error.
     """
     read = json.loads(row["result"])
     if "error" in read:

@@ -66,11 +66,14 @@ def _without_request_id(built: _Asgi) -> _Asgi:
 
 
 def app(args: Mapping[str, Any]) -> Application:
-    """Return what ``serve run mien.cluster.serve:app`` and a RayService run.
+    """Return the application for ``serve run mien.cluster.serve:app`` and a RayService.
 
-    args: settings, such as ``max_pixels``; ``min_replicas`` and ``max_replicas``; as text, too.
-    What is not among them comes from the environment, as for ``mien serve``.
-    Raises InvalidParameterError for what is not known or out of range.
+    Args:
+        args: Settings, such as ``max_pixels``, and ``min_replicas`` and ``max_replicas``. Values
+            may be text. Other settings come from the environment, as for ``mien serve``.
+
+    Raises:
+        InvalidParameterError: A setting is unknown or out of range.
     """
     given = dict(args)
     try:

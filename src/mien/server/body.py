@@ -121,7 +121,7 @@ def _decoded(body: bytes, field: FileField) -> bytes:
     if not isinstance(text, str):
         raise field.missing(f"the JSON body has no text {field.name!r}; {allowed}")
     if len(content) > 1:
-        raise InvalidParameterError(f"the JSON body has other keys than {field.name!r}; {allowed}")
+        raise InvalidParameterError(f"the JSON body has keys besides {field.name!r}; {allowed}")
     if text.startswith("data:"):
         kind, _, text = text.partition(",")
         if not kind.endswith(";base64"):

@@ -308,7 +308,7 @@ class ContextMiddleware:
 
 
 class _Response:
-    """What routes receive from and send to. ``status``: what was sent, 499 until then.
+    """Wraps ``receive`` and ``send`` of a request. ``status`` is 499 until a status is sent.
 
     A response that does not wait for the whole body ends the connection: otherwise the server would
     read the rest, however long and however slow, before the next request.

@@ -132,7 +132,7 @@ def _parameters(parameters: list[dict[str, Any]], schemas: dict[str, Any]) -> st
 
 
 def resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    """Return the schema itself, of an array its items, of what may be null the other one."""
+    """Follow references; return the item schema of an array and the first choice of ``anyOf``."""
     if "$ref" in schema:
         return resolved(schemas[schema["$ref"].rpartition("/")[2]], schemas)
     if "anyOf" in schema:

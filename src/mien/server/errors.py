@@ -127,7 +127,7 @@ class NotReadyError(RequestError):
 
 
 class ProblemType(NamedTuple):
-    """What a code means; ``example``: a detail as it may read."""
+    """The status and title of a code, with an example of its detail."""
 
     status: int
     title: str
@@ -142,7 +142,7 @@ PROBLEMS: Mapping[str, ProblemType] = {
     ),
     "truncated_image": ProblemType(400, "Truncated image", "this JPEG is cut off or corrupt"),
     "unsupported_format": ProblemType(
-        400, "Unsupported format", "GIF images are not supported; send JPEG, PNG or WebP"
+        400, "Unsupported format", "TIFF is not supported; convert it to JPEG or PNG"
     ),
     "malformed_request": ProblemType(
         400, "Malformed request", "this is not HTTP/1.1, or its headers are too long"

@@ -99,11 +99,11 @@ class Metrics:
             PlatformCollector(registry=registry)
 
     def _live(self, name: str, words: str) -> Gauge:
-        """Return a gauge that is the sum over all processes that live."""
+        """Return a gauge that is summed over all running processes."""
         return Gauge(name, words, registry=self._registry, multiprocess_mode="livesum")
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
-        """Count a request. ``route``: as declared, such as ``/emotion``."""
+        """Count a request; ``route`` is the declared path, such as ``/emotion``."""
         method = method if method in _METHODS else "other"
         self._requests.labels(method, route, str(status)).observe(seconds)
 

@@ -152,8 +152,8 @@ class Service:
 
         Args:
             images: The images.
-            options: Of all of them.
-            reserved: Analyze them however many wait, as other limits apply.
+            options: Options for all images.
+            reserved: Accept them even if the queue is full, because other limits apply.
         """
         outcomes = await self.pool.run_all(
             Recognizer.analyze,

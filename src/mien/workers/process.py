@@ -24,8 +24,8 @@ from mien.workers.task import Task, WorkerDiedError, picklable, result_of
 
 __all__ = ["STOP_S", "Process", "close_all"]
 
-# A task that has not stopped so long after its deadline never will. Shorter than the time that a
-# service leaves its workers when it shuts down.
+# Seconds after its deadline at which a task is considered stuck. Shorter than the time that a
+# service gives its workers to shut down.
 STOP_S = 3.0
 _LENGTH_BYTES = 8
 
@@ -35,11 +35,11 @@ _Tasks = queue.SimpleQueue[tuple[Deadline, Any, tuple[Any, ...]]]
 
 
 class Process:
-    """A worker that is a process.
+    """A worker process.
 
-    Both sides send pickles, each after its length. To the process: a task, or None to cancel it.
-    From it: None once it is ready, and for each task None when it begins and a tuple with the
-    result when it is done.
+    Both sides send pickles, each preceded by its length. The process receives a task, or None to
+    cancel the current one. It sends None when it is ready and when it begins a task, and a tuple
+    with the result when it has finished the task.
     """
 
     def __init__(self, build: Callable[[], Any], sockets: set[socket.socket]) -> None:

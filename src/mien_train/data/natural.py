@@ -1,8 +1,8 @@
-"""Faces from everyday photos with one emotion by eye, cropped as ``mien`` crops them.
+"""Faces of everyday photos, labelled by eye and cropped as ``mien`` crops them.
 
 A folder holds ``labels.csv`` (file, source, label, second, left, top, right, bottom) and
 ``faces.zip``. ``second`` is a second choice or empty; the four sides are the face's box in the
-picture's pixels, empty where the face fills it.
+image's pixels, empty if the face fills the image.
 """
 
 import csv
@@ -86,7 +86,7 @@ def _decode(data: bytes) -> RgbImage:
 
 
 def _region(image: RgbImage, row: Mapping[str, str], detector: FaceDetector) -> Region:
-    """Return where the labelled face is as the detector sees it, by its box where it does not."""
+    """Return the region of the labelled face: as detected, else that of the labelled box."""
     box = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
     if row["left"]:
         box = Box(**{side: float(row[side]) for side in ("left", "top", "right", "bottom")})

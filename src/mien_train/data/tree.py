@@ -57,7 +57,7 @@ def load_tree(folder: Path) -> FerDataset:
             labels.append(label)
             usages.append(usage)
     if not faces:
-        raise DataError(f"{folder}: no pictures in {TRAIN}/<emotion>/")
+        raise DataError(f"{folder}: no images in {TRAIN}/<emotion>/")
     data = FerDataset(
         faces=np.stack(faces),
         fer2013=np.array(labels, dtype=np.int64),

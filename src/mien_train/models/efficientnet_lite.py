@@ -128,10 +128,10 @@ class EfficientNetLite(nn.Module):
         return [self._conv_stem, self._bn0, *self._blocks[:blocks]]
 
     def load_pretrained(self, state: Mapping[str, Tensor]) -> None:
-        """Start from ImageNet weights; the classifier is left out.
+        """Load ImageNet weights, except those of the classifier.
 
-        A grey picture repeated on three channels gives the same stem response as one channel
-        under the sum of the three kernels, so the stem keeps its meaning.
+        The stem's kernels are summed over the three channels. For a grey image this gives the same
+        response as the original kernels on three equal channels.
         """
         kept = {name: value for name, value in state.items() if not name.startswith("_fc.")}
         kept["_conv_stem.weight"] = kept["_conv_stem.weight"].sum(dim=1, keepdim=True)

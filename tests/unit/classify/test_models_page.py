@@ -1,4 +1,4 @@
-"""docs/models.md: its cards are valid, its table is complete, and its entry point is found."""
+"""docs/card.md and docs/models.md: valid cards, a complete table, an entry point that works."""
 
 import re
 import tomllib
@@ -13,8 +13,11 @@ from mien.classify.preprocess import Channels, CropSpec
 from mien.recognizer import Recognizer
 from mien.types import Emotion
 
-PAGE = (Path(__file__).parents[3] / "docs" / "models.md").read_text(encoding="utf-8")
-TOML = [tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", PAGE, re.DOTALL)]
+DOCS = Path(__file__).parents[3] / "docs"
+CARD_PAGE, PAGE = ((DOCS / name).read_text(encoding="utf-8") for name in ("card.md", "models.md"))
+TOML = [
+    tomllib.loads(text) for text in re.findall(r"```toml\n(.*?)```", CARD_PAGE + PAGE, re.DOTALL)
+]
 CARDS = [Card(measured={}, folder=Path(), **table) for table in TOML if "files" in table]
 
 
@@ -38,7 +41,7 @@ def test_the_second_card_has_all_labels_in_another_order() -> None:
 
 
 def test_the_table_has_every_key_of_a_card() -> None:
-    table = PAGE.split("The table `[model]`")[1].split("###")[0]
+    table = CARD_PAGE.split("The table `[model]`")[1].split("##")[0]
     assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == _KEYS
 
 

@@ -81,7 +81,7 @@ def test_comments_thumbnails_and_trailing_bytes_do_not_matter(face_photo: bytes)
 
 
 def test_two_images_in_one_file(face_photo: bytes) -> None:
-    """As phones write them (MPO): the first is decoded."""
+    """Phones write such files (MPO); the first image is decoded."""
     frames = [Image.new("RGB", (64, 64), color) for color in (RED, (0, 0, 255))]
     data = encode(frames[0], "MPO", save_all=True, append_images=frames[1:])
     assert np.abs(decode(data)[0, 0].astype(int) - RED).max() < 6

@@ -75,5 +75,5 @@ def test_a_flash_is_no_cut(face: NDArray[np.int16], frames: int, gain: int) -> N
 
 
 def test_a_slide_show_of_one_frame_each(face: NDArray[np.int16], other: NDArray[np.int16]) -> None:
-    """Seconds apart, frames say nothing about motion: their difference alone decides."""
+    """Between frames that are seconds apart, motion is unknown: only their difference counts."""
     assert cuts([face, other, face, face, other], interval_s=2.0) == [1, 2, 4]

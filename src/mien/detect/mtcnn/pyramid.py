@@ -87,10 +87,10 @@ class Pyramid(CropSource, Protocol):
 
 
 class Scratch(threading.local):
-    """Memory that each thread keeps from picture to picture.
+    """Memory that each thread reuses from image to image.
 
-    Fresh memory of some megabytes is handed out by the system page by page, which costs as much
-    as the sums themselves. Larger pictures than full HD do not keep theirs.
+    The system provides new memory page by page, which takes as long as the computation itself.
+    Memory for images larger than full HD is not kept.
     """
 
     def __init__(self) -> None:

@@ -28,7 +28,7 @@ _log = logging.getLogger("mien.server")
 
 
 class Supervisor(Multiprocess):
-    """uvicorn's own, which logs deaths and closes the port in time."""
+    """uvicorn's supervisor, which also logs dead processes and closes the port on shutdown."""
 
     def __init__(
         self,
@@ -41,9 +41,9 @@ class Supervisor(Multiprocess):
         """Prepare the processes; ``run`` starts them.
 
         Args:
-            config: Of each server process.
+            config: uvicorn's configuration of each server process.
             sockets: The listening socket.
-            drain_s: Within which a process that is to stop does.
+            drain_s: Seconds within which a process ends after it was told to stop.
             metrics_folder: Where the processes keep their metrics.
         """
         hangups = {number: signal.getsignal(number) for number in HANGUPS}

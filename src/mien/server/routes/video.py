@@ -1,4 +1,4 @@
-"""``POST /video``: a video in; for each sample a line of JSON out, while the next is analyzed."""
+"""``POST /video``: streams a line of JSON for each sample of a video, then a summary."""
 
 import asyncio
 import json
