@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from http_process import address_when_ready
@@ -254,6 +254,22 @@ def test_a_photo_without_a_face(page: Page) -> None:
     expect(page.locator(".state")).to_have_text("No face was found.")
     expect(page.get_by_role("button", name="Save annotated")).to_be_hidden()
     expect(page.locator(".json")).to_have_text("[]")
+
+
+def test_faces_that_cannot_be_read_are_greyed_out(page: Page, astronaut: np.ndarray) -> None:
+    photo = Image.fromarray(astronaut)
+    blurred = encode(photo.filter(ImageFilter.GaussianBlur(6)), "JPEG", quality=92)
+    small = Image.new("RGB", (512, 512))
+    small.paste(photo.resize((90, 90)), (200, 200))
+    give(page, ("sharp.jpg", encode(photo, "JPEG")))
+    expect(page.locator(".doubt")).to_have_count(0)
+    for name, data, word in (
+        ("b.jpg", blurred, "blurred"),
+        ("s.jpg", encode(small, "PNG"), "small"),
+    ):
+        give(page, (name, data))
+        expect(page.locator(".doubt").first).to_have_text(f"Too {word} to be read reliably.")
+    take_shot(page, "doubt")
 
 
 def test_a_busy_service_is_asked_again(page: Page, address: str, face_photo: bytes) -> None:

@@ -11,7 +11,7 @@ const TRIES = 4;
 
 /** The query of the chosen options. */
 export function queryOf({ labels, minFaceSize }) {
-  const query = new URLSearchParams({ include: "scores" });
+  const query = new URLSearchParams({ include: "scores,quality" });
   if (labels !== "six") query.set("labels", labels);
   if (minFaceSize) query.set("min_face_size", minFaceSize);
   return query.toString().replaceAll("%2C", ",");

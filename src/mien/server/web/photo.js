@@ -7,6 +7,8 @@ import { paintFaces } from "./paint.js";
 // More than any screen shows; the file itself is what is sent.
 const SHOWN_PX = 1600;
 const CROWD = 12;
+// Half the height that the model reads, and what three of four heavily blurred faces stay below.
+const LEAST_PX = 24, LEAST_SHARPNESS = 8;
 
 /** Adds a card for a file, asks the service, and fills the card. Gives how many faces there are. */
 export async function addPhoto(file, options, results) {
@@ -85,9 +87,18 @@ function item(face, index) {
   const bars = document.createElement("dl");
   bars.className = "bars";
   for (const [emotion, share] of Object.entries(face.scores)) bars.append(...bar(emotion, share));
-  element.append(title, bars);
+  element.append(title, bars, ...doubt(face.quality));
   element.setAttribute("aria-label", `Face ${index + 1}: ${face.emotion}, ${percent(face.confidence)}`);
   return element;
+}
+
+/** A note on a face that is too small or blurred to be read; the style greys out its entry. */
+function doubt({ height, sharpness }) {
+  if (height >= LEAST_PX && sharpness >= LEAST_SHARPNESS) return [];
+  const note = document.createElement("p");
+  note.className = "doubt";
+  note.textContent = `Too ${height < LEAST_PX ? "small" : "blurred"} to be read reliably.`;
+  return [note];
 }
 
 function bar(emotion, share) {
