@@ -1,4 +1,4 @@
-"""HTTP clients as people use them, and the bytes of some that are not on this machine."""
+"""HTTP clients as people use them, and requests after the documented formats of others."""
 
 import asyncio
 import base64
@@ -149,7 +149,9 @@ def chunked(body: bytes, size: int = 700) -> bytes:
 @pytest.mark.parametrize(
     "request_of", [DOTNET, APACHE, APACHE_OCTETS], ids=["dotnet", "apache", "apache octets"]
 )
-def test_recorded_requests(port: int, request_of: tuple[bytes, bytes], in_chunks: bool) -> None:
+def test_requests_of_other_platforms(
+    port: int, request_of: tuple[bytes, bytes], in_chunks: bool
+) -> None:
     headers, body = request_of
     length = b"Transfer-Encoding: chunked" if in_chunks else b"Content-Length: %d" % len(body)
     with connect(port) as connection:
