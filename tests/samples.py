@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.classify.preprocess import CropSpec
-from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, RgbImage
+from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, Quality, RgbImage
 
 CONFIDENCE = 0.9375
 
@@ -39,6 +39,15 @@ def make_face(
         scores=emotion_of(emotion, CONFIDENCE),
         detection=0.99,
         landmarks=points_of(box),
+        quality=Quality(
+            height=round(height),
+            sharpness=61.25,
+            brightness=0.5,
+            contrast=0.25,
+            yaw=-12.5,
+            pitch=3.0,
+            roll=1.5,
+        ),
     )
 
 

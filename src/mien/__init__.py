@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         Emotion,
         FaceEmotion,
         Landmarks,
+        Quality,
         RgbImage,
         Timings,
     )
@@ -63,6 +64,7 @@ __all__ = [
     "ModelContractError",
     "NotAnImageError",
     "Options",
+    "Quality",
     "Recognizer",
     "RgbImage",
     "Timings",

@@ -21,6 +21,7 @@ class Include(StrEnum):
     SCORES = "scores"
     LANDMARKS = "landmarks"
     DETECTION = "detection"
+    QUALITY = "quality"
 
 
 class Upright(StrEnum):
@@ -39,6 +40,7 @@ class OptionKeywords(TypedDict, total=False):
     min_score: float | None
     crop: bool
     upright: Upright | str
+    quality: bool
 
 
 def _about(
@@ -86,6 +88,10 @@ class Options:
         default=Upright.OFF,
         metadata=_about("auto: where no face is found, try the image turned by quarters, too."),
     )
+    quality: bool = field(
+        default=False,
+        metadata=_about("Measure size, sharpness, light and pose of each face."),
+    )
 
     def __post_init__(self) -> None:
         for option in fields(self):
@@ -93,8 +99,11 @@ class Options:
 
 
 def option_fields() -> tuple[Field[Any], ...]:
-    """Return the declared options; ``metadata`` holds ``about``, ``least`` and ``most``."""
-    return fields(Options)
+    """Return the options for users; ``metadata`` holds ``about``, ``least`` and ``most``.
+
+    ``quality`` is not among them: interfaces set it where ``include`` names it.
+    """
+    return tuple(option for option in fields(Options) if option.name != Include.QUALITY)
 
 
 def included(names: Iterable[str]) -> frozenset[Include]:

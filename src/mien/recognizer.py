@@ -23,6 +23,7 @@ from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.errors import InvalidParameterError, MienError
 from mien.image import ImageInput, load_image
 from mien.options import OptionKeywords, Options, Upright
+from mien.quality import measure_quality
 from mien.results import Failure, ImageResult
 from mien.runtime.providers import parse_providers
 from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, RgbImage, Timings
@@ -142,7 +143,7 @@ class Recognizer:
             height=height,
             turn=turn,
             faces=tuple(
-                _face_emotion(_scaled(_turned_back(face, turn, loaded), *scale), row, options)
+                _face_emotion(_turned_back(face, turn, loaded), row, loaded, scale, options)
                 for face, row in zip(faces, probabilities, strict=True)
             ),
             seconds=Timings(
@@ -322,7 +323,15 @@ def _scaled(face: Face, x: float, y: float) -> Face:
     return replace(face, box=face.box.scaled(x, y), landmarks=landmarks)
 
 
-def _face_emotion(face: Face, row: NDArray[np.float32], options: Options) -> FaceEmotion:
+def _face_emotion(
+    found: Face,
+    row: NDArray[np.float32],
+    image: RgbImage,
+    scale: tuple[float, float],
+    options: Options,
+) -> FaceEmotion:
+    """Return a face of the decoded image as one of the stored image, which ``scale`` leads to."""
+    face = _scaled(found, *scale)
     scores: dict[Emotion, float] = dict(zip(options.labels.emotions, row.tolist(), strict=True))
     emotion = max(scores, key=scores.__getitem__)
     return FaceEmotion(
@@ -332,4 +341,5 @@ def _face_emotion(face: Face, row: NDArray[np.float32], options: Options) -> Fac
         scores=scores,
         detection=None if options.crop else face.score,
         landmarks=face.landmarks,
+        quality=measure_quality(image, found, scale[1]) if options.quality else None,
     )

@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from html import escape
 from importlib import import_module
 from io import BytesIO
@@ -17,7 +17,7 @@ from mien.errors import InvalidParameterError, MienError
 from mien.image import ImageInput, load_image
 from mien.options import Include, included
 from mien.render.annotate import annotate
-from mien.types import Emotion, FaceEmotion, Landmarks, Timings
+from mien.types import Emotion, FaceEmotion, Landmarks, Quality, Timings
 
 __all__ = ["Cell", "Failure", "ImageResult", "error_record", "face_record", "table_columns"]
 
@@ -28,6 +28,7 @@ _DECIMALS = 4
 _IMAGE = ("path", "width", "height", "turn")
 _FACE = ("face", "x", "y", "box_width", "box_height", "emotion", "confidence")
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
+_QUALITY = tuple(entry.name for entry in fields(Quality))
 _ERROR = ("error_code", "error_message")
 _SCORES = (Include.SCORES,)
 _NOTEBOOK_SIZE_WH = (800, 800)
@@ -83,7 +84,7 @@ class ImageResult:
         """Return the JSON of ``POST /emotion``: a record for each face.
 
         Args:
-            include: Optional keys: ``scores``, ``landmarks``, ``detection``.
+            include: Optional keys: ``scores``, ``landmarks``, ``detection``, ``quality``.
         """
         return [face_record(face, self.width, self.height, include) for face in self.faces]
 
@@ -93,7 +94,7 @@ class ImageResult:
         ``turn`` is included if it is not 0. These are the lines of ``mien analyze --jsonl``.
 
         Args:
-            include: Optional keys of each face: ``scores``, ``landmarks``, ``detection``.
+            include: Optional keys of each face, see ``face_records``.
 
         Raises:
             InvalidParameterError: ``include`` names anything else.
@@ -224,6 +225,8 @@ def face_record(
         record["landmarks"] = _points(face.landmarks)
     if Include.DETECTION in keys:
         record["detection"] = None if face.detection is None else round(face.detection, _DECIMALS)
+    if Include.QUALITY in keys:
+        record["quality"] = _measures(face.quality)
     return record
 
 
@@ -249,6 +252,8 @@ def table_columns(
         columns += [f"{point}_{axis}" for point in _POINTS for axis in "xy"]
     if Include.DETECTION in keys:
         columns.append("detection")
+    if Include.QUALITY in keys:
+        columns += [f"quality_{name}" for name in _QUALITY]
     return (*columns, *_ERROR)
 
 
@@ -261,6 +266,8 @@ def _cells(record: dict[str, Any]) -> dict[str, Cell]:
         cells[f"score_{emotion}"] = score
     for name, point in zip(_POINTS, record.pop("landmarks", None) or (), strict=False):
         cells |= {f"{name}_x": point[0], f"{name}_y": point[1]}
+    for name, measure in (record.pop("quality", None) or {}).items():
+        cells[f"quality_{name}"] = measure
     return cells | record
 
 
@@ -268,3 +275,13 @@ def _points(landmarks: Landmarks | None) -> list[list[float]] | None:
     if landmarks is None:
         return None
     return [[round(float(x), 2), round(float(y), 2)] for x, y in landmarks.to_array()]
+
+
+def _measures(quality: Quality | None) -> dict[str, int | float | None] | None:
+    if quality is None:
+        return None
+    places = {"sharpness": 1, "yaw": 1, "pitch": 1, "roll": 1}
+    return {
+        name: None if value is None else round(value, places.get(name, _DECIMALS))
+        for name, value in asdict(quality).items()
+    }

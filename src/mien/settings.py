@@ -82,8 +82,10 @@ class _Models(BaseModel):
     detector_model: Path | None = Field(
         None, description="ONNX file of the detector, in place of the one in the package."
     )
-    model: Path | None = Field(
-        None, description="ONNX file of the emotion model, with its card.toml in the same folder."
+    model: str | None = Field(
+        None,
+        description="Emotion model: an ONNX file with its card.toml in the same folder, or the "
+        "name of a plug-in.",
     )
     providers: str = Field(
         "cpu",

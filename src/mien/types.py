@@ -245,6 +245,31 @@ class Scores(dict[Emotion, float]):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Quality:
+    """How well a face can be read. Light and sharpness are of its box, scaled to 96 x 96 pixels.
+
+    Attributes:
+        height: Height of the box, in pixels of the image.
+        sharpness: Variance of the Laplacian of the grey box, on shades from 0 to 255; from 0, no
+            upper end. Low where the face is blurred, small, or of low contrast.
+        brightness: Mean shade, from 0 (black) to 1 (white).
+        contrast: Standard deviation of the shades, from 0 to 0.5.
+        yaw: Degrees, -90 to 90; positive where the face is turned to the right edge of the image.
+            An estimate from five landmarks, as are pitch and roll; None without landmarks.
+        pitch: Degrees, -90 to 90; positive where the face looks up.
+        roll: Degrees, -180 to 180; positive where the head is tilted clockwise in the image.
+    """
+
+    height: int
+    sharpness: float
+    brightness: float
+    contrast: float
+    yaw: float | None = None
+    pitch: float | None = None
+    roll: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class FaceEmotion:
     """A face and its emotion.
 
@@ -255,6 +280,7 @@ class FaceEmotion:
         scores: Probability of each label in the chosen set; they sum to 1.
         detection: The detector's score, 0 to 1; None if detection was skipped.
         landmarks: Five points; None if detection was skipped or the detector finds none.
+        quality: None unless it was asked for with ``Options(quality=True)``.
     """
 
     box: Box
@@ -263,6 +289,7 @@ class FaceEmotion:
     scores: Mapping[Emotion, float]
     detection: float | None = None
     landmarks: Landmarks | None = None
+    quality: Quality | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "scores", Scores(self.scores))

@@ -12,13 +12,14 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, expect
 
 from clips import film
 from mien.server.errors import PROBLEMS
 from mien.server.keys import digest_of
 from pages import DEVICES, DONE, SHOTS, card, give, opened, service, take_shot
+from samples import encode
 
 KEY = "mien_a-key-for-this-test"
 
@@ -188,6 +189,22 @@ def test_the_annotated_picture_is_as_large_as_the_photo(page: Page, group: bytes
         assert picture.size == photo.size
         changed = np.abs(np.asarray(picture, float) - np.asarray(photo, float)).max(axis=2) > 60
     assert 0.001 < changed.mean() < 0.1
+
+
+def test_faces_that_cannot_be_read_are_grey(page: Page, astronaut: NDArray[np.uint8]) -> None:
+    photo = Image.fromarray(astronaut)
+    small = Image.new("RGB", (512, 512))
+    small.paste(photo.resize((90, 90)), (200, 200))
+    give(page, ("sharp.jpg", encode(photo, "JPEG")))
+    expect(page.locator(".face")).to_have_count(1)
+    expect(page.locator(".doubtful")).to_have_count(0)
+    page.get_by_role("button", name="Clear all").click()
+    for picture, word in ((photo.filter(ImageFilter.GaussianBlur(6)), "blurred"), (small, "small")):
+        give(page, (f"{word}.png", encode(picture, "PNG")))
+        doubtful = card(page, f"{word}.png")
+        expect(doubtful.locator(".face.doubtful")).to_have_count(1)
+        expect(doubtful.locator(".doubt")).to_have_text(f"Too {word} to be read reliably.")
+    take_shot(page, "doubt")
 
 
 def test_a_busy_service_is_asked_again(page: Page, address: str, face_photo: bytes) -> None:

@@ -100,7 +100,7 @@ def test_one_row_per_face_and_per_failure(mixed: Path, tmp_path: Path, suffix: s
 
 def test_the_rows_are_those_of_analyze(mixed: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.csv"
-    asked = ["--labels", "eight", "--include", "scores,landmarks,detection"]
+    asked = ["--labels", "eight", "--include", "scores,landmarks,detection,quality"]
     run("batch", mixed, "--out", out, *asked)
     photos = [mixed / name for name in ("a.png", "b.JPG", "deeper/c.jpg", "deeper/d.webp")]
     analyzed = run("analyze", "--csv", *asked, *photos)

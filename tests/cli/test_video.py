@@ -148,6 +148,18 @@ def test_the_reported_join(shared: Path, tmp_path: Path, name: str, times: int) 
     assert rows[-1]["time_s"] == pytest.approx(3.0 * times - 0.1)
 
 
+@pytest.mark.parametrize(("form", "encoder"), [("mp4", "libx264"), ("flv", "flv")])
+def test_a_joined_recording_that_is_not_read_is_reported(
+    tmp_path: Path, form: str, encoder: str
+) -> None:
+    picture = np.full((64, 64, 3), 128, np.uint8)
+    clip = tmp_path / f"joined.{form}"
+    clip.write_bytes(film([picture] * 10, range(0, 1000, 100), form, encoder) * 2)
+    done = run(clip, "--out", tmp_path / "faces.csv")
+    assert done.returncode == 1
+    assert "incomplete" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("name", "plain", "mirrored"),
     [

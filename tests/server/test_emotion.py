@@ -106,6 +106,7 @@ def test_a_part_without_file_name_that_says_what_it_is(client: TestClient, photo
         ("include=scores", {"scores"}),
         ("include=scores,landmarks", {"scores", "landmarks"}),
         ("include=scores&include=detection", {"scores", "detection"}),
+        ("include=quality", {"quality"}),
         ("include=landmarks,scores&include=detection", {"scores", "landmarks", "detection"}),
     ],
 )
@@ -114,6 +115,9 @@ def test_include_adds_keys(client: TestClient, photo: bytes, query: str, keys: s
     assert set(face) == {"bounding_box", "emotion", "confidence"} | keys
     if "scores" in keys:
         assert list(face["scores"]) == SIX
+    if "quality" in keys:
+        assert face["quality"]["height"] == face["bounding_box"][3]
+        assert -90 <= face["quality"]["yaw"] <= 90
 
 
 @pytest.mark.parametrize(("labels", "count"), [("six", 6), ("seven", 7), ("eight", 8)])

@@ -69,13 +69,18 @@ def test_rows_say_what_the_json_says(include: frozenset[Include]) -> None:
             assert [float(row["nose_x"]), float(row["nose_y"])] == record["landmarks"][2]
         if Include.DETECTION in include:
             assert float(row["detection"]) == record["detection"]
+        if Include.QUALITY in include:
+            cells = {name: row[f"quality_{name}"] for name in record["quality"]}
+            assert {name: float(cell) for name, cell in cells.items()} == record["quality"]
         assert ("nose_x" in row) == (Include.LANDMARKS in include)
 
 
 def test_a_cropped_face_has_neither_landmarks_nor_detection() -> None:
-    face = replace(FACES[0], landmarks=None, detection=None)
+    quality = replace(FACES[0].quality, yaw=None, pitch=None, roll=None)
+    face = replace(FACES[0], landmarks=None, detection=None, quality=quality)
     (row,) = table(ImageResult(width=200, height=100, faces=(face,)), include=ALL)
-    assert row["nose_x"] == row["detection"] == ""
+    assert row["nose_x"] == row["detection"] == row["quality_yaw"] == ""
+    assert row["quality_height"] == "40"
     assert row["score_happy"] == "0.9375"
 
 

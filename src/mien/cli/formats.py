@@ -80,3 +80,11 @@ def _details(face: FaceEmotion, include: frozenset[Include]) -> Iterator[str]:
         yield ", ".join(f"{name.replace('_', ' ')} {x:.0f}, {y:.0f}" for name, (x, y) in points)
     if Include.DETECTION in include and face.detection is not None:
         yield f"detection {face.detection:.3f}"
+    if Include.QUALITY in include and face.quality is not None:
+        measures = face.quality
+        yield (
+            f"sharpness {measures.sharpness:.0f}, brightness {measures.brightness:.2f}, "
+            f"contrast {measures.contrast:.2f}"
+        )
+        if measures.yaw is not None:
+            yield f"yaw {measures.yaw:z.0f}, pitch {measures.pitch:z.0f}, roll {measures.roll:z.0f}"

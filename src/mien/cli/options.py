@@ -119,6 +119,8 @@ def recognizer_arguments(options: argparse.Namespace) -> dict[str, Any]:
     names = [option.name for option in option_fields()]
     names += ["detector", "detector_model", "model", "providers", "max_pixels", "threads"]
     given = {name: getattr(options, name) for name in names}
+    if Include.QUALITY in options.include:
+        given["quality"] = True
     return {name: value for name, value in given.items() if value is not None}
 
 

@@ -1,5 +1,6 @@
 """From the bytes of an image file to an RgbImage."""
 
+import re
 import struct
 from collections.abc import Callable, Mapping
 from io import BytesIO
@@ -53,7 +54,14 @@ def _open_avif(file: BytesIO) -> ImageFile:
             "AVIF is not supported by this build of Pillow; install Pillow from PyPI, "
             "or convert the image to JPEG or PNG"
         )
-    return AvifImageFile(file)
+    try:
+        return AvifImageFile(file)
+    except DECODER_ERRORS as error:
+        # libavif gives the same error for an image that is too large and for a damaged file.
+        sizes = _AVIF_SIZE.findall(file.getvalue())
+        if any(int.from_bytes(w) * int.from_bytes(h) > _AVIF_PIXELS for w, h in sizes):
+            raise Image.DecompressionBombError from error
+        raise
 
 
 def _open_heic(file: BytesIO) -> ImageFile:
@@ -88,6 +96,10 @@ _PNG_LOW_BYTES = {
     "RGBA;16B": ("RGBA;16L", [0, 1, 2, 3]),
     "LA;16B": ("RGBA", [1, 1, 1, 3]),
 }
+# Sizes of the images in an AVIF file. Source: ISO/IEC 23008-12, 6.5.3.
+_AVIF_SIZE = re.compile(rb"\0\0\0\x14ispe\0\0\0\0(.{4})(.{4})", re.DOTALL)
+# libavif's AVIF_DEFAULT_IMAGE_SIZE_LIMIT.
+_AVIF_PIXELS = 16_384**2
 _HIGHEST_BYTE_OF_14_BITS = 0x3F
 
 
@@ -131,7 +143,7 @@ def decode_image(data: bytes, *, max_pixels: int, enough_pixels: int | None = No
                 factor=factor,
             )
     except Image.DecompressionBombError as error:
-        # The WebP decoder has a limit of its own, which may be lower.
+        # The decoders of WebP and AVIF have limits of their own, which may be lower.
         raise ImageTooLargeError("the image has more pixels than can be decoded") from error
     except DECODER_ERRORS as error:
         raise TruncatedImageError(f"this {file.format} image is cut off or corrupt") from error

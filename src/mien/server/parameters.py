@@ -66,7 +66,8 @@ class _Query(NoQuery):
 
     def options(self) -> Options:
         """Return the analysis options."""
-        return Options(**{option.name: getattr(self, option.name) for option in option_fields()})
+        given = {option.name: getattr(self, option.name) for option in option_fields()}
+        return Options(**given, quality=Include.QUALITY in self.include)
 
 
 def _field(option: Any) -> tuple[Any, Any]:

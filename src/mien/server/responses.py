@@ -22,6 +22,8 @@ __all__ = [
 ]
 
 _Probability = Annotated[float, Field(ge=0, le=1)]
+# An angle up to a right one.
+_Right = Annotated[float, Field(ge=-90, le=90)]
 _Code = Annotated[
     str, Field(description="Stable, for programs.", json_schema_extra={"enum": sorted(PROBLEMS)})
 ]
@@ -30,6 +32,27 @@ _Text = Annotated[str, Field(description="For people; it may change.")]
 
 class _Closed(BaseModel):
     model_config = ConfigDict(extra="forbid", serialize_by_alias=True)
+
+
+class Quality(_Closed):
+    """How well a face can be read."""
+
+    height: Annotated[int, Field(ge=1)] = Field(description="Height of the bounding box in pixels.")
+    sharpness: NonNegativeFloat = Field(
+        description="Variance of the Laplacian of the grey face at 96 x 96 pixels."
+    )
+    brightness: _Probability = Field(description="Mean shade: 0 is black, 1 is white.")
+    contrast: Annotated[float, Field(ge=0, le=0.5)] = Field(
+        description="Standard deviation of the shades."
+    )
+    yaw: _Right | None = Field(
+        description="Degrees, positive to the right edge of the image. Yaw, pitch and roll are "
+        "null if detection was skipped."
+    )
+    pitch: _Right | None = Field(description="Degrees, positive upwards.")
+    roll: Annotated[float, Field(ge=-180, le=180)] | None = Field(
+        description="Degrees, positive clockwise."
+    )
 
 
 class Face(_Closed):
@@ -65,6 +88,9 @@ class Face(_Closed):
     detection: _Probability | None = Field(
         None,
         description="With include=detection: the detector's score; null if detection was skipped.",
+    )
+    quality: Quality | None = Field(
+        None, description="With include=quality: how well the face can be read."
     )
 
 

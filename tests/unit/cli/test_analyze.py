@@ -32,10 +32,12 @@ def test_text_for_people(mien, photo: Path, small: Path) -> None:
 
 
 def test_text_with_everything(mien, photo: Path) -> None:
-    done = mien("analyze", photo, "--include", "scores, landmarks,detection", "--max-faces", "1")
+    done = mien("analyze", photo, "--include", "scores, landmarks,detection,quality")
     assert "    happy 93.8 %, sad 1.3 %, angry 1.3 %" in done.out
     assert "    left eye 59, 56, right eye 71, 56, nose 65, 64" in done.out
     assert "    detection 0.990" in done.out
+    assert "    sharpness " in done.out
+    assert "    yaw 0, pitch " in done.out
 
 
 @pytest.mark.parametrize("form", sorted(FORMATS.keys() - {"text"}))

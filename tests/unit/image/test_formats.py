@@ -102,6 +102,18 @@ def test_refused(data: bytes, code: str) -> None:
     assert "PIL" not in caught.value.message
 
 
+def test_avif_that_declares_more_than_the_decoder_takes() -> None:
+    """libavif refuses it when the file is opened."""
+    with pytest.raises(errors.ImageTooLargeError):
+        decode(with_ispe(plain("AVIF"), (8, 6), (60_000, 60_000)))
+
+
+def test_avif_whose_coded_image_is_larger_than_declared() -> None:
+    """The decoded image has the declared size, which is the one that is compared with the limit."""
+    larger = encode_any(Image.new("RGB", (640, 480), (200, 30, 30)), "AVIF")
+    assert decode(with_ispe(larger, (640, 480), (8, 6))).shape == (6, 8, 3)
+
+
 def test_heic_of_too_many_pixels() -> None:
     heic = encode_any(Image.new("RGB", (64, 64)), "HEIC")
     for declared in ((8_000, 8_000), (16_000, 16_000)):

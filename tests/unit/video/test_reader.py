@@ -157,7 +157,14 @@ def test_many_joined_broadcasts() -> None:
 
 @pytest.mark.parametrize(
     ("form", "encoder"),
-    [("mp4", "mpeg4"), ("matroska", "mpeg4"), ("webm", "libvpx"), ("flv", "flv")],
+    [
+        ("mp4", "mpeg4"),
+        ("mp4", "libx264"),
+        ("matroska", "mpeg4"),
+        ("webm", "libvpx"),
+        ("flv", "flv"),
+        ("flv", "libx264"),
+    ],
 )
 def test_joined_recordings_that_can_not_be_read_are_reported(form: str, encoder: str) -> None:
     one = plain(form=form, encoder=encoder)

@@ -11,11 +11,11 @@ const ATTEMPTS = 4;
 
 /** The query string of the chosen options. */
 export function queryOf({ labels, minFaceSize, upright }) {
-  const query = new URLSearchParams({ include: "scores" });
+  const query = new URLSearchParams({ include: "scores,quality" });
   if (labels !== "six") query.set("labels", labels);
   if (minFaceSize) query.set("min_face_size", minFaceSize);
   if (upright) query.set("upright", "auto");
-  return query.toString();
+  return query.toString().replaceAll("%2C", ",");
 }
 
 /**

@@ -17,6 +17,10 @@ const THUMB_MARGIN = 0.25;
 const SMALLER_PX = [20, 12];
 // Photos wider than this stand above their faces, not beside them.
 const WIDE = 1.6;
+// Faces below are too small or too blurred for the model: half the height that it reads, and a
+// sharpness that only heavily blurred faces have.
+const LEAST_PX = 24;
+const LEAST_SHARPNESS = 8;
 
 /** Analyzes the photo of a card and fills the card. Returns a sentence about the result. */
 export async function runPhoto(card, options) {
@@ -97,8 +101,16 @@ function tileOf(face, index, bitmap) {
   paint(tile, face.emotion);
   if (bitmap) tile.append(thumbOf(face, bitmap));
   tile.append(element("span", { className: "emotion" }, face.emotion), element("span", { className: "share" }, percent(face.confidence)));
-  tile.setAttribute("aria-label", `Face ${index + 1}: ${face.emotion}, ${percent(face.confidence)}`);
+  const doubt = doubtOf(face);
+  tile.classList.toggle("doubtful", doubt !== "");
+  tile.setAttribute("aria-label", `Face ${index + 1}: ${face.emotion}, ${percent(face.confidence)}${doubt && `. ${doubt}`}`);
   return tile;
+}
+
+/** Says why a face can't be read reliably, if it can't. */
+function doubtOf({ quality: { height, sharpness } }) {
+  if (height >= LEAST_PX && sharpness >= LEAST_SHARPNESS) return "";
+  return `Too ${height < LEAST_PX ? "small" : "blurred"} to be read reliably.`;
 }
 
 function thumbOf({ bounding_box: [x, y, w, h] }, bitmap) {
@@ -121,7 +133,8 @@ function detailOf(faces, index) {
     );
   }
   const title = faces.length > 1 ? `Face ${index + 1} of ${faces.length}` : "All emotions";
-  return [element("h3", {}, title), bars];
+  const doubt = doubtOf(faces[index]);
+  return [element("h3", {}, title), bars, ...(doubt ? [element("p", { className: "note doubt" }, doubt)] : [])];
 }
 
 /** Lays boxes and labels over the picture. The tiles are for the keyboard, these for the pointer. */
@@ -136,6 +149,7 @@ function addBoxes(view, sheet, { width, height }) {
     const tag = element("div", { className: "tag" }, `${face.emotion} ${percent(face.confidence)}`);
     for (const part of [box, tag]) {
       paint(part, face.emotion);
+      part.classList.toggle("doubtful", doubtOf(face) !== "");
       part.setAttribute("aria-hidden", "true");
       link(view, part, index);
     }
