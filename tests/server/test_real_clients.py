@@ -6,8 +6,10 @@ import json
 import subprocess
 from collections.abc import Callable, Iterator
 from http.client import HTTPResponse
+from importlib import import_module
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from http_fakes import connect, fake_app, picture, running
@@ -52,7 +54,7 @@ def by_library(name: str) -> Callable[[str, Path, str], str]:
     raw = "data" if name == "requests" else "content"
 
     def send(url: str, file: Path, form: str) -> str:
-        library = pytest.importorskip(name)
+        library = import_module(name)
         if form == "multipart":
             with file.open("rb") as stream:
                 answer = library.post(url, files={"image": stream}, timeout=30)
@@ -66,8 +68,6 @@ def by_library(name: str) -> Callable[[str, Path, str], str]:
 
 
 def by_aiohttp(url: str, file: Path, form: str) -> str:
-    aiohttp = pytest.importorskip("aiohttp")
-
     async def send() -> str:
         fields = aiohttp.FormData()
         fields.add_field("image", file.read_bytes(), filename="photo.jpg")
