@@ -309,7 +309,7 @@ def test_what_can_be_no_host_name(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_a_bad_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert server_run.serve(Settings(port=0, model=tmp_path / "none.onnx")) == 1
+    assert server_run.serve(Settings(port=0, model=str(tmp_path / "none.onnx"))) == 1
     assert f"mien: there is no model file {tmp_path}" in capsys.readouterr().err
 
 

@@ -50,7 +50,7 @@ def test_without_validation_a_fifth_of_train_takes_its_place(tmp_path: Path) -> 
 def test_what_a_tree_may_not_hold(tmp_path: Path) -> None:
     assert not is_tree(tmp_path)
     (tmp_path / "train").mkdir()
-    with pytest.raises(DataError, match="no pictures"):
+    with pytest.raises(DataError, match="no images"):
         load_tree(tmp_path)
     put(tmp_path / "train" / "bored", "a", 1, 0)
     with pytest.raises(DataError, match="bored: no emotion"):
