@@ -26,6 +26,8 @@ CELL_PX, STRIDE = 32, 4
 # Boxes below are not looked at.
 PROPOSED = 0.1
 MIN_SCORE = 0.52
+# Of faces that fill an image of 350 pixels, one in twenty is missed; of 175, none.
+LAST_LEVEL_PX = 192
 
 
 class CenterFaceDetector:
@@ -60,7 +62,7 @@ class CenterFaceDetector:
         """Return boxes as the network gives them, unclipped, best score first."""
         return best_boxes(
             image,
-            lambda exposed: search(exposed, self.propose, min_face_size),
+            lambda exposed: search(exposed, self.propose, min_face_size, LAST_LEVEL_PX),
             MIN_SCORE if min_score is None else min_score,
         )
 

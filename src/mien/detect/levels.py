@@ -66,7 +66,12 @@ def filled(pixels: NDArray[np.uint8], cell_px: int) -> Floats:
     return planes
 
 
-def search(image: RgbImage, network: Network, min_face_size: int | None) -> Floats:
+def search(
+    image: RgbImage,
+    network: Network,
+    min_face_size: int | None,
+    last_level_px: int = LAST_LEVEL_PX,
+) -> Floats:
     """Return rows (N, 15) of the image's faces, best score first, in its pixels.
 
     Args:
@@ -74,9 +79,10 @@ def search(image: RgbImage, network: Network, min_face_size: int | None) -> Floa
         network: Finds the faces of one level.
         min_face_size: Longer side of the smallest face in pixels; None: as small as is found at
             the default size.
+        last_level_px: Longer side of an image in which the network finds a face that fills it.
     """
     found = [np.empty((0, 15), dtype=np.float32)]
-    for number, (level, factor) in enumerate(levels_of(image, min_face_size)):
+    for number, (level, factor) in enumerate(levels_of(image, min_face_size, last_level_px)):
         rows = _tiled(level, network)
         if number > 1:
             rows = rows[(rows[:, 3:5] - rows[:, 1:3]).max(axis=1) >= LARGE_FACE_PX]
@@ -105,7 +111,7 @@ def averaged(rows: Floats, kept: NDArray[np.intp]) -> Floats:
 
 
 def levels_of(
-    image: RgbImage, min_face_size: int | None
+    image: RgbImage, min_face_size: int | None, last_level_px: int = LAST_LEVEL_PX
 ) -> Iterator[tuple[NDArray[np.uint8], int]]:
     """Yield the image at each size, with the factor by which it was reduced."""
     if min_face_size is None:
@@ -116,7 +122,7 @@ def levels_of(
     if min(level.size) < LEAST_PX:
         return
     yield image.pixels if factor == 1 else np.asarray(level), factor
-    while max(level.size) > LAST_LEVEL_PX and min(level.size) >= 2 * LEAST_PX:
+    while max(level.size) > last_level_px and min(level.size) >= 2 * LEAST_PX:
         level, factor = level.reduce(2), factor * 2
         yield np.asarray(level), factor
 
