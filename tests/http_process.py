@@ -18,13 +18,22 @@ from http_fakes import wait_until
 
 SERVED = Path(__file__).with_name("served.py")
 
+# Where Python finds the package, unless it is installed.
+KEPT = ["PYTHONPATH"]
+# The test does not read the service's log while it runs: a pipe of the usual size is full after 200
+# requests.
+PIPE_BYTES = 2**20
+
 
 def start(workers: int, wait: str, **settings: object) -> subprocess.Popen[str]:
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([*sys.path, str(SERVED.parent)])}
     command = [sys.executable, str(SERVED), str(workers), wait, json.dumps(settings)]
-    # Nobody reads its log meanwhile: a pipe of the usual size is full after 200 requests.
+    return _process(command, environment)
+
+
+def _process(command: list[str], environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command, stderr=subprocess.PIPE, pipesize=2**20, text=True, env=environment
+        command, stderr=subprocess.PIPE, pipesize=PIPE_BYTES, text=True, env=environment
     )
 
 
@@ -38,6 +47,19 @@ def served(
         yield process, address_when_ready(process)
     finally:
         # Not killed: its workers would live on.
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+@contextmanager
+def service(**environment: str) -> Iterator[str]:
+    """Run the service with its real models; yield its address."""
+    command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
+    environment = {name: os.environ[name] for name in KEPT if name in os.environ} | environment
+    process = _process(command, environment)
+    try:
+        yield address_when_ready(process)
+    finally:
         process.terminate()
         process.communicate(timeout=60)
 

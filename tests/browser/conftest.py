@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from pages import opened, service
+from http_process import service
+from pages import opened
 from programs import needs
 from samples import encode
 

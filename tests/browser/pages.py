@@ -1,41 +1,19 @@
 """The page in Debian's Chromium: helpers of the tests."""
 
-import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 
-from http_process import address_when_ready
-
 # Screenshots are left here, to be looked at.
 SHOTS = Path(__file__).parents[2] / "build" / "screenshots"
-# Where Python finds the package, unless it is installed.
-KEPT = ["PYTHONPATH"]
 DONE = "article[aria-busy=false]"
 TOUCH = {"is_mobile": True, "has_touch": True}
 DEVICES = {
     "phone": {"viewport": {"width": 390, "height": 844}, **TOUCH},
     "desk": {"viewport": {"width": 1280, "height": 900}},
 }
-
-
-@contextmanager
-def service(**environment: str) -> Iterator[str]:
-    """Run the service with its real models; yield its address."""
-    command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
-    environment = {name: os.environ[name] for name in KEPT if name in os.environ} | environment
-    process = subprocess.Popen(
-        command, stderr=subprocess.PIPE, pipesize=2**20, text=True, env=environment
-    )
-    try:
-        yield address_when_ready(process)
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
 
 
 @contextmanager

@@ -16,9 +16,10 @@ from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, expect
 
 from clips import film
+from http_process import service
 from mien.server.errors import PROBLEMS
 from mien.server.keys import digest_of
-from pages import DEVICES, DONE, SHOTS, card, give, opened, service, take_shot
+from pages import DEVICES, DONE, SHOTS, card, give, opened, take_shot
 from samples import encode
 
 KEY = "mien_a-key-for-this-test"

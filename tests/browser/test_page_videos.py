@@ -23,9 +23,9 @@ def video(astronaut: NDArray[np.uint8]) -> bytes:
     """Three seconds; a face throughout, a second one from half of it on."""
     face = np.asarray(Image.fromarray(astronaut).resize((256, 256)))
     # Without the face; a whole new picture would count as a cut.
-    nobody = face.copy()
-    nobody[20:100, 70:150] = 90
-    frames = [np.hstack([face, face if step >= 15 else nobody]) for step in range(30)]
+    empty = face.copy()
+    empty[20:100, 70:150] = 90
+    frames = [np.hstack([face, face if step >= 15 else empty]) for step in range(30)]
     return film(frames, range(0, 30 * STEP_MS, STEP_MS), "mp4", "libx264")
 
 

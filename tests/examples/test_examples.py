@@ -24,7 +24,7 @@ from starlette.testclient import TestClient
 from tools.examples import ROOT
 
 import mien
-from http_process import address_when_ready
+from http_process import service
 from mien.server.keys import digest_of
 from programs import needs, omit
 
@@ -35,7 +35,7 @@ PHOTO = EXAMPLES / "astronaut.jpg"
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """A folder with a photo and a file that is none."""
+    """A folder with a photo and a file that is not an image."""
     folder = tmp_path / "photos"
     folder.mkdir()
     shutil.copy(PHOTO, folder / "astronaut.jpg")
@@ -63,22 +63,6 @@ def run(*command: str, cwd: Path, **variables: str) -> subprocess.CompletedProce
         check=False,
         timeout=120,
     )
-
-
-@contextmanager
-def service(**settings: str) -> Iterator[str]:
-    process = subprocess.Popen(
-        [sys.executable, "-m", "mien", "serve", "--port", "0"],
-        stderr=subprocess.PIPE,
-        pipesize=2**20,
-        text=True,
-        env={**os.environ, **settings},
-    )
-    try:
-        yield address_when_ready(process)
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
 
 
 @contextmanager

@@ -26,7 +26,7 @@ CELL_PX, STRIDE = 32, 4
 # Boxes below are not looked at.
 PROPOSED = 0.1
 MIN_SCORE = 0.52
-# Of faces that fill an image of 350 pixels, one in twenty is missed; of 175, none.
+# Without a smaller level, one in twenty faces that fill an image of 350 pixels is missed.
 LAST_LEVEL_PX = 192
 
 
