@@ -156,21 +156,20 @@ def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, do
     asked = ["--engine", "ray", "--address", doomed["address"], "--shard-size", 5, *SLOW]
     process = begin(photos, "--out", out, *asked, "--stall-after", 1)
     wait_until(lambda: len(tables(out)) > 1, 120)
+    # All that is there stands still for a while, which the watchdog tells.
+    victim, *others = stopped = actors()
+    for actor in stopped:
+        actor.suspend()
     # One run at a time.
     second = run(photos, "--out", out, *asked, "--resume")
     assert (second.returncode, "another run is writing" in second.stderr) == (2, True)
+    time.sleep(2.5)
     # A worker process that dies is one that Ray starts again.
-    victim = actors()[0]
     victim.kill()
+    for actor in others:
+        actor.resume()
     done = len(tables(out))
     wait_until(lambda: len(tables(out)) > done + 1, 120)
-    # All that is there stands still for a while, which the watchdog tells.
-    stopped = actors()
-    for actor in stopped:
-        actor.suspend()
-    time.sleep(2.5)
-    for actor in stopped:
-        actor.resume()
     # The second node is gone for good; what it had begun is done by the first.
     assert len(tables(out)) < 20
     os.kill(doomed["raylets"][1], signal.SIGKILL)

@@ -14,8 +14,9 @@ from http_process import ready, workers_of
 from mien.server.errors import PROBLEMS
 from programs import free_port
 
-# After warm-up. Far above normal fluctuation, far below a leak over so many files.
-MAX_GROWTH_BYTES = 100_000_000
+# Of two workers, for the second half of the files. Memory grows in steps (80 MB measured over all
+# 10,000 files), as larger images come, and is reused: the same files again add nothing.
+MAX_GROWTH_BYTES = 150_000_000
 
 
 class Attacked:
