@@ -3,11 +3,12 @@
 import functools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from queue import SimpleQueue
+from threading import Thread
 from time import perf_counter
-from typing import Any, TypeVar, Unpack
+from typing import Any, Generic, TypeAlias, TypeVar, Unpack, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,8 @@ __all__ = ["MAX_PIXELS", "Recognizer", "analyze", "failed", "in_order"]
 
 _Item = TypeVar("_Item")
 _Answer = TypeVar("_Answer")
+# One of the two is None.
+_Outcome: TypeAlias = tuple[_Answer | None, BaseException | None]
 
 MAX_PIXELS = 50_000_000
 # Enough for the default detection: its smallest face is then no smaller than the classifier's
@@ -253,18 +256,63 @@ def in_order(
 
     At most ``2 * threads`` items are in progress or waiting to be yielded.
     """
-    pool = ThreadPoolExecutor(threads, thread_name_prefix="mien")
-    in_progress: deque[Future[_Answer]] = deque()
+    pool = _Threads(work, threads)
+    in_progress: deque[SimpleQueue[_Outcome[_Answer]]] = deque()
     try:
         for item in items:
-            in_progress.append(pool.submit(work, item))
-            while in_progress and (len(in_progress) >= 2 * threads or in_progress[0].done()):
-                yield in_progress.popleft().result()
+            in_progress.append(pool.submit(item))
+            while in_progress and (len(in_progress) >= 2 * threads or not in_progress[0].empty()):
+                yield _result(in_progress.popleft().get())
         while in_progress:
-            yield in_progress.popleft().result()
+            yield _result(in_progress.popleft().get())
     finally:
-        # The consumer may stop early: items that have not started are dropped.
-        pool.shutdown(cancel_futures=True)
+        pool.stop()
+
+
+class _Threads(Generic[_Item, _Answer]):
+    """Threads that work on items, without the locks of an executor.
+
+    If Ctrl-C interrupts an executor's lock, the lock may stay taken, and the program never ends.
+    """
+
+    def __init__(self, work: Callable[[_Item], _Answer], count: int) -> None:
+        self._work = work
+        self._tasks: SimpleQueue[tuple[_Item, SimpleQueue[_Outcome[_Answer]]] | None] = (
+            SimpleQueue()
+        )
+        self._stopped = False
+        self._threads = [Thread(target=self._run, name=f"mien_{n}") for n in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, item: _Item) -> SimpleQueue[_Outcome[_Answer]]:
+        """Return a queue that will have the outcome."""
+        outcome: SimpleQueue[_Outcome[_Answer]] = SimpleQueue()
+        self._tasks.put((item, outcome))
+        return outcome
+
+    def stop(self) -> None:
+        """Drop the items that have not started, and wait for the others."""
+        self._stopped = True
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None and not self._stopped:
+            item, outcome = task
+            try:
+                outcome.put((self._work(item), None))
+            except BaseException as error:  # noqa: BLE001 -- raised to the consumer
+                outcome.put((None, error))
+
+
+def _result(outcome: _Outcome[_Answer]) -> _Answer:
+    result, error = outcome
+    if error is not None:
+        raise error
+    return cast("_Answer", result)
 
 
 @functools.cache

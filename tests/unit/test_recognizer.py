@@ -1,6 +1,9 @@
 import io
 import itertools
+import os
 import pickle
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from dataclasses import astuple, replace
@@ -295,6 +298,13 @@ def test_stopping_early_cancels_what_has_not_begun() -> None:
 def test_a_crash_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         list(in_order(lambda n: 1 // n, [1, 0, 1], threads=2))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no timer there sends a signal")
+def test_ctrl_c_at_any_moment_ends_streaming() -> None:
+    program = Path(__file__).with_name("interrupted.py")
+    done = subprocess.run([sys.executable, program], capture_output=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_large_photo_gives_the_faces_of_the_small_one(astronaut: np.ndarray) -> None:
