@@ -66,7 +66,7 @@ serve: $(RUN_READY)
 	$(RUN_ENV)/$(BIN)/mien serve --host $(HOST) --port $(PORT)
 
 test: $(TEST_READY)
-	$(DEV_ENV)/$(BIN)/python -m pytest --tier=quick $(COVERAGE)
+	$(DEV_ENV)/$(BIN)/python -m pytest --tier=quick --numprocesses=auto --dist=loadfile $(COVERAGE)
 
 # Types once more, with those of torch and Ray.
 test-all: lint system-programs $(DEV_READY) test

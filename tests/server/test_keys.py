@@ -80,7 +80,11 @@ def test_a_file_of_keys(tmp_path: Path) -> None:
         assert client.post("/emotion", files=[part(picture())]).status_code == 401
 
 
-@pytest.mark.parametrize("content", [None, b"", b"# none\n", b"\xff\xfe", KEY.encode()])
+@pytest.mark.parametrize(
+    "content",
+    [None, b"", b"# none\n", b"\xff\xfe", KEY.encode()],
+    ids=["missing", "empty", "comment", "binary", "key"],
+)
 def test_a_file_without_keys_opens_nothing(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "keys"
     if content is not None:

@@ -55,7 +55,11 @@ def test_a_failed_image_is_a_row() -> None:
     }
 
 
-@pytest.mark.parametrize("include", [frozenset(), ALL, *({i} for i in Include)], ids=str)
+@pytest.mark.parametrize(
+    "include",
+    [frozenset(), ALL, *({i} for i in Include)],
+    ids=lambda names: "+".join(sorted(names)),
+)
 def test_rows_say_what_the_json_says(include: frozenset[Include]) -> None:
     rows = table(RESULT, include=frozenset(include))
     for index, (row, record) in enumerate(zip(rows, RESULT.face_records(ALL), strict=True)):
