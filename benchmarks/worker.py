@@ -22,7 +22,7 @@ of_crops = Recognizer(
 def analyze(data: bytes) -> list[dict[str, object]]:
     faces = recognizer.analyze(data).faces
     return [
-        {"box": [f.box.left, f.box.top, f.box.right, f.box.bottom], "emotion": f.emotion}
+        {"box": [f.box.left, f.box.top, f.box.right, f.box.bottom], "scores": dict(f.scores)}
         for f in sorted(faces, key=lambda face: -(face.detection or 0))
     ]
 

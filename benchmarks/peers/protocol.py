@@ -3,7 +3,8 @@
 It needs only the standard library, because every peer has an environment of its own; protocol.js is
 the same for Node. A worker imports its library, calls ``imported()`` and then ``serve(...)``:
 
-    {"photo": PATH}     -> {"seconds", "faces": [{"box": [left, top, right, bottom], ...}]}
+    {"photo": PATH}     -> {"seconds", "faces": [{"box": [left, top, right, bottom],
+                                                  "scores": {label: score}}]}
     {"crops": [BASE64]} -> {"seconds", "scores": [{label: score}]}, for faces of 48 x 48 grey pixels
     {"about": true}     -> {"versions": {package: version}, "lacks": text or null}
 

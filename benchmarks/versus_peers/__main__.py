@@ -9,6 +9,8 @@ its plots are generated from them; with --only, the table is only printed. Takes
 cores.
 
 PHOTOS has photos and boxes.json (see benchmarks/recall.py), DATA fer2013.csv and fer2013new.csv.
+OPTIONS="--natural FOLDER --closeups FOLDER" names photos with labels.csv, and photos that one face
+fills.
 """
 
 import argparse
@@ -36,6 +38,8 @@ SECTIONS: dict[str, Callable[[Run], dict[str, Any]]] = {
     "all cores": lambda run: measure.speed(run, None),
     "crops": measure.crops,
     "found": measure.found,
+    "natural": measure.natural,
+    "closeups": measure.closeups,
 }
 DOCS = ROOT / "docs"
 LOG = ROOT / "build" / "bench-peers.log"
@@ -58,6 +62,8 @@ def main() -> None:
                 rounds=arguments.rounds,
                 photos=arguments.photos,
                 data=arguments.data,
+                natural=arguments.natural,
+                closeups=arguments.closeups,
                 log=log,
             )
             for name in arguments.sections:
@@ -130,6 +136,8 @@ def _parser() -> argparse.ArgumentParser:
     shared = ROOT.parent / "shared"
     parser.add_argument("--photos", type=Path, default=shared / "photos" / "wider_dev")
     parser.add_argument("--data", type=Path, default=shared / "data" / "fer2013")
+    parser.add_argument("--natural", type=Path, default=shared / "photos" / "faces_dev")
+    parser.add_argument("--closeups", type=Path, default=shared / "photos" / "closeups_dev")
     parser.add_argument("--results", type=Path, default=DOCS / "benchmarks.json")
     return parser
 

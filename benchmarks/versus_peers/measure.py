@@ -11,9 +11,11 @@ from typing import IO, Any, TypeVar
 from benchmarks.photos import many_faces, one_face
 from benchmarks.process import Worker, WorkerError
 from benchmarks.recall import MIN_OVERLAP, boxes_of, outcome, photos_of, precision, recall
+from benchmarks.versus_peers import scoring
 from benchmarks.versus_peers.scoring import accuracy, questions
 from benchmarks.versus_peers.systems import System
 from mien_train.data import load_fer2013
+from mien_train.photos import load_labels
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080), (4000, 3000))
 # How the faces lie in a photo, in columns and rows; None for a single portrait.
@@ -40,6 +42,8 @@ class Run:
         rounds: Rounds of timing.
         photos: Folder with photos and boxes.json.
         data: Folder with FER2013 and FER+.
+        natural: Folder with photos and labels.csv.
+        closeups: Folder with photos that one face fills.
         log: Receives the standard error of workers.
     """
 
@@ -47,6 +51,8 @@ class Run:
     rounds: int
     photos: Path
     data: Path
+    natural: Path
+    closeups: Path
     log: IO[str] | None = None
 
 
@@ -160,6 +166,58 @@ def found(run: Run) -> Result:
     answers = each({system.name: system for system in run.systems}, failed, searched)
     faces = sum(int(photo.counted.sum()) for photo in known)
     return {"photos": len(known), "faces": faces, "found": answers, "failed": failed}
+
+
+def natural(run: Run) -> Result:
+    """Measure faces found and accuracy on labelled faces of everyday photos.
+
+    Raises:
+        MissingError: There are no such photos.
+    """
+    if not (run.natural / "labels.csv").exists():
+        raise MissingError(
+            f"{run.natural} needs photos and labels.csv, as for mien-train evaluate --photos; "
+            "another folder with them: OPTIONS='--natural FOLDER'"
+        )
+    labelled = load_labels(run.natural)
+    files = sorted({face.file for face in labelled})
+
+    def scored(system: System) -> Result:
+        with system.start(run.log) as worker:
+            found = {file: worker.ask(run.natural / file)["faces"] for file in files}
+        faces = [found[face.file] for face in labelled]
+        random = [number for number, face in enumerate(labelled) if face.is_random]
+        return {
+            "random": scoring.natural([labelled[n] for n in random], [faces[n] for n in random]),
+            "every": scoring.natural(labelled, faces),
+        }
+
+    failed: dict[str, str] = {}
+    answers = each({system.name: system for system in run.systems}, failed, scored)
+    counts = {"random": sum(face.is_random for face in labelled), "every": len(labelled)}
+    return {"faces": counts, "scores": answers, "failed": failed}
+
+
+def closeups(run: Run) -> Result:
+    """Measure in how many photos that one face fills a face is found.
+
+    Raises:
+        MissingError: There are no such photos.
+    """
+    photos = sorted(run.closeups.glob("*.jpg"))
+    if not photos:
+        raise MissingError(
+            f"{run.closeups} needs JPEG files that one face fills; another folder with them: "
+            "OPTIONS='--closeups FOLDER'"
+        )
+
+    def searched(system: System) -> float:
+        with system.start(run.log) as worker:
+            return sum(bool(worker.ask(photo)["faces"]) for photo in photos) / len(photos)
+
+    failed: dict[str, str] = {}
+    answers = each({system.name: system for system in run.systems}, failed, searched)
+    return {"photos": len(photos), "found": answers, "failed": failed}
 
 
 def each(

@@ -13,7 +13,15 @@ ACCURACIES = {
     "ferplus": "FER+ majority, eight classes",
     "fer2013": "FER2013's label, seven classes",
 }
-
+# Faces of everyday photos: a random sample, and all.
+NATURAL = {"random": "natural faces", "every": "natural faces, rare emotions added"}
+NATURAL_FIGURES = {
+    "found": "found",
+    "end_to_end": "accuracy, missed faces counted as wrong",
+    "accuracy": "accuracy of found faces",
+    "macro_f1": "macro-F1 of found faces",
+    "calibration_error": "calibration error of found faces",
+}
 
 # Smaller relative differences between values that were measured once are ignored.
 LEVEL = 0.01
@@ -88,6 +96,10 @@ def rows(results: Results) -> Iterator[Row]:
             yield _times_row(key, name, start[key])
     yield from _sizes(results)
     yield from _accuracies(results.get("crops", {}))
+    yield from _natural(results.get("natural", {}))
+    closeups = results.get("closeups", {}).get("found", {})
+    if closeups:
+        yield _shares("closeups", "close-ups in which a face is found", closeups)
     yield from _faces(results.get("found", {}))
 
 
@@ -157,6 +169,16 @@ def _accuracies(measured: Results) -> Iterator[Row]:
         scores[OURS] = second
         values = {system: of["fer2013"]["accuracy"] for system, of in scores.items()}
         yield _shares("fer2013 output", "the same, of the output trained for it", values)
+
+
+def _natural(measured: Results) -> Iterator[Row]:
+    for sample, faces in NATURAL.items():
+        scores = {system: of[sample] for system, of in measured.get("scores", {}).items()}
+        for key, name in NATURAL_FIGURES.items():
+            values = {system: of[key] for system, of in scores.items() if key in of}
+            if values:
+                row = _shares("natural", f"{faces}: {name}", values)
+                yield replace(row, lower_is_better=key == "calibration_error")
 
 
 def _faces(measured: Results) -> Iterator[Row]:

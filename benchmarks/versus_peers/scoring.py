@@ -3,14 +3,15 @@
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.classify.labels import LabelSet
+from mien.geometry import intersection_over_union
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset
-
-SIX = tuple(emotion.value for emotion in LabelSet.SIX.emotions)
+from mien_train.metrics import measure
+from mien_train.photos import MIN_OVERLAP, SIX, LabelledFace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,6 +64,51 @@ def accuracy(question: Question, scores: Sequence[Mapping[str, float]]) -> dict[
     share = correct / len(faces)
     half = 1.96 * math.sqrt(share * (1 - share) / len(faces))
     return {"accuracy": share, "half_interval": half, "faces": len(faces)}
+
+
+def natural(
+    labelled: Sequence[LabelledFace], faces: Sequence[Sequence[Mapping[str, Any]]]
+) -> dict[str, float]:
+    """Score a system on labelled faces of whole photos.
+
+    The six labels are compared: a score that is missing is zero, and their sum is made 1.
+
+    Args:
+        labelled: The faces.
+        faces: For each of them, the faces that the system finds in its photo, as in the protocol.
+
+    Returns:
+        The share that is found; accuracy, macro-F1 and calibration error of the found ones, if the
+        system has scores; and the accuracy if missed faces count as wrong.
+    """
+    found = [best_face(face, others) for face, others in zip(labelled, faces, strict=True)]
+    share = {"found": sum(face is not None for face in found) / len(found)}
+    scored = [
+        (face["scores"], one.label)
+        for one, face in zip(labelled, found, strict=True)
+        if face and face.get("scores")
+    ]
+    if not scored:
+        return share
+    rows = np.array([[scores.get(label, 0.0) for label in SIX] for scores, _ in scored])
+    rows = np.maximum(rows, 1e-9)
+    truth = np.array([SIX.index(label) for _, label in scored])
+    metrics = measure(rows / rows.sum(axis=1, keepdims=True), truth, SIX)
+    return share | {
+        "accuracy": metrics.accuracy,
+        "macro_f1": metrics.macro_f1,
+        "calibration_error": metrics.calibration_error,
+        "end_to_end": float(metrics.right.sum() / len(labelled)),
+    }
+
+
+def best_face(
+    labelled: LabelledFace, faces: Sequence[Mapping[str, Any]]
+) -> Mapping[str, Any] | None:
+    """Return the face whose box overlaps most, None if none overlaps enough."""
+    boxes = np.array([face["box"] for face in faces], dtype=float).reshape(-1, 4)
+    overlaps = intersection_over_union(boxes, np.array([labelled.box]))[:, 0]
+    return faces[int(overlaps.argmax())] if overlaps.max(initial=0) >= MIN_OVERLAP else None
 
 
 def answer(scores: Mapping[str, float], labels: Sequence[str]) -> str | None:

@@ -17,7 +17,7 @@ def analyze(data):
     print("while it works")
     if not data.startswith(b"\\xff\\xd8"):
         raise ValueError("no JPEG")
-    return [{"box": [0, 0, 10, 20], "emotion": "happy"}]
+    return [{"box": [0, 0, 10, 20], "scores": {"happy": 1.0}}]
 
 serve(System(analyze, lambda crops: [{"happy": crop[0] / 255, "sad": 0.5} for crop in crops]))
 """

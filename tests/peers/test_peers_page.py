@@ -10,9 +10,10 @@ import numpy as np
 import pytest
 from benchmarks.process import ROOT, commit
 from benchmarks.versus_peers import page
-from benchmarks.versus_peers.scoring import Question, accuracy, answer, questions
+from benchmarks.versus_peers.scoring import Question, accuracy, answer, natural, questions
 
 from mien_train.data import FerDataset
+from mien_train.photos import LabelledFace
 
 PHOTO = "640 x 480, 1 face"
 LABELS = ("happy", "sad", "contempt")
@@ -160,7 +161,7 @@ def test_the_page_has_all_of_it() -> None:
     assert f"| {PHOTO} | 20 ms | 30 ms (2.0 x, 1.0 to 3.0), finds 2 |" in text
     assert "| mien | 90.0% (1.0) |" in text
     assert "lib 1.2" in text
-    assert text.count(page.NOT_MEASURED) == 2  # all cores, faces found
+    assert text.count(page.NOT_MEASURED) == 3  # all cores, everyday photos, faces found
 
 
 def test_the_kept_page_is_made_of_the_kept_figures() -> None:
@@ -212,3 +213,47 @@ def test_questions_follow_the_published_protocol() -> None:
     assert [ferplus.labels[t] for t in ferplus.truth[:2]] == ["happy", "contempt"]
     assert ferplus.truth[2:].tolist() == [-1, -1]
     assert [fer2013.labels[t] for t in fer2013.truth] == ["happy", "angry", "happy", "neutral"]
+
+
+def labelled(left: float, label: str) -> LabelledFace:
+    return LabelledFace(file="a.jpg", box=(left, 0, left + 100, 100), is_random=True, label=label)
+
+
+def test_natural_faces_are_matched_by_their_boxes() -> None:
+    faces = [
+        {"box": [0, 0, 100, 90], "scores": {"happy": 0.9, "disgust": 5.0}},
+        {"box": [200, 0, 300, 100], "scores": {"sad": 0.5, "neutral": 0.3}},
+    ]
+    known = [labelled(0, "happy"), labelled(200, "neutral"), labelled(400, "angry")]
+    scores = natural(known, [faces] * 3)
+    assert scores["found"] == pytest.approx(2 / 3)
+    assert scores["accuracy"] == 0.5
+    assert scores["end_to_end"] == pytest.approx(1 / 3)
+    # All of happy's share, and 5 of 8 for the wrong one.
+    assert scores["calibration_error"] == pytest.approx((0 + 0.625) / 2, abs=1e-6)
+
+
+def test_systems_without_emotions_only_find_natural_faces() -> None:
+    assert natural([labelled(0, "happy")], [[{"box": [0, 0, 100, 100]}]]) == {"found": 1.0}
+    assert natural([labelled(0, "happy")], [[]]) == {"found": 0.0}
+
+
+def test_the_page_has_natural_faces_and_closeups() -> None:
+    samples = ("random", "every")
+    measured = results() | {
+        "natural": {
+            "faces": {"random": 2, "every": 3},
+            "scores": {
+                "mien": dict.fromkeys(samples, {"found": 0.9, "calibration_error": 0.1}),
+                "fer": dict.fromkeys(samples, {"found": 0.5, "calibration_error": 0.2}),
+            },
+        },
+        "closeups": {"photos": 300, "found": {"mien": 1.0, "fer": 0.25}},
+    }
+    table = page.page(measured).replace(page.NO_BREAK, " ")
+    assert "| natural faces: found | **90.0%** | 50.0% | - | - |" in table
+    assert (
+        "| natural faces: calibration error of found faces | **10.0%** | 20.0% | - | - |" in table
+    )
+    assert "| close-ups in which a face is found | **100.0%** | 25.0% | - | - |" in table
+    assert "Close-ups are 300 photos" in table

@@ -26,7 +26,7 @@ serve({
   packages: [],
   analyze: async (file) => {
     if (file[0] !== 0xff) throw new TypeError('no JPEG');
-    return [{ box: [0, 0, 10, 20], emotion: 'happy' }];
+    return [{ box: [0, 0, 10, 20], scores: { happy: 1.0 } }];
   },
   classify: async (crops) => crops.map((crop) => ({ happy: crop[0] / 255, sad: 0.5 })),
 });
@@ -51,7 +51,7 @@ def test_one_protocol(worker: Worker, tmp_path: Path) -> None:
     with worker:
         assert worker.import_s > 0
         answer = worker.ask(PHOTO)
-        assert answer["faces"] == [{"box": [0, 0, 10, 20], "emotion": "happy"}]
+        assert answer["faces"] == [{"box": [0, 0, 10, 20], "scores": {"happy": 1.0}}]
         assert 0 <= answer["seconds"] < worker.first_answer_s - worker.import_s
         assert worker.peak_mb > 1
         assert worker.scores([DARK, BRIGHT]) == [{"happy": 0, "sad": 0.5}, {"happy": 1, "sad": 0.5}]
@@ -69,13 +69,37 @@ def test_mien_answers_as_itself(output: str | None, monkeypatch: pytest.MonkeyPa
     ours = System(name="mien", folder=ROOT, python=Path(sys.executable), module="benchmarks.worker")
     with ours.start(threads=1, output=output) as worker:
         (face,) = worker.ask(PHOTO)["faces"]
-        assert face["emotion"] == "happy"
+        assert max(face["scores"], key=face["scores"].get) == "happy"
         left, top, right, bottom = face["box"]
         assert left < 220 < right
         assert top < 120 < bottom
         (scores,) = worker.scores([BRIGHT])
     assert sum(scores.values()) == pytest.approx(1, abs=1e-3)
     assert ("contempt" in scores) is (output is None)
+
+
+def run_of(systems: list[System], folder: Path = Path()) -> Run:
+    return Run(
+        systems=systems, rounds=2, photos=folder, data=folder, natural=folder, closeups=folder
+    )
+
+
+def test_everyday_photos_and_closeups(
+    system: Callable[[str], System], tmp_path: Path, face_photo: bytes
+) -> None:
+    (tmp_path / "a.jpg").write_bytes(face_photo)
+    (tmp_path / "labels.csv").write_text(
+        "file,x,y,width,height,draw,votes,label\n"
+        "a.jpg,0,0,10,20,random,,happy\n"
+        "a.jpg,300,0,10,20,stratified,,sad\n"
+    )
+    run = run_of([system("good"), system("mortal")], tmp_path)
+    result = measure.natural(run)
+    assert result["faces"] == {"random": 1, "every": 2}
+    assert result["scores"]["good"]["random"]["end_to_end"] == 1
+    assert result["scores"]["good"]["every"]["found"] == 0.5
+    assert list(result["failed"]) == ["mortal"]
+    assert measure.closeups(run)["found"] == {"good": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -100,9 +124,7 @@ def test_who_fails_is_named_and_the_others_go_on(
         monkeypatch.setattr(
             Worker, "start", lambda *a, **k: start(*a, **k, patience_s=0.4 if "silent" in a else 60)
         )
-    run = Run(
-        systems=[system(name), system("good")], rounds=2, photos=Path(), data=Path(), log=None
-    )
+    run = run_of([system(name), system("good")])
     result = measure.speed(run, 1)
     assert list(result["failed"]) == [name]
     assert named in result["failed"][name]
@@ -112,7 +134,7 @@ def test_who_fails_is_named_and_the_others_go_on(
 
 
 def test_imports_are_measured_where_weights_are_missing(system: Callable[[str], System]) -> None:
-    run = Run(systems=[system("lacking")], rounds=2, photos=Path(), data=Path(), log=None)
+    run = run_of([system("lacking")])
     result = measure.start(run)
     assert len(result["import_s"]["lacking"]) == 2
     assert not result["first_answer_s"]
@@ -121,9 +143,14 @@ def test_imports_are_measured_where_weights_are_missing(system: Callable[[str], 
 
 @pytest.mark.parametrize(
     ("section", "named"),
-    [(measure.crops, r"fer2013\.csv.*DATA="), (measure.found, r"boxes\.json.*PHOTOS=")],
+    [
+        (measure.crops, r"fer2013\.csv.*DATA="),
+        (measure.found, r"boxes\.json.*PHOTOS="),
+        (measure.natural, r"labels\.csv.*--natural"),
+        (measure.closeups, r"JPEG.*--closeups"),
+    ],
 )
 def test_missing_data_is_told(section: Callable[[Run], object], named: str, tmp_path: Path) -> None:
-    run = Run(systems=[], rounds=1, photos=tmp_path, data=tmp_path, log=None)
+    run = run_of([], tmp_path)
     with pytest.raises(MissingError, match=named):
         section(run)

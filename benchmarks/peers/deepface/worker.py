@@ -38,7 +38,7 @@ def analyze(data: bytes) -> list[dict[str, object]]:
         return [{"box": box(face["facial_area"])} for face in found if face["confidence"]]
     results = DeepFace.analyze(picture, actions=["emotion"], enforce_detection=False, silent=True)
     return [
-        {"box": box(face["region"]), "emotion": face["dominant_emotion"]}
+        {"box": box(face["region"]), "scores": scores_of(face)}
         for face in results
         if face["face_confidence"]
     ]
@@ -52,8 +52,12 @@ def classify(crops: list[bytes]) -> list[dict[str, float]]:
         (face,) = DeepFace.analyze(
             picture, actions=["emotion"], detector_backend="skip", silent=True
         )
-        scores.append({label: float(score) for label, score in face["emotion"].items()})
+        scores.append(scores_of(face))
     return scores
+
+
+def scores_of(face: dict[str, dict[str, float]]) -> dict[str, float]:
+    return {label: float(percent) / 100 for label, percent in face["emotion"].items()}
 
 
 def box(area: dict[str, int]) -> list[int]:

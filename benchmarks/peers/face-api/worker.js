@@ -42,7 +42,7 @@ async function analyze(file) {
   const faces = await faceapi.detectAllFaces(pixels, options).withFaceExpressions();
   tf.dispose(pixels);
   return faces.map(({ detection: { box }, expressions }) => (
-    { box: [box.left, box.top, box.right, box.bottom], emotion: LABELS[expressions.asSortedArray()[0].expression] }));
+    { box: [box.left, box.top, box.right, box.bottom], scores: scoresOf(expressions) }));
 }
 
 async function classify(crops) {

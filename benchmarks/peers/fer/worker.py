@@ -28,9 +28,8 @@ def analyze(data: bytes) -> list[dict[str, object]]:
     faces = []
     for face in detector.detect_emotions(picture):
         left, top, width, height = map(int, face["box"])
-        emotions = face["emotions"]
         box = [left, top, left + width, top + height]
-        faces.append({"box": box, "emotion": max(emotions, key=emotions.__getitem__)})
+        faces.append({"box": box, "scores": face["emotions"]})
     return faces
 
 

@@ -47,8 +47,10 @@ async function analyze(file) {
   const result = await human.detect(pixels);
   human.tf.dispose(pixels);
   if (result.error) throw new Error(result.error);
-  return result.face.map(({ box: [left, top, width, height], emotion }) => (
-    { box: [left, top, left + width, top + height], emotion: emotion?.[0]?.emotion ?? null }));
+  return result.face.map(({ box: [left, top, width, height], emotion }) => ({
+    box: [left, top, left + width, top + height],
+    scores: Object.fromEntries((emotion ?? []).map(({ emotion: label, score }) => [label, score])),
+  }));
 }
 
 // It has no function for cropped faces, so its network is called in the same way as by the library.

@@ -24,7 +24,7 @@ def analyze(data: bytes) -> list[dict[str, object]]:
     faces = []
     for face in pipeline.analyze(data):
         left, top, width, height = face["bounding_box"]
-        faces.append({"box": [left, top, left + width, top + height], "emotion": face["emotion"]})
+        faces.append({"box": [left, top, left + width, top + height]})
     return faces
 
 
