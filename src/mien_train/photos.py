@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.classify.labels import LabelSet
-from mien.detect.registry import build_detector
+from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.errors import MienError
 from mien.geometry import intersection_over_union
 from mien.image import load_image
@@ -139,7 +139,7 @@ def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabelledFace]]:
 
     Raises DataError if a photo can't be read.
     """
-    detector = build_detector("mtcnn")
+    detector = build_detector(DEFAULT_DETECTOR)
     for file, group in groupby(load_labels(folder), key=lambda face: face.file):
         try:
             image = load_image(folder / file, max_pixels=MAX_PIXELS)

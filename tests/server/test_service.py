@@ -120,7 +120,7 @@ def test_version(client: TestClient) -> None:
 
 def test_version_names_the_model_of_the_card() -> None:
     classifier = FakeClassifier()
-    classifier.card = replace(load_card("emotion-lite0"), name="mine")
+    classifier.card = replace(load_card("emotion-mobilenet"), name="mine")
     app = create_app(
         Settings(processes=False),
         build=lambda _: Recognizer(detector=FakeDetector(), model=classifier),

@@ -51,7 +51,7 @@ def test_data_in_other_files_is_refused(weights: TensorProto, constant: bool) ->
 
 
 def test_a_graph_tells_its_inputs_and_outputs() -> None:
-    session = OrtSession(load_card("emotion-lite0").read("model.onnx"))
+    session = OrtSession(load_card("emotion-mobilenet").read("model.onnx"))
     assert [spec.shape for spec in session.inputs] == [(None, 1, 48, 48)]
     assert [spec.name for spec in session.outputs] == ["ferplus", "fer2013"]
     outputs = session.run({"crops": np.zeros((2, 1, 48, 48), dtype=np.float32)})

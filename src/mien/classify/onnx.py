@@ -17,7 +17,7 @@ from mien.runtime.providers import CPU, Provider
 
 __all__ = ["DEFAULT_MODEL", "OnnxClassifier", "load_classifier", "log_softmax"]
 
-DEFAULT_MODEL = "emotion-lite0"
+DEFAULT_MODEL = "emotion-mobilenet"
 # Larger batches are split, so that a crowd does not need more memory.
 MAX_BATCH = 64
 

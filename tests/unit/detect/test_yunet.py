@@ -258,7 +258,7 @@ def test_files_that_are_something_else(tmp_path: Path) -> None:
     text = tmp_path / "text.onnx"
     text.write_text("not a model at all")
     emotion = tmp_path / "emotion.onnx"
-    emotion.write_bytes(load_card("emotion-lite0").read("model.onnx"))
+    emotion.write_bytes(load_card("emotion-mobilenet").read("model.onnx"))
     for file, kind in (
         (tmp_path / "none.onnx", ArtifactError),
         (tmp_path, ArtifactError),
