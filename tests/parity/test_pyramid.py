@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from mien.detect.mtcnn import MtcnnDetector, cascade, pyramid
-from mien.detect.mtcnn.pyramid import AreaTable, LargePicture, Scratch, level_size, pyramid_scales
+from mien.detect.mtcnn.pyramid import AreaTable, LargeImage, Scratch, level_size, pyramid_scales
 from mien.types import RgbImage
 
 
@@ -98,7 +98,7 @@ def test_a_table_made_in_parts_is_the_same(
 
 
 def test_a_large_picture_answers_as_a_table(pixels: np.ndarray) -> None:
-    table, large = AreaTable(pixels, Scratch()), LargePicture(RgbImage(pixels))
+    table, large = AreaTable(pixels, Scratch()), LargeImage(RgbImage(pixels))
     np.testing.assert_array_equal(large.resized(37, 50), table.resized(37, 50))
     np.testing.assert_array_equal(large.resized(37, 50, 5, 9), table.resized(37, 50, 5, 9))
     edges = np.array([[0, 0, 20, 30], [5, 7, 40, 41], [3, 3, 4, 4]])
@@ -116,7 +116,7 @@ def test_a_large_picture_is_never_summed_whole(
 
     monkeypatch.setattr(pyramid, "AreaTable", table)
     monkeypatch.setattr(pyramid, "PART_PIXELS", 500)
-    large = LargePicture(RgbImage(Image.fromarray(pixels)))
+    large = LargeImage(RgbImage(Image.fromarray(pixels)))
     everything = np.array([[0, 0, large.width, large.height]])
     expected = AreaTable(pixels, Scratch()).crops(everything, 24)
     np.testing.assert_allclose(large.crops(everything, 24), expected, rtol=1e-6)
