@@ -99,7 +99,7 @@ def noisy_clip() -> bytes:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_pictures_are_kept_nowhere(tmp_path: Path, workers: str, face_photo: bytes) -> None:
+def test_images_are_stored_nowhere(tmp_path: Path, workers: str, face_photo: bytes) -> None:
     needs("strace")
     large = large_picture()
     assert len(large) > 9e6

@@ -23,7 +23,7 @@ def convert(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
     return code
 
 
-def test_it_answers_as_the_model_does(
+def test_checkpoint_gives_the_predictions_of_the_model(
     fer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = tmp_path / "start.pt"
