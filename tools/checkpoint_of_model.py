@@ -31,7 +31,7 @@ from mien_train.models import Classifier
 
 PREFIX = "classifier."
 FACES = 256
-# Share of faces whose answer may change where activations are no integers any more.
+# Share of faces whose prediction may change without quantized activations.
 MOST_CHANGED = 0.05
 
 
@@ -54,7 +54,7 @@ def main() -> int:
     theirs = load_classifier(arguments.model).outputs(crops)[0].argmax(axis=1)
     changed = float((ours != theirs).mean())
     if changed > MOST_CHANGED:
-        raise SystemExit(f"{changed:.1%} of the answers change: not this backbone or size")
+        raise SystemExit(f"{changed:.1%} of the predictions change: not this backbone or size")
     state = {
         "recipe": {"backbone": arguments.backbone, "name": arguments.model.parent.name},
         "size_px": arguments.size,
@@ -62,7 +62,7 @@ def main() -> int:
         "step": 0,
     }
     write_checkpoint(arguments.out, state)
-    print(f"{arguments.out}: {changed:.1%} of {len(faces)} answers change")
+    print(f"{arguments.out}: {changed:.1%} of {len(faces)} predictions change")
     return 0
 
 

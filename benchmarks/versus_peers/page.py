@@ -62,7 +62,7 @@ OWN_REASONS = {
 
 
 def page(results: Results) -> str:
-    """Return the whole page."""
+    """Return the page as Markdown."""
     crops, found = results.get("crops", {}), results.get("found", {})
     detection = [row for row in rows(results) if row.key in {"recall", "precision"}]
     natural = [row for row in rows(results) if row.key in {"natural", "closeups"}]

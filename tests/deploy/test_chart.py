@@ -1,4 +1,4 @@
-"""The chart, rendered by Helm itself and held to Kubernetes's schemas and to what it promises."""
+"""The chart, rendered by Helm and validated with Kubernetes' schemas."""
 
 import json
 from pathlib import Path

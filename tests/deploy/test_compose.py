@@ -1,4 +1,4 @@
-"""The compose file, read by a parser of its specification, and what it gives to each program."""
+"""The compose file and the configuration of its services."""
 
 import json
 import subprocess

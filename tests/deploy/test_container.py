@@ -1,4 +1,4 @@
-"""The image's recipe and what is pinned for it; `make container-check` builds and runs it."""
+"""The Dockerfile and its pins; `make container-check` builds and runs the image."""
 
 import re
 import subprocess

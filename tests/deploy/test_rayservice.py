@@ -1,4 +1,4 @@
-"""The manifest for KubeRay: what Kubernetes and Ray read of it, each held to its own schema."""
+"""The manifest for KubeRay, validated with the schemas of Kubernetes and Ray."""
 
 from pathlib import Path
 from typing import Any

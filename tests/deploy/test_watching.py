@@ -1,4 +1,4 @@
-"""The dashboard and the alerts, asked of a real Prometheus that watches a real service."""
+"""Dashboard and alerts on a real Prometheus that scrapes a real service."""
 
 import json
 import math

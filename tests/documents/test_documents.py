@@ -1,4 +1,4 @@
-"""What the documents show is what happens: every block is run, every answer compared."""
+"""Every block of the documentation is run and its output compared."""
 
 import re
 import sys

@@ -1,4 +1,4 @@
-"""The reference system's own example photos: what people see in them."""
+"""The baseline's example photos, with labels given by eye."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The checks of `make release-check` find what is wrong; on what is right the command runs them."""
+"""`make release-check`: each check finds its errors, and the command runs all of them."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ MODEL = "mien/artifacts/mtcnn/"
 
 @pytest.fixture(scope="module")
 def good() -> dict[str, bytes]:
-    """What the wheel holds, as the builder makes it."""
+    """Content of a wheel as built."""
     licences = {f"{INFO}/licenses/{name}": text for name, text in LICENCES.items()}
     named = "".join(f"License-File: {name}\n" for name in LICENCES)
     metadata = f"Metadata-Version: 2.4\nName: mien\nLicense-Expression: Apache-2.0\n{named}\nText\n"
@@ -198,7 +198,7 @@ def test_a_non_reproducible_build_is_reported(
 
 
 class Advisories(BaseHTTPRequestHandler):
-    """Answers as an OSV service does that knows of one weakness, in Pillow."""
+    """A fake OSV service with one vulnerability, in Pillow."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))

@@ -1,4 +1,4 @@
-"""What people install: the wheel alone, in an empty environment, with the network off."""
+"""The wheel in an empty environment without network."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What GitHub reads: its schemas take it, it is safe, and each step is the Makefile's."""
+"""GitHub workflows: valid, safe, and each step is a Makefile target."""
 
 import re
 import shutil
@@ -59,7 +59,7 @@ def test_schema_rejects_invalid_workflows(tmp_path: Path) -> None:
 
 
 def checked(schema: str, *paths: Path) -> str:
-    """Return what the schema says against the files."""
+    """Return the schema's errors for the files."""
     command = [
         sys.executable,
         "-m",

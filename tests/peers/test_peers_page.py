@@ -1,4 +1,4 @@
-"""Figures become a page: who is first, who is ahead, who is missing, and why."""
+"""From measurements to the page: best, better and missing systems, with reasons."""
 
 import json
 import shutil

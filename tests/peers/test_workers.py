@@ -1,4 +1,4 @@
-"""All systems are asked in one way, and whatever one does, the others are measured."""
+"""Workers share a protocol, and a failing system does not affect the others."""
 
 import base64
 import shutil

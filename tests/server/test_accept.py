@@ -26,7 +26,7 @@ A_SHARE = MANY // 4
 
 @contextmanager
 def connected(port: int, count: int, *, at_once: bool) -> Iterator[None]:
-    """Hold connections that were answered and stay open. at_once: all come before one asks."""
+    """Keep connections open after a response. at_once: connect all before the first request."""
     with ExitStack() as stack:
         connections = []
         for _ in range(count):
@@ -53,7 +53,7 @@ def held(worker: psutil.Process, port: int) -> int:
 
 
 def lets_in(worker: psutil.Process, port: int) -> bool:
-    """Say whether it was this one that took a new connection, for which it must have begun."""
+    """Return whether this process accepted a new connection."""
     with connected(port, 1, at_once=True):
         return held(worker, port) > 0
 

@@ -36,7 +36,7 @@ def port(detector: FakeDetector) -> Iterator[int]:
 
 @pytest.fixture
 def hasty_port(detector: FakeDetector) -> Iterator[int]:
-    """Return the port of a server that does not wait long for a head."""
+    """Return the port of a server with a short header timeout."""
     app, _ = fake_app(detector)
     with running(app, head_timeout_s=HEAD_TIMEOUT_S) as port:
         yield port
@@ -68,7 +68,7 @@ def test_targets_as_for_a_proxy(port: int, target: str, status: int) -> None:
 
 
 def drip(connection: socket.socket, data: bytes) -> None:
-    """Send a byte every now and then, until nobody takes them."""
+    """Send a byte now and then until the connection is closed."""
     try:
         for byte in data:
             connection.sendall(bytes([byte]))
@@ -151,7 +151,7 @@ def test_malformed_http(port: int, words: bytes, caplog: pytest.LogCaptureFixtur
 def test_a_malformed_body_gets_one_response(
     port: int, query: bytes, wait_s: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whether it breaks before the answer to what came before it, amid that, or after it."""
+    """The malformed body arrives before, during or after the previous response."""
     head = b"POST /emotion%s HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n" % query
     pieces = [head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"no length\r\n"]
     with connect(port) as connection:

@@ -1,4 +1,4 @@
-"""What is counted, and that it is right over all processes."""
+"""Metrics, and their sums over all processes."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from mien.server.errors import PROBLEMS
 
 
 class Counts:
-    """What ``/metrics`` says: values by name and labels."""
+    """Values of ``/metrics`` by name and labels."""
 
     def __init__(self, text: str) -> None:
         self.samples = [

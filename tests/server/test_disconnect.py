@@ -1,4 +1,4 @@
-"""Callers that leave, and pictures that take for ever, on a real server."""
+"""Disconnecting clients and endless analyses on a real server."""
 
 import socket
 from collections.abc import Iterator

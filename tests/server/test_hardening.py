@@ -1,4 +1,4 @@
-"""What plain uvicorn lacks: a test that fails here shows that a part of hardening can go.
+"""What plain uvicorn lacks: if a test fails here, a part of ``hardening`` can be removed.
 
 The same cases with the service's own connections are in test_connections.py and test_accept.py.
 """
@@ -38,7 +38,7 @@ class Slow:
 
 @contextlib.contextmanager
 def plain(app: Slow) -> Iterator[int]:
-    """Run uvicorn as it comes, with the shortest timeouts it has; gives its port."""
+    """Run plain uvicorn with its shortest timeouts; yields its port."""
     with plain_server(app) as (_, port):
         yield port
 

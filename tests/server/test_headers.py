@@ -1,4 +1,4 @@
-"""What protects callers' browsers, and what can be opened or switched off."""
+"""Security headers, CORS, and features that can be disabled."""
 
 import httpx2 as httpx
 import pytest

@@ -1,4 +1,4 @@
-"""API keys: who is let in, who is not, and what a mistake in them does."""
+"""API keys: accepted and refused requests, and errors of configuration."""
 
 from pathlib import Path
 

@@ -37,7 +37,7 @@ LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Callers:
-    """Threads that ask again and again, each on a new connection, until told to stop."""
+    """Threads that send requests on new connections until stopped."""
 
     def __init__(self, address: str, count: int, *, while_ready: bool = False) -> None:
         self.answers: Counter[int | str] = Counter()
@@ -78,7 +78,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def outcome_of(connection: socket.socket) -> str:
-    """Return the first words of the answer, or what came instead."""
+    """Return the status line of the response, or the error."""
     try:
         with connection:
             return read_all(connection)[:12].decode()

@@ -1,4 +1,4 @@
-"""``WS /live``: a view of its own for each caller, and what happens to bad ones."""
+"""``WS /live``: sessions of clients, and invalid requests."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""What the log tells, as a running service writes it."""
+"""The log of a running service."""
 
 import json
 import logging.config

@@ -1,4 +1,4 @@
-"""Whatever callers and operators write, parsers give what they promise or an error of ours."""
+"""Parsers accept any input: they return a valid result or raise a MienError."""
 
 import contextlib
 import ipaddress

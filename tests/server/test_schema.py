@@ -1,4 +1,4 @@
-"""Requests made from the OpenAPI schema, and from pictures real and mutated, by schemathesis."""
+"""Requests that schemathesis generates from the OpenAPI schema, with real and mutated images."""
 
 from collections.abc import Iterator
 from io import BytesIO

@@ -1,4 +1,4 @@
-"""What holds for every answer, and the endpoints around the main one."""
+"""Common properties of all responses, and the secondary endpoints."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""``POST /video``: lines while a clip is read, and what happens to bad ones."""
+"""``POST /video``: streamed lines, and errors of bad videos."""
 
 import contextlib
 import json
@@ -148,7 +148,7 @@ def test_a_truncated_video_gives_its_readable_part(
 
 
 def test_a_video_longer_than_declared(service: TestClient) -> None:
-    """The end comes as a line: what was seen before is already with the caller."""
+    """The error is a line, because earlier lines are already sent."""
     data = plain(4, form="matroska")
     at = data.index(b"\x44\x89") + 3  # Source: RFC 9559, Duration; after it its size
     data = data[:at] + np.array(1000.0, ">f8").tobytes() + data[at + 8 :]

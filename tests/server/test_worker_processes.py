@@ -1,4 +1,4 @@
-"""The service and its processes for pictures: kills and signals, all of them real."""
+"""The service and its worker processes under real kills and signals."""
 
 import asyncio
 import os
@@ -63,7 +63,7 @@ class Callers:
 
 
 def waiting(address: str) -> float:
-    """Return how many pictures wait because others are worked on."""
+    """Return the number of queued images."""
     lines = httpx.get(f"{address}/metrics").text.split("\n")
     return next(float(line.split()[1]) for line in lines if line.startswith("mien_queue_depth "))
 

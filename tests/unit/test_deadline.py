@@ -1,4 +1,4 @@
-"""Work that nobody waits for any more stops by itself."""
+"""Work stops at its deadline."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Graphs that declare one picture size, freed of it."""
+"""Remove a fixed image size from a graph."""
 
 import contextlib
 
@@ -13,7 +13,7 @@ from mien.runtime.ort import OrtSession
 
 
 def graph() -> bytes:
-    """Halve a picture of 64 x 64; sizes are declared everywhere."""
+    """Halve an image of 64 x 64; sizes are declared everywhere."""
     pictures = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, side, side])
         for name, side in (("pixels", 64), ("halved", 32), ("doubled", 32))

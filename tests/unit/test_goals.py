@@ -1,4 +1,4 @@
-"""What a soak and a bench of the service say of their figures."""
+"""Goals of the soak test and of the service benchmark."""
 
 import pytest
 from benchmarks import goals

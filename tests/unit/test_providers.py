@@ -1,4 +1,4 @@
-"""What runs the graphs: the setting, what is asked of ONNX Runtime, and what a lack is told as."""
+"""ONNX Runtime providers: the setting, sessions, and errors if one is missing."""
 
 import sys
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The computed server, against what is known of queues."""
+"""The simulated server compared with queueing theory."""
 
 from statistics import mean
 

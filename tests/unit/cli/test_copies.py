@@ -1,4 +1,4 @@
-"""The places of annotated copies of ``mien batch``."""
+"""Paths of annotated copies of ``mien batch``."""
 
 from pathlib import Path
 
