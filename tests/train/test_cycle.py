@@ -1,4 +1,4 @@
-"""The whole way, on made-up faces: train, stop, resume, export, calibrate, evaluate, serve.
+"""All steps on generated faces: train, stop, resume, export, calibrate, evaluate, serve.
 
 ``make train-smoke`` runs this file.
 """
@@ -209,7 +209,7 @@ def test_targets_mix_labels_and_teachers() -> None:
     votes = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
     labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     targets = Targets(torch.zeros(2, 48, 48), votes, labels)
-    taught = targets.taught(torch.tensor([[0.5, 0.5], [0.2, 0.8]]), labels, 0.6)
+    taught = targets.distilled(torch.tensor([[0.5, 0.5], [0.2, 0.8]]), labels, 0.6)
     torch.testing.assert_close(taught.ferplus, torch.tensor([[0.7, 0.3], [0.12, 0.48]]))
     torch.testing.assert_close(taught.fer2013, labels)
 

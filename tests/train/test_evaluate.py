@@ -1,4 +1,4 @@
-"""Which truth counts, and what the page and the lines show of it."""
+"""Sources of the true labels, and the reports of an evaluation."""
 
 import json
 import re
@@ -125,11 +125,11 @@ def test_single_and_flipped_views_are_distinguished(faces: FerDataset, tmp_path:
 
 def test_the_text_has_every_metric(scores: Scores) -> None:
     text = "\n".join(score_lines(scores))
-    assert "the answer, six labels, against the FER+ majority: 16 faces" in text
+    assert "predictions of mien, six labels, against the FER+ majority: 16 faces" in text
     assert f"accuracy {scores.six.accuracy:.4f} (" in text
     assert f"calibration error {scores.six.calibration_error:.4f}" in text
     mistake = scores.six.top_confusions()[0]
-    assert f"{mistake.truth} called {mistake.answer}: {mistake.faces} faces" in text
+    assert f"{mistake.truth} classified as {mistake.predicted}: {mistake.faces} faces" in text
     rows = [line.split() for line in text.splitlines() if line.startswith("happy ")]
     assert [int(count) for count in rows[1][1:]] == scores.six.confusion[0].tolist()
 

@@ -35,7 +35,7 @@ def test_figures_of_a_worked_example() -> None:
         "f1": 0.6667,
     }
     (mistake,) = metrics.top_confusions()
-    assert (mistake.truth, mistake.answer, mistake.faces, mistake.share) == ("b", "a", 1, 0.5)
+    assert (mistake.truth, mistake.predicted, mistake.faces, mistake.share) == ("b", "a", 1, 0.5)
     assert metrics.above(0.75) == (0.5, 1.0)
     assert metrics.above(0.5) == (1.0, 0.75)
     assert math.isnan(metrics.above(0.9)[1])

@@ -1,4 +1,4 @@
-"""The page for people says what the card says, and the test fails where it does not."""
+"""The model card page matches the card."""
 
 import shutil
 import tomllib

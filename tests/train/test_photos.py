@@ -1,4 +1,4 @@
-"""Whole photos, end to end: which faces are found, and what of it is counted."""
+"""Evaluation of whole photos, end to end."""
 
 import csv
 import json

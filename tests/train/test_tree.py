@@ -53,7 +53,7 @@ def test_invalid_trees_are_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="no images"):
         load_tree(tmp_path)
     put(tmp_path / "train" / "bored", "a", 1, 0)
-    with pytest.raises(DataError, match="bored: no emotion"):
+    with pytest.raises(DataError, match="bored: not an emotion"):
         load_tree(tmp_path)
     (tmp_path / "train" / "bored").rename(tmp_path / "train" / "happy")
     (tmp_path / "train" / "happy" / "z.jpg").write_text("no picture")
