@@ -52,10 +52,10 @@ def missed_in(detector: FaceDetector, path: Path) -> list[bool]:
     return [not faces, *missed]
 
 
-def resized(picture: Image.Image, longer_side: int) -> Image.Image:
-    scale = longer_side / max(picture.size)
-    width, height = (max(round(side * scale), 1) for side in picture.size)
-    return picture.resize((width, height), Image.Resampling.BICUBIC)
+def resized(image: Image.Image, longer_side: int) -> Image.Image:
+    scale = longer_side / max(image.size)
+    width, height = (max(round(side * scale), 1) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 if __name__ == "__main__":

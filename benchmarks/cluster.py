@@ -180,7 +180,7 @@ def empty_shards(folder: Path) -> float:
 
 
 def sizes(photos: Path) -> tuple[float, float]:
-    """Return the bytes a photo takes in the results, and in the list that says what is asked."""
+    """Return the bytes per photo in the results, and in the list of paths."""
     rows = list(read_rows(results_of(photos)))
     folder = photos.with_name("one")
     run = RunFolder(open_folder(str(folder)), ".parquet")

@@ -1,4 +1,4 @@
-"""How often the answer stays the same when the photo is turned, resized or the box is off.
+"""How often the prediction stays the same if photos are rotated or resized, or boxes shifted.
 
     python -m benchmarks.consistency FOLDER
 
@@ -32,7 +32,7 @@ MAX_PIXELS = 50_000_000
 ANGLES = (-30, -15, 15, 30)
 SIZES = (0.5, 0.75, 1.5, 2.0)
 JITTERS = 4
-# Of the face's height on each side, so that a turned patch has the whole face.
+# Margin on each side as a share of the face's height, so that a rotated patch has the whole face.
 PATCH_MARGIN = 1.0
 
 
@@ -42,7 +42,7 @@ def box_itself(face: Face) -> Region:
 
 
 def box_with_margin(face: Face) -> Region:
-    """Return what mien cuts where there are no landmarks."""
+    """Return the region that mien crops without landmarks."""
     return region_of_face(replace(face, landmarks=None))
 
 
@@ -51,7 +51,7 @@ CROPS: dict[str, Callable[[Face], Region]] = {
     "margin": box_with_margin,
     "aligned": region_of_face,
 }
-# A face in its picture.
+# A face in its image.
 Seen = tuple[RgbImage, Face]
 
 
@@ -69,7 +69,7 @@ def main() -> None:
         for name, seen in variants(patch, detector):
             after = answers(seen, classifier)
             changes.setdefault(name, []).append({k: before[k] == after[k] for k in CROPS})
-    print(f"{'same answer':16} {'pairs':>6}", *(f"{name:>8}" for name in CROPS))
+    print(f"{'same prediction':16} {'pairs':>6}", *(f"{name:>8}" for name in CROPS))
     for name, kept in changes.items():
         shares = (np.mean([same[crop] for same in kept]) for crop in CROPS)
         print(f"{name:16} {len(kept):6}", *(f"{share:8.3f}" for share in shares))
@@ -134,7 +134,7 @@ def _found(pixels: NDArray[np.uint8], height: float, detector: FaceDetector) -> 
 
 
 def _around(image: RgbImage, box: Box) -> NDArray[np.uint8]:
-    """Return the square patch around a box; beyond the picture's edge its last pixels go on."""
+    """Return the square patch around a box; outside the image, border pixels are repeated."""
     half = round(box.height * (0.5 + PATCH_MARGIN))
     x, y = round((box.left + box.right) / 2), round((box.top + box.bottom) / 2)
     rows = np.clip(np.arange(y - half, y + half), 0, image.height - 1)

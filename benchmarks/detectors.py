@@ -67,7 +67,7 @@ def print_found(workers: list[Worker], folder: Path) -> None:
 
 
 def print_times(workers: list[Worker], photos: list[Path], folder: Path) -> None:
-    """Print median milliseconds a photo, and how many times as long the reference takes."""
+    """Print median milliseconds per photo, and the baseline's time as a multiple."""
     for side in LONGER_SIDES_PX:
         seconds = []
         for path in photos:

@@ -29,7 +29,7 @@ class Photo:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a detector made of a photo.
+    """Result of a detector on a photo.
 
     heights (N,) of the counted faces and whether they are found (N,); verdicts (M,) on the boxes: 1
     on a face, 0 on none, NaN for those that don't count.
@@ -61,9 +61,9 @@ def photos_of(folder: Path) -> list[Photo]:
     return photos
 
 
-def boxes_of(answer: Mapping[str, Any]) -> NDArray[np.float64]:
-    """Return the boxes (M, 4) of a worker's answer, in its order."""
-    boxes = [face["box"] for face in answer["faces"]]
+def boxes_of(response: Mapping[str, Any]) -> NDArray[np.float64]:
+    """Return the boxes (M, 4) of a worker's response, in its order."""
+    boxes = [face["box"] for face in response["faces"]]
     return np.array(boxes, dtype=float).reshape(-1, 4)
 
 

@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--seconds", type=float, default=LOOP_S, help="length of each open loop")
     parser.add_argument(
-        "--closed-s", type=float, default=10, help="least length of each closed loop"
+        "--closed-s", type=float, default=10, help="minimum length of each closed loop"
     )
     parser.add_argument(
         "--arrivals",

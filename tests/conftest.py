@@ -1,4 +1,4 @@
-"""What many tests start from: a photo with one face."""
+"""Shared fixtures, such as a photo with one face."""
 
 import signal
 from datetime import timedelta

@@ -24,7 +24,7 @@ POINTS = Landmarks((10, 10), (20, 10), (15, 15), (11, 20), (19, 20))
 
 
 class FakeDetector:
-    """Two faces in a picture of 100 pixels or more, none in a smaller one; slow if asked to be."""
+    """Finds two faces in images of 100 pixels or more, none in smaller ones; optionally slow."""
 
     def __init__(self) -> None:
         self.asked: list[int | None] = []
@@ -40,7 +40,7 @@ class FakeDetector:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """Let no picture be done before the end of the block."""
+        """Block all analyses until the end of the block."""
         self._may_go_on.clear()
         try:
             yield
@@ -135,7 +135,7 @@ def fake_app(
 
 
 def logged(caplog: pytest.LogCaptureFixture) -> list[str]:
-    """Return what the log says of each request, such as ``POST /emotion 200``."""
+    """Return the log message of each request, such as ``POST /emotion 200``."""
     lines = [record for record in caplog.records if record.name == "mien.access"]
     return [f"{line.method} {line.path} {line.status}" for line in lines]
 
@@ -169,7 +169,7 @@ def connect(port: int) -> socket.socket:
 
 
 def read_all(connection: socket.socket) -> bytes:
-    """Return what comes before the end, or before the other side cuts it off."""
+    """Return all data until the connection is closed."""
     received = b""
     try:
         while chunk := connection.recv(65536):

@@ -15,7 +15,7 @@ OLDEST = "1.27"
 
 
 def objects(text: str) -> Iterator[Object]:
-    """Yield what a text of several documents holds, empty ones left out."""
+    """Yield the non-empty documents of a YAML text."""
     yield from filter(None, yaml.safe_load_all(text))
 
 

@@ -29,7 +29,7 @@ from mien_train.models.mobilenet import PIXEL_MEAN, PIXEL_SPREAD, MobileNet
 
 NAME = "faceres-deep"
 SHA256 = "b0ea2cc4805891a0f22dc57b06b57806b967831305c40818400fda40aec341f4"
-# Subtracted from each colour channel of 0 to 255 by those who trained the network.
+# Means of the colour channels, 0 to 255, that were subtracted in training.
 CHANNEL_MEANS = np.array([103.939, 116.779, 123.68])
 FACES = 256
 SIZE_PX = 112

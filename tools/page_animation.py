@@ -27,7 +27,7 @@ VIDEO_WH = (640, 400)
 FRAMES = 50
 PER_SECOND = 10
 SEEKS = 10
-# Time of each picture in milliseconds.
+# Time of each frame in milliseconds.
 LONG, SHORT = 1800, 280
 
 
@@ -52,7 +52,7 @@ def main() -> None:
 
 
 def scenes(page: Page) -> Iterator[tuple[Image.Image, int]]:
-    """Yield pictures of the page, each with its duration in milliseconds."""
+    """Yield frames of the page, each with its duration in milliseconds."""
     yield shot(page), LONG
     page.get_by_role("button", name="Try a sample").click()
     expect(page.locator("article[data-state=done]")).to_be_visible()

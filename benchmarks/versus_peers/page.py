@@ -19,10 +19,10 @@ IN_BRIEF = (
     "4000 x 3000, 1 face, one thread",
     "640 x 480, 1 face, all cores",
     "1920 x 1080, 10 faces, all cores",
-    "faces of 40 px and more found, overlap 0.5",
-    "faces of 40 px and more found, overlap 0.3",
-    "faces among what is found, overlap 0.5",
-    "faces among what is found, overlap 0.3",
+    "recall of faces of 40 px and more, overlap 0.5",
+    "recall of faces of 40 px and more, overlap 0.3",
+    "precision, overlap 0.5",
+    "precision, overlap 0.3",
     "natural faces: accuracy, missed faces counted as wrong",
     "natural faces: calibration error of found faces",
     "natural faces, rare emotions added: macro-F1 of found faces",
@@ -34,35 +34,35 @@ NO_BREAK = "\N{NO-BREAK SPACE}"
 # Why another system can be better, by the kind of row.
 REASONS = {
     "fer2013": (
-        "`mien` is calibrated on FER+'s votes, which agree with each other more often; the output "
-        "trained for FER2013's labels is in the row below"
+        "`mien` is calibrated on FER+'s votes, which are more consistent; the next row has the "
+        "output that is trained for FER2013's labels"
     ),
     "import_s": (
-        "it loads modules on first use, so that its first result comes later; NumPy and ONNX "
-        "Runtime, which `mien` imports at once, take most of its import time"
+        "it loads modules on first use, so its first result takes longer; most of `mien`'s import "
+        "time is NumPy and ONNX Runtime, which it imports immediately"
     ),
     "installed_mb": "its packages are smaller than ONNX Runtime and NumPy",
-    "precision": "it finds fewer faces, only the easy ones, and so has fewer false positives",
+    "precision": "it finds only the easy faces and therefore has fewer false positives",
 }
 # Reasons of single systems.
 OWN_REASONS = {
     ("all cores", "fer"): (
-        "OpenCV's cascade uses all cores for one photo; `mien` uses one and leaves the others to "
-        "other photos"
+        "OpenCV's cascade uses all cores for one photo; `mien` uses one core per photo and "
+        "analyzes other photos on the rest"
     ),
     ("recall", "face-api"): (
-        "its boxes of large faces are a little more accurate, since at overlap 0.3 both find the "
-        "same number; it finds fewer small faces"
+        "its boxes of large faces are slightly more accurate: at overlap 0.3 both find the same "
+        "number; it finds fewer small faces"
     ),
     ("recall", "reference"): (
-        "it searches all scales from 20 pixels on in finer steps, which takes longer; with "
+        "it searches all scales from 20 pixels up in finer steps, which takes longer; with "
         "`min_face_size=20` `mien` does the same"
     ),
 }
 
 
 def page(results: Results) -> str:
-    """Return the whole page."""
+    """Return the page as Markdown."""
     crops, found = results.get("crops", {}), results.get("found", {})
     detection = [row for row in rows(results) if row.key in {"recall", "precision"}]
     natural = [row for row in rows(results) if row.key in {"natural", "closeups"}]
@@ -156,9 +156,10 @@ def _ahead(results: Results) -> str:
         if names:
             ahead.setdefault((_with_reasons(names, row.key), row.key), []).append(row.name)
     if not ahead:
-        return "No other is ahead of `mien` in any row, those of the tables below included."
+        return "No other system is better than `mien` in any row, including the tables below."
     lines = [f"- {'; '.join(places)}: {words}." for (words, _), places in ahead.items()]
-    return "\n".join(["Ahead of `mien`, the tables below included:\n", *lines])
+    title = "Rows in which other systems are better than `mien`, including the tables below:\n"
+    return "\n".join([title, *lines])
 
 
 def _with_reasons(names: Iterable[str], key: str) -> str:
@@ -177,7 +178,7 @@ def _level(results: Results) -> str:
         for row in rows(results)
         if (names := [name for name in row.values if name != OURS and row.is_level(name, OURS)])
     ]
-    return "\n".join(["Level with `mien`:\n", *lines]) if lines else ""
+    return "\n".join(["Rows without a clear difference from `mien`:\n", *lines]) if lines else ""
 
 
 def _left_out(results: Results) -> str:
@@ -191,7 +192,7 @@ def _left_out(results: Results) -> str:
             places.setdefault((name, words), []).append(section)
     lines = [f"- {name}, {', '.join(where)}: {words}" for (name, words), where in places.items()]
     lines += [f"- {name}: {of['missing']}" for name, of in sections.items() if "missing" in of]
-    return "\n".join(["Left out:\n", *lines]) if lines else ""
+    return "\n".join(["Not measured:\n", *lines]) if lines else ""
 
 
 def _machine(results: Results) -> str:
@@ -206,8 +207,8 @@ def _machine(results: Results) -> str:
     others = [f"{cores:.1f} ({name})" for name, cores in timed.items() if cores is not None]
     return (
         f"Measured {measured}, on {machine['processor']}, {machine['cores']} "
-        f"cores, {machine['memory_gb']} GB, {machine['system']}. Cores used by other programs "
-        f"meanwhile: {', '.join(others)}; the ratios are more stable than the times."
+        f"cores, {machine['memory_gb']} GB, {machine['system']}. Cores in use by other programs "
+        f"during the measurement: {', '.join(others)}. Ratios are more stable than times."
     )
 
 

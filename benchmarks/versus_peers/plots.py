@@ -94,7 +94,7 @@ def _sizes(results: Results, axes: plt.Axes) -> bool:
         axes.bar_label(bars, [f"{width:,.0f}" for width in widths], padding=3, fontsize=8)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()
-    axes.set(xscale="log", xlabel="MB: dark, installed; light, memory at its peak")
+    axes.set(xscale="log", xlabel="MB: dark, installed; light, peak memory")
     axes.margins(x=0.15)
     return bool(names)
 

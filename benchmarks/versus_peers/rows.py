@@ -91,7 +91,7 @@ def rows(results: Results) -> Iterator[Row]:
         for photo in results.get(section, {}).get("photos", {}):
             yield speed_row(results[section], photo, section)
     start = results.get("start", {})
-    for key, name in (("import_s", "import"), ("first_answer_s", "start to first answer")):
+    for key, name in (("import_s", "import"), ("first_answer_s", "start to first result")):
         if key in start:
             yield _times_row(key, name, start[key])
     yield from _sizes(results)
@@ -148,7 +148,7 @@ def _sizes(results: Results) -> Iterator[Row]:
     memory = results.get("one thread", {}).get("peak_mb", {})
     installed = {name: s["installed_mb"] for name, s in results.get("systems", {}).items()}
     for key, name, sizes in (
-        ("peak_mb", "memory, at its peak", memory),
+        ("peak_mb", "peak memory", memory),
         ("installed_mb", "installed", installed),
     ):
         cells = {system: f"{size:,.0f} MB" for system, size in sizes.items()}
@@ -168,7 +168,8 @@ def _accuracies(measured: Results) -> Iterator[Row]:
     if second:
         scores[OURS] = second
         values = {system: of["fer2013"]["accuracy"] for system, of in scores.items()}
-        yield _shares("fer2013 output", "the same, of the output trained for it", values)
+        name = f"{ACCURACIES['fer2013']}, output trained for it"
+        yield _shares("fer2013 output", name, values)
 
 
 def _natural(measured: Results) -> Iterator[Row]:
@@ -187,10 +188,10 @@ def _faces(measured: Results) -> Iterator[Row]:
         at = {system: of[overlap] for system, of in found.items()}
         for height in next(iter(at.values()))["recall"]:
             values = {system: of["recall"][height] for system, of in at.items()}
-            name = f"faces of {height} px and more found, overlap {overlap}"
+            name = f"recall of faces of {height} px and more, overlap {overlap}"
             yield _shares("recall", name, values)
         values = {system: of["precision"] for system, of in at.items()}
-        yield _shares("precision", f"faces among what is found, overlap {overlap}", values)
+        yield _shares("precision", f"precision, overlap {overlap}", values)
 
 
 def _shares(key: str, name: str, values: Mapping[str, float]) -> Row:

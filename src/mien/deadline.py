@@ -65,4 +65,4 @@ def check_deadline() -> None:
 
 def too_late() -> DeadlineExceededError:
     """Return the error of a deadline that has passed."""
-    return DeadlineExceededError("the answer was not ready in time; try again later")
+    return DeadlineExceededError("the result was not ready in time; try again later")

@@ -60,7 +60,7 @@ class Options:
 
     labels: LabelSet = field(
         default=LabelSet.SIX,
-        metadata=_about("Emotions to tell apart: seven adds disgust, eight adds contempt too."),
+        metadata=_about("Emotions to distinguish: seven adds disgust, eight adds contempt too."),
     )
     max_faces: int | None = field(
         default=None, metadata=_about("Return only the N largest faces.", least=1)

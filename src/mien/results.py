@@ -188,16 +188,16 @@ class ImageResult:
         cells = [columns, *([str(row[name]) for name in columns] for row in rows)]
         lines = ("".join(f"<td>{escape(cell)}</td>" for cell in line) for line in cells)
         table = "".join(f"<tr>{line}</tr>" for line in lines)
-        return f"{self._picture()}<table>{table}</table>"
+        return f"{self._image_html()}<table>{table}</table>"
 
-    def _picture(self) -> str:
+    def _image_html(self) -> str:
         try:
-            picture = self.annotate()
+            image = self.annotate()
         except MienError:
             return ""
-        picture.thumbnail(_NOTEBOOK_SIZE_WH)
+        image.thumbnail(_NOTEBOOK_SIZE_WH)
         file = BytesIO()
-        picture.save(file, "JPEG")
+        image.save(file, "JPEG")
         data = base64.b64encode(file.getvalue()).decode()
         return f'<img alt="{len(self)} faces" src="data:image/jpeg;base64,{data}">'
 

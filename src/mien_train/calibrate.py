@@ -16,7 +16,7 @@ from mien_train.evaluate import Outputs, run_model, truth_among
 from mien_train.metrics import Metrics, measure
 from mien_train.photos import SIX, located
 
-# Few values on a coarse grid: PublicTest can't tell finer ones apart.
+# A coarse grid: PublicTest is too small to distinguish finer steps.
 SHARES = np.arange(0, 17) * 0.05
 # Searched on a fine grid in log scale: one parameter needs no optimiser.
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4.0), 401))
@@ -40,7 +40,7 @@ class Calibration:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Faces:
-    """What the model says of N faces, and their labels among the six.
+    """A model's outputs for N faces, and their labels among the six.
 
     random: (N,) whether a face belongs to a random sample of photos.
     """
@@ -50,7 +50,7 @@ class _Faces:
     truth: NDArray[np.int64]
     random: NDArray[np.bool_]
 
-    def answers(self, calibration: Calibration) -> NDArray[np.float32]:
+    def probabilities(self, calibration: Calibration) -> NDArray[np.float32]:
         """Return the probabilities (N, 6)."""
         calibrated = self.classifier.recalibrated(calibration.to_card())
         return narrow(
@@ -58,18 +58,18 @@ class _Faces:
         )
 
     def metrics(self, calibration: Calibration, rows: NDArray[np.bool_]) -> Metrics:
-        answers = self.answers(calibration)[rows].astype(np.float64)
-        return measure(answers, self.truth[rows], SIX)
+        probabilities = self.probabilities(calibration)[rows].astype(np.float64)
+        return measure(probabilities, self.truth[rows], SIX)
 
 
 def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None) -> Calibration:
     """Return the calibration for the six labels that the product shows by default.
 
-    The share is the one with the best macro-F1 against the FER+ majority, or the FER2013 label
-    without votes: it counts rare emotions like common ones, since nobody knows how often they come
-    in users' photos. With a folder of labelled photos it is the best mean of that, the accuracy on
-    their random sample and the balanced accuracy on all of their faces. The temperature is the one
-    with the best likelihood, photos and ``data`` counting alike.
+    The share maximizes macro-F1 against the FER+ majority, or against the FER2013 label without
+    votes. Macro-F1 weights rare emotions like common ones, because their frequency in users' photos
+    is unknown. With a folder of labelled photos, the share maximizes the sum of macro-F1, the
+    accuracy on the random sample and the balanced accuracy on all faces. The temperature maximizes
+    the likelihood, with equal weights for photos and ``data``.
     Raises DataError if no face has one of the six labels.
     Source: Guo et al. 2017, arXiv 1706.04599.
     """
@@ -91,7 +91,7 @@ def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None
     def loss(trial: Calibration) -> float:
         sets = [faces] if natural is None else [faces, natural]
         return sum(
-            _loss(each.answers(trial)[each.random], each.truth[each.random]) for each in sets
+            _loss(each.probabilities(trial)[each.random], each.truth[each.random]) for each in sets
         )
 
     best = Calibration(0.0, 1.0)

@@ -1,4 +1,4 @@
-"""Checkpoints: written in one move, read without running any code in them."""
+"""Checkpoints: written atomically, read without running code from them."""
 
 from pathlib import Path
 from pickle import UnpicklingError
@@ -10,14 +10,14 @@ from mien_train.errors import TrainingError
 
 __all__ = ["read_checkpoint", "write_checkpoint"]
 
-# What every reader of a checkpoint counts on.
+# Keys that every reader of a checkpoint needs.
 _REQUIRED = {"recipe", "size_px", "average", "step"}
 
 
 def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
     """Write a checkpoint so that a kill never leaves half a file.
 
-    Raises TrainingError if it cannot be written; an older one in its place then stays.
+    Raises TrainingError if it cannot be written; an existing one is then kept.
     """
     partial = path.with_suffix(".partial")
     try:
@@ -31,12 +31,12 @@ def write_checkpoint(path: Path, state: dict[str, Any]) -> None:
 def read_checkpoint(path: Path) -> dict[str, Any]:
     """Return a checkpoint's content, tensors on the CPU.
 
-    Raises TrainingError if there is none, or it is not one of this program's.
+    Raises TrainingError if there is none, or it is from another program.
     """
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError) as error:
-        reason = "not a checkpoint" if path.is_file() else "no checkpoint there"
+        reason = "not a checkpoint" if path.is_file() else "no such checkpoint"
         raise TrainingError(f"{path}: {reason}") from error
     if not isinstance(state, dict) or not state.keys() >= _REQUIRED:
         raise TrainingError(f"{path}: not a checkpoint of mien-train")

@@ -35,13 +35,13 @@ from mien_train.twins import has_twin
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; return 0 when done, 1 on an error, 130 after Ctrl-C."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    arguments = parser().parse_args(words)
+    given = list(sys.argv[1:] if argv is None else argv)
+    arguments = parser().parse_args(given)
     try:
         _COMMANDS[arguments.command](arguments)
     except InterruptedRunError as error:
-        again = words if "--resume" in words else [*words, "--resume"]
-        say(f"{error}; go on with:\n  mien-train {shlex.join(again)}")
+        again = given if "--resume" in given else [*given, "--resume"]
+        say(f"{error}; resume with:\n  mien-train {shlex.join(again)}")
         return 130
     except KeyboardInterrupt:
         say("stopped")
@@ -52,16 +52,16 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def say(words: str) -> None:
-    """Write to people; results go to standard output."""
-    print(f"mien-train: {words}", file=sys.stderr)
+def say(message: str) -> None:
+    """Print a message on standard error; results go to standard output."""
+    print(f"mien-train: {message}", file=sys.stderr)
 
 
 def _train(arguments: argparse.Namespace) -> None:
     recipe = load_recipe(arguments.recipe)
     folder = arguments.out or Path("runs") / recipe.name
     if not arguments.resume and (folder / CHECKPOINT).exists():
-        raise TrainingError(f"{folder} holds a run already: --resume it or choose another --out")
+        raise TrainingError(f"{folder} already has a run: add --resume, or choose another --out")
     device, monitors = choose_device(arguments.device), _monitors(arguments, recipe, folder)
     data = load_data(arguments.data, recipe.split)
     check = data.split("PublicTest")
@@ -78,7 +78,7 @@ def _train(arguments: argparse.Namespace) -> None:
         trainer.start_from(arguments.start)
     say(f"{recipe.name}: {len(train)} faces, {recipe.epochs} epochs on {device.type}, in {folder}")
     trainer.run()
-    _say_how_it_ended(trainer)
+    _report_end(trainer)
 
 
 def _monitors(arguments: argparse.Namespace, recipe: Recipe, folder: Path) -> list[Monitor]:
@@ -88,7 +88,7 @@ def _monitors(arguments: argparse.Namespace, recipe: Recipe, folder: Path) -> li
     return monitors
 
 
-def _say_how_it_ended(trainer: Trainer) -> None:
+def _report_end(trainer: Trainer) -> None:
     kept = trainer.checkpoint_path
     if trainer.patience is not None:
         kept = trainer.folder / BEST_CHECKPOINT
@@ -100,7 +100,7 @@ def _pack(arguments: argparse.Namespace) -> None:
     folder = arguments.folder
     is_natural = (folder / LABELS_NAME).is_file()
     data = load_natural(folder) if is_natural else load_data(folder, SPLITS[0])
-    # PrivateTest has no part in training.
+    # PrivateTest is not used in training.
     pack(data.rows(data.usage != "PrivateTest"), arguments.out)
     print(arguments.out)
 
@@ -123,7 +123,7 @@ def _quantize(arguments: argparse.Namespace) -> None:
 
 def _import(arguments: argparse.Namespace) -> None:
     try:
-        # Its libraries are an extra of their own.
+        # Its libraries are in a separate extra.
         from mien_train.keras_import import import_keras  # noqa: PLC0415
     except ModuleNotFoundError as error:
         raise TrainingError("importing needs: pip install 'mien[keras]'") from error
@@ -156,7 +156,7 @@ def _evaluate_faces(arguments: argparse.Namespace) -> None:
     if arguments.record:
         _record(arguments.model.parent, scores, today, arguments.split)
     if arguments.report:
-        say(f"see {write_page(scores, classifier.card, arguments.report, on=today)}")
+        say(f"wrote {write_page(scores, classifier.card, arguments.report, on=today)}")
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(score_lines(scores)))
 
 

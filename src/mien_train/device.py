@@ -1,4 +1,4 @@
-"""The device to train on, and what makes a run on it fast and repeatable."""
+"""Choice of the training device; determinism and memory settings."""
 
 import ctypes
 import os
@@ -35,15 +35,15 @@ def choose_device(name: str) -> torch.device:
         name = next(kind for kind, is_there in there.items() if is_there)
     if not there[name]:
         found = ", ".join(kind for kind, is_there in there.items() if is_there)
-        raise TrainingError(f"torch finds no {name} device here; it finds: {found}")
+        raise TrainingError(f"no {name} device available to torch; available: {found}")
     return torch.device(name)
 
 
 def repeat_exactly(device: torch.device) -> None:
-    """Let torch use only algorithms that give the same bits each time.
+    """Restrict torch to deterministic algorithms.
 
-    The CPU's do so already, with the same number of threads. Source: torch's notes on
-    reproducibility, for the workspace of cuBLAS too.
+    The CPU's are deterministic already, given the same number of threads. Source: torch's notes on
+    reproducibility, also for the workspace of cuBLAS.
     """
     if device.type != "cuda":
         return
@@ -53,10 +53,10 @@ def repeat_exactly(device: torch.device) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Have this process keep what it frees, where the C library is glibc.
+    """Let glibc keep freed memory for reuse; does nothing with other C libraries.
 
-    By default each large tensor is asked from the system and given back, and the system hands it
-    out page by page, zeroed: up to a third of the time of a training step on the CPU.
+    By default, memory of large tensors is returned to the system and later mapped and zeroed again,
+    page by page. That takes up to a third of a training step on the CPU.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
     if mallopt is not None:
@@ -75,7 +75,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(device: torch.device, states: dict[str, Tensor]) -> None:
-    """Go on where ``random_state`` was; a device that had none then keeps its own."""
+    """Restore ``random_state``; a device without a saved state keeps its own."""
     torch.set_rng_state(states["cpu"])
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"], device)

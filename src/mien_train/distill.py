@@ -23,15 +23,15 @@ Floats = NDArray[np.float32]
 def teach(models: Sequence[Path], data: FerDataset) -> tuple[Floats, Floats]:
     """Return the mean probabilities of exported models, FER+ (N, 8) and FER2013 (N, 7).
 
-    Each teacher sees every face and its mirror image, as they are.
-    Raises TrainingError for a model without both outputs, ArtifactError for one that is damaged.
+    Each teacher predicts every face and its mirror image, without augmentation.
+    Raises TrainingError for a model without both outputs, ArtifactError for a damaged one.
     """
-    answers = [_answers(path, data) for path in models]
-    ferplus, fer2013 = (np.mean(head, axis=0) for head in zip(*answers, strict=True))
+    predictions = [_predict(path, data) for path in models]
+    ferplus, fer2013 = (np.mean(output, axis=0) for output in zip(*predictions, strict=True))
     return ferplus, fer2013
 
 
-def _answers(path: Path, data: FerDataset) -> tuple[Floats, Floats]:
+def _predict(path: Path, data: FerDataset) -> tuple[Floats, Floats]:
     model = load_classifier(path, threads=torch.get_num_threads())
     outputs = run_model(model, data, flip=True)
     if tuple(label.value for label in model.labels) != FERPLUS_LABELS or outputs.fer2013 is None:

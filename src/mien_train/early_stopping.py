@@ -1,4 +1,4 @@
-"""When to stop before the recipe's end, and which epoch was best."""
+"""Early stopping, and the best epoch so far."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ __all__ = ["Patience"]
 
 
 class Patience:
-    """Counts epochs without improvement, as a recipe's ``[early_stopping]`` asks."""
+    """Counts epochs without improvement; set up by a recipe's ``[early_stopping]``."""
 
     def __init__(self, rule: EarlyStopping) -> None:
         self._rule = rule
@@ -25,9 +25,9 @@ class Patience:
         return self._epoch - self.best_epoch >= self._rule.patience
 
     def improved(self, report: EpochReport) -> bool:
-        """Take an epoch's figures in; return whether it is the best so far.
+        """Record an epoch; return whether it is the best so far.
 
-        Raises TrainingError if the data has no such figure.
+        Raises TrainingError if the data does not have the metric.
         """
         value = getattr(report, self._rule.metric)
         if value is None:
@@ -47,6 +47,6 @@ class Patience:
         return {"best": self._best, "best_epoch": self.best_epoch, "epoch": self._epoch}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from another run's ``state``."""
+        """Restore a ``state``."""
         self._best, self.best_epoch = state["best"], state["best_epoch"]
         self._epoch = state["epoch"]

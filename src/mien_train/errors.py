@@ -1,8 +1,8 @@
-"""What can go wrong in training, for people to read."""
+"""Errors of training, with messages for users."""
 
 
 class TrainingError(Exception):
-    """The training half cannot go on; the message says what to mend."""
+    """Training cannot continue; the message says what to fix."""
 
 
 class DataError(TrainingError):
@@ -10,7 +10,7 @@ class DataError(TrainingError):
 
 
 class KerasFileError(TrainingError):
-    """A .keras file can't be read, or its model is not of the reference's shape."""
+    """A .keras file can't be read, or its model does not have the baseline's architecture."""
 
 
 class RecipeError(TrainingError):

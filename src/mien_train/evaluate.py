@@ -23,9 +23,9 @@ FER2013_TRUTH = "FER2013 label"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outputs:
-    """What a model says about N faces, before calibration.
+    """Outputs of a model for N faces, before calibration.
 
-    ferplus: (N, K) logits in the model's label order; fer2013: (N, 7) logits, None where the
+    ferplus: (N, K) logits in the model's label order; fer2013: (N, 7) logits, None if the
     graph has no such output.
     """
 
@@ -109,14 +109,15 @@ def run_model(classifier: OnnxClassifier, data: FerDataset, *, flip: bool = Fals
             mirrored = classifier.outputs(np.ascontiguousarray(crops[..., ::-1]))
             outputs = [(a + b) / np.float32(2) for a, b in zip(outputs, mirrored, strict=True)]
         batches.append(outputs)
-    heads = [np.concatenate(head) for head in zip(*batches, strict=True)]
-    return Outputs(ferplus=heads[0], fer2013=heads[1] if len(heads) > 1 else None)
+    ferplus, *rest = (np.concatenate(output) for output in zip(*batches, strict=True))
+    return Outputs(ferplus=ferplus, fer2013=rest[0] if rest else None)
 
 
 def truth_among(labels: tuple[str, ...], data: FerDataset) -> tuple[NDArray[np.int64], str]:
-    """Return each face's true label (N,) as an index into ``labels``, and what says so.
+    """Return each face's true label (N,) as an index into ``labels``, and its source.
 
-    -1 is any other label. The FER+ majority says it, or the FER2013 label where no face has one.
+    -1 is any other label. The source is the FER+ majority, or the FER2013 label if there is no
+    majority for any face.
     Raises DataError if no face has one of the labels.
     """
     majority, source = data.ferplus_majority(), FERPLUS_TRUTH
@@ -136,18 +137,21 @@ def score(
     flip: bool = False,
     twin: NDArray[np.bool_] | None = None,
 ) -> Scores:
-    """Return the figures on ``data``.
+    """Return the metrics on ``data``.
 
-    twin: (N,) whether a face has a near-identical training face, None where that is not known.
+    twin: (N,) whether a face has a near-identical training face; None if unknown.
     Raises DataError if no face has one of the six labels.
     """
     outputs = run_model(classifier, data, flip=flip)
-    answers = {LabelSet.SIX: outputs.product(classifier), LabelSet.EIGHT: shares(outputs.ferplus)}
+    predictions = {
+        LabelSet.SIX: outputs.product(classifier),
+        LabelSet.EIGHT: shares(outputs.ferplus),
+    }
     (six, six_truth, in_six), (ferplus, ferplus_truth, in_ferplus) = (
         _product(probabilities, classifier, wanted, data)
-        for wanted, probabilities in answers.items()
+        for wanted, probabilities in predictions.items()
     )
-    # A model with one output may be one of the FER2013 labels.
+    # The only output of a model may have the FER2013 labels.
     fer2013 = outputs.ferplus if _labels(classifier) == FER2013_LABELS else outputs.fer2013
     tables = {
         "six": (six, in_six),
@@ -181,7 +185,7 @@ def _product(
     wanted: LabelSet,
     data: FerDataset,
 ) -> tuple[Metrics, str, NDArray[np.bool_]]:
-    """Measure on the faces whose true label is one of the wanted; say what says so, and which."""
+    """Return metrics on faces with a wanted label, the labels' source, and which faces."""
     names = tuple(emotion.value for emotion in wanted.emotions)
     truth, source = truth_among(names, data)
     counted = truth >= 0
@@ -194,15 +198,15 @@ def _labels(classifier: OnnxClassifier) -> tuple[str, ...]:
 
 
 def _positions(labels: tuple[str, ...], wanted: tuple[str, ...]) -> NDArray[np.int64]:
-    """Return where each label stands among the wanted; -1 at its end answers for index -1."""
+    """Return the position of each label in ``wanted``; the last entry maps -1 to -1."""
     return np.array([wanted.index(name) if name in wanted else -1 for name in labels] + [-1])
 
 
 def crops_of_faces(faces: NDArray[np.uint8], crop: CropSpec) -> NDArray[np.float32]:
     """Return (N, *crop.shape) crops of faces (N, 48, 48), as ``mien`` makes them."""
-    pictures = (RgbImage(np.repeat(face[:, :, None], 3, axis=2)) for face in faces)
+    images = (RgbImage(np.repeat(face[:, :, None], 3, axis=2)) for face in faces)
     return np.concatenate(
-        [crop.crops(image, [region_of_image(image.width, image.height)]) for image in pictures]
+        [crop.crops(image, [region_of_image(image.width, image.height)]) for image in images]
     )
 
 

@@ -24,30 +24,30 @@ LABELS = {"ferplus": FERPLUS_LABELS, "fer2013": FER2013_LABELS}
 
 
 class Served(nn.Module):
-    """What is exported: 48-pixel crops, enlarged inside the graph to the training size.
+    """The exported network: 48-pixel crops, enlarged inside the graph to the training size.
 
-    heads: the outputs to keep, in their order.
+    outputs: the outputs to keep, in their order.
     """
 
-    def __init__(self, classifier: Classifier, size_px: int, heads: tuple[str, ...]) -> None:
+    def __init__(self, classifier: Classifier, size_px: int, outputs: tuple[str, ...]) -> None:
         super().__init__()
         self.classifier = classifier
         self.size_px = size_px
-        self.heads = heads
+        self.outputs = outputs
 
     def forward(self, crops: Tensor) -> tuple[Tensor, ...]:
         size = (self.size_px, self.size_px)
         enlarged = functional.interpolate(crops, size=size, mode="bilinear", align_corners=False)
         ferplus, fer2013 = self.classifier(enlarged)
         named = {"ferplus": ferplus, "fer2013": fer2013}
-        return tuple(named[head] for head in self.heads)
+        return tuple(named[output] for output in self.outputs)
 
 
 def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = None) -> Path:
     """Write ``model.onnx`` and ``card.toml`` into ``folder``; return the model's path.
 
-    prior: added to logits of the FER+ output, by emotion, for faces that occur in another
-    proportion than in the training data.
+    prior: added to logits of the FER+ output, by emotion, to correct for class frequencies that
+    differ from the training data.
     Raises TrainingError if ONNX Runtime and torch disagree by more than 1e-4.
     """
     prior = prior or {}
@@ -58,8 +58,8 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
     with torch.no_grad():
         for label, value in prior.items():
             classifier.ferplus.bias[FERPLUS_LABELS.index(label)] += value
-    heads = tuple(LABELS)[0 if recipe.get("ferplus_weight", 1.0) else 1 :]
-    served = Served(classifier, state["size_px"], heads).eval()
+    outputs = tuple(LABELS)[0 if recipe.get("ferplus_weight", 1.0) else 1 :]
+    served = Served(classifier, state["size_px"], outputs).eval()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MODEL_FILE
     _write(served, path)
@@ -69,7 +69,7 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
         name=folder.name,
         model={
             "size_px": SIDE,
-            "labels": list(LABELS[heads[0]]),
+            "labels": list(LABELS[outputs[0]]),
             "temperature": 1.0,
         },
         about={
@@ -109,7 +109,7 @@ def _write(served: Served, path: Path) -> None:
             (sample,),
             str(path),
             input_names=["crops"],
-            output_names=list(served.heads),
+            output_names=list(served.outputs),
             dynamic_shapes={"crops": {0: torch.export.Dim("faces", min=1)}},
             external_data=False,
             dynamo=True,
@@ -123,7 +123,7 @@ def _check_parity(served: Served, path: Path) -> None:
         crops = torch.rand(faces, 1, SIDE, SIDE)
         with torch.no_grad():
             expected = served(crops)
-        for ours, theirs in zip(session.run({"crops": crops.numpy()}), expected, strict=True):
-            gap = float(np.abs(ours - theirs.numpy()).max())
+        for actual, wanted in zip(session.run({"crops": crops.numpy()}), expected, strict=True):
+            gap = float(np.abs(actual - wanted.numpy()).max())
             if gap > PARITY:
                 raise TrainingError(f"{path.name} differs from torch by {gap:.2e}")

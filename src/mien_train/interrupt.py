@@ -1,4 +1,4 @@
-"""Stopping between steps: the first Ctrl-C asks, the second one insists."""
+"""Stop between steps: the first Ctrl-C saves and stops, a second one stops immediately."""
 
 import signal
 import sys
@@ -6,28 +6,28 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-__all__ = ["stop_asked"]
+__all__ = ["stop_requested"]
 
 
 @contextmanager
-def stop_asked() -> Iterator[Callable[[], bool]]:
-    """Turn the first Ctrl-C or SIGTERM into an answer of the function that is given.
+def stop_requested() -> Iterator[Callable[[], bool]]:
+    """Yield a function that returns True after the first Ctrl-C or SIGTERM.
 
-    From then on the signals do again what they did before.
+    After the first signal, the previous handlers are restored.
     """
-    asked: list[int] = []
+    received: list[int] = []
 
     def restore() -> None:
         for number, handler in previous.items():
             signal.signal(number, handler)
 
     def note(number: int, _frame: FrameType | None) -> None:
-        asked.append(number)
+        received.append(number)
         restore()
-        print("saving; once more to stop without saving", file=sys.stderr)
+        print("saving; press Ctrl-C again to stop without saving", file=sys.stderr)
 
     previous = {s: signal.signal(s, note) for s in (signal.SIGINT, signal.SIGTERM)}
     try:
-        yield lambda: bool(asked)
+        yield lambda: bool(received)
     finally:
         restore()

@@ -1,4 +1,4 @@
-"""Figures of a classifier from its probabilities: accuracy, F1, calibration, intervals."""
+"""Metrics of a classifier from its probabilities: accuracy, F1, calibration, intervals."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -17,10 +17,10 @@ TOP_CONFUSIONS = 5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reliability:
-    """Confidence beside truth, in 15 equal-width bins of confidence, the lowest first.
+    """Accuracy by confidence, in 15 equal-width bins of confidence, lowest first.
 
-    counts (15,); confidence (15,): mean of a bin's answers; accuracy (15,): share of them that is
-    right. Both are 0 in an empty bin.
+    counts (15,): predictions; confidence (15,): their mean confidence; accuracy (15,): share of
+    correct ones. Both are 0 in an empty bin.
     """
 
     counts: Ints
@@ -36,17 +36,17 @@ class Reliability:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Confusion:
-    """``faces`` of the class ``truth`` that were called ``answer``: ``share`` of that class."""
+    """``faces`` of class ``truth`` were classified as ``predicted``: ``share`` of that class."""
 
     truth: str
-    answer: str
+    predicted: str
     faces: int
     share: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """How well probabilities (N, K) meet the truth (N,).
+    """Metrics of probabilities (N, K) against the truth (N,).
 
     confusion: (K, K) counts, rows truth, columns prediction; intervals: 95 %, by bootstrap;
     log_likelihood: mean negative log-likelihood in nats; confidence (N,), right (N,): of every
@@ -85,9 +85,9 @@ class Metrics:
         return top_confusions(self.confusion, self.labels, count)
 
     def above(self, confidence: float) -> tuple[float, float]:
-        """Return the share of answers that are at least so sure, and how many of them are right.
+        """Return the share of predictions with at least this confidence, and their accuracy.
 
-        The second is NaN where there is none.
+        The accuracy is NaN if there are none.
         """
         sure = self.confidence >= confidence
         return float(sure.mean()), float(self.right[sure].mean()) if sure.any() else float("nan")
@@ -153,7 +153,7 @@ def measure(probabilities: Floats, truth: Ints, labels: tuple[str, ...]) -> Metr
 
 
 def reliability(confidence: Floats, right: NDArray[np.bool_]) -> Reliability:
-    """Return the bins of confidences (N,) in 0 to 1 and whether each answer was right (N,)."""
+    """Return the bins of confidences (N,), 0 to 1, and correctness (N,) of predictions."""
     bins = np.minimum((confidence * CALIBRATION_BINS).astype(np.int64), CALIBRATION_BINS - 1)
     counts = np.bincount(bins, minlength=CALIBRATION_BINS)
     per_bin = np.maximum(counts, 1)
@@ -172,12 +172,12 @@ def top_confusions(confusion: Ints, labels: tuple[str, ...], count: int) -> list
     return [
         Confusion(
             truth=labels[truth],
-            answer=labels[answer],
-            faces=int(wrong[truth, answer]),
-            share=float(wrong[truth, answer] / totals[truth]),
+            predicted=labels[predicted],
+            faces=int(wrong[truth, predicted]),
+            share=float(wrong[truth, predicted] / totals[truth]),
         )
-        for truth, answer in zip(*np.unravel_index(order, wrong.shape), strict=True)
-        if wrong[truth, answer]
+        for truth, predicted in zip(*np.unravel_index(order, wrong.shape), strict=True)
+        if wrong[truth, predicted]
     ]
 
 
@@ -190,10 +190,10 @@ def _per_class(confusion: Floats) -> tuple[Floats, Floats, Floats]:
 
 
 def _intervals(confusion: Ints) -> dict[str, Any]:
-    """Return 95 % intervals of what a confusion matrix tells.
+    """Return 95 % bootstrap intervals of the metrics of a confusion matrix.
 
-    Drawing N faces with replacement draws N cells of the matrix, each as often as it is filled,
-    so the bootstrap needs no faces.
+    Drawing N faces with replacement is the same as drawing N cells of the matrix with
+    probabilities proportional to their counts.
     """
     total = int(confusion.sum())
     draws = np.random.default_rng(0).multinomial(total, confusion.ravel() / total, BOOTSTRAP_ROUNDS)
@@ -204,7 +204,7 @@ def _intervals(confusion: Ints) -> dict[str, Any]:
     return {
         "accuracy_interval": _middle(accuracy),
         "macro_f1_interval": _middle(f1.mean(axis=1)),
-        # A draw without a face of the class says nothing of its recall.
+        # Draws without a face of the class are excluded: their recall is undefined.
         "recall_intervals": tuple(
             _middle(recall[known, row]) if known.any() else (0.0, 1.0)
             for row, known in enumerate(drawn.T)

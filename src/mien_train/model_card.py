@@ -24,7 +24,7 @@ WEAK = 0.1
 TOP_PAIRS = 2
 LARGE_SHARE = 0.15
 # With fewer predictions, a bin is not considered.
-BIN_ANSWERS = 100
+BIN_PREDICTIONS = 100
 
 
 def render(model: Path) -> str:
@@ -45,7 +45,7 @@ def render(model: Path) -> str:
         )
     environment = Environment(
         loader=PackageLoader("mien_train"),
-        # Markdown, and nothing in a card comes from strangers.
+        # The output is Markdown, and cards come from this project.
         autoescape=False,  # noqa: S701
         undefined=StrictUndefined,
         trim_blocks=True,
@@ -124,19 +124,19 @@ def _one_way(table: dict[str, Any]) -> Iterator[str]:
         if mistake.share >= LARGE_SHARE:
             yield (
                 f"Of the {mistake.truth} faces {_percent(mistake.share)} are called "
-                f"{mistake.answer} ({mistake.faces})."
+                f"{mistake.predicted} ({mistake.faces})."
             )
 
 
 def _too_sure(table: dict[str, Any]) -> Iterator[str]:
-    bins = [row for row in _bins(table["reliability"]) if row[2] >= BIN_ANSWERS]
-    low, high, answers, sure, right = max(
+    bins = [row for row in _bins(table["reliability"]) if row[2] >= BIN_PREDICTIONS]
+    low, high, predictions, sure, right = max(
         bins, key=lambda row: row[3] - row[4], default=(0.0, 0.0, 0, 0.0, 0.0)
     )
     if sure > right:
         yield (
             f"It is most overconfident between {_percent(low)} and {_percent(high)}: there its "
-            f"mean confidence is {_percent(sure)}, and {_percent(right)} of its {answers} "
+            f"mean confidence is {_percent(sure)}, and {_percent(right)} of its {predictions} "
             "predictions are correct."
         )
 
@@ -154,13 +154,13 @@ def _wider_sets(view: dict[str, Any]) -> Iterator[str]:
 
 
 def _bins(reliability: list[list[float]]) -> Iterator[tuple[float, float, int, float, float]]:
-    """Yield (from, to, answers, mean confidence, share right) of the bins with answers."""
-    for index, (answers, sure, right) in enumerate(reliability):
-        if answers:
+    """Yield (from, to, predictions, mean confidence, accuracy) of the bins that are not empty."""
+    for index, (predictions, sure, right) in enumerate(reliability):
+        if predictions:
             yield (
                 index / CALIBRATION_BINS,
                 (index + 1) / CALIBRATION_BINS,
-                int(answers),
+                int(predictions),
                 sure,
                 right,
             )

@@ -1,4 +1,4 @@
-"""What a run tells while it trains: a bar for people, a CSV file, TensorBoard."""
+"""Progress of a training run: a progress bar, a CSV file, TensorBoard."""
 
 import csv
 import sys
@@ -21,10 +21,10 @@ TENSORBOARD_EVERY_STEPS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StepReport:
-    """Where a run is after a step.
+    """Progress of a run after a step.
 
-    step: steps done, of ``steps``; epoch: epochs that are complete; loss, accuracy: of the
-    training batches, smoothed, with their augmentation; rate: learning rate of this step.
+    step: finished steps of ``steps``; epoch: finished epochs; loss, accuracy: of the augmented
+    training batches, smoothed; rate: learning rate of this step.
     """
 
     step: int
@@ -37,11 +37,11 @@ class StepReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EpochReport:
-    """The figures of one pass over the training data; a row of the CSV log.
+    """Metrics of one pass over the training data; a row of the CSV log.
 
     loss, accuracy: as in StepReport; validation_loss and the accuracies: of the averaged weights
     on PublicTest, single view; ferplus_accuracy: None where no face has a majority of votes;
-    seconds: training time of the whole run until here.
+    seconds: training time of the run so far.
     """
 
     epoch: int
@@ -57,27 +57,27 @@ class EpochReport:
 
 
 class Monitor(Protocol):
-    """Hears of a run; it changes nothing about it."""
+    """Observes a run without affecting it."""
 
     def begin(self, report: StepReport) -> None:
-        """Hear that the run starts, or goes on, with what is behind it."""
+        """Called when the run starts or resumes, with its progress so far."""
         ...
 
     def step(self, report: StepReport) -> None:
-        """Hear of a step."""
+        """Called after each step."""
         ...
 
     def epoch(self, report: EpochReport) -> None:
-        """Hear of the end of an epoch."""
+        """Called at the end of each epoch."""
         ...
 
     def end(self) -> None:
-        """Hear that the run is over, or stopped."""
+        """Called when the run has finished or stopped."""
         ...
 
 
 class ProgressLog:
-    """A progress bar on a terminal; elsewhere nothing but a line for each epoch."""
+    """A progress bar on a terminal; otherwise a line for each epoch."""
 
     def __init__(self, epochs: int, stream: TextIO | None = None) -> None:
         self._epochs = epochs
@@ -138,7 +138,7 @@ class ProgressLog:
 
 
 class CsvLog:
-    """A row for each epoch; going on from a checkpoint drops the rows that come after it."""
+    """A row for each epoch; a resumed run deletes the rows after its checkpoint."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / LOG_FILE
@@ -185,7 +185,7 @@ class TensorBoardLog:
         self._writer: Any = None
 
     def begin(self, report: StepReport) -> None:
-        # Points after the checkpoint come from a run that was cut off; they are trained again.
+        # Points after the checkpoint belong to an interrupted run; these steps are trained again.
         self._writer = self._make(str(self._folder), purge_step=report.step + 1)
 
     def step(self, report: StepReport) -> None:

@@ -11,13 +11,13 @@ __all__ = ["COMMANDS", "parser"]
 
 COMMANDS = {
     "train": "train a recipe",
-    "pack": "put training data into one file, for another machine or a quick start",
-    "import": "Keras model of the reference's shape to ONNX",
-    "export": "checkpoint to ONNX with its card",
-    "quantize": "8-bit integers, kept if faster and as good",
+    "pack": "pack training data into one file that loads quickly",
+    "import": "convert a Keras model of the baseline's architecture to ONNX",
+    "export": "convert a checkpoint to ONNX, with a card",
+    "quantize": "quantize a model to 8 bits; keep it if faster and about as accurate",
     "calibrate": "fit share and temperature on PublicTest and photos",
-    "evaluate": "score an ONNX file",
-    "card": "write the model card for people, as Markdown",
+    "evaluate": "measure the accuracy of an ONNX file",
+    "card": "write the model card as Markdown",
 }
 DEVICES = ("auto", "cpu", "cuda", "mps")
 
@@ -53,14 +53,14 @@ def parser() -> argparse.ArgumentParser:
     train = commands.add_parser("train", parents=[data], help=COMMANDS["train"])
     train.add_argument("recipe", help=f"{', '.join(recipe_names())}, or a TOML file")
     train.add_argument("--out", type=Path, help="folder of the run (default: runs/RECIPE)")
-    train.add_argument("--resume", action="store_true", help="go on from the last checkpoint")
+    train.add_argument("--resume", action="store_true", help="continue from the last checkpoint")
     train.add_argument(
         "--teacher",
         type=Path,
         action="append",
         default=[],
         metavar="MODEL",
-        help="ONNX file with its card beside it; may be given several times",
+        help="ONNX file with its card in the same folder; may be given several times",
     )
     train.add_argument(
         "--natural",
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
         type=Path,
         action="append",
         metavar="CHECKPOINT",
-        help="begin from another run's weights; given several times, from their mean",
+        help="start from another run's weights, or from the mean of several",
     )
     train.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
     train.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
@@ -99,23 +99,26 @@ def parser() -> argparse.ArgumentParser:
     )
 
     quantizer = commands.add_parser("quantize", parents=[data, split], help=COMMANDS["quantize"])
-    quantizer.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    quantizer.add_argument("model", type=Path, help="ONNX file with its card in the same folder")
     quantizer.add_argument("--out", type=Path, required=True, metavar="DIR")
 
     calibrate = commands.add_parser("calibrate", parents=[data, split], help=COMMANDS["calibrate"])
-    calibrate.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    calibrate.add_argument("model", type=Path, help="ONNX file with its card in the same folder")
     calibrate.add_argument(
-        "--photos", type=Path, metavar="DIR", help="holds photos and labels.csv, to fit on as well"
+        "--photos",
+        type=Path,
+        metavar="DIR",
+        help="folder of photos and labels.csv to fit on as well",
     )
 
     evaluate = commands.add_parser("evaluate", parents=[split], help=COMMANDS["evaluate"])
-    evaluate.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    evaluate.add_argument("model", type=Path, help="ONNX file with its card in the same folder")
     evaluate.add_argument("--data", type=Path, metavar="DIR", help="as for train")
     evaluate.add_argument(
         "--photos",
         type=Path,
         metavar="DIR",
-        help="holds photos and labels.csv; scores them end to end instead",
+        help="folder of photos and labels.csv, evaluated end to end instead",
     )
     evaluate.add_argument("--usage", choices=USAGES, default="PublicTest")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
@@ -123,9 +126,9 @@ def parser() -> argparse.ArgumentParser:
         "--report", type=Path, metavar="DIR", help="write a page with tables and plots"
     )
     evaluate.add_argument("--flip", action="store_true", help="average with the mirror image")
-    evaluate.add_argument("--record", action="store_true", help="write the figures on the card")
+    evaluate.add_argument("--record", action="store_true", help="write the metrics to the card")
 
     card = commands.add_parser("card", help=COMMANDS["card"])
-    card.add_argument("model", type=Path, help="ONNX file with its card beside it")
+    card.add_argument("model", type=Path, help="ONNX file with its card in the same folder")
     card.add_argument("--out", type=Path, required=True, metavar="FILE")
     return whole

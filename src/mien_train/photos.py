@@ -1,7 +1,7 @@
-"""Score whole photos end to end: what ``mien`` finds in them and calls the labelled faces.
+"""Evaluate whole photos end to end: detection and classification of labelled faces.
 
 A folder holds photos and ``labels.csv`` (file, x, y, width, height, draw, votes, label). ``draw``
-is ``random`` where a face is part of a random sample, ``label`` empty where people disagreed.
+is ``random`` for faces of a random sample. ``label`` is empty if annotators disagreed.
 """
 
 import csv
@@ -55,9 +55,9 @@ class LabelledFace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Figures of some labelled faces.
+    """Metrics of a set of labelled faces.
 
-    labelled: (6,) how many there are of each emotion; found: how the found ones are called.
+    labelled: (6,) number of faces per emotion; found: metrics of the detected ones.
     """
 
     labelled: NDArray[np.int64]
@@ -65,12 +65,12 @@ class Sample:
 
     @property
     def accuracy(self) -> float:
-        """Accuracy end to end: a face that is not found is called wrongly."""
+        """End-to-end accuracy: a missed face counts as wrong."""
         return float(np.trace(self.found.confusion) / self.labelled.sum())
 
     @property
     def recall(self) -> dict[str, float]:
-        """Recall of each emotion that occurs, end to end."""
+        """End-to-end recall of each emotion that occurs."""
         right = np.diagonal(self.found.confusion)
         return {
             label: float(right[row] / self.labelled[row])
@@ -103,7 +103,7 @@ class PhotoScores:
 def load_labels(folder: Path) -> list[LabelledFace]:
     """Read the faces that have one of the six labels, those of one photo together.
 
-    Raises DataError if the file or a column is missing, a number is none, or no face is left.
+    Raises DataError if the file or a column is missing, a number is invalid, or no face remains.
     """
     path = folder / "labels.csv"
     try:
@@ -121,16 +121,16 @@ def load_labels(folder: Path) -> list[LabelledFace]:
 
 
 def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
-    """Return the figures of a folder of photos.
+    """Return the metrics on a folder of photos.
 
     Raises DataError if a photo can't be read or no face is found.
     """
     faces = load_labels(folder)
-    answers = list(_answers(recognizer, folder, faces))
-    sampled = [pair for pair in zip(faces, answers, strict=True) if pair[0].is_random]
+    scores = list(_scores(recognizer, folder, faces))
+    sampled = [pair for pair in zip(faces, scores, strict=True) if pair[0].is_random]
     return PhotoScores(
-        random=_sample([face for face, _ in sampled], [answer for _, answer in sampled]),
-        every=_sample(faces, answers),
+        random=_sample([face for face, _ in sampled], [row for _, row in sampled]),
+        every=_sample(faces, scores),
     )
 
 
@@ -153,9 +153,9 @@ def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabelledFace]]:
 
 
 def photo_lines(scores: PhotoScores) -> Iterator[str]:
-    """Yield all figures as text."""
+    """Yield all metrics as text."""
     for title, sample in (("random sample", scores.random), ("all faces", scores.every)):
-        yield from metrics_lines(f"{title}, those that are found", sample.found)
+        yield from metrics_lines(f"{title}, found faces", sample.found)
         yield f"balanced accuracy {sample.found.balanced:.4f}"
         recalls = ", ".join(f"{label} {recall:.3f}" for label, recall in sample.recall.items())
         yield (
@@ -165,12 +165,12 @@ def photo_lines(scores: PhotoScores) -> Iterator[str]:
         yield ""
 
 
-def _sample(faces: Sequence[LabelledFace], answers: Sequence[list[float] | None]) -> Sample:
+def _sample(faces: Sequence[LabelledFace], rows: Sequence[list[float] | None]) -> Sample:
     truth = np.array([SIX.index(face.label) for face in faces])
-    found = np.array([answer is not None for answer in answers])
+    found = np.array([row is not None for row in rows])
     if not found.any():
         raise DataError("none of the labelled faces is found")
-    scores = np.array([answer for answer in answers if answer is not None], dtype=np.float64)
+    scores = np.array([row for row in rows if row is not None], dtype=np.float64)
     return Sample(
         labelled=np.bincount(truth, minlength=len(SIX)), found=measure(scores, truth[found], SIX)
     )
@@ -186,7 +186,7 @@ def _labelled(row: dict[str, str]) -> LabelledFace:
     )
 
 
-def _answers(
+def _scores(
     recognizer: Recognizer, folder: Path, faces: Sequence[LabelledFace]
 ) -> Iterator[list[float] | None]:
     """Yield the six scores of each face, None where it is not found."""

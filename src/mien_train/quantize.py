@@ -1,4 +1,4 @@
-"""An exported model in 8-bit integers: a quarter of the size and faster, if it stays as good."""
+"""8-bit quantization of an exported model: a quarter of the size, and faster."""
 
 import logging
 import time
@@ -33,23 +33,23 @@ from onnxruntime.quantization.shape_inference import quant_pre_process
 
 __all__ = ["Gain", "compare", "quantize"]
 
-# Ranges of activations are taken from this many training faces, so many at a time.
+# Ranges of activations are measured on this many training faces, in batches of this size.
 FACES = 1024
 BATCH = 32
 RUNS = 50
 # The first convolutions stay in floating point: they take little time, and lose most by integers.
 # docs/training.md has the accuracies with 0 to 4 of them.
 FLOAT_CONVOLUTIONS = 3
-# What may be lost of each accuracy.
+# Maximum loss of each accuracy.
 MAX_LOSS = 0.003
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Gain:
-    """What integers give and take.
+    """Effect of the quantization.
 
     speed: how many times faster one face is on one thread; megabytes: before and after;
-    accuracies: before and after, by the labels they are of.
+    accuracies: before and after, by label set.
     """
 
     speed: float
@@ -90,7 +90,7 @@ def quantize(model: Path, faces: FerDataset, folder: Path) -> Path:
     name = OrtSession(model.read_bytes()).inputs[0].name
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MODEL_FILE
-    # It warns that a model should be prepared as it is here.
+    # quantize_static recommends pre-processing, which is done here.
     logging.getLogger().addFilter(lambda record: "pre-process" not in record.getMessage())
     with TemporaryDirectory() as scratch:
         prepared = Path(scratch) / MODEL_FILE
@@ -113,7 +113,7 @@ def quantize(model: Path, faces: FerDataset, folder: Path) -> Path:
 
 
 def compare(before: Path, after: Path, data: FerDataset, usage: str) -> Gain:
-    """Return what was gained and lost, measured here on ``data``."""
+    """Measure the effect of the quantization on ``data``."""
     models = load_classifier(before), load_classifier(after)
     first, second = (_accuracies(classifier, data, usage) for classifier in models)
     return Gain(
@@ -124,7 +124,7 @@ def compare(before: Path, after: Path, data: FerDataset, usage: str) -> Gain:
 
 
 class _Crops(CalibrationDataReader):  # type: ignore[misc]
-    """Hands out crops in batches, under the name of the graph's input."""
+    """Yields batches of crops under the name of the graph's input."""
 
     def __init__(self, name: str, crops: NDArray[np.float32]) -> None:
         self._batches: Iterator[NDArray[np.float32]] = iter(

@@ -10,13 +10,13 @@ from mien_train.errors import RecipeError
 
 T = TypeVar("T")
 SPLITS = ("usage", "reference")
-# The figures that early stopping may watch, as the log names them.
+# Metrics for early stopping, named as in the log.
 WATCHED = ("ferplus_accuracy", "fer2013_accuracy", "validation_loss")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Augmentation:
-    """How far a face may be changed; zero switches a change off.
+    """Limits of the augmentation; zero disables a change.
 
     shift, erase: share of the side; rotate: degrees; zoom, shear, brightness, contrast: share of 1;
     mixup: alpha of the Beta distribution; the rates: probability of mirroring, blur, JPEG's blocks,
@@ -41,7 +41,7 @@ class Augmentation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
-    """A stretch of training at one input size, with its own cosine from ``rate`` to nearly zero.
+    """A phase of training at one input size, with a cosine schedule from ``rate`` to nearly zero.
 
     size_px: side of the input; epochs: passes over the data; rate: peak learning rate;
     warmup_epochs: linear rise at the start.
@@ -55,7 +55,7 @@ class Phase:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EarlyStopping:
-    """When to stop before the end, and to keep the best epoch too.
+    """When to stop early; the best epoch is then saved too.
 
     patience: epochs without an improvement of ``metric`` by more than ``min_delta``; metric: one
     of ``WATCHED``, measured on PublicTest after every epoch.
@@ -74,11 +74,11 @@ class EarlyStopping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recipe:
-    """What to train and how; see recipes/*.toml for the ones that ship.
+    """What to train and how; see recipes/*.toml for the packaged ones.
 
     ferplus_weight, fer2013_weight: of the two outputs' losses; without weight the
     FER+ output is left out of the exported model.
-    split: ``usage``, the data's own, or ``reference``, the reference system's.
+    split: ``usage``, the data's own, or ``reference``, the baseline's.
     weights: file or address of start weights, instead of the backbone's own.
     frozen_blocks: the stem and this many blocks of the backbone keep their weights, which halves
     the time of a run that continues another one; 0: all weights are trained.
@@ -119,7 +119,7 @@ class Recipe:
 
 
 def load_recipe(name_or_path: str) -> Recipe:
-    """Read a recipe that ships by its name, or any recipe by its path.
+    """Read a packaged recipe by its name, or any recipe by its path.
 
     Raises RecipeError for an unknown name or key.
     """
@@ -135,7 +135,7 @@ def load_recipe(name_or_path: str) -> Recipe:
 
 
 def recipe_names() -> list[str]:
-    """Return the names of the recipes that ship."""
+    """Return the names of the packaged recipes."""
     folder = resources.files("mien_train") / "recipes"
     return sorted(
         f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml")

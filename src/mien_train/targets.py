@@ -1,4 +1,4 @@
-"""Training targets as tensors: votes and labels, smoothed and mixed with those of teachers."""
+"""Training targets as tensors: votes and labels, smoothed and mixed with teachers' predictions."""
 
 from dataclasses import dataclass
 
@@ -29,7 +29,7 @@ class Targets:
         labels = torch.from_numpy(data.fer2013)
         known = (labels != NO_LABEL).float().unsqueeze(1)
         hard = functional.one_hot(labels.clamp_min(0), 7).float()
-        # Flat faces are raised in contrast as the crops that are served.
+        # The contrast of flat faces is stretched, as for crops in serving.
         faces = [stretched(face / np.float32(255)) for face in data.faces]
         return cls(
             (torch.from_numpy(np.stack(faces)) * 255).round().to(torch.uint8),
@@ -37,12 +37,12 @@ class Targets:
             known * (hard * (1 - label_smoothing) + label_smoothing / 7),
         )
 
-    def taught(self, ferplus: Tensor, fer2013: Tensor, share: float) -> "Targets":
-        """Return targets of which a share comes from teachers' probabilities.
+    def distilled(self, ferplus: Tensor, fer2013: Tensor, share: float) -> "Targets":
+        """Return targets mixed with a share of teachers' probabilities.
 
-        Faces without a FER2013 label keep theirs: teachers know FER2013's faces.
+        Faces without a FER2013 label keep their targets: teachers predict only FER2013's faces.
         """
-        # Also where a face has no emotion votes at all: there the teachers' are the only ones.
+        # Faces without emotion votes then have only the teachers' probabilities.
         shares = share * (self.fer2013.sum(dim=1, keepdim=True) > 0)
         return Targets(
             self.faces, self.ferplus.lerp(ferplus, shares), self.fer2013.lerp(fer2013, shares)

@@ -18,7 +18,7 @@ from mien_train.device import keep_freed_memory, random_state, repeat_exactly, s
 from mien_train.distill import teach
 from mien_train.early_stopping import Patience
 from mien_train.errors import TrainingError
-from mien_train.interrupt import stop_asked
+from mien_train.interrupt import stop_requested
 from mien_train.models import Classifier, build_classifier
 from mien_train.monitor import EpochReport, Monitor, StepReport
 from mien_train.recipe import Phase, Recipe
@@ -29,7 +29,7 @@ __all__ = ["InterruptedRunError", "Trainer"]
 
 CHECKPOINT = "checkpoint.pt"
 BEST_CHECKPOINT = "best.pt"
-# Validation at an epoch's end may come on top, and together they stay well under five minutes.
+# Together with the validation at the end of an epoch, this stays well under five minutes.
 CHECKPOINT_EVERY_S = 120.0
 
 
@@ -38,7 +38,7 @@ class InterruptedRunError(TrainingError):
 
 
 class Trainer:
-    """One training run in a folder; everything that a resume needs is in its checkpoint."""
+    """One training run in a folder; its checkpoint has everything that is needed to resume."""
 
     def __init__(
         self,
@@ -65,11 +65,11 @@ class Trainer:
         targets = Targets.of(train, recipe.label_smoothing)
         if teachers:
             ferplus, fer2013 = map(torch.from_numpy, teach(teachers, train))
-            targets = targets.taught(ferplus, fer2013, recipe.teacher_share)
+            targets = targets.distilled(ferplus, fer2013, recipe.teacher_share)
         self.targets = targets.to(self.device)
         self.check, self.check_targets = check, Targets.of(check, 0.0).to(self.device)
         self.about_data = _about(train, teachers)
-        # Its accuracy is shown: the output that has something to learn from.
+        # Output whose accuracy is shown: the first one with labels.
         self.shown_head = 0 if recipe.ferplus_weight and bool(targets.ferplus.any()) else 1
         self.model = build_classifier(
             recipe.backbone, recipe.dropout, recipe.drop_path, recipe.weights
@@ -100,9 +100,9 @@ class Trainer:
 
     @property
     def is_done(self) -> bool:
-        """Whether the recipe is through, or early stopping has ended it."""
-        through = self.step >= self.recipe.epochs * self.steps_per_epoch
-        return through or (self.patience is not None and self.patience.is_over)
+        """Whether the recipe is complete, or early stopping has ended the run."""
+        complete = self.step >= self.recipe.epochs * self.steps_per_epoch
+        return complete or (self.patience is not None and self.patience.is_over)
 
     def run(self) -> None:
         """Train to the end of the recipe; after Ctrl-C save and raise InterruptedRunError."""
@@ -110,7 +110,7 @@ class Trainer:
         for monitor in self.monitors:
             monitor.begin(self._report())
         try:
-            with stop_asked() as stop:
+            with stop_requested() as stop:
                 self._run(stop)
         finally:
             for monitor in self.monitors:
@@ -143,7 +143,7 @@ class Trainer:
         for layer in self.frozen:
             layer.eval()
         self.optimizer.zero_grad(set_to_none=True)
-        # On GPUs in half precision where it is safe; on CPUs without such units it is no faster.
+        # Mixed precision on GPUs only; CPUs without bfloat16 units gain nothing.
         with torch.autocast(
             self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"
         ):
@@ -154,14 +154,13 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         self._update_average()
-        self._note(float(loss.detach()), logits[self.shown_head], targets[self.shown_head])
+        self._update_shown(float(loss.detach()), logits[self.shown_head], targets[self.shown_head])
         self.seconds += time.monotonic() - started
 
     def next_batch(self) -> tuple[Tensor, list[Tensor]]:
         """Return this step's augmented faces (N, 1, S, S) and the targets of both heads.
 
-        The whole batch is changed at once, on the training device: no worker processes, and
-        every core that torch has.
+        The whole batch is augmented at once on the training device, without worker processes.
         """
         phase = self.schedule()[0]
         place = self.step % self.steps_per_epoch * self.recipe.batch
@@ -172,8 +171,8 @@ class Trainer:
         return mixup(faces, targets, self.recipe.augmentation.mixup, self.generator)
 
     @torch.no_grad()
-    def _note(self, loss: float, logits: Tensor, targets: Tensor) -> None:
-        """Smooth the figures that are shown. Raises TrainingError if training has diverged."""
+    def _update_shown(self, loss: float, logits: Tensor, targets: Tensor) -> None:
+        """Smooth the displayed loss and accuracy. Raises TrainingError if training has diverged."""
         if not math.isfinite(loss):
             raise TrainingError(
                 f"the loss is {loss} after step {self.step}: try a smaller rate in the recipe"
@@ -209,7 +208,7 @@ class Trainer:
 
     @torch.no_grad()
     def _update_average(self) -> None:
-        # Early on the average follows closely, so that it does not remember the start.
+        # At first the average follows closely, so that the initial weights are forgotten quickly.
         decay = min(self.recipe.ema, (1 + self.step) / (10 + self.step))
         current = self.model.state_dict()
         for name, value in self.average.state_dict().items():
@@ -285,9 +284,9 @@ class Trainer:
         write_checkpoint(self.folder / name, state)
 
     def start_from(self, checkpoints: Sequence[Path]) -> None:
-        """Begin with the mean of other runs' averaged weights instead of ImageNet's.
+        """Start from the mean of other runs' averaged weights instead of ImageNet weights.
 
-        Raises TrainingError if one is no checkpoint of the same network.
+        Raises TrainingError if one is not a checkpoint of the same network.
         Source of the mean: Wortsman et al. 2022, arXiv 2203.05482.
         """
         states = [self._weights_of(checkpoint) for checkpoint in checkpoints]
@@ -311,7 +310,7 @@ class Trainer:
         return weights
 
     def resume(self) -> None:
-        """Go on from the checkpoint in the folder.
+        """Resume from the checkpoint in the folder.
 
         Raises TrainingError if there is none, or it was made with another recipe, other data or
         other teachers.
@@ -335,12 +334,12 @@ class Trainer:
         changed = [k for k, v in state["recipe"].items() if k != "name" and recipe.get(k) != v]
         if changed:
             raise TrainingError(
-                f"{self.folder} was begun with another {', '.join(changed)} in the recipe: "
+                f"{self.folder} was started with another {', '.join(changed)} in the recipe: "
                 "--resume with that, or choose another --out"
             )
         if state["data"] != self.about_data:
             raise TrainingError(
-                f"{self.folder} was begun with other faces, labels or teachers: "
+                f"{self.folder} was started with other faces, labels or teachers: "
                 "--resume with those, or choose another --out"
             )
 

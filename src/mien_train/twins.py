@@ -14,10 +14,10 @@ BATCH = 512
 
 
 def has_twin(faces: NDArray[np.uint8], train: NDArray[np.uint8]) -> NDArray[np.bool_]:
-    """Return (N,) whether some face of ``train`` (M, 48, 48) is nearly the same picture."""
+    """Return (N,): whether ``train`` (M, 48, 48) has a nearly identical face."""
     known = _standardised(train)
-    pieces = [_standardised(faces[at : at + BATCH]) for at in range(0, len(faces), BATCH)]
-    return np.concatenate([(piece @ known.T).max(axis=1) > CORRELATION for piece in pieces])
+    batches = [_standardised(faces[at : at + BATCH]) for at in range(0, len(faces), BATCH)]
+    return np.concatenate([(batch @ known.T).max(axis=1) > CORRELATION for batch in batches])
 
 
 def _standardised(faces: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,4 +1,4 @@
-"""How well the weights do on held-back faces while they are trained."""
+"""Validation of the weights on held-out faces during training."""
 
 from collections.abc import Callable
 
@@ -22,7 +22,7 @@ def validate(
 ) -> tuple[float, float | None, float]:
     """Return loss, FER+ majority and FER2013 accuracy, single view, by plain bilinear enlargement.
 
-    The second is None where no face has a majority of votes.
+    The second is None if no face has a majority of votes.
     """
     right, total = [], 0.0
     majority = torch.from_numpy(data.ferplus_majority()).to(targets.faces.device)
@@ -33,7 +33,7 @@ def validate(
         crops = functional.interpolate(faces, size=(size_px, size_px), mode="bilinear")
         logits = model(crops.to(memory_format=torch.channels_last))
         total += float(loss(logits, [targets.ferplus[rows], targets.fer2013[rows]])) * len(faces)
-        right.append(torch.stack([head.argmax(dim=1) for head in logits]) == truth[:, rows])
+        right.append(torch.stack([output.argmax(dim=1) for output in logits]) == truth[:, rows])
     ferplus, fer2013 = torch.cat(right, dim=1).cpu().double()
     counted = majority.cpu() >= 0
     share = float(ferplus[counted].mean()) if bool(counted.any()) else None

@@ -143,7 +143,7 @@ def test_text_that_is_dropped_is_refused(page: Page) -> None:
     expect(page.get_by_role("status")).to_have_text("This is not a file. Drop photos or videos.")
 
 
-def test_json_and_curl_are_copied_and_true(
+def test_json_and_curl_can_be_copied_and_are_correct(
     browser: Browser, address: str, face_photo: bytes, tmp_path: Path
 ) -> None:
     name = "it's me; $(touch gone).jpg"
@@ -178,7 +178,7 @@ print(httpx2.post(sys.argv[1], files={"image": open(sys.argv[2], "rb")}).text)
 """
 
 
-def test_the_annotated_picture_is_as_large_as_the_photo(page: Page, group: bytes) -> None:
+def test_the_annotated_image_has_the_size_of_the_photo(page: Page, group: bytes) -> None:
     give(page, ("three.jpg", group))
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save annotated").click()
@@ -208,7 +208,9 @@ def test_faces_that_cannot_be_read_are_grey(page: Page, astronaut: NDArray[np.ui
     take_shot(page, "doubt")
 
 
-def test_a_busy_service_is_asked_again(page: Page, address: str, face_photo: bytes) -> None:
+def test_requests_to_a_busy_service_are_retried(
+    page: Page, address: str, face_photo: bytes
+) -> None:
     asked = []
 
     def busy_once(route):
@@ -224,13 +226,13 @@ def test_a_busy_service_is_asked_again(page: Page, address: str, face_photo: byt
     assert len(asked) == 2
 
 
-def test_a_service_that_is_gone(page: Page, address: str, face_photo: bytes) -> None:
+def test_an_unreachable_service_is_reported(page: Page, address: str, face_photo: bytes) -> None:
     page.route(f"{address}/emotion?*", lambda route: route.abort())
     give(page, ("a.jpg", face_photo))
     expect(page.locator(".state")).to_contain_text("can't be reached")
 
 
-def test_no_percentage_claims_certainty(page: Page) -> None:
+def test_no_percentage_is_0_or_100(page: Page) -> None:
     told = page.evaluate(
         """import('/web/emotions.js').then(({ percent }) =>
                [0, 0.004, 0.006, 0.94, 0.994, 0.9992, 1].map(percent))"""
@@ -243,7 +245,7 @@ def test_every_code_has_a_message(page: Page) -> None:
     assert set(PROBLEMS) <= set(told)
 
 
-def test_a_key_is_asked_for_and_used(browser: Browser, face_photo: bytes) -> None:
+def test_the_page_prompts_for_a_key_and_sends_it(browser: Browser, face_photo: bytes) -> None:
     with service(MIEN_API_KEYS=digest_of(KEY)) as address, opened(browser, address) as page:
         give(page, ("a.jpg", face_photo))
         expect(page.locator(".state")).to_contain_text("needs an API key")
@@ -278,7 +280,7 @@ def test_the_camera_takes_a_photo_and_goes_live(page: Page) -> None:
     expect(page.locator("#live")).to_be_hidden()
 
 
-def test_a_live_view_waits_for_the_first_picture(page: Page) -> None:
+def test_live_view_waits_for_the_first_frame(page: Page) -> None:
     # As of a video that has no size yet.
     page.evaluate(
         """() => {
@@ -310,7 +312,7 @@ def test_a_double_click_opens_one_camera(page: Page) -> None:
     assert page.evaluate("window.asked") == 1
 
 
-def test_phones_are_offered_the_camera_and_the_gallery(browser: Browser, address: str) -> None:
+def test_phones_offer_camera_and_gallery(browser: Browser, address: str) -> None:
     with opened(browser, address, **DEVICES["phone"]) as page:
         expect(page.locator(".invite")).to_contain_text(
             "Use the camera or your gallery", use_inner_text=True

@@ -83,14 +83,14 @@ def test_no_face_offers_smaller_faces_and_quarter_turns(page: Page, grey: bytes)
     expect(page.locator(".json")).to_have_text("[]")
     expect(page.get_by_role("button", name="Save annotated")).to_be_hidden()
     take_shot(page, "none")
-    page.get_by_role("button", name="Look for smaller faces (20 px)").click()
+    page.get_by_role("button", name="Search for smaller faces (20 px)").click()
     expect(page.locator(".suggestions .note")).to_have_text(
         "Searched with: faces of 20 pixels and more."
     )
     page.get_by_role("button", name="Try quarter turns").click()
     expect(page.locator(".suggestions .note")).to_contain_text("quarter turns of the photo")
     expect(page.get_by_role("button", name="Try quarter turns")).to_be_hidden()
-    page.get_by_role("button", name="Look for smaller faces (12 px)").click()
+    page.get_by_role("button", name="Search for smaller faces (12 px)").click()
     expect(page.locator(".suggestions .note")).to_contain_text("faces of 12 pixels")
     expect(page.locator(".suggestions button")).to_have_count(0)
     asked = [(query.get("min_face_size"), query.get("upright")) for query in seen]

@@ -238,7 +238,7 @@ def test_killed_and_resumed_again_and_again(tmp_path: Path, small: bytes) -> Non
 
 
 @pytest.mark.parametrize("out", ["results.csv", "results.jsonl", "results.parquet", "results"])
-def test_images_that_are_added_later(tmp_path: Path, small: bytes, out: str) -> None:
+def test_resume_adds_new_images_to_a_finished_table(tmp_path: Path, small: bytes, out: str) -> None:
     folder, out = fill(tmp_path / "photos", small, 3), tmp_path / out
     assert run("batch", folder, "--out", out).returncode == 0
     (folder / "0001-new.jpg").write_bytes(small)
@@ -253,7 +253,7 @@ def test_images_that_are_added_later(tmp_path: Path, small: bytes, out: str) -> 
     assert not Path(f"{out}.shards").exists()
 
 
-def test_images_that_are_added_to_an_unfinished_run(tmp_path: Path, small: bytes) -> None:
+def test_resume_adds_new_images_to_an_unfinished_run(tmp_path: Path, small: bytes) -> None:
     folder, out = fill(tmp_path / "photos", small, 2), tmp_path / "results.csv"
     # Everything is analyzed, and the table cannot be written.
     (tmp_path / "results.csv.unfinished").mkdir()
@@ -267,7 +267,7 @@ def test_images_that_are_added_to_an_unfinished_run(tmp_path: Path, small: bytes
     assert names == ["0000.jpg", "0001.jpg", "0009.jpg"]
 
 
-def test_a_photo_that_is_listed_twice_has_its_rows_twice(mixed: Path, tmp_path: Path) -> None:
+def test_a_photo_listed_twice_has_its_rows_twice(mixed: Path, tmp_path: Path) -> None:
     manifest, out = mixed / "list.txt", tmp_path / "results.jsonl"
     manifest.write_text("a.png\nb.JPG\na.png\n")
     run("batch", manifest, "--out", out)
@@ -318,7 +318,7 @@ def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     ]
 
 
-def test_a_worker_that_is_killed_costs_nothing(tmp_path: Path, small: bytes) -> None:
+def test_a_killed_worker_loses_no_rows(tmp_path: Path, small: bytes) -> None:
     folder, out = fill(tmp_path / "photos", small, 200), tmp_path / "results.csv"
     process = begin("batch", folder, "--out", out, "--shard-size", 5)
     for shards in (1, 12):
@@ -345,7 +345,7 @@ def test_results_that_cannot_be_written(tmp_path: Path, small: bytes) -> None:
     assert len(rows_of(out)) == 100
 
 
-def test_copies_lie_as_the_photos_do(mixed: Path, tmp_path: Path) -> None:
+def test_copies_keep_the_folder_layout(mixed: Path, tmp_path: Path) -> None:
     out, copies = tmp_path / "results.csv", tmp_path / "copies"
     for _ in range(2):  # in a second run they are replaced
         run("batch", mixed, "--out", out, "--annotate", copies)
@@ -424,7 +424,7 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
         ("list.xls", b"", "must end with"),
     ],
 )
-def test_a_report_of_something_else(
+def test_a_report_of_another_file_is_refused(
     tmp_path: Path, name: str, content: bytes | None, words: str
 ) -> None:
     if content is not None:

@@ -50,7 +50,7 @@ def test_the_settings_in_force_are_shown() -> None:
     assert b"MIEN_MAX_QUEUE" in mistaken.stderr
 
 
-def test_several_photos_one_of_them_bad(tmp_path: Path) -> None:
+def test_a_bad_photo_does_not_stop_the_others(tmp_path: Path) -> None:
     bad = tmp_path / "bad.jpg"
     bad.write_bytes(EXAMPLE.read_bytes()[:5000])
     done = run("analyze", "--jsonl", EXAMPLE, bad, EXAMPLE, "--annotate", tmp_path / "out")
@@ -101,7 +101,7 @@ def test_models_are_intact() -> None:
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell with pipes")
-def test_reader_that_leaves_early() -> None:
+def test_a_closed_pipe_ends_the_command() -> None:
     photos = " ".join([str(EXAMPLE)] * 12)
     line = f"{sys.executable} -m mien analyze --jsonl {photos} | head -n 1"
     done = subprocess.run(line, shell=True, capture_output=True, timeout=120, check=False)

@@ -63,7 +63,7 @@ def test_one_person_through_time(clip: Path, tmp_path: Path) -> None:
     assert yellow.mean() > 0.1
 
 
-def test_times_of_an_uneven_video(moving: list, tmp_path: Path) -> None:
+def test_variable_frame_rate_times(moving: list, tmp_path: Path) -> None:
     times = [0, 40, 80, 1000, 1040, 2500, 2540]
     uneven = tmp_path / "clip.mkv"
     uneven.write_bytes(film(moving[:7], times, "matroska"))
@@ -77,7 +77,7 @@ def size_of(path: Path) -> tuple[int, int]:
         return stream.width, stream.height
 
 
-def test_a_mirrored_video_on_its_side(moving: list, tmp_path: Path) -> None:
+def test_a_mirrored_and_rotated_video(moving: list, tmp_path: Path) -> None:
     """As a front camera writes it: boxes and the copy are as a player shows it."""
     shown = moving[0][:, 64:448]
     stored = shown.swapaxes(0, 1)
@@ -167,7 +167,7 @@ def test_a_joined_recording_that_is_not_read_is_reported(
         ("05_sar_64_45.mp4", "05_square.mp4", False),
     ],
 )
-def test_a_clip_is_analyzed_as_it_is_displayed(
+def test_a_video_is_analyzed_as_displayed(
     shared: Path, tmp_path: Path, name: str, plain: str, mirrored: bool
 ) -> None:
     """A mirrored clip and one with wide pixels give what the plain clip gives."""
@@ -254,7 +254,7 @@ def test_under_nohup_a_hangup_is_ignored() -> None:
     assert done.returncode == 7
 
 
-def test_a_cut_off_video_keeps_what_could_be_read(moving: list, tmp_path: Path) -> None:
+def test_a_truncated_video_keeps_the_readable_part(moving: list, tmp_path: Path) -> None:
     whole = film(moving, [50 * step for step in range(40)], "avi")
     cut = tmp_path / "cut.avi"
     cut.write_bytes(whole[: len(whole) // 2])
@@ -263,7 +263,7 @@ def test_a_cut_off_video_keeps_what_could_be_read(moving: list, tmp_path: Path) 
     assert len(rows_of(tmp_path / "r.jsonl")) >= 5
 
 
-def test_the_largest_frames_of_cameras(astronaut: NDArray[np.uint8], tmp_path: Path) -> None:
+def test_the_largest_camera_frames_are_read(astronaut: NDArray[np.uint8], tmp_path: Path) -> None:
     """4K, with a face that is a small part of it."""
     picture = np.full((2160, 3840, 3), 90, np.uint8)
     picture[900:1412, 2000:2512] = astronaut
@@ -286,7 +286,7 @@ def test_the_largest_frames_of_cameras(astronaut: NDArray[np.uint8], tmp_path: P
         b"\x00\x00\x00\x18ftypmp42" + bytes(50),
     ],
 )
-def test_files_that_are_no_videos(tmp_path: Path, content: bytes | None) -> None:
+def test_files_that_are_not_videos_are_refused(tmp_path: Path, content: bytes | None) -> None:
     path = tmp_path / "clip.mp4"
     if content is not None:
         path.write_bytes(content)
@@ -328,7 +328,9 @@ def test_an_output_that_exists_is_never_overwritten(clip: Path, tmp_path: Path) 
 @pytest.mark.parametrize(
     ("option", "name"), [("--out", "r.csv"), ("--annotate", "c.mp4"), ("--plot", "p.png")]
 )
-def test_each_output_alone(clip: Path, tmp_path: Path, option: str, name: str) -> None:
+def test_each_output_can_be_requested_alone(
+    clip: Path, tmp_path: Path, option: str, name: str
+) -> None:
     path = tmp_path / name
     done = run(clip, option, path, "--seconds", "0.3")
     assert done.returncode == 0, done.stderr
@@ -336,7 +338,7 @@ def test_each_output_alone(clip: Path, tmp_path: Path, option: str, name: str) -
     assert f"wrote {path}" in done.stderr
 
 
-def test_a_camera_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_camera_is_an_error(tmp_path: Path) -> None:
     done = run("camera:99", "--out", tmp_path / "r.csv")
     assert (done.returncode, len(done.stderr.splitlines())) == (1, 1)
     assert "camera 99" in done.stderr
@@ -352,7 +354,7 @@ def test_a_title_in_another_encoding() -> None:
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a bound on the size of files")
 @pytest.mark.parametrize("name", ["r.csv", "r.jsonl", "r.parquet"])
 @pytest.mark.parametrize("copy", [[], ["--annotate", "copy.mp4"]])
-def test_nothing_stays_of_what_can_not_be_written(
+def test_failed_outputs_leave_no_files(
     clip: Path, tmp_path: Path, name: str, copy: list[str]
 ) -> None:
     """Files may have 500 bytes, which is what a disk that fills looks like."""

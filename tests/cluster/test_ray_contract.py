@@ -8,29 +8,29 @@ from websockets.sync.client import connect
 
 from http_fakes import picture
 from test_emotion import (
-    test_a_part_without_file_name_that_says_what_it_is,
+    test_a_part_with_content_type_but_no_file_name,
+    test_bad_images,
     test_bad_parameters_are_named,
-    test_bad_pictures,
     test_batch_keeps_order_and_isolates_failures,
     test_batch_limits_and_types,
     test_faces_have_exactly_three_keys,
     test_include_adds_keys,
     test_labels,
     test_no_face_is_an_empty_list,
-    test_the_body_may_be_the_picture,
+    test_the_body_may_be_the_image,
 )
 from test_upload import (
     test_an_extra_field_is_named,
     test_file_names_do_not_matter,
     test_forms,
-    test_text_instead_of_a_file_gets_help,
+    test_text_instead_of_a_file_gets_a_hint,
 )
 
 __all__ = [
-    "test_a_part_without_file_name_that_says_what_it_is",
+    "test_a_part_with_content_type_but_no_file_name",
     "test_an_extra_field_is_named",
+    "test_bad_images",
     "test_bad_parameters_are_named",
-    "test_bad_pictures",
     "test_batch_keeps_order_and_isolates_failures",
     "test_batch_limits_and_types",
     "test_faces_have_exactly_three_keys",
@@ -39,8 +39,8 @@ __all__ = [
     "test_include_adds_keys",
     "test_labels",
     "test_no_face_is_an_empty_list",
-    "test_text_instead_of_a_file_gets_help",
-    "test_the_body_may_be_the_picture",
+    "test_text_instead_of_a_file_gets_a_hint",
+    "test_the_body_may_be_the_image",
 ]
 
 
@@ -59,7 +59,7 @@ def client(service: str) -> Iterator[httpx.Client]:
     ("method", "path", "status", "code"),
     [("GET", "/emotion", 405, "method_not_allowed"), ("GET", "/nothing", 404, "not_found")],
 )
-def test_routes_that_are_none(
+def test_unknown_routes(
     client: httpx.Client, method: str, path: str, status: int, code: str
 ) -> None:
     answer = client.request(method, path)
@@ -68,7 +68,7 @@ def test_routes_that_are_none(
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_what_is_for_operators(client: httpx.Client) -> None:
+def test_operator_endpoints(client: httpx.Client) -> None:
     assert client.get("/livez").json() == {"status": "alive"}
     assert client.get("/readyz").json() == {"status": "ready"}
     assert client.get("/version").json()["name"] == "mien"

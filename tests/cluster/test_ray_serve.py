@@ -43,7 +43,7 @@ def test_faces(service: str, face_photo: bytes) -> None:
     assert named.headers.get_list("X-Request-ID") == ["mine"]
 
 
-def test_too_much_at_once_is_told_so(service: str, face_photo: bytes) -> None:
+def test_excess_requests_are_refused_as_queue_full(service: str, face_photo: bytes) -> None:
     """The service's own words, not those of a proxy in front of it."""
     with ThreadPoolExecutor(60) as pool:
         slow = {"files": {"image": face_photo}}
@@ -84,7 +84,7 @@ def test_a_replica_is_killed_under_load(service: str, face_photo: bytes) -> None
     assert len([began for began, *_ in exchanges if began > killed]) > 30
 
 
-def test_what_is_under_way_is_answered_when_the_service_goes(astronaut: object) -> None:
+def test_requests_in_progress_finish_at_shutdown(astronaut: object) -> None:
     large = encode(Image.fromarray(astronaut).resize((1600, 1600)), "JPEG")
     with running("serving.py", "1", "{}") as told, ThreadPoolExecutor(3) as pool:
         path, files = "/emotion?min_face_size=12", {"image": large}
@@ -145,7 +145,7 @@ print(", ".join(found))
 """
 
 
-def test_wrong_settings_are_told_at_once() -> None:
+def test_invalid_settings_fail_at_deployment() -> None:
     code = f"""
 from mien.cluster.serve import app
 from mien.errors import InvalidParameterError

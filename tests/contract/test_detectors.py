@@ -52,7 +52,7 @@ def test_no_face(detector: FaceDetector, value: int) -> None:
     assert detector.detect(image(np.full((240, 320, 3), value, dtype=np.uint8))) == ()
 
 
-def test_one_face_in_its_place(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+def test_one_face_is_located(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
     (face,) = detector.detect(image(astronaut))
     assert_sound((face,), 512, 512)
     assert overlap(face, *FACE) > 0.6
@@ -103,12 +103,12 @@ def test_a_face_cut_by_the_edge_stays_inside(
         (60_000, 1),
     ],
 )
-def test_odd_sizes_are_no_trouble(detector: FaceDetector, shape: tuple[int, int]) -> None:
+def test_any_image_size_works(detector: FaceDetector, shape: tuple[int, int]) -> None:
     noise = np.random.default_rng(1).integers(0, 256, (*shape, 3), dtype=np.uint8)
     assert_sound(detector.detect(image(noise)), shape[1], shape[0])
 
 
-def test_a_large_picture(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+def test_a_large_image(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
     large = np.asarray(Image.fromarray(astronaut).resize((2400, 2400), Image.Resampling.BICUBIC))
     faces = detector.detect(image(large), min_face_size=200)
     assert_sound(faces, 2400, 2400)
@@ -117,7 +117,7 @@ def test_a_large_picture(detector: FaceDetector, astronaut: NDArray[np.uint8]) -
 
 
 @pytest.mark.parametrize("side", [1100, 2600])
-def test_a_close_search_sees_a_large_face_whole(
+def test_a_small_min_face_size_still_finds_a_large_face(
     detector: FaceDetector, astronaut: NDArray[np.uint8], side: int
 ) -> None:
     close_up = Image.fromarray(astronaut).crop((150, 30, 300, 220))
@@ -130,7 +130,7 @@ def test_a_close_search_sees_a_large_face_whole(
     assert overlap(faces[0], *(edge * scale for edge in place)) > 0.6
 
 
-def test_a_very_large_picture(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+def test_a_very_large_image(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
     pixels = np.full((4000, 6000, 3), 90, dtype=np.uint8)
     portrait = Image.fromarray(astronaut).resize((1500, 1500), Image.Resampling.BICUBIC)
     pixels[2300:3800, 4300:5800] = np.asarray(portrait)
@@ -141,14 +141,12 @@ def test_a_very_large_picture(detector: FaceDetector, astronaut: NDArray[np.uint
     assert overlap(faces[0], left + 4300, top + 2300, right + 4300, bottom + 2300) > 0.6
 
 
-def test_the_smallest_face_is_respected(
-    detector: FaceDetector, astronaut: NDArray[np.uint8]
-) -> None:
+def test_min_face_size_is_respected(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
     assert detector.detect(image(astronaut), min_face_size=300) == ()
     assert len(detector.detect(image(astronaut), min_face_size=60)) == 1
 
 
-def test_the_least_score_is_respected(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+def test_min_score_is_respected(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
     (face,) = detector.detect(image(astronaut))
     assert detector.detect(image(astronaut), min_score=min(1.0, face.score + 0.001)) == ()
     assert detector.detect(image(astronaut), min_score=face.score - 0.001) == (face,)
@@ -157,7 +155,9 @@ def test_the_least_score_is_respected(detector: FaceDetector, astronaut: NDArray
     assert face in many
 
 
-def test_the_same_from_eight_threads(detector: FaceDetector, astronaut: NDArray[np.uint8]) -> None:
+def test_eight_threads_give_the_same_faces(
+    detector: FaceDetector, astronaut: NDArray[np.uint8]
+) -> None:
     pictures = [image(astronaut[: 512 - 8 * i]) for i in range(4)] * 4
     # A search of another kind in between must not disturb the memory that threads keep.
     sizes = [None, None, 40, None] * 4
@@ -180,7 +180,7 @@ STORED: dict[int, Image.Transpose] = {
 
 
 @pytest.mark.parametrize("orientation", STORED)
-def test_a_photo_turned_by_exif_is_seen_upright(
+def test_exif_orientation_is_applied(
     detector: FaceDetector, astronaut: NDArray[np.uint8], orientation: int
 ) -> None:
     exif = Image.Exif()
@@ -190,7 +190,7 @@ def test_a_photo_turned_by_exif_is_seen_upright(
     assert detector.detect(turned) == detector.detect(image(astronaut))
 
 
-def test_always_the_same_in_the_same_order(
+def test_results_are_deterministic_and_ordered(
     detector: FaceDetector, astronaut: NDArray[np.uint8]
 ) -> None:
     # Equal faces: only their place can order them.

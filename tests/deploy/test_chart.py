@@ -1,4 +1,4 @@
-"""The chart, rendered by Helm itself and held to Kubernetes's schemas and to what it promises."""
+"""The chart, rendered by Helm and validated with Kubernetes' schemas."""
 
 import json
 from pathlib import Path
@@ -56,7 +56,7 @@ def environment(values: Object | None = None) -> dict[str, str]:
     return {pair["name"]: pair["value"] for pair in container(rendered(values))["env"]}
 
 
-def test_helm_finds_nothing_wrong_with_it() -> None:
+def test_helm_lint_passes() -> None:
     report = helm.lint(CHART, EVERYTHING, strict=True)
     assert report["errors"] == []
     assert [found["error"] for found in report["messages"]] == ["icon is recommended"]
@@ -64,7 +64,7 @@ def test_helm_finds_nothing_wrong_with_it() -> None:
 
 @pytest.mark.parametrize("values", [{}, MONITORED, KEYS, REDIS, EVERYTHING])
 @pytest.mark.parametrize("name", ["demo", "mien", "x" * 53])
-def test_kubernetes_takes_all_of_it(values: Object, name: str) -> None:
+def test_kubernetes_schemas_accept_all_resources(values: Object, name: str) -> None:
     kinds = rendered(values, name)
     for kind, found in kinds.items():
         assert len(found["metadata"]["name"]) <= (63 if kind == "Service" else 253)
@@ -73,7 +73,7 @@ def test_kubernetes_takes_all_of_it(values: Object, name: str) -> None:
     check_pod(kinds["Deployment"]["spec"]["template"]["spec"])
 
 
-def test_it_makes_what_is_promised_and_no_more_than_is_asked_for() -> None:
+def test_chart_creates_only_the_default_resources() -> None:
     least = {
         *("Deployment", "HorizontalPodAutoscaler", "NetworkPolicy", "PodDisruptionBudget"),
         "Service",
@@ -83,7 +83,7 @@ def test_it_makes_what_is_promised_and_no_more_than_is_asked_for() -> None:
     assert rendered({"networkPolicy": {"enabled": False}}).keys() == least - {"NetworkPolicy"}
 
 
-def test_all_that_selects_pods_selects_these() -> None:
+def test_all_selectors_match_the_pods() -> None:
     kinds = rendered(MONITORED)
     pod = kinds["Deployment"]["spec"]["template"]
     labels = pod["metadata"]["labels"].items()
@@ -104,7 +104,7 @@ def test_all_that_selects_pods_selects_these() -> None:
     )
 
 
-def test_prometheus_finds_the_service_under_the_dashboards_job() -> None:
+def test_prometheus_job_matches_the_dashboard() -> None:
     kinds = rendered(MONITORED)
     monitor, service = kinds["ServiceMonitor"], kinds["Service"]
     labels = service["metadata"]["labels"]
@@ -116,7 +116,7 @@ def test_prometheus_finds_the_service_under_the_dashboards_job() -> None:
     assert monitor["apiVersion"] == "monitoring.coreos.com/v1"
 
 
-def test_the_root_is_read_only_and_memory_is_all_there_is_to_write_to() -> None:
+def test_root_filesystem_is_read_only_with_a_memory_volume() -> None:
     kinds = rendered(KEYS)
     only = container(kinds)
     assert only["securityContext"]["readOnlyRootFilesystem"] is True
@@ -128,7 +128,7 @@ def test_the_root_is_read_only_and_memory_is_all_there_is_to_write_to() -> None:
     assert spec["enableServiceLinks"] is False
 
 
-def test_probes_ask_what_the_service_answers() -> None:
+def test_probes_use_existing_endpoints() -> None:
     only = container(rendered())
     asked = {kind: only[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")}
     assert {kind: get["path"] for kind, get in asked.items()} == {
@@ -141,7 +141,7 @@ def test_probes_ask_what_the_service_answers() -> None:
     assert port["containerPort"] == Settings().port
 
 
-def test_the_autoscaler_looks_at_queues_where_somebody_tells_it_of_them() -> None:
+def test_autoscaler_uses_queue_metric_if_available() -> None:
     def metrics(values: Object) -> list[str]:
         found = rendered(values)["HorizontalPodAutoscaler"]["spec"]["metrics"]
         return [item["type"] for item in found]
@@ -154,7 +154,7 @@ def test_the_autoscaler_looks_at_queues_where_somebody_tells_it_of_them() -> Non
     assert rule["seriesQuery"].startswith(pods["metric"]["name"] + "{")
 
 
-def test_only_hashes_of_keys_are_there_and_the_service_reads_them() -> None:
+def test_secret_holds_key_hashes_that_the_service_reads() -> None:
     kinds = rendered(KEYS)
     (listed,) = kinds["Secret"]["stringData"].values()
     assert listed.split("\n")[:2] == KEYS["apiKeys"]["hashes"]
@@ -165,14 +165,14 @@ def test_only_hashes_of_keys_are_there_and_the_service_reads_them() -> None:
     assert "MIEN_API_KEYS_FILE" not in environment()
 
 
-def test_a_secret_of_the_users_own_is_taken_instead() -> None:
+def test_existing_secret_replaces_the_charts_secret() -> None:
     kinds = rendered({"apiKeys": {"existingSecret": "theirs"}})
     assert "Secret" not in kinds
     volume = kinds["Deployment"]["spec"]["template"]["spec"]["volumes"][1]["secret"]
     assert volume["secretName"] == "theirs"
 
 
-def test_new_keys_start_new_pods() -> None:
+def test_changed_keys_restart_the_pods() -> None:
     def annotations(values: Object) -> Object:
         found = rendered(values)["Deployment"]["spec"]["template"]["metadata"]["annotations"]
         assert isinstance(found, dict)
@@ -181,7 +181,7 @@ def test_new_keys_start_new_pods() -> None:
     assert annotations(KEYS) == annotations(KEYS) != annotations({"apiKeys": {"hashes": [HASH]}})
 
 
-def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_valid_for_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {"max_pixels": 50_000_000, "deadline_s": 2.5, "page": False, "providers": "cpu"}
     for name, value in environment({"settings": given}).items():
         monkeypatch.setenv(name, value)
@@ -190,12 +190,12 @@ def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -
     assert settings.stop_delay_s == DEFAULTS["settings"]["stop_delay_s"]
 
 
-def test_pods_are_given_the_time_that_the_service_takes_to_end() -> None:
+def test_termination_grace_period_covers_the_drain_time() -> None:
     spec = rendered({"settings": {"drain_s": 60.5}})["Deployment"]["spec"]["template"]["spec"]
     assert spec["terminationGracePeriodSeconds"] == 71
 
 
-def test_nobody_is_asked_unless_a_rule_lets_it() -> None:
+def test_network_policy_denies_egress_by_default() -> None:
     assert rendered()["NetworkPolicy"]["spec"]["egress"] == []
     rules = rendered(REDIS)["NetworkPolicy"]["spec"]["egress"]
     assert [port["port"] for rule in rules for port in rule["ports"]] == [53, 53, 6379]
@@ -216,7 +216,7 @@ def test_nobody_is_asked_unless_a_rule_lets_it() -> None:
         {"autoscaling": {"minReplicas": 0}},
     ],
 )
-def test_values_that_would_not_work_are_refused(values: Object) -> None:
+def test_invalid_values_are_refused(values: Object) -> None:
     with pytest.raises(helm.HelmError):
         rendered(values)
 
@@ -226,14 +226,14 @@ def test_every_value_has_a_schema() -> None:
     assert schema["properties"].keys() - {"global"} == DEFAULTS.keys()
 
 
-def test_versions_are_the_packages() -> None:
+def test_chart_versions_match_the_package() -> None:
     chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
     assert chart["version"] == chart["appVersion"] == __version__
     assert chart["kubeVersion"].startswith(f">={OLDEST}.")
     assert container(rendered())["image"] == f"mien:{__version__}"
 
 
-def test_the_notes_say_who_may_ask() -> None:
+def test_notes_describe_access() -> None:
     def notes(values: Object) -> str:
         with helm.Chart.load(CHART) as chart:
             return str(chart.render(values, name="demo")["mien/templates/NOTES.txt"])

@@ -1,4 +1,4 @@
-"""The compose file, read by a parser of its specification, and what it gives to each program."""
+"""The compose file and the configuration of its services."""
 
 import json
 import subprocess
@@ -25,19 +25,19 @@ class NoAliases(yaml.SafeDumper):
         return True
 
 
-def test_it_is_what_compose_reads() -> None:
+def test_compose_file_matches_the_schema() -> None:
     # Written out, since this parser knows nothing of YAML's merging.
     PyCompose.from_yaml(yaml.dump(FILE, Dumper=NoAliases)).validate()
 
 
-def test_its_parser_would_tell() -> None:
+def test_compose_parser_rejects_unknown_keys() -> None:
     wrong = FILE | {"services": {"mien": {**SERVICES["mien"], "read_onyl": True}}}
     with pytest.raises(ValueError, match="read_onyl"):
         PyCompose.from_yaml(yaml.dump(wrong, Dumper=NoAliases))
 
 
 @pytest.mark.parametrize("name", SERVICES)
-def test_each_is_confined_and_heard_on_this_machine_alone(name: str) -> None:
+def test_containers_are_confined_and_bound_to_localhost(name: str) -> None:
     service = SERVICES[name]
     assert service["read_only"] is True
     assert service["cap_drop"] == ["ALL"]
@@ -47,7 +47,7 @@ def test_each_is_confined_and_heard_on_this_machine_alone(name: str) -> None:
     assert ":" in service["image"] or "build" in service
 
 
-def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_settings_are_valid_for_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         name: value.removesuffix("}").partition(":-")[2] if value.startswith("$") else value
         for name, value in SERVICES["mien"]["environment"].items()
@@ -63,7 +63,7 @@ def test_the_service_understands_its_settings(monkeypatch: pytest.MonkeyPatch) -
     assert SERVICES["mien"]["ports"] == [f"127.0.0.1:{settings.port}:{settings.port}"]
 
 
-def test_what_they_are_given_is_there() -> None:
+def test_mounted_files_exist() -> None:
     assert (DEPLOY / SERVICES["mien"]["build"] / "Dockerfile").is_file()
     for config in CONFIGS.values():
         assert "content" in config or (DEPLOY / config["file"]).is_file()
@@ -71,7 +71,7 @@ def test_what_they_are_given_is_there() -> None:
         assert {config["source"] for config in service.get("configs", [])} <= CONFIGS.keys()
 
 
-def test_prometheus_takes_its_configuration_and_alerts(tmp_path: Path) -> None:
+def test_prometheus_accepts_its_configuration_and_alerts(tmp_path: Path) -> None:
     (tmp_path / "prometheus.yml").write_text(CONFIGS["prometheus"]["content"])
     alerts = (DEPLOY / CONFIGS["alerts"]["file"]).read_text()
     (tmp_path / "alerts.yaml").write_text(alerts)
@@ -87,7 +87,7 @@ def test_prometheus_takes_its_configuration_and_alerts(tmp_path: Path) -> None:
     assert job["job_name"] == "mien"
 
 
-def test_grafana_is_led_to_the_dashboard() -> None:
+def test_grafana_provisions_the_dashboard() -> None:
     (source,) = yaml.safe_load(CONFIGS["datasource"]["content"])["datasources"]
     assert source["url"] == "http://prometheus:9090"
     (provider,) = yaml.safe_load(CONFIGS["provider"]["content"])["providers"]

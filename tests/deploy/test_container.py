@@ -1,4 +1,4 @@
-"""The image's recipe and what is pinned for it; `make container-check` builds and runs it."""
+"""The Dockerfile and its pins; `make container-check` builds and runs the image."""
 
 import re
 import subprocess
@@ -31,11 +31,11 @@ def pinned(name: str) -> dict[str, str]:
     return dict(re.findall(r"^([\w.-]+)(?:\[[\w,]+\])?==([\w.]+)", text, re.MULTILINE))
 
 
-def test_docker_finds_it_where_it_looks() -> None:
+def test_dockerfile_is_linked_from_the_root() -> None:
     assert (ROOT / "Dockerfile").resolve() == DEPLOY / "Dockerfile"
 
 
-def test_it_ends_as_a_number_that_is_not_root_and_serves_whoever_asks() -> None:
+def test_container_runs_as_non_root_and_listens_on_all_interfaces() -> None:
     last = RECIPE.rpartition("\nFROM ")[2]
     assert int(re.findall(r"^USER (\d+):\d+$", last, re.MULTILINE)[-1]) > 0
     assert f"\nEXPOSE {Settings().port}\n" in last
@@ -44,7 +44,7 @@ def test_it_ends_as_a_number_that_is_not_root_and_serves_whoever_asks() -> None:
 
 
 @pytest.mark.parametrize("file", ["Dockerfile", "Dockerfile.ray"])
-def test_labels_are_those_of_the_package(file: str) -> None:
+def test_labels_match_the_package(file: str) -> None:
     text = (DEPLOY / file).read_text().replace("\\\n", " ")
     labels = dict(re.findall(r'org\.opencontainers\.image\.(\w+)="([^"]*)"', text))
     assert labels["title"].startswith(PROJECT["name"])
@@ -53,7 +53,7 @@ def test_labels_are_those_of_the_package(file: str) -> None:
     assert labels["vendor"] == PROJECT["authors"][0]["name"]
 
 
-def test_all_that_it_copies_passes_the_ignore_file() -> None:
+def test_copied_files_are_not_ignored() -> None:
     lines = (ROOT / ".dockerignore").read_text().splitlines()
     let = {line.removeprefix("!") for line in lines if line.startswith("!")}
     for line in re.findall(r"^COPY (?!--from)(.+)$", RECIPE, re.MULTILINE):
@@ -62,7 +62,7 @@ def test_all_that_it_copies_passes_the_ignore_file() -> None:
 
 
 @pytest.mark.parametrize("name", PINS)
-def test_every_package_is_pinned_to_a_version_and_its_hashes(name: str) -> None:
+def test_requirements_are_pinned_with_hashes(name: str) -> None:
     text = (DEPLOY / f"{name}.txt").read_text()
     blocks = re.split(r"^(?=[A-Za-z])", re.sub(r"^#.*\n", "", text, flags=re.MULTILINE), flags=re.M)
     for block in filter(None, blocks):
@@ -71,7 +71,7 @@ def test_every_package_is_pinned_to_a_version_and_its_hashes(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BUILDS)
-def test_pins_are_what_the_package_asks_for(name: str) -> None:
+def test_pins_satisfy_the_package_requirements(name: str) -> None:
     """`make requirements` makes them anew when the package's own requirements change."""
     pins = pinned(name)
     extras = PROJECT["optional-dependencies"]
@@ -83,12 +83,12 @@ def test_pins_are_what_the_package_asks_for(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", BUILDS)
-def test_one_build_of_onnx_runtime_is_installed(name: str) -> None:
+def test_exactly_one_onnx_runtime_build_is_installed(name: str) -> None:
     builds = {pin for pin in pinned(name) if pin.startswith("onnxruntime")}
     assert builds == {BUILDS[name].package}
 
 
-def test_systemd_takes_the_unit_and_finds_it_confined(tmp_path: Path) -> None:
+def test_systemd_accepts_the_unit_and_rates_it_as_confined(tmp_path: Path) -> None:
     unit = (DEPLOY / "mien.service").read_text()
     stop_s = re.search(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
     assert stop_s is not None

@@ -1,4 +1,4 @@
-"""The manifest for KubeRay: what Kubernetes and Ray read of it, each held to its own schema."""
+"""The manifest for KubeRay, validated with the schemas of Kubernetes and Ray."""
 
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ CONFIG = yaml.safe_load(SERVICE["spec"]["serveConfigV2"])
 GROUPS = [CLUSTER["headGroupSpec"], *CLUSTER["workerGroupSpecs"]]
 
 
-def test_it_is_what_the_operator_reads() -> None:
+def test_manifest_matches_the_operators_schema() -> None:
     assert (SERVICE["apiVersion"], SERVICE["kind"]) == ("ray.io/v1", "RayService")
     assert SERVICE["spec"].keys() == {"serveConfigV2", "rayClusterConfig"}
     (workers,) = CLUSTER["workerGroupSpecs"]
@@ -24,13 +24,13 @@ def test_it_is_what_the_operator_reads() -> None:
 
 
 @pytest.mark.parametrize("group", GROUPS)
-def test_kubernetes_takes_its_pods(group: dict[str, Any]) -> None:
+def test_pod_templates_match_the_kubernetes_schema(group: dict[str, Any]) -> None:
     # Ray's parameters are words of a command line.
     assert all(isinstance(value, str) for value in group["rayStartParams"].values())
     check_pod(group["template"]["spec"])
 
 
-def test_all_run_the_image_and_its_version_of_ray() -> None:
+def test_all_pods_run_the_image_and_its_ray_version() -> None:
     images = {box["image"] for group in GROUPS for box in group["template"]["spec"]["containers"]}
     dockerfile = (DEPLOY / "Dockerfile.ray").read_text()
     (image,) = images
@@ -38,7 +38,7 @@ def test_all_run_the_image_and_its_version_of_ray() -> None:
     assert f"FROM rayproject/ray:{CLUSTER['rayVersion']}-py" in dockerfile
 
 
-def test_ray_serve_takes_its_part_and_there_is_room_for_it() -> None:
+def test_ray_serve_accepts_the_config_and_replicas_fit() -> None:
     schema = pytest.importorskip("ray.serve.schema")
     (application,) = schema.ServeDeploySchema.model_validate(CONFIG).applications
     (workers,) = CLUSTER["workerGroupSpecs"]
@@ -47,7 +47,7 @@ def test_ray_serve_takes_its_part_and_there_is_room_for_it() -> None:
     assert application.args["max_replicas"] <= cores * workers["maxReplicas"]
 
 
-def test_its_application_takes_its_arguments() -> None:
+def test_application_accepts_its_arguments() -> None:
     serve = pytest.importorskip("mien.cluster.serve")
     (application,) = CONFIG["applications"]
     module, _, name = application["import_path"].partition(":")

@@ -1,4 +1,4 @@
-"""The dashboard and the alerts, asked of a real Prometheus that watches a real service."""
+"""Dashboard and alerts on a real Prometheus that scrapes a real service."""
 
 import json
 import math
@@ -101,9 +101,7 @@ def ask(address: str, expression: str) -> list[float]:
 
 
 @pytest.mark.parametrize(("title", "expression"), EXPRESSIONS)
-def test_each_query_of_the_dashboard_has_an_answer(
-    prometheus: str, title: str, expression: str
-) -> None:
+def test_each_dashboard_query_returns_data(prometheus: str, title: str, expression: str) -> None:
     expression = expression.replace("$job", "mien").replace("$__rate_interval", "30s")
     assert "$" not in expression
     # Prometheus takes a rate from the second scrape on.
@@ -112,17 +110,17 @@ def test_each_query_of_the_dashboard_has_an_answer(
 
 
 @pytest.mark.parametrize("metric", sorted(METRICS))
-def test_each_metric_that_is_asked_for_is_there(prometheus: str, metric: str) -> None:
+def test_each_queried_metric_exists(prometheus: str, metric: str) -> None:
     """Of some, a query makes zero if they are not; an alert is silent."""
     assert ask(prometheus, metric)
 
 
 @pytest.mark.parametrize(("metric", "label"), CHOICES)
-def test_the_dashboard_has_something_to_choose(prometheus: str, metric: str, label: str) -> None:
+def test_dashboard_variables_have_values(prometheus: str, metric: str, label: str) -> None:
     assert ask(prometheus, f'{metric}{{{label}!=""}}')
 
 
-def test_the_dashboard_is_whole() -> None:
+def test_dashboard_panels_are_complete() -> None:
     assert len(EXPRESSIONS) > 15
     assert CHOICES
     ids = [panel["id"] for panel in DASHBOARD["panels"]]
@@ -131,7 +129,7 @@ def test_the_dashboard_is_whole() -> None:
     assert max(right) <= 24
 
 
-def test_each_alert_rings_when_it_should_and_only_then(tmp_path: Path) -> None:
+def test_each_alert_fires_only_under_its_condition(tmp_path: Path) -> None:
     """As Prometheus's own tool for testing rules sees it."""
     requests = 'http_request_duration_seconds_count{job="mien", status="%s"}'
     rejections = 'mien_rejections_total{job="mien", reason="%s"}'

@@ -1,4 +1,4 @@
-"""What the documents show is what happens: every block is run, every answer compared."""
+"""Every block of the documentation is run and its output compared."""
 
 import re
 import sys
@@ -33,7 +33,9 @@ def runner(folder: Path, address: str = "") -> Runner:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_what_is_shown_happens(page: Path, address: str, tmp_path: Path) -> None:
+def test_documentation_blocks_produce_their_output(
+    page: Path, address: str, tmp_path: Path
+) -> None:
     blocks = blocks_of(page)
     wanted = sum(block.runs for block in blocks)
     assert runner(examples.folder_for(tmp_path), address).run(blocks) == wanted
@@ -48,14 +50,14 @@ def test_every_block_is_fenced(page: Path) -> None:
     assert not re.search(r"\n\n {4,}(?!- )\S", FENCED.sub("", text))
 
 
-def test_every_page_is_reached_from_the_navigation_or_another_page() -> None:
+def test_every_page_is_linked() -> None:
     navigation = str(yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"])
     for page in DOCS.glob("*.md"):
         texts = [navigation, *(p.read_text(encoding="utf-8") for p in PAGES if p != page)]
         assert any(re.search(rf"\b{page.name}\b", text) for text in texts), page.name
 
 
-def test_the_readme_opens_with_the_two_commands() -> None:
+def test_the_readme_starts_with_the_two_commands() -> None:
     assert re.findall(r"^\$ (make \w+)", README.read_text(), re.MULTILINE)[:2] == [
         "make serve",
         "make test",
@@ -63,7 +65,7 @@ def test_the_readme_opens_with_the_two_commands() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_file_it_names_is_there(page: Path) -> None:
+def test_every_named_file_exists(page: Path) -> None:
     text = FENCED.sub("", page.read_text(encoding="utf-8"))
     for name in re.findall(r"\b((?:tests|docs|examples|tools|benchmarks|deploy)/[\w./-]+)", text):
         assert (ROOT / name.rstrip(".")).exists(), name
@@ -85,19 +87,21 @@ def block(text: str, language: str = "console", reason: str | None = None) -> Bl
         ("raise ValueError('so')\n", "python", "ValueError: so"),
     ],
 )
-def test_what_is_wrong_is_found(text: str, language: str, named: str, tmp_path: Path) -> None:
+def test_wrong_references_are_detected(
+    text: str, language: str, named: str, tmp_path: Path
+) -> None:
     (tmp_path / "photo.jpg").write_bytes((ROOT / "examples" / "astronaut.jpg").read_bytes())
     with pytest.raises(ExampleError, match=rf"(?s)README.md:1: .*{named}"):
         runner(tmp_path).run([block(text, language)])
 
 
-def test_what_a_program_prints_is_compared(tmp_path: Path) -> None:
+def test_printed_output_is_compared(tmp_path: Path) -> None:
     blocks = [block("print(1)", "python"), block("2", "output")]
     with pytest.raises(ExampleError):
         runner(tmp_path).run(blocks)
 
 
-def test_a_variable_before_a_command_is_its_environment(tmp_path: Path) -> None:
+def test_a_variable_before_a_command_sets_its_environment(tmp_path: Path) -> None:
     good = "$ MIEN_MAX_QUEUE=32 mien serve    # a comment\n"
     assert runner(tmp_path).run([block(good), block("never", reason="needs a moon")]) == 1
     with pytest.raises(ExampleError, match="MIEN_MAX_QUEUE"):
@@ -115,7 +119,7 @@ def test_a_variable_before_a_command_is_its_environment(tmp_path: Path) -> None:
         "<!-- file: shown.py -->\n```python\nprint(2)\n```\n",
     ],
 )
-def test_blocks_of_no_kind_are_refused(
+def test_blocks_without_a_known_language_are_refused(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(examples, "ROOT", tmp_path)
@@ -143,12 +147,12 @@ def test_differences(shown: str, printed: str, same: bool) -> None:
     assert (differences(shown, printed) is None) is same
 
 
-def test_a_service_that_does_not_start_is_told() -> None:
+def test_a_service_that_fails_to_start_is_reported() -> None:
     with pytest.raises(ExampleError), examples.served("false"):
         pass
 
 
-def test_the_pictures_are_what_the_command_draws(tmp_path: Path) -> None:
+def test_images_match_the_output_of_the_command(tmp_path: Path) -> None:
     drawn = pictures.draw(ROOT / "examples" / "astronaut.jpg", tmp_path)
     kept = sorted((DOCS / "images" / "pipeline").iterdir())
     assert [path.name for path in kept] == [path.name for path in drawn]

@@ -152,7 +152,7 @@ def test_gradio_app(tmp_path: Path) -> None:
     assert {"Photo", "Faces", "Emotions"} <= names
 
 
-def test_the_space_names_files_that_are_there() -> None:
+def test_the_space_refers_to_existing_files() -> None:
     _, header, _ = (SPACE / "README.md").read_text(encoding="utf-8").split("---\n", 2)
     settings = yaml.safe_load(header)
     assert settings["sdk"] == "gradio"

@@ -47,7 +47,7 @@ def agreement(photo: Path, record: dict[str, Any], min_face_size: int) -> tuple[
 
 
 @pytest.mark.parametrize("min_face_size", [20, 40])
-def test_photos_agree_with_the_reference(shared: Path, min_face_size: int) -> None:
+def test_photos_match_the_baseline(shared: Path, min_face_size: int) -> None:
     golden = shared / "golden" / "mtcnn" / f"min_face_{min_face_size}.jsonl"
     records = [json.loads(line) for line in golden.read_text().splitlines()]
     counts = [agreement(shared / "photos" / r["photo"], r, min_face_size) for r in records]

@@ -59,7 +59,7 @@ def test_levels_and_maps(stages: Stages, net: Cascade, table: AreaTable) -> None
         close(maps, stages[f"maps_{level}"])
 
 
-def test_strips_give_the_maps_of_the_whole(
+def test_strips_match_the_whole_level(
     stages: Stages,
     net: Cascade,
     table: AreaTable,

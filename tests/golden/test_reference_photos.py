@@ -1,4 +1,4 @@
-"""The reference system's own example photos: what people see in them."""
+"""The baseline's example photos, with labels given by eye."""
 
 from pathlib import Path
 
@@ -11,7 +11,9 @@ SURPRISED = {Emotion.SURPRISE, Emotion.FEAR}
 
 
 @pytest.mark.parametrize("min_face_size", [None, 20])
-def test_what_the_photos_show(shared: Path, min_face_size: int | None) -> None:
+def test_photos_have_the_expected_faces_and_emotions(
+    shared: Path, min_face_size: int | None
+) -> None:
     def emotions(name: str) -> list[Emotion]:
         photo = shared / "photos" / "reference" / name
         return [face.emotion for face in mien.analyze(photo, min_face_size=min_face_size).faces]

@@ -93,7 +93,7 @@ def serving(environment: dict[str, str], *options: str) -> Iterator[str]:
 @pytest.mark.parametrize(
     ("options", "variables"), [(OPTIONS, {}), ((), VARIABLES)], ids=["options", "variables"]
 )
-def test_the_command_line_and_the_service_use_a_plug_in(
+def test_command_line_and_service_use_a_plugin(
     environment: dict[str, str], options: tuple[str, ...], variables: dict[str, str]
 ) -> None:
     chosen = environment | variables
@@ -108,7 +108,7 @@ def test_the_command_line_and_the_service_use_a_plug_in(
         assert (version["detector"], version["model"]) == ("corner", "custom")
 
 
-def test_python_uses_a_plug_in(environment: dict[str, str]) -> None:
+def test_python_api_uses_a_plugin(environment: dict[str, str]) -> None:
     code = f"import mien; print(mien.Recognizer(model='gloomy').analyze({str(PHOTO)!r}).to_json())"
     command = [sys.executable, "-c", code]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
@@ -117,7 +117,7 @@ def test_python_uses_a_plug_in(environment: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize("command", [("analyze", str(PHOTO)), ("serve", "--port", "0")])
-def test_a_name_that_no_package_registers(
+def test_unregistered_name_is_an_error(
     environment: dict[str, str], command: tuple[str, ...]
 ) -> None:
     done = subprocess.run(

@@ -1,4 +1,4 @@
-"""The checks of `make release-check` find what is wrong; on what is right the command runs them."""
+"""`make release-check`: each check finds its errors, and the command runs all of them."""
 
 import hashlib
 import json
@@ -31,7 +31,7 @@ MODEL = "mien/artifacts/mtcnn/"
 
 @pytest.fixture(scope="module")
 def good() -> dict[str, bytes]:
-    """What the wheel holds, as the builder makes it."""
+    """Content of a wheel as built."""
     licences = {f"{INFO}/licenses/{name}": text for name, text in LICENCES.items()}
     named = "".join(f"License-File: {name}\n" for name in LICENCES)
     metadata = f"Metadata-Version: 2.4\nName: mien\nLicense-Expression: Apache-2.0\n{named}\nText\n"
@@ -39,7 +39,7 @@ def good() -> dict[str, bytes]:
     return {**files, **licences, f"{INFO}/METADATA": metadata.encode()}
 
 
-def test_a_right_wheel_passes(good: dict[str, bytes]) -> None:
+def test_a_valid_wheel_passes(good: dict[str, bytes]) -> None:
     package_contents.check_wheel_names(good, SOURCES)
     package_contents.check_licences(good, LICENCES)
     assert package_contents.check_models(good, THIRD_PARTY) == 4
@@ -56,12 +56,12 @@ def test_a_right_wheel_passes(good: dict[str, bytes]) -> None:
         "setup.py",
     ],
 )
-def test_what_does_not_belong_in_a_wheel(good: dict[str, bytes], name: str) -> None:
+def test_unexpected_files_in_a_wheel_are_reported(good: dict[str, bytes], name: str) -> None:
     with pytest.raises(ReleaseError, match=name):
         package_contents.check_wheel_names([*good, name], SOURCES)
 
 
-def test_what_lacks_in_a_wheel(good: dict[str, bytes]) -> None:
+def test_missing_files_in_a_wheel_are_reported(good: dict[str, bytes]) -> None:
     for name in ("mien/geometry.py", f"{MODEL}LICENSE"):
         with pytest.raises(ReleaseError, match=name):
             package_contents.check_wheel_names(set(good) - {name}, SOURCES)
@@ -70,7 +70,7 @@ def test_what_lacks_in_a_wheel(good: dict[str, bytes]) -> None:
         package_contents.check_wheel_names(set(good) - {"mien/py.typed"}, untyped)
 
 
-def test_an_sdist_is_the_project() -> None:
+def test_an_sdist_contains_the_project() -> None:
     package_contents.check_sdist_names([*SOURCES, "PKG-INFO"], SOURCES)
     for names, named in (
         (SOURCES[1:], SOURCES[0]),
@@ -92,7 +92,7 @@ def test_an_sdist_is_the_project() -> None:
         (f"{INFO}/METADATA", b"License-Expression: MIT\n\n", "LICENSE"),
     ],
 )
-def test_licences_that_lack(
+def test_missing_licences_are_reported(
     good: dict[str, bytes], name: str, content: bytes | None, named: str
 ) -> None:
     with pytest.raises(ReleaseError, match=named):
@@ -117,7 +117,7 @@ def test_models_without_card_or_licence(
         package_contents.check_models(changed(good, name, content), THIRD_PARTY)
 
 
-def test_a_model_that_third_party_does_not_name(good: dict[str, bytes]) -> None:
+def test_a_model_missing_from_third_party_is_reported(good: dict[str, bytes]) -> None:
     with pytest.raises(ReleaseError, match=MODEL):
         package_contents.check_models(good, THIRD_PARTY.replace(MODEL, ""))
     with pytest.raises(ReleaseError):
@@ -183,7 +183,9 @@ def test_the_version_is_in_one_place() -> None:
             release_check.version_of(text)
 
 
-def test_a_build_that_is_another_each_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_non_reproducible_build_is_reported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     packages = [tmp_path / "mien.tar.gz", tmp_path / "mien.whl"]
     again = [tmp_path / "again.tar.gz", tmp_path / "again.whl"]
     for path in (*packages, *again):
@@ -196,7 +198,7 @@ def test_a_build_that_is_another_each_time(tmp_path: Path, monkeypatch: pytest.M
 
 
 class Advisories(BaseHTTPRequestHandler):
-    """Answers as an OSV service does that knows of one weakness, in Pillow."""
+    """A fake OSV service with one vulnerability, in Pillow."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -237,7 +239,7 @@ def test_known_vulnerabilities_are_found_and_named(tmp_path: Path) -> None:
             )
 
 
-def test_what_could_not_be_asked_is_never_told_as_checked(
+def test_unavailable_checks_are_not_reported_as_passed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with advisories() as url:
@@ -256,7 +258,7 @@ def ignorant(_: str) -> tuple[str, str, str]:
     return (sys.executable, "-c", f"print({json.dumps(answer)!r})")
 
 
-def test_the_sums_are_those_of_the_files(tmp_path: Path) -> None:
+def test_checksums_match_the_files(tmp_path: Path) -> None:
     (tmp_path / "a.whl").write_bytes(b"a")
     (tmp_path / "b.tar.gz").write_bytes(b"b")
     release_check.write_sums(tmp_path)
@@ -265,27 +267,27 @@ def test_the_sums_are_those_of_the_files(tmp_path: Path) -> None:
     assert lines == [f"{digest.hexdigest()}  {name}" for name, digest in sums.items()]
 
 
-def test_pythons_are_tried_before_they_count() -> None:
+def test_only_working_pythons_are_used() -> None:
     version = "{}.{}".format(*sys.version_info)
     assert version in release_check.found_pythons()
     assert not release_check.runs(sys.executable, "3.1")
 
 
 @pytest.mark.skipif(os.name == "nt", reason="scripts have no first line there")
-def test_a_python_that_refuses_to_run_is_none(tmp_path: Path) -> None:
+def test_a_python_that_fails_to_run_is_ignored(tmp_path: Path) -> None:
     refusing = tmp_path / "python"
     refusing.write_text("#!/bin/sh\nexit 127\n")
     refusing.chmod(0o755)
     assert not release_check.runs(str(refusing), "3.11")
 
 
-def test_the_checkout_is_not_taken_for_the_wheel(tmp_path: Path) -> None:
+def test_examples_run_against_the_wheel_not_the_checkout(tmp_path: Path) -> None:
     (tmp_path / "mien.py").write_text(f"__version__ = '{__version__}'\n")
     with pytest.raises(ReleaseError):
         release_check.check_origin(sys.executable, __version__, tmp_path)
 
 
-def test_the_first_failure_ends_it_with_a_sentence(
+def test_the_first_failure_ends_the_check_with_a_message(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["release_check", "--tag", "v0.0.0"])
@@ -307,7 +309,7 @@ def test_placeholder_addresses_stop_a_release_but_not_a_rehearsal() -> None:
 @pytest.mark.parametrize(
     ("lines", "complete"), [(["built"], True), (["built", "NOT CHECKED: Python 3.14"], False)]
 )
-def test_the_summary_does_not_call_checked_what_was_not(
+def test_the_summary_lists_skipped_checks(
     lines: list[str],
     complete: bool,
     tmp_path: Path,

@@ -1,4 +1,4 @@
-"""What people install: the wheel alone, in an empty environment, with the network off."""
+"""The wheel in an empty environment without network."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_the_wheel_carries_every_model_with_card_and_licence(wheel: Path) -> None:
+def test_the_wheel_contains_every_model_with_card_and_licence(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for model in card_names():
         files = [*load_card(model).files, "card.toml", "LICENSE"]
@@ -68,7 +68,7 @@ def test_the_wheel_carries_every_model_with_card_and_licence(wheel: Path) -> Non
     assert "mien/py.typed" in names
 
 
-def test_installed_alone_it_analyses_a_photo_without_network(
+def test_installed_wheel_analyzes_a_photo_offline(
     installed: Path, face_photo: bytes, tmp_path: Path
 ) -> None:
     photo = tmp_path / "face.jpg"

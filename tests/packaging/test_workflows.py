@@ -1,4 +1,4 @@
-"""What GitHub reads: its schemas take it, it is safe, and each step is the Makefile's."""
+"""GitHub workflows: valid, safe, and each step is a Makefile target."""
 
 import re
 import shutil
@@ -32,7 +32,7 @@ def jobs() -> Iterator[tuple[str, dict[str, Any]]]:
             yield f"{path.name}: {name}", job
 
 
-def test_they_are_there() -> None:
+def test_workflows_exist() -> None:
     assert WORKFLOWS
     assert FORMS
 
@@ -48,18 +48,18 @@ def test_they_are_there() -> None:
         ("vendor.citation-file-format", [ROOT / "CITATION.cff"]),
     ],
 )
-def test_schemas(schema: str, paths: list[Path]) -> None:
+def test_workflows_match_the_schema(schema: str, paths: list[Path]) -> None:
     assert checked(schema, *paths) == ""
 
 
-def test_schemas_find_what_is_wrong(tmp_path: Path) -> None:
+def test_schema_rejects_invalid_workflows(tmp_path: Path) -> None:
     broken = tmp_path / "broken.yml"
     broken.write_text(WORKFLOWS[0].read_text().replace("runs-on:", "runs-at:"))
     assert "runs-at" in checked("vendor.github-workflows", broken)
 
 
 def checked(schema: str, *paths: Path) -> str:
-    """Return what the schema says against the files."""
+    """Return the schema's errors for the files."""
     command = [
         sys.executable,
         "-m",
@@ -72,7 +72,7 @@ def checked(schema: str, *paths: Path) -> str:
     return done.stdout if done.returncode else ""
 
 
-def test_nothing_in_them_is_known_to_be_unsafe() -> None:
+def test_workflows_pass_the_security_linter() -> None:
     zizmor = shutil.which("zizmor", path=Path(sys.executable).parent)
     assert zizmor is not None
     done = subprocess.run(
@@ -84,7 +84,7 @@ def test_nothing_in_them_is_known_to_be_unsafe() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_each_step_is_a_target_of_the_makefile() -> None:
+def test_each_step_runs_a_makefile_target() -> None:
     made = set()
     for name, job in jobs():
         for step in job["steps"]:
@@ -96,7 +96,7 @@ def test_each_step_is_a_target_of_the_makefile() -> None:
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
 
 
-def test_pythons_are_those_that_the_package_promises() -> None:
+def test_python_versions_match_the_package() -> None:
     promised = promised_pythons()
     matrix = loaded(GITHUB / "workflows/test.yml")["jobs"]["test"]["strategy"]["matrix"]
     assert matrix["python"] == promised
@@ -108,7 +108,7 @@ def test_pythons_are_those_that_the_package_promises() -> None:
     assert lowest[1] == promised[0]
 
 
-def test_rights_are_few_and_only_tags_publish() -> None:
+def test_permissions_are_minimal_and_only_tags_publish() -> None:
     for path in WORKFLOWS:
         workflow = loaded(path)
         assert workflow["permissions"] == {"contents": "read"}
@@ -134,5 +134,5 @@ def test_rights_are_few_and_only_tags_publish() -> None:
     assert conditions["release.yml: announce"]["needs"] == "publish"
 
 
-def test_programs_are_found_on_windows_too() -> None:
+def test_programs_are_found_on_windows() -> None:
     assert "_ENV)/bin/" not in MAKEFILE

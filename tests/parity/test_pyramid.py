@@ -6,7 +6,7 @@ import torch
 from PIL import Image
 
 from mien.detect.mtcnn import MtcnnDetector, cascade, pyramid
-from mien.detect.mtcnn.pyramid import AreaTable, LargePicture, Scratch, level_size, pyramid_scales
+from mien.detect.mtcnn.pyramid import AreaTable, LargeImage, Scratch, level_size, pyramid_scales
 from mien.types import RgbImage
 
 
@@ -40,14 +40,14 @@ def test_scales_stop_at_the_window(
 
 
 @pytest.mark.parametrize("size_hw", [(61, 83), (37, 50), (12, 16), (1, 1), (90, 120), (61, 3)])
-def test_resampling_is_the_references(pixels: np.ndarray, size_hw: tuple[int, int]) -> None:
+def test_resampling_matches_the_baseline(pixels: np.ndarray, size_hw: tuple[int, int]) -> None:
     ours = AreaTable(pixels, Scratch()).resized(*size_hw)
     assert ours.dtype == np.float32
     np.testing.assert_allclose(ours, area(pixels, size_hw), rtol=1e-5, atol=1e-3)
 
 
 @pytest.mark.parametrize("size_px", [24, 48])
-def test_crops_are_the_references(pixels: np.ndarray, size_px: int) -> None:
+def test_crops_match_the_baseline(pixels: np.ndarray, size_px: int) -> None:
     edges = np.array([[0, 0, 83, 61], [5, 7, 6, 8], [10, 3, 43, 36], [60, 40, 83, 61]])
     ours = AreaTable(pixels, Scratch()).crops(edges, size_px)
     for crop, (left, top, right, bottom) in zip(ours, edges, strict=True):
@@ -81,14 +81,14 @@ def test_memory_is_kept_per_thread_and_name() -> None:
     assert not np.shares_memory(other, scratch.array("one", (4, 5)))
 
 
-def test_a_smaller_picture_after_a_larger_one(pixels: np.ndarray) -> None:
+def test_a_smaller_image_after_a_larger_one(pixels: np.ndarray) -> None:
     scratch = Scratch()
     AreaTable(np.full((200, 300, 3), 255, dtype=np.uint8), scratch)
     ours = AreaTable(pixels, scratch).resized(37, 50)
     np.testing.assert_allclose(ours, area(pixels, (37, 50)), rtol=1e-5, atol=1e-3)
 
 
-def test_a_table_made_in_parts_is_the_same(
+def test_a_table_built_in_parts_is_the_same(
     pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     expected = AreaTable(pixels, Scratch()).resized(37, 50)
@@ -97,15 +97,15 @@ def test_a_table_made_in_parts_is_the_same(
         np.testing.assert_array_equal(AreaTable(pixels, Scratch()).resized(37, 50), expected)
 
 
-def test_a_large_picture_answers_as_a_table(pixels: np.ndarray) -> None:
-    table, large = AreaTable(pixels, Scratch()), LargePicture(RgbImage(pixels))
+def test_a_large_image_gives_the_same_results_as_a_table(pixels: np.ndarray) -> None:
+    table, large = AreaTable(pixels, Scratch()), LargeImage(RgbImage(pixels))
     np.testing.assert_array_equal(large.resized(37, 50), table.resized(37, 50))
     np.testing.assert_array_equal(large.resized(37, 50, 5, 9), table.resized(37, 50, 5, 9))
     edges = np.array([[0, 0, 20, 30], [5, 7, 40, 41], [3, 3, 4, 4]])
     np.testing.assert_allclose(large.crops(edges, 24), table.crops(edges, 24), rtol=1e-6)
 
 
-def test_a_large_picture_is_never_summed_whole(
+def test_a_large_image_is_never_summed_at_once(
     pixels: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     summed = []
@@ -116,7 +116,7 @@ def test_a_large_picture_is_never_summed_whole(
 
     monkeypatch.setattr(pyramid, "AreaTable", table)
     monkeypatch.setattr(pyramid, "PART_PIXELS", 500)
-    large = LargePicture(RgbImage(Image.fromarray(pixels)))
+    large = LargeImage(RgbImage(Image.fromarray(pixels)))
     everything = np.array([[0, 0, large.width, large.height]])
     expected = AreaTable(pixels, Scratch()).crops(everything, 24)
     np.testing.assert_allclose(large.crops(everything, 24), expected, rtol=1e-6)
@@ -124,7 +124,7 @@ def test_a_large_picture_is_never_summed_whole(
     assert max(summed) <= 1000
 
 
-def test_the_cascade_finds_the_same_in_a_large_picture(
+def test_the_cascade_finds_the_same_faces_in_a_large_image(
     astronaut: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     detector, image = MtcnnDetector(), RgbImage(astronaut)

@@ -1,4 +1,4 @@
-"""Figures become a page: who is first, who is ahead, who is missing, and why."""
+"""From measurements to the page: best, better and missing systems, with reasons."""
 
 import json
 import shutil
@@ -49,7 +49,7 @@ def results() -> dict[str, Any]:
     }
 
 
-def test_the_first_of_a_row_is_bold_and_ratios_are_of_a_round() -> None:
+def test_the_best_of_a_row_is_bold_and_ratios_are_per_round() -> None:
     table = page.summary(results()).replace(page.NO_BREAK, " ").splitlines()
     # Medians 20, 30 and 200 ms; ratios of the rounds 2, 3, 1 and 20, 5, 10.
     assert (
@@ -59,28 +59,28 @@ def test_the_first_of_a_row_is_bold_and_ratios_are_of_a_round() -> None:
     assert "| installed | **100 MB** | 8,000 MB (80 x) | 250 MB (2.5 x) | - |" in table
 
 
-def test_all_who_are_first_are_bold() -> None:
+def test_equally_good_systems_are_all_bold() -> None:
     equal = results()
     equal["one thread"]["peak_mb"]["fer"] = 100
-    assert "| memory, at its peak | **100 MB** | **100 MB (1.0 x)** | - | - |" in page.summary(
+    assert "| peak memory | **100 MB** | **100 MB (1.0 x)** | - | - |" in page.summary(
         equal
     ).replace(page.NO_BREAK, " ")
 
 
-def test_who_is_level_is_neither_bold_nor_ahead() -> None:
+def test_systems_without_clear_difference_are_not_bold() -> None:
     level = results()
     # Faster in two rounds of three, and in the median; then in all, by as little.
     level["start"]["import_s"] = {"mien": [0.140, 0.150, 0.137], "human": [0.139, 0.139, 0.139]}
     words = page.summary(level).replace(page.NO_BREAK, " ")
     assert "| import | 140 ms | - | 139 ms (1.0 x) | - |" in words
-    assert "- import: human.\n" in words.partition("Level with `mien`")[2]
+    assert "- import: human.\n" in words.partition("clear difference from `mien`")[2]
     level["start"]["import_s"]["mien"] = [0.140, 0.150, 0.1391]
     words = page.summary(level).replace(page.NO_BREAK, " ")
     assert "**139 ms (1.0 x)**" in words
-    assert "Level with" not in words
+    assert "clear difference from" not in words
 
 
-def test_another_who_is_ahead_stays_bold_where_a_third_is_level_with_it() -> None:
+def test_the_best_system_stays_bold_next_to_an_equal_third() -> None:
     level = results()
     level["start"]["import_s"]["fer"] = [0.1001]
     assert "| import | 300 ms | 100 ms (0.3 x) | **100 ms (0.3 x)** | - |" in page.summary(
@@ -89,13 +89,13 @@ def test_another_who_is_ahead_stays_bold_where_a_third_is_level_with_it() -> Non
 
 
 @pytest.mark.parametrize(("size_mb", "is_level"), [(100, True), (99.1, True), (99, False)])
-def test_what_was_measured_once_is_level_below_1_percent(size_mb: float, is_level: bool) -> None:
+def test_single_measurements_differ_from_1_percent_on(size_mb: float, is_level: bool) -> None:
     once = results()
     once["one thread"]["peak_mb"]["fer"] = size_mb
-    assert ("- memory, at its peak: fer.\n" in page.summary(once).partition("Level")[2]) == is_level
+    assert ("- peak memory: fer.\n" in page.summary(once).partition("difference")[2]) == is_level
 
 
-def test_each_who_is_ahead_has_a_reason_of_its_own() -> None:
+def test_each_better_system_has_its_own_reason() -> None:
     found = results()
     shares = {"mien": 0.5, "face-api": 0.6, "reference": 0.7}
     found["found"] = {
@@ -108,7 +108,7 @@ def test_each_who_is_ahead_has_a_reason_of_its_own() -> None:
     )
 
 
-def test_each_section_tells_when_it_was_measured_and_of_which_commit() -> None:
+def test_each_section_has_date_and_commit() -> None:
     dated = results()
     dated["start"] |= {"date": "2026-01-03", "commit": "1a2b3c4"}
     dated["crops"] |= {"date": "2026-01-02"}
@@ -118,7 +118,7 @@ def test_each_section_tells_when_it_was_measured_and_of_which_commit() -> None:
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
-def test_the_commit_is_git_s(tmp_path: Path) -> None:
+def test_the_commit_comes_from_git(tmp_path: Path) -> None:
     author = ["-c", "user.name=a", "-c", "user.email=a@b"]
     for words in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
@@ -134,37 +134,37 @@ def test_without_git_the_commit_is_unknown(tmp_path: Path, monkeypatch: pytest.M
     assert commit() == "unknown"
 
 
-def test_a_number_stays_with_its_unit_and_a_name_on_its_line() -> None:
+def test_numbers_do_not_break_from_units_nor_names_across_lines() -> None:
     table = page.summary(results()).splitlines()
-    assert "| memory,_at_its_peak | 100_MB | **99_MB (1.0_x)** | - | - |" in [
+    assert "| peak_memory | 100_MB | **99_MB (1.0_x)** | - | - |" in [
         line.replace(page.NO_BREAK, "_") for line in table
     ]
 
 
-def test_who_is_ahead_or_missing_is_told() -> None:
+def test_better_and_missing_systems_are_listed() -> None:
     words = page.summary(results())
     assert f"- import: human: {page.REASONS['import_s']}." in words
-    assert "- memory, at its peak: fer." in words
+    assert "- peak memory: fer." in words
     assert "- deepface, everything: no network" in words
     assert "- fer, start: it died" in words
     assert "- found: get the photos" in words
     alone = results() | {"start": {}, "left out": {}, "found": {}}
     alone["one thread"]["peak_mb"]["fer"] = 500
-    assert "No other is ahead" in page.summary(alone)
-    assert "Left out" not in page.summary(alone)
+    assert "No other system is better" in page.summary(alone)
+    assert "Not measured:" not in page.summary(alone)
 
 
-def test_the_page_has_all_of_it() -> None:
+def test_the_page_has_all_sections() -> None:
     text = page.page(results()).replace(page.NO_BREAK, " ")
     assert "Measured 2026-01-02 (one thread), on abacus, 2 cores" in text
-    assert "meanwhile: 0.3 (one thread);" in text
+    assert "during the measurement: 0.3 (one thread)." in text
     assert f"| {PHOTO} | 20 ms | 30 ms (2.0 x, 1.0 to 3.0), finds 2 |" in text
     assert "| mien | 90.0% (1.0) |" in text
     assert "lib 1.2" in text
     assert text.count(page.NOT_MEASURED) == 3  # all cores, everyday photos, faces found
 
 
-def test_the_kept_page_is_made_of_the_kept_figures() -> None:
+def test_the_committed_page_matches_the_committed_measurements() -> None:
     kept = ROOT / "docs" / "benchmarks.md"
     figures = json.loads(kept.with_suffix(".json").read_text())
     assert kept.read_text(encoding="utf-8") == page.page(figures)
@@ -180,13 +180,13 @@ def test_the_kept_page_is_made_of_the_kept_figures() -> None:
         ({"happy": 0.1, "contempt": 0.2}, "contempt"),
     ],
 )
-def test_the_answer_is_the_likeliest_label_of_the_question(
+def test_the_prediction_is_the_most_probable_compared_label(
     scores: dict[str, float], expected: str | None
 ) -> None:
     assert answer(scores, LABELS) == expected
 
 
-def test_accuracy_counts_faces_in_question_only() -> None:
+def test_accuracy_counts_only_faces_with_compared_labels() -> None:
     question = Question(name="q", labels=LABELS, truth=np.array([0, 2, -1, 1]))
     scored = accuracy(question, [{"happy": 1.0}, {"happy": 1.0, "sad": 0.2}, {}, {"sad": 0.3}])
     assert scored["faces"] == 3
@@ -233,7 +233,7 @@ def test_natural_faces_are_matched_by_their_boxes() -> None:
     assert scores["calibration_error"] == pytest.approx((0 + 0.625) / 2, abs=1e-6)
 
 
-def test_systems_without_emotions_only_find_natural_faces() -> None:
+def test_systems_without_emotions_only_have_recall_on_natural_faces() -> None:
     assert natural([labelled(0, "happy")], [[{"box": [0, 0, 100, 100]}]]) == {"found": 1.0}
     assert natural([labelled(0, "happy")], [[]]) == {"found": 0.0}
 
@@ -244,8 +244,8 @@ def test_the_page_has_natural_faces_and_closeups() -> None:
         "natural": {
             "faces": {"random": 2, "every": 3},
             "scores": {
-                "mien": dict.fromkeys(samples, {"found": 0.9, "calibration_error": 0.1}),
-                "fer": dict.fromkeys(samples, {"found": 0.5, "calibration_error": 0.2}),
+                "mien": {key: {"found": 0.9, "calibration_error": 0.1} for key in samples},
+                "fer": {key: {"found": 0.5, "calibration_error": 0.2} for key in samples},
             },
         },
         "closeups": {"photos": 300, "found": {"mien": 1.0, "fer": 0.25}},

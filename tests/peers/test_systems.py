@@ -19,7 +19,7 @@ from benchmarks.versus_peers.systems import (
 )
 
 
-def test_sizes_leave_installers_out(tmp_path: Path) -> None:
+def test_sizes_exclude_installers(tmp_path: Path) -> None:
     for name in ("library", "library/part", "pip", "setuptools-80.1.dist-info", "pip-9.dist-info"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "file").write_bytes(bytes(2**20))
@@ -27,7 +27,7 @@ def test_sizes_leave_installers_out(tmp_path: Path) -> None:
     assert size_mb(tmp_path) == 2.5
 
 
-def test_an_environment_is_made_again_when_its_pins_change(tmp_path: Path) -> None:
+def test_an_environment_is_rebuilt_when_its_pins_change(tmp_path: Path) -> None:
     mark, needs = tmp_path / ".ready", tmp_path / "requirements.txt"
     needs.touch()
     assert not is_ready(mark, needs)
@@ -37,9 +37,7 @@ def test_an_environment_is_made_again_when_its_pins_change(tmp_path: Path) -> No
     assert not is_ready(mark, needs)
 
 
-def test_why_it_can_not_be_installed_is_told(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_installation_errors_are_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("benchmarks.versus_peers.systems.PEERS", tmp_path)
     folder = tmp_path / "wrong"
     folder.mkdir()
@@ -55,7 +53,7 @@ def test_why_it_can_not_be_installed_is_told(
         System(name="node", folder=folder).install()
 
 
-def test_who_can_not_start_is_left_out_with_the_reason(
+def test_systems_that_do_not_start_are_omitted_with_the_reason(
     system: Callable[[str], System], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(System, "installed_mb", lambda _: 7.5)
@@ -69,7 +67,7 @@ def test_who_can_not_start_is_left_out_with_the_reason(
 
 
 @pytest.mark.parametrize("system", systems(Path())[1:], ids=lambda system: system.name)
-def test_peers_are_pinned_and_say_what_they_took(system: System) -> None:
+def test_peers_are_pinned_and_report_their_versions(system: System) -> None:
     assert "To install it:" in (PEERS / system.name / "README.md").read_text()
     if system.python is not None:
         lines = (system.folder / "requirements.txt").read_text().splitlines()
@@ -81,7 +79,7 @@ def test_peers_are_pinned_and_say_what_they_took(system: System) -> None:
     assert "resolved" not in (system.folder / "package-lock.json").read_text()
 
 
-def test_a_migration_begins_with_the_imports_that_the_pinned_versions_have() -> None:
+def test_migration_guide_imports_match_the_pinned_versions() -> None:
     page = (ROOT / "docs" / "migrating.md").read_text(encoding="utf-8")
     for name in ("fer", "deepface"):
         (line,) = re.findall(rf"^from {name}\b.*$", page, re.MULTILINE)

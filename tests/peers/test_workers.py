@@ -1,4 +1,4 @@
-"""All systems are asked in one way, and whatever one does, the others are measured."""
+"""Workers share a protocol, and a failing system does not affect the others."""
 
 import base64
 import shutil
@@ -45,7 +45,7 @@ def worker(
     return System(name="good", folder=tmp_path).start()
 
 
-def test_one_protocol(worker: Worker, tmp_path: Path) -> None:
+def test_workers_speak_the_protocol(worker: Worker, tmp_path: Path) -> None:
     no_photo = tmp_path / "photo.txt"
     no_photo.write_text("words")
     with worker:
@@ -64,7 +64,7 @@ def test_one_protocol(worker: Worker, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("output", [None, "fer2013"])
-def test_mien_answers_as_itself(output: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_mien_worker_matches_mien(output: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PYTHONPATH", str(ROOT / "src"))
     ours = System(name="mien", folder=ROOT, python=Path(sys.executable), module="benchmarks.worker")
     with ours.start(threads=1, output=output) as worker:
@@ -114,7 +114,7 @@ def test_everyday_photos_and_closeups(
         ("lacking", "its weights"),
     ],
 )
-def test_who_fails_is_named_and_the_others_go_on(
+def test_failing_systems_are_reported_and_others_continue(
     name: str, named: str, system: Callable[[str], System], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(measure, "SIZES", ((64, 48),))
@@ -133,7 +133,7 @@ def test_who_fails_is_named_and_the_others_go_on(
     assert result["found"]["good"] == dict.fromkeys(result["photos"], 1)
 
 
-def test_imports_are_measured_where_weights_are_missing(system: Callable[[str], System]) -> None:
+def test_imports_are_measured_without_weights(system: Callable[[str], System]) -> None:
     run = run_of([system("lacking")])
     result = measure.start(run)
     assert len(result["import_s"]["lacking"]) == 2
@@ -150,7 +150,9 @@ def test_imports_are_measured_where_weights_are_missing(system: Callable[[str], 
         (measure.closeups, r"JPEG.*--closeups"),
     ],
 )
-def test_missing_data_is_told(section: Callable[[Run], object], named: str, tmp_path: Path) -> None:
+def test_missing_data_is_reported(
+    section: Callable[[Run], object], named: str, tmp_path: Path
+) -> None:
     run = run_of([], tmp_path)
     with pytest.raises(MissingError, match=named):
         section(run)

@@ -26,7 +26,7 @@ A_SHARE = MANY // 4
 
 @contextmanager
 def connected(port: int, count: int, *, at_once: bool) -> Iterator[None]:
-    """Hold connections that were answered and stay open. at_once: all come before one asks."""
+    """Keep connections open after a response. at_once: connect all before the first request."""
     with ExitStack() as stack:
         connections = []
         for _ in range(count):
@@ -53,7 +53,7 @@ def held(worker: psutil.Process, port: int) -> int:
 
 
 def lets_in(worker: psutil.Process, port: int) -> bool:
-    """Say whether it was this one that took a new connection, for which it must have begun."""
+    """Return whether this process accepted a new connection."""
     with connected(port, 1, at_once=True):
         return held(worker, port) > 0
 
@@ -71,7 +71,7 @@ def two_workers() -> Iterator[tuple[subprocess.Popen[str], int, list[psutil.Proc
 
 @posix
 @pytest.mark.parametrize("at_once", [True, False])
-def test_each_worker_gets_its_share(at_once: bool) -> None:
+def test_connections_are_spread_over_workers(at_once: bool) -> None:
     with two_workers() as (_, port, workers):
         for _ in range(3):
             wait_until(lambda: not any(held(worker, port) for worker in workers))
@@ -95,7 +95,7 @@ def test_a_new_worker_catches_up() -> None:
 
 
 @posix
-def test_a_crowd_that_says_nothing_keeps_nobody_out() -> None:
+def test_idle_connections_do_not_block_others() -> None:
     resource = pytest.importorskip("resource", reason="needs limits that can be read and raised")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 2000), hard), hard))
@@ -149,7 +149,7 @@ def run(main: Coroutine[None, None, None]) -> None:
 
 
 @pytest.mark.parametrize("number", [errno.ECONNABORTED, errno.EAGAIN, errno.EINTR])
-def test_a_caller_that_is_gone_is_no_error(
+def test_a_client_that_disconnected_is_not_an_error(
     listener: Listener, number: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def main() -> None:
@@ -162,7 +162,7 @@ def test_a_caller_that_is_gone_is_no_error(
     assert not caplog.records
 
 
-def test_out_of_files_it_says_so_and_goes_on(
+def test_running_out_of_files_is_logged_and_survived(
     listener: Listener, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(accept, "_OUT_OF_FILES_S", 0.05)
@@ -178,7 +178,7 @@ def test_out_of_files_it_says_so_and_goes_on(
 
 
 @pytest.mark.parametrize("failures", [(), (errno.EMFILE,)])
-def test_a_closed_door_lets_in_who_waits_and_nobody_else(
+def test_closing_accepts_only_waiting_connections(
     listener: Listener, failures: tuple[int, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Though it was to look later, for those that it holds, or for want of files."""
@@ -209,7 +209,7 @@ def test_a_closed_door_lets_in_who_waits_and_nobody_else(
     run(main())
 
 
-def test_those_who_have_left_are_held_no_more(listener: Listener) -> None:
+def test_disconnected_clients_are_released(listener: Listener) -> None:
     async def main() -> None:
         door = await asyncio.get_running_loop().create_server(Greeter, sock=listener)
         for _ in range(20):

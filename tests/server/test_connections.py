@@ -36,7 +36,7 @@ def port(detector: FakeDetector) -> Iterator[int]:
 
 @pytest.fixture
 def hasty_port(detector: FakeDetector) -> Iterator[int]:
-    """Return the port of a server that does not wait long for a head."""
+    """Return the port of a server with a short header timeout."""
     app, _ = fake_app(detector)
     with running(app, head_timeout_s=HEAD_TIMEOUT_S) as port:
         yield port
@@ -68,7 +68,7 @@ def test_targets_as_for_a_proxy(port: int, target: str, status: int) -> None:
 
 
 def drip(connection: socket.socket, data: bytes) -> None:
-    """Send a byte every now and then, until nobody takes them."""
+    """Send a byte now and then until the connection is closed."""
     try:
         for byte in data:
             connection.sendall(bytes([byte]))
@@ -77,9 +77,7 @@ def drip(connection: socket.socket, data: bytes) -> None:
         pass
 
 
-def test_a_head_that_never_ends_is_given_up(
-    hasty_port: int, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_unfinished_headers_time_out(hasty_port: int, caplog: pytest.LogCaptureFixture) -> None:
     with connect(hasty_port) as connection:
         dripping = threading.Thread(target=drip, args=(connection, HEAD + b"X-Slow: " * 50))
         began = time.monotonic()
@@ -95,7 +93,7 @@ def test_a_head_that_never_ends_is_given_up(
     wait_until(lambda: logged(caplog) == ["other  408"])
 
 
-def test_a_further_head_has_no_more_time_than_the_first(hasty_port: int) -> None:
+def test_headers_of_later_requests_have_the_same_timeout(hasty_port: int) -> None:
     with connect(hasty_port) as connection:
         connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
@@ -105,12 +103,12 @@ def test_a_further_head_has_no_more_time_than_the_first(hasty_port: int) -> None
         assert time.monotonic() - began < 5
 
 
-def test_who_says_nothing_is_shown_out(hasty_port: int) -> None:
+def test_silent_clients_are_disconnected(hasty_port: int) -> None:
     with connect(hasty_port) as connection:
         assert read_all(connection) == b""
 
 
-def test_a_slow_head_in_time_is_a_request(hasty_port: int) -> None:
+def test_slow_headers_within_the_timeout_are_accepted(hasty_port: int) -> None:
     with connect(hasty_port) as connection:
         for piece in (b"GET /livez HT", b"TP/1.1\r\nHost: x\r\nConnection: close\r\n", b"\r\n"):
             connection.sendall(piece)
@@ -134,7 +132,7 @@ def test_a_slow_head_in_time_is_a_request(hasty_port: int) -> None:
         b"\0" * 1000,
     ],
 )
-def test_what_is_not_http(port: int, words: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_malformed_http(port: int, words: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with connect(port) as connection:
         try:
             connection.sendall(words)
@@ -150,10 +148,10 @@ def test_what_is_not_http(port: int, words: bytes, caplog: pytest.LogCaptureFixt
 
 @pytest.mark.parametrize("query", [b"", b"?no=such"])
 @pytest.mark.parametrize("wait_s", [0.0, 0.2])
-def test_a_body_that_breaks_gets_one_answer(
+def test_a_malformed_body_gets_one_response(
     port: int, query: bytes, wait_s: float, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whether it breaks before the answer to what came before it, amid that, or after it."""
+    """The malformed body arrives before, during or after the previous response."""
     head = b"POST /emotion%s HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\n" % query
     pieces = [head + b"Transfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n", b"no length\r\n"]
     with connect(port) as connection:
@@ -167,7 +165,7 @@ def test_a_body_that_breaks_gets_one_answer(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_two_lengths_smuggle_nothing(port: int) -> None:
+def test_conflicting_lengths_are_refused(port: int) -> None:
     head = HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connect(port) as connection:
         connection.sendall(head + b"0\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -176,7 +174,7 @@ def test_two_lengths_smuggle_nothing(port: int) -> None:
     assert b'"code":"malformed_request"' in answer
 
 
-def test_a_body_in_crumbs_is_refused(port: int) -> None:
+def test_a_body_in_tiny_chunks_is_refused(port: int) -> None:
     head = HEAD + b"Content-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connect(port) as connection:
         connection.sendall(head + b"1\r\nx\r\n" * 1100)
@@ -185,7 +183,7 @@ def test_a_body_in_crumbs_is_refused(port: int) -> None:
     assert b'"code":"malformed_request"' in answer
 
 
-def test_a_body_in_small_pieces_is_read(port: int) -> None:
+def test_a_body_in_small_chunks_is_read(port: int) -> None:
     def pieces(size: int) -> Iterator[bytes]:
         yield from (JPEG[at : at + size] for at in range(0, len(JPEG), size))
 
@@ -195,7 +193,7 @@ def test_a_body_in_small_pieces_is_read(port: int) -> None:
         assert answer.status_code == 200
 
 
-def test_upgrades_that_are_not_there(port: int) -> None:
+def test_unsupported_upgrades(port: int) -> None:
     headers = {
         "Connection": "Upgrade",
         "Upgrade": "websocket",
@@ -206,7 +204,7 @@ def test_upgrades_that_are_not_there(port: int) -> None:
     assert answer.status_code < 500
 
 
-def test_a_thousand_who_only_connect(hasty_port: int) -> None:
+def test_a_thousand_idle_connections(hasty_port: int) -> None:
     count = 1000
     resource = pytest.importorskip("resource", reason="needs limits that can be read and raised")
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -226,7 +224,7 @@ def test_a_thousand_who_only_connect(hasty_port: int) -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-def test_hundreds_of_slow_callers_keep_nobody_waiting() -> None:
+def test_slow_clients_do_not_delay_others() -> None:
     starts = [HEAD + b"X-Slow: "] * 100
     starts += [HEAD + b"Content-Type: image/jpeg\r\nContent-Length: 1000000\r\n\r\n"] * 100
     over = threading.Event()
@@ -291,7 +289,7 @@ def test_odd_forms(port: int, body: bytes, code: str | int) -> None:
     assert code in (answer.status_code, answer.json()["code"] if answer.status_code > 200 else 200)
 
 
-def test_parts_without_end_are_cut_off_at_the_limit(port: int) -> None:
+def test_endless_parts_are_cut_off_at_the_limit(port: int) -> None:
     head = HEAD + b"Content-Type: multipart/form-data; boundary=B\r\nTransfer-Encoding: chunked\r\n"
     piece = b"x" * 65536
     with connect(port) as connection:

@@ -1,4 +1,4 @@
-"""What is counted, and that it is right over all processes."""
+"""Metrics, and their sums over all processes."""
 
 import re
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +15,7 @@ from mien.server.errors import PROBLEMS
 
 
 class Counts:
-    """What ``/metrics`` says: values by name and labels."""
+    """Values of ``/metrics`` by name and labels."""
 
     def __init__(self, text: str) -> None:
         self.samples = [
@@ -38,7 +38,7 @@ def ask(client: TestClient | httpx.Client) -> Counts:
     return Counts(answer.text)
 
 
-def test_requests_pictures_and_faces(client: TestClient, photo: bytes) -> None:
+def test_requests_images_and_faces_are_counted(client: TestClient, photo: bytes) -> None:
     client.post("/emotion", files=[part(photo)])
     client.post("/emotion", content=picture(60, 60), headers={"Content-Type": "image/jpeg"})
     client.post("/emotion/batch", files=[part(photo), part(b"x"), part(photo)])
@@ -77,7 +77,7 @@ def test_rejections_by_reason(client: TestClient, photo: bytes) -> None:
         assert counts.total("mien_rejections_total", reason=code) == expected, code
 
 
-def test_callers_can_not_make_labels(client: TestClient) -> None:
+def test_clients_cannot_create_labels(client: TestClient) -> None:
     for number in range(20):
         client.request(f"METHOD{number}", f"/emotion/{number}")
         client.get(f"/{number}")
@@ -88,7 +88,7 @@ def test_callers_can_not_make_labels(client: TestClient) -> None:
     }
 
 
-def test_what_is_going_on_now(photo: bytes) -> None:
+def test_gauges_show_current_activity(photo: bytes) -> None:
     detector = FakeDetector()
     app, _ = fake_app(detector, threads=1)
     with TestClient(app) as client:
@@ -115,13 +115,13 @@ def test_metrics_can_be_switched_off() -> None:
         assert client.get("/metrics").json()["code"] == "not_found"
 
 
-def test_open_metrics_for_who_wants_them(client: TestClient) -> None:
+def test_openmetrics_format_on_request(client: TestClient) -> None:
     answer = client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
     assert answer.headers["content-type"].startswith("application/openmetrics-text")
     assert answer.text.endswith("# EOF\n")
 
 
-def test_every_worker_tells_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_worker_reports_all_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with served(2, 0.02) as (process, address):
         fresh = {"Connection": "close"}
@@ -151,6 +151,6 @@ def test_every_worker_tells_of_all(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 
 
-def test_names_are_as_prometheus_wants_them(client: TestClient) -> None:
+def test_names_follow_prometheus_conventions(client: TestClient) -> None:
     for sample in ask(client).samples:
         assert re.fullmatch(r"(http|mien|process|python)_[a-z_]+", sample.name)

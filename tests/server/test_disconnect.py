@@ -1,4 +1,4 @@
-"""Callers that leave, and pictures that take for ever, on a real server."""
+"""Disconnecting clients and endless analyses on a real server."""
 
 import socket
 from collections.abc import Iterator
@@ -31,7 +31,7 @@ def ask(address: str) -> socket.socket:
     return connection
 
 
-def test_work_of_a_caller_that_left_stops(address: str, detector: FakeDetector) -> None:
+def test_tasks_of_disconnected_clients_are_cancelled(address: str, detector: FakeDetector) -> None:
     detector.endless = True
     with ask(address):
         wait_until(lambda: detector.running == 1)
@@ -41,7 +41,7 @@ def test_work_of_a_caller_that_left_stops(address: str, detector: FakeDetector) 
     assert httpx.post(f"{address}/emotion", files=[part(PHOTO)]).status_code == 200
 
 
-def test_work_of_callers_that_left_is_never_begun(
+def test_queued_tasks_of_disconnected_clients_never_start(
     address: str, detector: FakeDetector, caplog: pytest.LogCaptureFixture
 ) -> None:
     with ask(address):
@@ -56,7 +56,9 @@ def test_work_of_callers_that_left_is_never_begun(
     assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
 
 
-def test_all_pictures_of_a_caller_that_left(address: str, detector: FakeDetector) -> None:
+def test_all_images_of_a_disconnected_client_are_cancelled(
+    address: str, detector: FakeDetector
+) -> None:
     detector.endless = True
     begun = len(detector.asked)
     with httpx.Client() as client, pytest.raises(httpx.ReadTimeout):
@@ -65,7 +67,7 @@ def test_all_pictures_of_a_caller_that_left(address: str, detector: FakeDetector
     assert len(detector.asked) == begun + 1
 
 
-def test_a_picture_that_takes_for_ever_takes_its_thread_no_longer(photo: bytes) -> None:
+def test_a_cancelled_endless_task_frees_its_thread(photo: bytes) -> None:
     app, detector = fake_app(threads=1, deadline_s=2.0)
     with TestClient(app) as client:
         detector.endless = True

@@ -24,7 +24,7 @@ def test_faces_have_exactly_three_keys(client: TestClient, photo: bytes) -> None
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WebP"])
-def test_the_body_may_be_the_picture(client: TestClient, form: str) -> None:
+def test_the_body_may_be_the_image(client: TestClient, form: str) -> None:
     for kind in (f"image/{form.lower()}", "application/octet-stream", "IMAGE/PNG; x=y"):
         answer = client.post("/emotion", content=picture(form=form), headers={"Content-Type": kind})
         assert len(answer.json()) == 2
@@ -35,7 +35,9 @@ def test_the_body_may_be_the_picture(client: TestClient, form: str) -> None:
     ["image/jpg", "image/*", "binary/octet-stream", "text/plain", "application/json", "x", None],
 )
 @pytest.mark.parametrize("path", ["/emotion", "/emotion/"])
-def test_the_bytes_decide(client: TestClient, photo: bytes, kind: str | None, path: str) -> None:
+def test_the_format_is_detected_from_the_bytes(
+    client: TestClient, photo: bytes, kind: str | None, path: str
+) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
     assert len(client.post(path, content=photo, headers=headers).json()) == 2
 
@@ -67,7 +69,7 @@ def test_json_has_the_limit_of_the_decoded_image(client: TestClient) -> None:
         (b'{"image": "aGVsbG8="}', "not_an_image"),
     ],
 )
-def test_json_with_something_else(client: TestClient, content: bytes, code: str) -> None:
+def test_invalid_json_bodies(client: TestClient, content: bytes, code: str) -> None:
     headers = {"Content-Type": "application/json; charset=utf-8"}
     assert client.post("/emotion", content=content, headers=headers).json()["code"] == code
 
@@ -79,7 +81,7 @@ def test_booleans_in_any_case(client: TestClient, photo: bytes, value: str) -> N
     assert len(client.post("/emotion?crop=False", files=[part(photo)]).json()) == 2
 
 
-def test_an_image_that_had_to_be_turned_says_so(photo: bytes) -> None:
+def test_the_turn_of_an_image_is_in_the_response(photo: bytes) -> None:
     """The fake finds faces in images of at least 100 pixels of width."""
     with TestClient(fake_app()[0]) as client:
         tall = picture(80, 120)
@@ -90,7 +92,7 @@ def test_an_image_that_had_to_be_turned_says_so(photo: bytes) -> None:
         assert all("turn" not in face for face in upright)
 
 
-def test_a_part_without_file_name_that_says_what_it_is(client: TestClient, photo: bytes) -> None:
+def test_a_part_with_content_type_but_no_file_name(client: TestClient, photo: bytes) -> None:
     head = b'--b\r\nContent-Disposition: form-data; name="image"\r\nContent-Type: image/png\r\n\r\n'
     answer = client.post(
         "/emotion",
@@ -196,7 +198,7 @@ def test_bad_parameters_are_named(client: TestClient, path: str, query: str, nam
     ],
 )
 @pytest.mark.parametrize("raw", [False, True])
-def test_bad_pictures(client: TestClient, data: bytes, status: int, code: str, raw: bool) -> None:
+def test_bad_images(client: TestClient, data: bytes, status: int, code: str, raw: bool) -> None:
     if raw:
         answer = client.post("/emotion", content=data, headers={"Content-Type": "image/jpeg"})
     else:
@@ -222,7 +224,7 @@ def test_batch_limits_and_types(client: TestClient, photo: bytes) -> None:
     assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
 
 
-def test_batch_failure_of_the_server_stays_with_its_picture(
+def test_batch_server_errors_stay_with_their_image(
     client: TestClient,
     photo: bytes,
     detector: FakeDetector,

@@ -1,4 +1,4 @@
-"""What plain uvicorn lacks: a test that fails here shows that a part of hardening can go.
+"""What plain uvicorn lacks: if a test fails here, a part of ``hardening`` can be removed.
 
 The same cases with the service's own connections are in test_connections.py and test_accept.py.
 """
@@ -38,7 +38,7 @@ class Slow:
 
 @contextlib.contextmanager
 def plain(app: Slow) -> Iterator[int]:
-    """Run uvicorn as it comes, with the shortest timeouts it has; gives its port."""
+    """Run plain uvicorn with its shortest timeouts; yields its port."""
     with plain_server(app) as (_, port):
         yield port
 
@@ -77,7 +77,7 @@ def is_open(connection: socket.socket, seconds: float) -> bool:
 
 
 @pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
-def test_headers_may_take_for_ever(begun: bytes) -> None:
+def test_uvicorn_has_no_header_timeout(begun: bytes) -> None:
     with plain(Slow()) as port, connect(port) as connection:
         connection.sendall(begun)
         assert is_open(connection, 3)
@@ -93,7 +93,7 @@ def test_a_client_that_accepts_no_data_is_kept() -> None:
         assert connection.recv(10)
 
 
-def test_malformed_http_is_answered_in_plain_text() -> None:
+def test_uvicorn_responds_to_malformed_http_in_plain_text() -> None:
     with plain(Slow()) as port, connect(port) as connection:
         connection.sendall(b"\x00\xff nonsense\r\n\r\n")
         response = connection.recv(65536)
@@ -101,14 +101,14 @@ def test_malformed_http_is_answered_in_plain_text() -> None:
     assert b"problem+json" not in response
 
 
-def test_a_body_may_come_in_chunks_of_a_byte() -> None:
+def test_uvicorn_accepts_one_byte_chunks() -> None:
     with plain(Slow()) as port, connect(port) as connection:
         connection.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
         connection.sendall(b"1\r\nx\r\n" * 5000 + b"0\r\n\r\n")
         assert connection.recv(65536).startswith(b"HTTP/1.1 200")
 
 
-def test_a_request_that_is_not_read_yet_is_lost_at_shutdown() -> None:
+def test_unread_requests_are_lost_at_shutdown() -> None:
     app = Slow()
     with plain_server(app) as (server, port), connect(port) as connection:
         wait_until(lambda: len(server.server_state.connections) == 1)
@@ -126,7 +126,7 @@ def test_a_request_that_is_not_read_yet_is_lost_at_shutdown() -> None:
     assert not app.begun
 
 
-def test_it_listens_no_longer_once_it_is_told_to_stop() -> None:
+def test_uvicorn_stops_listening_on_shutdown() -> None:
     # A load balancer still sends it requests for a while.
     with plain_server(Slow()) as (server, _):
         (listening,) = server.servers
@@ -155,7 +155,7 @@ def test_sighup_restarts_the_processes() -> None:
     assert not supervisor.should_exit.is_set()
 
 
-def test_one_process_accepts_all_connections_that_wait() -> None:
+def test_one_process_accepts_all_waiting_connections() -> None:
     accepted = []
 
     class Count(asyncio.Protocol):

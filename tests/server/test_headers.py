@@ -1,4 +1,4 @@
-"""What protects callers' browsers, and what can be opened or switched off."""
+"""Security headers, CORS, and features that can be disabled."""
 
 import httpx2 as httpx
 import pytest
@@ -15,7 +15,7 @@ PREFLIGHT = {
 
 
 @pytest.mark.parametrize("path", ["/livez", "/emotion", "/nowhere", "/docs", "/openapi.json"])
-def test_answers_are_safe_in_a_browser(client: TestClient, path: str) -> None:
+def test_responses_have_security_headers(client: TestClient, path: str) -> None:
     headers = client.get(path).headers
     assert headers["x-content-type-options"] == "nosniff"
     assert "default-src 'none'" in headers["content-security-policy"]
@@ -27,7 +27,7 @@ def test_answers_are_safe_in_a_browser(client: TestClient, path: str) -> None:
     assert "server" not in headers
 
 
-def test_other_sites_are_kept_out_by_default(client: TestClient, photo: bytes) -> None:
+def test_cors_is_off_by_default(client: TestClient, photo: bytes) -> None:
     assert client.options("/emotion", headers=PREFLIGHT).status_code == 405
     answer = client.post("/emotion", files=[part(photo)], headers={"Origin": ORIGIN})
     assert not [name for name in answer.headers if name.startswith("access-control")]
@@ -39,7 +39,7 @@ def cors(client: TestClient, origin: str) -> tuple[httpx.Response, httpx.Respons
 
 
 @pytest.mark.parametrize("allowed", [f"https://other.org, {ORIGIN}", "*"])
-def test_sites_that_may_call(allowed: str) -> None:
+def test_allowed_origins(allowed: str) -> None:
     with TestClient(fake_app(cors_origins=allowed)[0]) as client:
         asked, answered = cors(client, ORIGIN)
     assert asked.status_code == 200
@@ -51,7 +51,7 @@ def test_sites_that_may_call(allowed: str) -> None:
     assert "Retry-After" in answered.headers["access-control-expose-headers"]
 
 
-def test_sites_that_may_not() -> None:
+def test_disallowed_origins() -> None:
     with TestClient(fake_app(cors_origins="https://other.org")[0]) as client:
         for answer in cors(client, ORIGIN):
             assert "access-control-allow-origin" not in answer.headers
@@ -68,7 +68,7 @@ def test_sites_that_may_not() -> None:
         ({"Access-Control-Request-Headers": "x-requested-with"}, 200),
     ],
 )
-def test_a_preflight_is_answered_by_the_framework(asked: dict[str, str], status: int) -> None:
+def test_the_framework_responds_to_preflights(asked: dict[str, str], status: int) -> None:
     with TestClient(fake_app(cors_origins=ORIGIN)[0]) as client:
         answer = client.options("/emotion", headers=PREFLIGHT | asked)
     assert answer.status_code == status
@@ -76,14 +76,14 @@ def test_a_preflight_is_answered_by_the_framework(asked: dict[str, str], status:
     assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_the_documentation_can_be_switched_off() -> None:
+def test_the_documentation_can_be_disabled() -> None:
     with TestClient(fake_app(docs=False)[0]) as client:
         for path in ("/docs", "/openapi.json"):
             assert client.get(path).json()["code"] == "not_found"
         assert client.get("/livez").status_code == 200
 
 
-def test_bodies_together_are_bounded(photo: bytes) -> None:
+def test_the_sum_of_bodies_is_limited(photo: bytes) -> None:
     app, _ = fake_app(max_upload_bytes=len(photo) + 1, max_pending_bytes=len(photo) + 1)
     with TestClient(app) as client:
         service = app.state.service

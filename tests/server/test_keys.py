@@ -1,4 +1,4 @@
-"""API keys: who is let in, who is not, and what a mistake in them does."""
+"""API keys: accepted and refused requests, and errors of configuration."""
 
 from pathlib import Path
 
@@ -31,7 +31,7 @@ def client() -> TestClient:
         {"X-API-Key": OTHER},
     ],
 )
-def test_each_key_opens(client: TestClient, headers: dict[str, str]) -> None:
+def test_each_key_is_accepted(client: TestClient, headers: dict[str, str]) -> None:
     assert client.post("/emotion", files=[part(picture())], headers=headers).status_code == 200
     assert client.post("/emotion/batch", files=[part(picture())], headers=headers).is_success
 
@@ -51,19 +51,19 @@ def test_each_key_opens(client: TestClient, headers: dict[str, str]) -> None:
     ],
 )
 @pytest.mark.parametrize("path", ["/emotion", "/emotion/batch", "/emotion?no=such"])
-def test_nothing_else_does(client: TestClient, headers: dict[str, str], path: str) -> None:
+def test_other_keys_are_refused(client: TestClient, headers: dict[str, str], path: str) -> None:
     answer = client.post(path, files=[part(picture())], headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert KEY not in answer.text
 
 
-def test_operators_and_readers_need_none(client: TestClient) -> None:
+def test_probes_and_documentation_need_no_key(client: TestClient) -> None:
     for path in ("/livez", "/readyz", "/version", "/docs", "/openapi.json"):
         assert client.get(path).status_code == 200
 
 
-def test_without_keys_everybody_may_ask() -> None:
+def test_without_keys_no_authentication_is_needed() -> None:
     app, _ = fake_app()
     with TestClient(app) as client:
         assert client.post("/emotion", files=[part(picture())]).status_code == 200
@@ -85,7 +85,7 @@ def test_a_file_of_keys(tmp_path: Path) -> None:
     [None, b"", b"# none\n", b"\xff\xfe", KEY.encode()],
     ids=["missing", "empty", "comment", "binary", "key"],
 )
-def test_a_file_without_keys_opens_nothing(tmp_path: Path, content: bytes | None) -> None:
+def test_a_key_file_without_keys_is_refused(tmp_path: Path, content: bytes | None) -> None:
     file = tmp_path / "keys"
     if content is not None:
         file.write_bytes(content)
@@ -95,7 +95,7 @@ def test_a_file_without_keys_opens_nothing(tmp_path: Path, content: bytes | None
 
 
 @pytest.mark.parametrize("listed", [",", " ", " , "])
-def test_a_list_without_keys_opens_nothing(listed: str) -> None:
+def test_a_list_without_keys_is_refused(listed: str) -> None:
     with pytest.raises(InvalidParameterError, match="MIEN_API_KEYS"):
         fake_app(api_keys=listed)
 
@@ -110,7 +110,7 @@ def test_a_key_instead_of_its_hash_is_refused_at_start(
     assert KEY not in told
 
 
-def test_keys_are_made_with_their_hashes(capsys: pytest.CaptureFixture[str]) -> None:
+def test_generated_keys_match_their_hashes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys"]) == 0
     assert main(["keys"]) == 0
     told = capsys.readouterr()
@@ -131,7 +131,7 @@ def test_keys_are_made_with_their_hashes(capsys: pytest.CaptureFixture[str]) -> 
         ("0.0.0.0", BOTH, False),
     ],
 )
-def test_an_open_door_is_told(
+def test_missing_authentication_is_logged(
     host: str,
     keys: str | None,
     warned: bool,

@@ -37,7 +37,7 @@ LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
 class Callers:
-    """Threads that ask again and again, each on a new connection, until told to stop."""
+    """Threads that send requests on new connections until stopped."""
 
     def __init__(self, address: str, count: int, *, while_ready: bool = False) -> None:
         self.answers: Counter[int | str] = Counter()
@@ -78,7 +78,7 @@ def read_all(connection: socket.socket) -> bytes:
 
 
 def outcome_of(connection: socket.socket) -> str:
-    """Return the first words of the answer, or what came instead."""
+    """Return the status line of the response, or the error."""
     try:
         with connection:
             return read_all(connection)[:12].decode()
@@ -87,7 +87,7 @@ def outcome_of(connection: socket.socket) -> str:
 
 
 @posix
-def test_a_killed_worker_is_replaced_while_the_other_answers() -> None:
+def test_a_killed_server_process_is_replaced() -> None:
     callers = 4
     with served(2, 0.02) as (process, address):
         load = Callers(address, callers)
@@ -109,7 +109,7 @@ def test_a_killed_worker_is_replaced_while_the_other_answers() -> None:
 
 
 @posix
-def test_a_worker_that_does_not_start_is_tried_again_while_the_other_answers(
+def test_a_server_process_that_fails_to_start_is_retried(
     tmp_path: Path,
 ) -> None:
     broken = tmp_path / "broken"
@@ -129,7 +129,7 @@ def test_a_worker_that_does_not_start_is_tried_again_while_the_other_answers(
 
 
 @posix
-def test_signals_that_ask_for_nothing_change_nothing() -> None:
+def test_ignored_signals_have_no_effect() -> None:
     with served(2, 0.0) as (process, address):
         before = workers_of(process)
         for number in (signal.SIGTTIN, signal.SIGTTOU):
@@ -143,7 +143,7 @@ def test_signals_that_ask_for_nothing_change_nothing() -> None:
 
 @posix
 @pytest.mark.parametrize("workers", [1, 2])
-def test_under_nohup_it_outlives_its_terminal(workers: int) -> None:
+def test_nohup_keeps_the_service_running(workers: int) -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
         process = start(workers, "0.0")
@@ -164,7 +164,7 @@ def test_under_nohup_it_outlives_its_terminal(workers: int) -> None:
 
 
 @posix
-def test_a_worker_that_hangs_is_replaced_while_the_other_answers() -> None:
+def test_a_hanging_server_process_is_replaced() -> None:
     with served(2, 0.0, worker_silence_s=5) as (process, address):
         hanging = workers_of(process)[0]
         hanging.suspend()
@@ -177,7 +177,7 @@ def test_a_worker_that_hangs_is_replaced_while_the_other_answers() -> None:
 
 
 @posix
-def test_a_worker_that_hangs_does_not_hold_up_the_end() -> None:
+def test_a_hanging_server_process_does_not_delay_shutdown() -> None:
     with served(2, 0.0, drain_s=1.0) as (process, _):
         hanging = workers_of(process)[0]
         hanging.suspend()
@@ -187,7 +187,7 @@ def test_a_worker_that_hangs_does_not_hold_up_the_end() -> None:
 
 
 @posix
-def test_callers_who_come_while_the_door_shuts_are_answered() -> None:
+def test_requests_that_arrive_during_shutdown_get_a_response() -> None:
     with served(2, 0.0) as (process, address):
         wait_until(lambda: ready(address))
         process.terminate()
@@ -205,7 +205,7 @@ def test_callers_who_come_while_the_door_shuts_are_answered() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="needs limits that others can set")
-def test_out_of_files_it_says_so_in_few_words_and_goes_on() -> None:
+def test_running_out_of_files_is_logged_briefly_and_survived() -> None:
     with served(1, 0.0) as (process, address):
         one = psutil.Process(process.pid)
         limits = one.rlimit(psutil.RLIMIT_NOFILE)
@@ -222,7 +222,7 @@ def test_out_of_files_it_says_so_in_few_words_and_goes_on() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_stopped_under_load_it_answers_all_that_it_took(workers: int) -> None:
+def test_accepted_requests_finish_at_shutdown_under_load(workers: int) -> None:
     # Long enough for a caller to come between its look at /readyz and the end.
     with served(workers, 0.05, stop_delay_s=2.0) as (process, address):
         load = Callers(address, 4, while_ready=True)
@@ -246,7 +246,7 @@ def test_stopped_under_load_it_answers_all_that_it_took(workers: int) -> None:
             connect(address)
 
 
-def test_what_is_not_done_in_time_is_given_up() -> None:
+def test_requests_beyond_the_drain_time_are_cancelled() -> None:
     with served(1, "endless", drain_s=1.0) as (process, address), connect(address) as connection:
         connection.sendall(REQUEST + PHOTO)
         wait_until_asked(address, 1)
@@ -258,7 +258,7 @@ def test_what_is_not_done_in_time_is_given_up() -> None:
         assert process.wait(60) == 0
 
 
-def test_work_that_can_not_be_stopped_does_not_hold_up_the_end() -> None:
+def test_uninterruptible_work_does_not_delay_shutdown() -> None:
     with served(1, "deaf", drain_s=1.0) as (process, address), connect(address) as connection:
         connection.sendall(REQUEST + PHOTO)
         wait_until_asked(address, 1)
@@ -269,7 +269,7 @@ def test_work_that_can_not_be_stopped_does_not_hold_up_the_end() -> None:
         assert "in detect" in process.stderr.read()
 
 
-def test_asked_twice_it_does_not_wait_for_newcomers() -> None:
+def test_a_second_signal_skips_the_stop_delay() -> None:
     with served(1, 0.0, stop_delay_s=10.0, drain_s=20.0) as (process, address):
         process.terminate()
         wait_until(lambda: httpx.get(f"{address}/readyz").status_code == 503)
@@ -279,7 +279,7 @@ def test_asked_twice_it_does_not_wait_for_newcomers() -> None:
         assert process.returncode == 0
 
 
-def test_workers_do_not_outlive_their_parent() -> None:
+def test_server_processes_end_with_their_parent() -> None:
     with served(2, 0.0) as (process, address):
         workers = workers_of(process)
         process.kill()

@@ -1,4 +1,4 @@
-"""``WS /live``: a view of its own for each caller, and what happens to bad ones."""
+"""``WS /live``: sessions of clients, and invalid requests."""
 
 import asyncio
 import contextlib
@@ -29,7 +29,9 @@ def test_a_frame_gives_a_message(client: TestClient) -> None:
             assert set(message["faces"][0]) == {"person", "bounding_box", "emotion", "confidence"}
 
 
-def test_it_takes_the_parameters_of_a_picture(client: TestClient, detector: FakeDetector) -> None:
+def test_the_parameters_of_an_image_are_accepted(
+    client: TestClient, detector: FakeDetector
+) -> None:
     url = "/live?include=scores&labels=eight&max_faces=1&min_face_size=30&smooth=true"
     with client.websocket_connect(url) as view:
         view.send_bytes(picture())
@@ -38,7 +40,7 @@ def test_it_takes_the_parameters_of_a_picture(client: TestClient, detector: Fake
     assert detector.asked[-1] == 30
 
 
-def test_a_bad_frame_is_an_error_and_the_view_goes_on(client: TestClient) -> None:
+def test_a_bad_frame_does_not_end_the_session(client: TestClient) -> None:
     with client.websocket_connect("/live") as view:
         for frame, code in (
             (b"no picture", "not_an_image"),
@@ -54,7 +56,7 @@ def test_a_bad_frame_is_an_error_and_the_view_goes_on(client: TestClient) -> Non
         assert view.receive_json()["frame"] == 5
 
 
-def test_what_fails_inside_is_told_to_the_log_alone(
+def test_internal_errors_are_only_logged(
     client: TestClient, detector: FakeDetector, caplog: pytest.LogCaptureFixture
 ) -> None:
     detector.error = RuntimeError("secret")
@@ -75,7 +77,7 @@ def test_what_fails_inside_is_told_to_the_log_alone(
         ("/live", {"Origin": "null"}, 403, "forbidden_origin"),
     ],
 )
-def test_what_is_refused_before_it_begins(
+def test_invalid_requests_are_refused_at_the_handshake(
     client: TestClient, url: str, headers: dict[str, str], status: int, code: str
 ) -> None:
     with (
@@ -114,7 +116,7 @@ LIVE = HANDSHAKE % b"/live"
         (LIVE + b"Sec-WebSocket-Protocol: a b\r\n\r\n", 400, "malformed_request"),
     ],
 )
-def test_handshakes_that_fail_are_answered(
+def test_failed_handshakes_get_a_response(
     words: bytes, status: int, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app, _ = fake_app()
@@ -139,7 +141,7 @@ def test_handshakes_that_fail_are_answered(
         (b"\x82\xff\x7f\xff\xff\xff\xff\xff\xff\xff\0\0\0\0", 1009),
     ],
 )
-def test_what_is_no_frame_ends_the_view(
+def test_a_message_that_is_not_a_frame_ends_the_session(
     frames: bytes, code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     app, _ = fake_app(max_live=1)
@@ -155,7 +157,7 @@ def test_what_is_no_frame_ends_the_view(
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
 
-def test_pages_of_this_site_and_of_allowed_ones_may_look() -> None:
+def test_only_allowed_origins_may_connect() -> None:
     app, _ = fake_app(cors_origins="https://friend.example")
     with TestClient(app) as client:
         for origin in ("http://testserver", "https://friend.example"):
@@ -164,7 +166,7 @@ def test_pages_of_this_site_and_of_allowed_ones_may_look() -> None:
                 assert view.receive_json()["faces"]
 
 
-def test_a_key_comes_as_a_header_or_as_a_protocol() -> None:
+def test_the_key_is_a_header_or_a_subprotocol() -> None:
     app, _ = fake_app(api_keys=digest_of("mien_good"))
     with TestClient(app) as client:
         for options in (
@@ -184,7 +186,7 @@ def test_a_key_comes_as_a_header_or_as_a_protocol() -> None:
             assert refused.value.json()["code"] == "unauthorized"
 
 
-def test_views_are_counted_and_limited() -> None:
+def test_sessions_are_counted_and_limited() -> None:
     app, _ = fake_app(max_live=1)
     with TestClient(app) as client:
         with client.websocket_connect("/live"):
@@ -202,7 +204,7 @@ def test_views_are_counted_and_limited() -> None:
             assert view.receive_json()["faces"]
 
 
-def test_whoever_falls_silent_is_let_go() -> None:
+def test_silent_clients_are_disconnected() -> None:
     app, _ = fake_app(live_idle_s=0.2)
     with TestClient(app) as client, client.websocket_connect("/live") as view:
         with pytest.raises(WebSocketDisconnect) as left:
@@ -210,9 +212,7 @@ def test_whoever_falls_silent_is_let_go() -> None:
         assert left.value.code == 1001
 
 
-def test_a_view_is_a_line_of_the_log_without_its_frames(
-    client: TestClient, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_a_session_is_one_log_line(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     with client.websocket_connect("/live") as view:
         for _ in range(2):
             view.send_bytes(picture())
@@ -223,7 +223,7 @@ def test_a_view_is_a_line_of_the_log_without_its_frames(
     assert "http_request_duration_seconds_count{" not in client.get("/metrics").text
 
 
-def test_the_newest_frame_wins() -> None:
+def test_only_the_newest_frame_is_analyzed() -> None:
     detector = FakeDetector()
     app, _ = fake_app(detector)
 
@@ -247,7 +247,7 @@ def test_the_newest_frame_wins() -> None:
     assert (second["frame"], second["dropped"]) == (5, 3)
 
 
-def test_a_caller_that_leaves_takes_its_work_along() -> None:
+def test_disconnecting_cancels_the_analysis() -> None:
     detector = FakeDetector()
     app, _ = fake_app(detector, threads=1)
 
@@ -265,7 +265,7 @@ def test_a_caller_that_leaves_takes_its_work_along() -> None:
         wait_until(lambda: not detector.running, timeout_s=15)
 
 
-def test_frames_have_a_limit_and_stopping_says_goodbye() -> None:
+def test_frames_are_limited_and_shutdown_closes_the_session() -> None:
     app, _ = fake_app()
     goodbyes = []
 
@@ -290,7 +290,7 @@ def test_frames_have_a_limit_and_stopping_says_goodbye() -> None:
     assert goodbyes == [1009, 1012]
 
 
-def test_a_caller_who_takes_no_answers_loses_its_place() -> None:
+def test_a_client_that_reads_no_results_is_disconnected() -> None:
     app, _ = fake_app(Crowd(), max_live=1, live_idle_s=1.0)
     target = b"/live?include=scores,landmarks&labels=eight"
     # Masked with nothing.

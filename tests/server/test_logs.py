@@ -1,4 +1,4 @@
-"""What the log tells, as a running service writes it."""
+"""The log of a running service."""
 
 import json
 import logging.config
@@ -48,7 +48,7 @@ def test_every_line_is_json(workers: int) -> None:
     assert "secret-name" not in json.dumps(lines)
 
 
-def test_what_fails_is_told_with_its_id_and_without_values(
+def test_errors_are_logged_with_request_id_and_without_values(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     detector = FakeDetector()
@@ -67,7 +67,7 @@ def test_what_fails_is_told_with_its_id_and_without_values(
         assert "RgbImage" not in line["exception"]
 
 
-def test_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+def test_text_format(capsys: pytest.CaptureFixture[str]) -> None:
     app, _ = fake_app()
     logging.config.dictConfig(logging_config("text"))
     with TestClient(app) as client:
@@ -90,7 +90,7 @@ def test_text_for_people(capsys: pytest.CaptureFixture[str]) -> None:
         ("x" * 5000, False),
     ],
 )
-def test_the_id_of_a_trace(client: TestClient, header: str, kept: bool) -> None:
+def test_trace_ids_are_logged(client: TestClient, header: str, kept: bool) -> None:
     answer = client.get("/livez", headers={"traceparent": header})
     assert (answer.headers["x-request-id"] == TRACE) == kept
     both = client.get("/livez", headers={"traceparent": header, "X-Request-ID": "own"})

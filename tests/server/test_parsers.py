@@ -1,4 +1,4 @@
-"""Whatever callers and operators write, parsers give what they promise or an error of ours."""
+"""Parsers accept any input: they return a valid result or raise a MienError."""
 
 import contextlib
 import ipaddress
@@ -65,7 +65,7 @@ def test_ids(request_id: str, traceparent: str) -> None:
 
 
 @given(st.text(st.characters(codec="utf-8"), max_size=300))
-def test_paths_can_not_break_a_line(path: str) -> None:
+def test_paths_cannot_break_a_log_line(path: str) -> None:
     context = RequestContext.from_scope({**scope(), "path": path})
     assert context.path.isascii()
     assert context.path.isprintable()
@@ -118,7 +118,7 @@ def test_rate_limits(text: str) -> None:
 
 
 @given(st.lists(st.sampled_from(HEADS) | st.binary(max_size=40), max_size=12).map(b"".join))
-def test_heads(sent: bytes) -> None:
+def test_raw_headers(sent: bytes) -> None:
     parser = _Parser()
     # Empty would be the end.
     parser.receive_data(sent or b"\r\n")

@@ -1,4 +1,4 @@
-"""That no picture is written to disk, logged or sent: the real service, watched by strace."""
+"""No image is written to disk, logged or sent: the real service under strace."""
 
 import os
 import re
@@ -31,7 +31,7 @@ WATCHED = (
 
 @dataclass(slots=True)
 class Watched:
-    """A service whose every write to disk or network is known."""
+    """A service whose writes to disk and network are traced."""
 
     address: str
     calls: Path
@@ -39,7 +39,7 @@ class Watched:
     tracer: int
 
     def processes(self) -> list[psutil.Process]:
-        """Return those that work on pictures: nobody works for them."""
+        """Return the processes that analyze images."""
         family = psutil.Process(self.tracer).children(recursive=True)
         return [each for each in family if not each.children()]
 
@@ -99,7 +99,7 @@ def noisy_clip() -> bytes:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_pictures_are_kept_nowhere(tmp_path: Path, workers: str, face_photo: bytes) -> None:
+def test_images_are_stored_nowhere(tmp_path: Path, workers: str, face_photo: bytes) -> None:
     needs("strace")
     large = large_picture()
     assert len(large) > 9e6

@@ -25,7 +25,7 @@ def statuses(client: TestClient, times: int, **headers: str) -> list[int]:
     return [client.post("/emotion", files=FILES, headers=headers).status_code for _ in range(times)]
 
 
-def test_one_too_many_is_told_when_to_come_again() -> None:
+def test_exceeding_the_limit_returns_retry_after() -> None:
     app, _ = fake_app(rate_limit="3/minute")
     with TestClient(app) as client:
         assert statuses(client, 3) == [200] * 3
@@ -36,13 +36,13 @@ def test_one_too_many_is_told_when_to_come_again() -> None:
         assert client.get("/readyz").status_code == 200
 
 
-def test_every_limit_of_several_holds() -> None:
+def test_all_limits_apply() -> None:
     app, _ = fake_app(rate_limit="100/second; 2/hour")
     with TestClient(app) as client:
         assert statuses(client, 3) == [200, 200, 429]
 
 
-def test_each_key_has_its_own_share() -> None:
+def test_each_key_has_its_own_limit() -> None:
     app, _ = fake_app(rate_limit="1/minute", api_keys=f"{digest_of('a')},{digest_of('b')}")
     with TestClient(app) as client:
         assert statuses(client, 2, **{"X-API-Key": "a"}) == [200, 429]
@@ -68,7 +68,7 @@ def test_each_key_has_its_own_share() -> None:
         (1, "\xff", "\xff", True),
     ],
 )
-def test_callers_are_told_apart_by_address(
+def test_clients_are_identified_by_address(
     proxies: int, first: str, second: str, shared: bool
 ) -> None:
     app, _ = fake_app(rate_limit="1/minute", trusted_proxies=proxies)
@@ -90,7 +90,7 @@ def test_callers_are_told_apart_by_address(
         ({"trusted_proxies": -1}, "MIEN_TRUSTED_PROXIES"),
     ],
 )
-def test_what_is_no_limit_is_refused_at_start(settings: dict[str, object], words: str) -> None:
+def test_invalid_limits_are_refused_at_start(settings: dict[str, object], words: str) -> None:
     with pytest.raises(InvalidParameterError, match=words):
         RateLimits(load_settings(**settings))
 
@@ -133,14 +133,14 @@ def redis(tmp_path: Path) -> Iterator[Redis]:
     server.kill()
 
 
-def test_servers_share_a_count_in_redis(redis: Redis) -> None:
+def test_servers_share_counters_in_redis(redis: Redis) -> None:
     apps = [fake_app(rate_limit="3/minute", rate_limit_storage=redis.address)[0] for _ in range(2)]
     with TestClient(apps[0]) as first, TestClient(apps[1]) as second:
         assert statuses(first, 2) + statuses(second, 2) == [200, 200, 200, 429]
         assert statuses(first, 1) == [429]
 
 
-def test_without_redis_requests_pass_and_the_log_tells_once(
+def test_without_redis_requests_pass_and_one_warning_is_logged(
     redis: Redis, caplog: pytest.LogCaptureFixture
 ) -> None:
     app, _ = fake_app(rate_limit="1/minute", rate_limit_storage=redis.address)
@@ -154,7 +154,7 @@ def test_without_redis_requests_pass_and_the_log_tells_once(
         assert statuses(client, 2) == [200, 429], "it counts again"
 
 
-def test_a_redis_that_hangs_holds_nothing_up(redis: Redis) -> None:
+def test_a_hanging_redis_does_not_delay_requests(redis: Redis) -> None:
     app, _ = fake_app(rate_limit="1/minute", rate_limit_storage=redis.address)
     with TestClient(app) as client:
         assert statuses(client, 2) == [200, 429]

@@ -60,7 +60,7 @@ def hasty_port(detector: FakeDetector) -> Iterator[int]:
         yield port
 
 
-def test_a_slow_upload_is_given_up(hasty_port: int) -> None:
+def test_a_slow_upload_times_out(hasty_port: int) -> None:
     began = time.monotonic()
     with connect(hasty_port) as connection:
         connection.sendall(HEAD + b"Content-Length: 5000\r\n\r\n")
@@ -113,7 +113,7 @@ def test_too_large_by_its_length_is_refused_before_the_body(port: int) -> None:
     ],
 )
 @pytest.mark.parametrize("length", [b"Content-Length: 90000", b"Transfer-Encoding: chunked"])
-def test_a_body_that_nobody_wants_is_not_read_for_ever(
+def test_an_unneeded_body_is_read_only_up_to_a_limit(
     port: int, path: str, kind: str, status: int, length: bytes
 ) -> None:
     head = f"POST {path} HTTP/1.1\r\nHost: x\r\nContent-Type: {kind}\r\n".encode()
@@ -137,7 +137,9 @@ def test_a_body_that_was_read_keeps_the_connection(port: int, photo: bytes) -> N
     assert answer.lower().count(b"connection: close") == 1
 
 
-def test_a_caller_that_leaves_is_no_error(port: int, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_disconnecting_client_is_not_an_error(
+    port: int, caplog: pytest.LogCaptureFixture
+) -> None:
     with connect(port) as connection:
         connection.sendall(HEAD + b"Content-Length: 5000\r\n\r\nabc")
         time.sleep(0.1)
@@ -146,7 +148,7 @@ def test_a_caller_that_leaves_is_no_error(port: int, caplog: pytest.LogCaptureFi
     assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
 
 
-def test_a_caller_that_leaves_before_the_answer(
+def test_a_client_that_disconnects_before_the_response(
     port: int, photo: bytes, detector: FakeDetector, caplog: pytest.LogCaptureFixture
 ) -> None:
     with detector.held():
@@ -249,7 +251,7 @@ def test_workers(
     assert server_run.serve(Settings(port=0, workers=2)) == status
 
 
-def test_shutdown_is_noticed_first() -> None:
+def test_the_application_is_notified_before_the_server() -> None:
     order = []
     before = signal.signal(signal.SIGTERM, lambda *_: order.append("server"))
     try:
@@ -262,7 +264,7 @@ def test_shutdown_is_noticed_first() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_answers_are_not_held_back(workers: int) -> None:
+def test_responses_are_sent_immediately(workers: int) -> None:
     with served(workers, 0.0) as (_, address), httpx.Client(base_url=address) as client:
         took_s = []
         for _ in range(60):
@@ -274,7 +276,7 @@ def test_answers_are_not_held_back(workers: int) -> None:
     assert sorted(took_s[20:])[10] < 0.03
 
 
-def test_a_failure_amid_an_answer_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
+def test_an_error_during_a_response_closes_the_connection(caplog: pytest.LogCaptureFixture) -> None:
     async def broken(scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": []})
         raise RuntimeError("broken")
@@ -289,7 +291,7 @@ def test_a_failure_amid_an_answer_ends_the_connection(caplog: pytest.LogCaptureF
     assert logged(caplog) == ["GET /%C3%A9%0A 200"]
 
 
-def test_a_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert server_run.serve(Settings(port=port)) == 1
@@ -298,12 +300,12 @@ def test_a_taken_port(capsys: pytest.CaptureFixture[str]) -> None:
     assert message.count("\n") == 1
 
 
-def test_an_address_that_is_not_here(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_address_of_another_machine(capsys: pytest.CaptureFixture[str]) -> None:
     assert server_run.serve(Settings(host="192.0.2.1", port=0)) == 1
     assert "cannot listen on 192.0.2.1" in capsys.readouterr().err
 
 
-def test_what_can_be_no_host_name(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_invalid_host_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert server_run.serve(Settings(host="a" * 70, port=0)) == 1
     assert capsys.readouterr().err.endswith("aa port 0: not a host name\n")
 

@@ -1,4 +1,4 @@
-"""What holds for every answer, and the endpoints around the main one."""
+"""Common properties of all responses, and the secondary endpoints."""
 
 import json
 import logging
@@ -28,7 +28,7 @@ PATHS = ["/livez", "/readyz", "/version", "/openapi.json", "/docs", "/"]
 
 @pytest.mark.parametrize("path", [*PATHS, "/nowhere"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS"])
-def test_every_answer_has_the_headers(client: TestClient, method: str, path: str) -> None:
+def test_every_response_has_the_headers(client: TestClient, method: str, path: str) -> None:
     answer = client.request(method, path, follow_redirects=False)
     assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
     assert answer.headers["x-content-type-options"] == "nosniff"
@@ -83,7 +83,7 @@ def test_wrong_method(client: TestClient, method: str, path: str, allow: str) ->
 @pytest.mark.parametrize(
     "path", ["/emotions", "/emotion//", "/%2e%2e/etc/passwd", "/%00%ff%0a", "/docs/x"]
 )
-def test_nothing_there(client: TestClient, path: str) -> None:
+def test_unknown_path(client: TestClient, path: str) -> None:
     answer = client.get(path)
     assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
 
@@ -95,13 +95,15 @@ def test_a_trailing_slash_makes_no_difference(client: TestClient, path: str) -> 
 
 
 @pytest.mark.parametrize("path", sorted({*PATHS} - {"/openapi.json"}))
-def test_no_parameters_where_there_are_none(client: TestClient, path: str) -> None:
+def test_unknown_parameters_are_refused(client: TestClient, path: str) -> None:
     answer = client.get(f"{path}?what=1", follow_redirects=False)
     assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
     assert "'what'" in answer.json()["detail"]
 
 
-def test_timings_are_told(client: TestClient, photo: bytes, detector: FakeDetector) -> None:
+def test_timings_are_in_the_response(
+    client: TestClient, photo: bytes, detector: FakeDetector
+) -> None:
     detector.wait_s = 0.02
     timing = client.post("/emotion", files=[part(photo)]).headers["server-timing"]
     assert float(re.findall(r"detect;dur=([\d.]+)", timing)[0]) >= 20
@@ -129,7 +131,7 @@ def test_version_names_the_model_of_the_card() -> None:
         assert client.get("/version").json()["model"] == "mine"
 
 
-def test_root_leads_to_the_docs_where_there_is_no_page() -> None:
+def test_root_redirects_to_the_docs_without_a_page() -> None:
     app, _ = fake_app(page=False)
     with TestClient(app) as client:
         answer = client.get("/", follow_redirects=False)
@@ -164,7 +166,7 @@ def test_a_model_that_fails_ends_the_start() -> None:
         pass
 
 
-def test_unexpected_errors_say_nothing(
+def test_unexpected_errors_reveal_nothing(
     client: TestClient,
     photo: bytes,
     detector: FakeDetector,
@@ -208,20 +210,20 @@ def test_every_problem_is_explained(client: TestClient, code: str) -> None:
     assert f'id="{code}"' in client.get("/docs").text
 
 
-def test_problems_name_no_file() -> None:
+def test_problems_contain_no_file_names() -> None:
     error = NotAnImageError("this is not a picture")
     error.path = Path("/srv/secret.jpg")
     answer = problem_response(error, "id")
     assert json.loads(bytes(answer.body))["detail"] == "this is not a picture"
 
 
-def test_problems_of_a_foreign_error() -> None:
+def test_problem_of_an_error_from_a_plugin() -> None:
     answer = problem_response(ValueError("secret"), "id")
     assert answer.status_code == 500
     assert b"secret" not in bytes(answer.body)
 
 
-def test_the_page_needs_nobody_else(client: TestClient) -> None:
+def test_the_page_loads_nothing_from_other_hosts(client: TestClient) -> None:
     answer = client.get("/docs")
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     assert "default-src 'none'" in answer.headers["content-security-policy"]
@@ -253,7 +255,7 @@ def test_the_page_needs_nobody_else(client: TestClient) -> None:
         ({"Host": "{address}"}, "http://127.0.0.1:9000"),
     ],
 )
-def test_the_examples_name_the_host_that_was_asked(
+def test_the_examples_use_the_requested_host(
     client: TestClient, headers: dict[str, str | bytes], address: str
 ) -> None:
     page = client.get("/docs", headers=headers).text
@@ -264,7 +266,7 @@ def test_the_examples_name_the_host_that_was_asked(
     assert all(words not in page for words in ("<script", "touch", "evil", "{address}"))
 
 
-def test_an_operation_without_a_description_is_shown_all_the_same() -> None:
+def test_an_operation_without_a_description_is_shown() -> None:
     app, _ = fake_app()
 
     @app.get("/bare")
@@ -299,7 +301,7 @@ def test_openapi_declares_options_once(client: TestClient) -> None:
     assert "securitySchemes" not in document["components"]
 
 
-def test_openapi_declares_keys_where_there_are_some() -> None:
+def test_openapi_declares_keys_if_configured() -> None:
     with TestClient(fake_app(api_keys="a" * 64)[0]) as client:
         document = client.get("/openapi.json").json()
     assert len(document["components"]["securitySchemes"]) == 2
@@ -318,7 +320,7 @@ def test_below_a_path_prefix() -> None:
         assert client.get("/nowhere").json()["type"] == "/mien/docs#not_found"
 
 
-def test_the_page_links_to_nothing_by_an_absolute_path(client: TestClient) -> None:
+def test_the_page_has_no_absolute_paths(client: TestClient) -> None:
     page = client.get("/").text
     links = re.findall(r'(?:href|src)="([^"]*)"', page)
     assert links
@@ -332,7 +334,7 @@ def test_the_page_links_to_nothing_by_an_absolute_path(client: TestClient) -> No
         assert not re.search(r"""["'`]/(emotion|live|video|web|docs)""", script)
 
 
-def test_openapi_tells_of_all_codes(client: TestClient) -> None:
+def test_openapi_lists_all_codes(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
     told = set(schema["paths"]["/emotion"]["post"]["responses"])
     assert told == {
@@ -353,6 +355,6 @@ def test_openapi_tells_of_all_codes(client: TestClient) -> None:
     assert set(references) <= set(schema["components"]["schemas"])
 
 
-def test_large_pictures_hold_nothing_up(client: TestClient) -> None:
+def test_large_images_do_not_block_other_requests(client: TestClient) -> None:
     files = [part(picture(1200, 1000))]
     assert client.post("/emotion", files=files).json()["code"] == "image_too_large"

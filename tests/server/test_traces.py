@@ -87,7 +87,7 @@ def test_a_span_for_each_stage(collector: Collector, caplog: pytest.LogCaptureFi
     assert line.trace_id == TRACE
 
 
-def test_a_trace_begins_here_and_errors_are_marked(
+def test_traces_start_here_and_errors_are_marked(
     collector: Collector, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setenv("OTEL_SERVICE_NAME", "faces")
@@ -105,14 +105,14 @@ def test_a_trace_begins_here_and_errors_are_marked(
     assert line.trace_id == request.trace_id.hex()
 
 
-def test_a_trace_that_is_not_recorded_stays_so(collector: Collector) -> None:
+def test_unsampled_traces_stay_unsampled(collector: Collector) -> None:
     app, _ = fake_app(trace_endpoint=collector.endpoint)
     with TestClient(app) as client:
         client.get("/version", headers={"traceparent": f"00-{TRACE}-{PARENT}-00"})
     assert not collector.spans
 
 
-def test_a_collector_that_is_away_holds_nothing_up(collector: Collector) -> None:
+def test_an_unreachable_collector_does_not_delay_requests(collector: Collector) -> None:
     app, _ = fake_app(trace_endpoint="http://127.0.0.1:9/v1/traces")
     with TestClient(app) as client:
         assert client.post("/emotion", files=[part(picture())]).status_code == 200

@@ -118,14 +118,14 @@ def test_file_names_do_not_matter(client: TestClient, photo: bytes, filename: by
         (["identity", "identity"], 200),
     ],
 )
-def test_packed_bodies_are_refused(
+def test_compressed_bodies_are_refused(
     client: TestClient, photo: bytes, codings: list[str], status: int
 ) -> None:
     headers = [("Content-Type", "image/jpeg"), *(("Content-Encoding", c) for c in codings)]
     assert client.post("/emotion", content=photo, headers=headers).status_code == status
 
 
-def test_text_instead_of_a_file_gets_help(client: TestClient) -> None:
+def test_text_instead_of_a_file_gets_a_hint(client: TestClient) -> None:
     answer = client.post("/emotion", files={"image": (None, "photo.jpg")})
     assert (answer.status_code, answer.json()["code"]) == (422, "missing_image")
     assert "-F image=@" in answer.json()["detail"]
@@ -137,7 +137,7 @@ def test_an_extra_field_is_named(client: TestClient, photo: bytes) -> None:
     assert "'crop'" in answer.json()["detail"]
 
 
-def test_a_picture_that_holds_almost_the_boundary(client: TestClient) -> None:
+def test_an_image_that_contains_almost_the_boundary(client: TestClient) -> None:
     form = FileForm(b"b", IMAGE)
     data = b"\r\n--c\r\n--\r\r\n-\r\n--"
     for byte in body(HEAD + b"\r\n" + data):
@@ -157,7 +157,7 @@ def test_junk_never_breaks_the_form(chunks: list[bytes]) -> None:
 
 
 @given(st.binary(max_size=300), st.lists(st.integers(1, 40), max_size=20))
-def test_any_bytes_come_through_in_any_pieces(data: bytes, cuts: list[int]) -> None:
+def test_any_bytes_arrive_intact_in_any_chunks(data: bytes, cuts: list[int]) -> None:
     content = b"--=edge=\r\n" + HEAD + b"\r\n" + data + b"\r\n--=edge=--\r\n"
     form = FileForm(b"=edge=", IMAGE)
     for cut in cuts:

@@ -1,4 +1,4 @@
-"""``POST /video``: lines while a clip is read, and what happens to bad ones."""
+"""``POST /video``: streamed lines, and errors of bad videos."""
 
 import contextlib
 import json
@@ -61,7 +61,7 @@ def test_a_line_for_each_sample_then_the_summary(service: TestClient) -> None:
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/mp4", None])
-def test_the_bytes_decide(service: TestClient, kind: str | None) -> None:
+def test_the_format_is_detected_from_the_bytes(service: TestClient, kind: str | None) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
     assert len(lines_of(service.post("/video/", content=plain(), headers=headers))) == 11
 
@@ -71,7 +71,7 @@ def test_the_video_may_be_in_json(service: TestClient) -> None:
     assert len(lines_of(service.post("/video", json={"video": text}))) == 11
 
 
-def test_it_takes_parameters(service: TestClient, detector: FakeDetector) -> None:
+def test_parameters_are_accepted(service: TestClient, detector: FakeDetector) -> None:
     url = "/video?fps=2.5&smooth=false&include=scores&labels=eight&max_faces=1"
     *samples, _ = lines_of(service.post(url, content=plain(2), headers=MP4))
     assert [line["time_s"] for line in samples] == [pytest.approx(n * 0.4) for n in range(5)]
@@ -79,7 +79,7 @@ def test_it_takes_parameters(service: TestClient, detector: FakeDetector) -> Non
     assert len(samples[0]["faces"][0]["scores"]) == 8
 
 
-def test_a_real_face_is_followed(astronaut: NDArray[np.uint8]) -> None:
+def test_a_real_face_is_tracked(astronaut: NDArray[np.uint8]) -> None:
     moving = [np.roll(astronaut[::2, ::2], step, axis=1) for step in range(12)]
     with TestClient(create_app(Settings())) as client:
         answer = client.post("/video", content=film(moving, range(0, 1200, 100)), headers=MP4)
@@ -117,7 +117,7 @@ def test_a_real_face_is_followed(astronaut: NDArray[np.uint8]) -> None:
         ({"params": {"seconds": "1"}}, 422, "invalid_parameter"),
     ],
 )
-def test_what_is_refused(
+def test_invalid_requests_are_refused(
     service: TestClient, request_: dict, status: int, code: str | None
 ) -> None:
     answer = service.post("/video", **request_)
@@ -127,7 +127,7 @@ def test_what_is_refused(
     assert service.post("/video", content=plain(), headers=MP4).status_code == 200
 
 
-def test_words_for_those_who_send_something_else(service: TestClient) -> None:
+def test_a_missing_file_gets_a_curl_example(service: TestClient) -> None:
     detail = service.post("/video", files={"video": (None, "clip.mp4")}).json()["detail"]
     assert detail.endswith("with curl: -F video=@video.mp4")
 
@@ -135,7 +135,7 @@ def test_words_for_those_who_send_something_else(service: TestClient) -> None:
 @pytest.mark.parametrize(
     ("form", "encoder"), [("avi", "mpeg4"), ("matroska", "libvpx"), ("webm", "libvpx")]
 )
-def test_a_cut_off_clip_gives_what_could_be_read(
+def test_a_truncated_video_gives_its_readable_part(
     service: TestClient, form: str, encoder: str
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 96, 128, 3), dtype=np.uint8)
@@ -147,8 +147,8 @@ def test_a_cut_off_clip_gives_what_could_be_read(
     assert last["summary"]["samples"] == len(samples)
 
 
-def test_a_clip_that_is_longer_than_it_says(service: TestClient) -> None:
-    """The end comes as a line: what was seen before is already with the caller."""
+def test_a_video_longer_than_declared(service: TestClient) -> None:
+    """The error is a line, because earlier lines are already sent."""
     data = plain(4, form="matroska")
     at = data.index(b"\x44\x89") + 3  # Source: RFC 9559, Duration; after it its size
     data = data[:at] + np.array(1000.0, ">f8").tobytes() + data[at + 8 :]
@@ -157,7 +157,7 @@ def test_a_clip_that_is_longer_than_it_says(service: TestClient) -> None:
     assert last["error"]["code"] == "video_too_large"
 
 
-def test_what_fails_in_the_middle_is_the_last_line(
+def test_an_error_in_the_middle_is_the_last_line(
     service: TestClient, detector: FakeDetector, caplog: pytest.LogCaptureFixture
 ) -> None:
     detector.fail_from = len(detector.asked) + 4
@@ -172,13 +172,15 @@ def test_what_fails_in_the_middle_is_the_last_line(
     assert line.pictures == 3
 
 
-def test_what_fails_at_once_has_a_status(service: TestClient, detector: FakeDetector) -> None:
+def test_an_error_before_the_first_line_has_a_status(
+    service: TestClient, detector: FakeDetector
+) -> None:
     detector.endless = True
     answer = service.post("/video", content=plain(), headers=MP4)
     assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
 
 
-def test_lines_come_while_the_rest_is_read_and_places_are_few() -> None:
+def test_lines_are_streamed_and_concurrency_is_limited() -> None:
     app, detector = fake_app(max_videos=1)
     detector.wait_s = 0.1
     with running(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
@@ -201,7 +203,7 @@ def test_lines_come_while_the_rest_is_read_and_places_are_few() -> None:
         assert len(detector.asked) <= asked + 3
 
 
-def test_a_caller_who_takes_no_lines_loses_its_place() -> None:
+def test_a_client_that_reads_no_lines_is_disconnected() -> None:
     """With a window as small as can be had, and more lines than fit between the two."""
     app, _ = fake_app(Crowd(), max_videos=1)
     target = b"/video?fps=30&include=scores,landmarks&labels=eight"
@@ -220,7 +222,7 @@ def test_a_caller_who_takes_no_lines_loses_its_place() -> None:
         assert b"summary" not in last
 
 
-def test_a_caller_who_leaves_before_the_first_line() -> None:
+def test_a_client_that_disconnects_before_the_first_line() -> None:
     app, detector = fake_app(max_videos=1)
     with running(app) as port:
         detector.endless = True
@@ -247,14 +249,14 @@ def test_without_the_extra(service: TestClient, monkeypatch: pytest.MonkeyPatch)
     assert "pip install 'mien[video]'" in answer.json()["detail"]
 
 
-def test_switched_off() -> None:
+def test_the_endpoint_can_be_disabled() -> None:
     app, _ = fake_app(max_videos=0)
     with TestClient(app) as client:
         answer = client.post("/video", content=plain(), headers=MP4)
     assert (answer.status_code, answer.json()["code"]) == (501, "video_unavailable")
 
 
-def test_a_key_is_asked_for() -> None:
+def test_a_key_is_required() -> None:
     app, _ = fake_app(api_keys="0" * 64)
     with TestClient(app) as client:
         assert client.post("/video", content=plain(), headers=MP4).status_code == 401

@@ -1,4 +1,4 @@
-"""The service and its processes for pictures: kills and signals, all of them real."""
+"""The service and its worker processes under real kills and signals."""
 
 import asyncio
 import os
@@ -63,7 +63,7 @@ class Callers:
 
 
 def waiting(address: str) -> float:
-    """Return how many pictures wait because others are worked on."""
+    """Return the number of queued images."""
     lines = httpx.get(f"{address}/metrics").text.split("\n")
     return next(float(line.split()[1]) for line in lines if line.startswith("mien_queue_depth "))
 
@@ -101,7 +101,7 @@ def test_a_killed_process_costs_the_service_one_request() -> None:
         assert not [each for each in after if each.is_running()]
 
 
-def test_a_full_queue_takes_no_more_and_loses_none(tmp_path: Path) -> None:
+def test_a_full_queue_refuses_requests_and_loses_none(tmp_path: Path) -> None:
     go = tmp_path / "go"
     settings = {"threads": 2, "max_queue": 16, "deadline_s": 120}
     with served(1, f"until:{go}", processes=True, **settings) as (_, address):
@@ -119,7 +119,7 @@ def test_a_full_queue_takes_no_more_and_loses_none(tmp_path: Path) -> None:
         assert again.status_code == 200
 
 
-def test_a_picture_past_its_deadline_leaves_its_process_to_the_next() -> None:
+def test_an_expired_image_frees_its_process() -> None:
     with served(1, "endless", processes=True, threads=1, deadline_s=1.0) as (process, address):
         before = workers_of(process)
         late = httpx.post(f"{address}/emotion", files=[part(PHOTO)], timeout=30)
@@ -132,7 +132,7 @@ def test_a_picture_past_its_deadline_leaves_its_process_to_the_next() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, *HANGUPS])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_signals_to_all_processes_of_the_service_lose_no_answer(workers: int, number: int) -> None:
+def test_signals_to_all_processes_lose_no_response(workers: int, number: int) -> None:
     with served(workers, 1.0, processes=True, threads=1) as (process, address):
         family = psutil.Process(process.pid).children(recursive=True)
         load = Callers(address, 2)
@@ -146,7 +146,7 @@ def test_signals_to_all_processes_of_the_service_lose_no_answer(workers: int, nu
         wait_until(lambda: all(map(is_over, family)))
 
 
-def test_stopped_while_it_begins_it_ends_in_good_order() -> None:
+def test_stopping_during_startup_exits_cleanly() -> None:
     process = start(1, "0.5", processes=True)
     try:
         assert "serving on" in process.stderr.readline()
@@ -163,7 +163,7 @@ def test_stopped_while_it_begins_it_ends_in_good_order() -> None:
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_asked_to_hurry_it_leaves_no_process(workers: int) -> None:
+def test_a_second_signal_leaves_no_process(workers: int) -> None:
     with served(workers, 2.0, processes=True, threads=1) as (process, address):
         family = psutil.Process(process.pid).children(recursive=True)
         with Callers(address, 1).asking():
@@ -196,14 +196,14 @@ def test_no_process_outlives_a_killed_worker() -> None:
         assert others[0].is_running()
 
 
-def test_without_processes_pictures_are_worked_on_in_threads() -> None:
+def test_without_processes_images_are_analyzed_in_threads() -> None:
     with served(1, 0.0, processes=False) as (process, address):
         assert httpx.post(f"{address}/emotion", files=[part(PHOTO)]).status_code == 200
         assert not workers_of(process)
 
 
 @pytest.mark.parametrize(("value", "count"), [("false", 0), ("true", 1)])
-def test_the_setting_is_had_from_the_environment(value: str, count: int) -> None:
+def test_the_setting_is_read_from_the_environment(value: str, count: int) -> None:
     environment = {**os.environ, "MIEN_PROCESSES": value, "MIEN_THREADS": "1"}
     command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
@@ -226,7 +226,7 @@ def with_one_box(settings: Settings) -> Recognizer:
     )
 
 
-def test_processes_work_with_the_pipeline_that_was_asked_for() -> None:
+def test_processes_use_the_configured_pipeline() -> None:
     app = create_app(Settings(threads=1), build=with_one_box)
     with TestClient(app) as client:
         faces = client.post("/emotion", files=[part(PHOTO)]).json()

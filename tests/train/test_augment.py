@@ -45,7 +45,7 @@ def test_each_limit_changes_something(name: str) -> None:
     assert (augment(faces(), 48, limits, generator()) - faces()).abs().mean() > 0.005
 
 
-def test_mixup_blends_faces_and_targets_alike() -> None:
+def test_mixup_blends_faces_and_targets_equally() -> None:
     targets = torch.eye(6)
     mixed, (blended,) = mixup(faces(), [targets], 1.0, generator())
     torch.testing.assert_close(blended.sum(dim=1), torch.ones(6))

@@ -1,4 +1,4 @@
-"""The whole way, on made-up faces: train, stop, resume, export, calibrate, evaluate, serve.
+"""All steps on generated faces: train, stop, resume, export, calibrate, evaluate, serve.
 
 ``make train-smoke`` runs this file.
 """
@@ -102,7 +102,7 @@ def test_calibrate_evaluate_and_record(
     assert "8 faces" in text
 
 
-def test_integers_are_kept_only_if_they_are_worth_it(
+def test_a_quantized_model_is_kept_only_if_it_is_worth_it(
     model: Path, fer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     quantizing = ["quantize", str(model), "--data", str(fer_folder), "--out", str(tmp_path / "q")]
@@ -120,7 +120,7 @@ def test_integers_are_kept_only_if_they_are_worth_it(
     assert not smaller.exists()
 
 
-def test_what_integers_may_cost() -> None:
+def test_limits_of_quantization_loss() -> None:
     def gain(speed: float, after: float) -> Gain:
         accuracies = {"FER+": (0.86, 0.87), "FER2013": (0.68, after)}
         return Gain(speed=speed, megabytes=(13.0, 4.0), accuracies=accuracies)
@@ -158,7 +158,7 @@ def picture_of(face: NDArray[np.uint8]) -> bytes:
     return file.getvalue()
 
 
-def test_what_is_exported_is_what_was_trained(model: Path, run_folder: Path) -> None:
+def test_the_exported_model_matches_the_checkpoint(model: Path, run_folder: Path) -> None:
     classifier = load_classifier(model)
     crops = np.random.default_rng(0).random((4, 1, 48, 48), dtype=np.float32)
     network = export.Classifier("efficientnet-lite0")
@@ -189,7 +189,7 @@ def test_wrong_usage_is_exit_two(arguments: list[str]) -> None:
     assert caught.value.code == 2
 
 
-def test_a_missing_model_is_an_error_for_people(
+def test_a_missing_model_is_a_readable_error(
     fer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     missing = tmp_path / "model.onnx"
@@ -197,7 +197,7 @@ def test_a_missing_model_is_an_error_for_people(
     assert "no model file" in capsys.readouterr().err
 
 
-def test_teachers_answer_for_every_face(model: Path, fer_folder: Path) -> None:
+def test_teachers_predict_every_face(model: Path, fer_folder: Path) -> None:
     data = load_fer2013(fer_folder).split("Training")
     ferplus, fer2013 = teach([model, model], data)
     for head in (ferplus, fer2013):
@@ -205,16 +205,16 @@ def test_teachers_answer_for_every_face(model: Path, fer_folder: Path) -> None:
     assert (fer2013.argmax(axis=1) == data.fer2013).mean() > 0.9
 
 
-def test_targets_are_part_labels_part_teacher() -> None:
+def test_targets_mix_labels_and_teachers() -> None:
     votes = torch.tensor([[1.0, 0.0], [0.0, 0.0]])
     labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
     targets = Targets(torch.zeros(2, 48, 48), votes, labels)
-    taught = targets.taught(torch.tensor([[0.5, 0.5], [0.2, 0.8]]), labels, 0.6)
+    taught = targets.distilled(torch.tensor([[0.5, 0.5], [0.2, 0.8]]), labels, 0.6)
     torch.testing.assert_close(taught.ferplus, torch.tensor([[0.7, 0.3], [0.12, 0.48]]))
     torch.testing.assert_close(taught.fer2013, labels)
 
 
-def test_distilling_from_a_run_that_is_done(
+def test_distilling_from_a_finished_run(
     run_folder: Path, model: Path, fer_folder: Path, recipe_file: Path, tmp_path: Path
 ) -> None:
     recipe = tmp_path / "pupil.toml"
@@ -260,7 +260,7 @@ def test_a_start_from_several_runs_is_their_mean(
         ("0.0", ["--start", __file__], "not a checkpoint"),
     ],
 )
-def test_teachers_and_starts_that_do_not_fit(
+def test_incompatible_teachers_and_starts_are_refused(
     fer_folder: Path,
     recipe_file: Path,
     tmp_path: Path,

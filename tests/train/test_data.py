@@ -98,7 +98,7 @@ def test_out_of_range_pixels_are_named(copy: Path) -> None:
 
 
 def test_empty_folder_and_empty_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="neither"):
+    with pytest.raises(DataError, match="not found"):
         load_fer2013(tmp_path)
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
     with pytest.raises(DataError, match="no rows"):

@@ -1,4 +1,4 @@
-"""Which truth counts, and what the page and the lines show of it."""
+"""Sources of the true labels, and the reports of an evaluation."""
 
 import json
 import re
@@ -77,14 +77,14 @@ def scores(faces: FerDataset) -> Scores:
     return score(classifier(), faces, "PublicTest")
 
 
-def test_votes_say_the_truth_where_there_are_any(scores: Scores) -> None:
+def test_votes_are_the_truth_if_present(scores: Scores) -> None:
     assert scores.six_truth == "FER+ majority"
     assert scores.six.faces == 16
     assert scores.ferplus is not None
     assert scores.to_dict()["ferplus"]["faces"] == 16
 
 
-def test_labels_say_it_where_there_are_no_votes(faces: FerDataset) -> None:
+def test_labels_are_the_truth_without_votes(faces: FerDataset) -> None:
     plain = replace(faces, votes=np.zeros_like(faces.votes))
     scores = score(classifier(), plain, "PublicTest")
     assert scores.six_truth == "FER2013 label"
@@ -111,7 +111,7 @@ def test_no_face_with_a_label_of_the_six_is_an_error(faces: FerDataset, judge: A
         judge(classifier(), disgusted, *(["PublicTest"] if judge is score else []))
 
 
-def test_single_and_flipped_views_are_told_apart(faces: FerDataset, tmp_path: Path) -> None:
+def test_single_and_flipped_views_are_distinguished(faces: FerDataset, tmp_path: Path) -> None:
     seen = set()
     for flip, name in ((False, "single"), (True, "flip-averaged")):
         scores = score(classifier(), faces, "PublicTest", flip=flip)
@@ -123,13 +123,13 @@ def test_single_and_flipped_views_are_told_apart(faces: FerDataset, tmp_path: Pa
     assert len(seen) == 2
 
 
-def test_the_lines_hold_every_figure(scores: Scores) -> None:
+def test_the_text_has_every_metric(scores: Scores) -> None:
     text = "\n".join(score_lines(scores))
-    assert "the answer, six labels, against the FER+ majority: 16 faces" in text
+    assert "predictions of mien, six labels, against the FER+ majority: 16 faces" in text
     assert f"accuracy {scores.six.accuracy:.4f} (" in text
     assert f"calibration error {scores.six.calibration_error:.4f}" in text
     mistake = scores.six.top_confusions()[0]
-    assert f"{mistake.truth} called {mistake.answer}: {mistake.faces} faces" in text
+    assert f"{mistake.truth} classified as {mistake.predicted}: {mistake.faces} faces" in text
     rows = [line.split() for line in text.splitlines() if line.startswith("happy ")]
     assert [int(count) for count in rows[1][1:]] == scores.six.confusion[0].tolist()
 
@@ -154,7 +154,7 @@ class Elements(HTMLParser):
         assert self.open.pop() == tag
 
 
-def test_the_page_needs_nothing_but_itself(scores: Scores, tmp_path: Path) -> None:
+def test_the_page_is_self_contained(scores: Scores, tmp_path: Path) -> None:
     path = write_page(scores, CARD, tmp_path / "new" / "report", on=date(2026, 1, 2))
     text = path.read_text()
     assert list(path.parent.iterdir()) == [path]
@@ -182,7 +182,7 @@ def test_the_page_shows_the_counts(scores: Scores, tmp_path: Path) -> None:
     assert json.dumps(scores.to_dict())
 
 
-def test_a_page_of_a_model_that_is_always_right(faces: FerDataset, tmp_path: Path) -> None:
+def test_a_page_of_a_perfect_model(faces: FerDataset, tmp_path: Path) -> None:
     """Empty bins, no mistakes, and no answer below full confidence."""
 
     def sure(feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:

@@ -23,7 +23,7 @@ FILES = Path(__file__).with_name("keras")
 
 
 @pytest.mark.parametrize("name", ["chain", "nested"])
-def test_answers_are_those_of_keras(name: str, tmp_path: Path) -> None:
+def test_predictions_match_keras(name: str, tmp_path: Path) -> None:
     with np.load(FILES / "answers.npz") as stored:
         crops, answers = stored["crops"], stored[name]
     assert np.ptp(answers, axis=0).max() > 1e-3, "the answers depend on the crops"
@@ -32,7 +32,7 @@ def test_answers_are_those_of_keras(name: str, tmp_path: Path) -> None:
     np.testing.assert_allclose(ours, answers, rtol=0, atol=1e-4)
 
 
-def test_the_command_and_what_mien_makes_of_it(
+def test_the_imported_model_runs_in_mien(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "mine"
@@ -166,7 +166,7 @@ def test_other_weights_are_refused(
         import_keras(changed(tmp_path, weights=change), tmp_path / "out")
 
 
-def test_files_that_are_something_else(
+def test_other_files_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     text = tmp_path / "text.keras"

@@ -8,7 +8,7 @@ from mien_train.metrics import measure, reliability
 LABELS = ("a", "b", "c")
 
 
-def test_a_perfect_answer() -> None:
+def test_perfect_predictions() -> None:
     metrics = measure(np.eye(3)[[0, 1, 2, 1]], np.array([0, 1, 2, 1]), LABELS)
     assert metrics.accuracy == metrics.macro_f1 == 1
     assert metrics.calibration_error == metrics.log_likelihood == 0
@@ -35,7 +35,7 @@ def test_figures_of_a_worked_example() -> None:
         "f1": 0.6667,
     }
     (mistake,) = metrics.top_confusions()
-    assert (mistake.truth, mistake.answer, mistake.faces, mistake.share) == ("b", "a", 1, 0.5)
+    assert (mistake.truth, mistake.predicted, mistake.faces, mistake.share) == ("b", "a", 1, 0.5)
     assert metrics.above(0.75) == (0.5, 1.0)
     assert metrics.above(0.5) == (1.0, 0.75)
     assert math.isnan(metrics.above(0.9)[1])
@@ -49,12 +49,12 @@ def test_calibration_error(confidence: list[float], right: list[bool], error: fl
     assert reliability(np.array(confidence), np.array(right)).error == pytest.approx(error)
 
 
-def test_a_class_without_faces_says_nothing_of_its_recall() -> None:
+def test_the_recall_of_an_empty_class_is_unknown() -> None:
     metrics = measure(np.eye(3)[[0, 1, 1]], np.array([0, 1, 1]), LABELS)
     assert metrics.recall_intervals == ((1, 1), (1, 1), (0, 1))
 
 
-def test_bins_hold_every_answer_once() -> None:
+def test_bins_contain_every_prediction_once() -> None:
     bins = reliability(np.array([0.0, 0.05, 0.5, 0.99, 1.0]), np.array([0, 1, 1, 1, 0], dtype=bool))
     assert bins.counts.sum() == 5
     assert bins.counts[0] == 2
@@ -63,7 +63,7 @@ def test_bins_hold_every_answer_once() -> None:
     assert bins.confidence[1] == bins.accuracy[1] == 0, "an empty bin"
 
 
-def test_intervals_are_those_of_drawing_faces_again() -> None:
+def test_intervals_match_a_bootstrap_over_faces() -> None:
     """Against the plain bootstrap, face by face."""
     random = np.random.default_rng(3)
     truth = random.integers(0, 3, 400)

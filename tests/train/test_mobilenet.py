@@ -83,7 +83,7 @@ def original(weights: Weights, colours: torch.Tensor) -> torch.Tensor:
     return x.mean(dim=(2, 3))
 
 
-def test_the_converted_network_is_the_original(tool: dict[str, Any], weights: Weights) -> None:
+def test_the_converted_network_matches_the_original(tool: dict[str, Any], weights: Weights) -> None:
     faces = torch.rand(16, 1, 64, 64, generator=torch.Generator().manual_seed(0))
     colours = faces.expand(-1, 3, -1, -1) * 255 - torch.tensor(MEANS).view(1, 3, 1, 1)
     network = MobileNet().eval()
@@ -111,7 +111,7 @@ def test_training_starts_from_the_file(
         build_classifier(MOBILENET, 0.2, 0.0)
 
 
-def test_the_command_reads_the_original_file_alone(
+def test_the_command_accepts_only_the_original_file(
     tool: dict[str, Any],
     weights: Weights,
     fer_folder: Path,

@@ -1,4 +1,4 @@
-"""The page for people says what the card says, and the test fails where it does not."""
+"""The model card page matches the card."""
 
 import shutil
 import tomllib
@@ -27,7 +27,7 @@ def model(tmp_path: Path) -> Path:
     return tmp_path / "model.onnx"
 
 
-def test_the_page_in_the_docs_is_that_of_the_model_in_the_wheel(tmp_path: Path) -> None:
+def test_the_page_in_the_docs_matches_the_packaged_model(tmp_path: Path) -> None:
     assert cli.main(["card", str(SHIPPED), "--out", str(tmp_path / "card.md")]) == 0
     made = (tmp_path / "card.md").read_text()
     assert made == (ROOT / "docs" / "model-card.md").read_text(), (
@@ -63,7 +63,7 @@ def test_every_figure_follows_the_card(model: Path) -> None:
     assert any("happy is often predicted wrongly" in line and "88 %" in line for line in changed)
 
 
-def test_views_are_told_apart(model: Path) -> None:
+def test_views_are_distinguished(model: Path) -> None:
     card = tomllib.loads((model.parent / CARD_NAME).read_text())
     flipped = {**card["measured"]["publictest"], "view": "flip-averaged"}
     del flipped["fer2013"]
@@ -73,14 +73,14 @@ def test_views_are_told_apart(model: Path) -> None:
     assert page.count("| PublicTest, single |") == 3
 
 
-def test_what_a_model_was_trained_on_is_told_where_it_is_known(model: Path) -> None:
+def test_the_training_data_is_shown_if_known(model: Path) -> None:
     training = {"faces": 28202, "faces_with_votes": 28000, "labels": {"angry": 4000, "fear": 9}}
     update_card(model.parent, "training", training)
     assert "An epoch has 28,202 faces, 28,000 of them with votes" in render(model)
     assert "angry 4,000, fear 9." in render(model)
 
 
-def test_photos_and_twins_are_shown_where_they_were_measured(model: Path) -> None:
+def test_photos_and_twins_are_shown_if_measured(model: Path) -> None:
     page = render(model)
     card = tomllib.loads((model.parent / CARD_NAME).read_text())
     sample = card["photos"]["random"]
@@ -169,7 +169,7 @@ def test_weaknesses_are_computed(
         assert words not in text
 
 
-def test_wider_label_sets_have_weaknesses_of_their_own() -> None:
+def test_larger_label_sets_have_their_own_weaknesses() -> None:
     table = view([[50, 0, 0], [0, 50, 0], [0, 0, 50]], [EMPTY])
     table["ferplus"] = {"per_class": {"disgust": {"recall": 0.3333, "faces": 24}}}
     (words,) = weaknesses(table)

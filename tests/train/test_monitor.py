@@ -40,7 +40,7 @@ def watched(stream: io.StringIO, ferplus: float | None = 0.625) -> str:
     return stream.getvalue()
 
 
-def test_where_nobody_watches_there_is_a_line_an_epoch() -> None:
+def test_without_a_terminal_there_is_a_line_per_epoch() -> None:
     lines = watched(io.StringIO()).splitlines()
     assert lines == [
         "epoch 1/2 at 48 px: loss 1.250, accuracy 50.0 %; PublicTest loss 1.500, FER+ 62.5 %, "
@@ -65,7 +65,7 @@ def test_on_a_terminal_there_is_a_bar(ferplus: float | None, shown: str) -> None
     assert "epoch 2/2 at 48 px" in text
 
 
-def test_the_csv_log_drops_what_will_be_trained_again(tmp_path: Path) -> None:
+def test_the_csv_log_drops_rows_after_the_checkpoint(tmp_path: Path) -> None:
     log = CsvLog(tmp_path / "run")
     log.begin(step(0))
     for number in (1, 2, 3):
@@ -80,7 +80,7 @@ def test_the_csv_log_drops_what_will_be_trained_again(tmp_path: Path) -> None:
     assert rows[2] == ["2", "4", "48", "1.25", "0.5", "1.5", "", "0.375", "0.001", "10"]
 
 
-def test_an_older_log_gets_todays_columns(tmp_path: Path) -> None:
+def test_an_older_log_gets_the_current_columns(tmp_path: Path) -> None:
     (tmp_path / "log.csv").write_text("epoch,loss,old\n1,2.5,x\n")
     CsvLog(tmp_path).begin(step(2))
     header, row = (tmp_path / "log.csv").read_text().splitlines()

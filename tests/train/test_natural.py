@@ -57,12 +57,12 @@ def test_labels_become_votes_and_no_fer2013_label(tmp_path: Path) -> None:
     assert set(data.usage) == {"Training"}
 
 
-def test_a_face_is_cropped_alike_from_a_photo_and_from_a_close_picture(tmp_path: Path) -> None:
+def test_a_face_has_the_same_crop_in_a_photo_and_in_a_close_up(tmp_path: Path) -> None:
     close, whole = load_natural(write(tmp_path, ROWS)).faces
     assert np.corrcoef(close.ravel(), whole.ravel())[0, 1] > 0.8
 
 
-def test_where_nothing_is_found_the_box_decides(tmp_path: Path) -> None:
+def test_without_a_detection_the_labelled_box_is_used(tmp_path: Path) -> None:
     """The box of the rocket beside the face holds no face."""
     (face,) = load_natural(
         write(tmp_path, [["whole.jpg", "b", "sad", "", 360, 80, 440, 180]])
@@ -80,9 +80,7 @@ def test_where_nothing_is_found_the_box_decides(tmp_path: Path) -> None:
         ([["whole.jpg", "b", "sad", "", "left", 1, 2, 3]], "left"),
     ],
 )
-def test_what_can_not_be_read_is_named(
-    tmp_path: Path, rows: list[list[object]], words: str
-) -> None:
+def test_unreadable_files_are_named(tmp_path: Path, rows: list[list[object]], words: str) -> None:
     with pytest.raises(DataError, match=words):
         load_natural(write(tmp_path, rows))
 
@@ -114,15 +112,15 @@ def test_they_add_nothing_to_the_fer2013_output(
     assert torch.equal(run.model.fer2013.weight, before)
 
 
-def test_teachers_do_not_teach_them(tmp_path: Path) -> None:
+def test_teachers_are_not_applied_to_natural_faces(tmp_path: Path) -> None:
     natural = load_natural(write(tmp_path, ROWS))
     targets = Targets.of(natural, 0.1)
-    taught = targets.taught(torch.full((2, 8), 1 / 8), torch.full((2, 7), 1 / 7), 0.5)
+    taught = targets.distilled(torch.full((2, 8), 1 / 8), torch.full((2, 7), 1 / 7), 0.5)
     assert torch.equal(taught.ferplus, targets.ferplus)
     assert torch.equal(taught.fer2013, targets.fer2013)
 
 
-def test_a_recipe_says_how_often_they_come(
+def test_a_recipe_sets_the_repeats_of_natural_faces(
     fer_folder: Path, recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = tmp_path / "mixed.toml"
@@ -161,12 +159,12 @@ def test_a_prior_is_added_to_the_emotions_logit(
 
 
 @pytest.mark.parametrize("prior", ["angry", "angry=much", "cross=1"])
-def test_a_prior_that_is_none_is_a_wrong_use(prior: str) -> None:
+def test_an_invalid_prior_is_a_usage_error(prior: str) -> None:
     with pytest.raises(SystemExit):
         cli.main(["export", "checkpoint.pt", "--out", "x", "--prior", prior])
 
 
-def test_packed_faces_are_read_as_those_of_the_folder(tmp_path: Path) -> None:
+def test_packed_faces_match_those_of_the_folder(tmp_path: Path) -> None:
     folder, file = write(tmp_path, ROWS), tmp_path / "natural.npz"
     assert cli.main(["pack", str(folder), "--out", str(file)]) == 0
     packed, whole = load_natural(file), load_natural(folder)

@@ -11,7 +11,7 @@ from mien_train.data.packed import load_packed, pack
 from mien_train.errors import DataError
 
 
-def test_a_packed_file_holds_what_the_folder_holds(fer_folder: Path, tmp_path: Path) -> None:
+def test_a_packed_file_matches_the_folder(fer_folder: Path, tmp_path: Path) -> None:
     file = tmp_path / "faces.npz"
     assert cli.main(["pack", str(fer_folder), "--out", str(file)]) == 0
     whole, packed = load_data(fer_folder, "usage"), load_data(file, "usage")
@@ -39,7 +39,7 @@ def test_other_files_are_refused(content: bytes | None, tmp_path: Path) -> None:
         load_packed(file)
 
 
-def test_a_file_that_is_cut_off_is_refused(fer_folder: Path, tmp_path: Path) -> None:
+def test_a_truncated_file_is_refused(fer_folder: Path, tmp_path: Path) -> None:
     file, part = tmp_path / "faces.npz", tmp_path / "part.npz"
     pack(load_data(fer_folder, "usage"), file)
     part.write_bytes(file.read_bytes()[:-100])

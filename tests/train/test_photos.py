@@ -1,4 +1,4 @@
-"""Whole photos, end to end: which faces are found, and what of it is counted."""
+"""Evaluation of whole photos, end to end."""
 
 import csv
 import json
@@ -50,7 +50,7 @@ def photos(folder: Path, rows: list[list[object]]) -> Path:
     return folder
 
 
-def test_faces_that_are_not_found_count_end_to_end(
+def test_missed_faces_count_as_wrong_end_to_end(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     evaluate = ["evaluate", str(model), "--photos", str(photos(tmp_path, ROWS))]
@@ -78,7 +78,7 @@ def test_faces_that_are_not_found_count_end_to_end(
         ([[*NOWHERE, "random", "", "happy"]], "none of the labelled faces is found"),
     ],
 )
-def test_what_can_not_be_scored_is_named(
+def test_unscorable_photos_are_named(
     model: Path,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
@@ -107,9 +107,7 @@ def always(feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
 
 
 @pytest.mark.parametrize(("label", "sad"), [("happy", False), ("sad", True)])
-def test_photos_have_a_say_in_the_share(
-    fer_folder: Path, tmp_path: Path, label: str, sad: bool
-) -> None:
+def test_photos_affect_the_share(fer_folder: Path, tmp_path: Path, label: str, sad: bool) -> None:
     """Happy and sad are as common in the other faces, so photos alone decide."""
     data = load_fer2013(fer_folder).split("PublicTest")
     folder = photos(tmp_path, [[*FACE, "random", "", label], [*NOWHERE, "random", "", "neutral"]])
@@ -138,7 +136,7 @@ def test_faces_or_photos(
     assert "--data DIR or --photos DIR" in capsys.readouterr().err
 
 
-def test_a_twin_is_the_same_picture_in_other_light_or_noise() -> None:
+def test_a_twin_is_the_same_image_with_other_light_or_noise() -> None:
     random = np.random.default_rng(5)
     train = random.integers(0, 256, (3, 48, 48))
     held_back: Any = [

@@ -31,7 +31,7 @@ def test_every_shipped_recipe_parses(name: str) -> None:
         (PLAIN + "[early_stopping]\nepochs=1", "unknown keys"),
     ],
 )
-def test_a_wrong_recipe_says_what(tmp_path: Path, text: str, words: str) -> None:
+def test_errors_of_a_recipe_are_named(tmp_path: Path, text: str, words: str) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text)
     with pytest.raises(RecipeError, match=words):
@@ -44,14 +44,14 @@ def test_early_stopping_is_a_table_of_its_own(tmp_path: Path) -> None:
     assert load_recipe(str(path)).early_stopping == EarlyStopping(patience=3, min_delta=0.001)
 
 
-def test_unknown_names_list_the_known() -> None:
+def test_unknown_names_list_known_ones() -> None:
     with pytest.raises(RecipeError, match="lite0-ferplus"):
         load_recipe("no-such-recipe")
     with pytest.raises(RecipeError, match="no such recipe file"):
         load_recipe("missing.toml")
 
 
-def test_unknown_backbones_list_the_known() -> None:
+def test_unknown_backbones_list_known_ones() -> None:
     with pytest.raises(TrainingError, match="efficientnet-lite0"):
         build_classifier("resnet-9000", 0.0, 0.0)
     with pytest.raises(TrainingError, match="pip install"):

@@ -18,7 +18,7 @@ from mien_train.recipe import load_recipe
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 
 
-def test_from_training_to_the_answer(
+def test_training_export_and_prediction_with_one_output(
     fer_folder: Path, recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recipe = tmp_path / "single.toml"
@@ -46,7 +46,7 @@ def test_from_training_to_the_answer(
     assert sum(face.scores.values()) == pytest.approx(1, abs=1e-5)
 
 
-def test_the_references_recipe() -> None:
+def test_the_baselines_recipe() -> None:
     recipe = load_recipe("vgg19-fer2013")
     assert (recipe.backbone, recipe.split, recipe.ferplus_weight) == ("vgg19", "reference", 0)
     assert recipe.early_stopping is not None

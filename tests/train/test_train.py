@@ -59,7 +59,7 @@ def straight(faces: FerDataset, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 
 @pytest.mark.parametrize("stop_after", [1, 2, 5])
-def test_going_on_gives_the_same_bits_as_never_stopping(
+def test_a_resumed_run_is_bit_identical(
     straight: Trainer,
     faces: FerDataset,
     tmp_path: Path,
@@ -86,7 +86,7 @@ def test_going_on_gives_the_same_bits_as_never_stopping(
     assert logs[0] == logs[1], "all columns but the seconds"
 
 
-def test_an_interrupt_in_the_last_step_is_an_end(
+def test_an_interrupt_in_the_last_step_finishes_the_run(
     faces: FerDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run = trainer(faces, tmp_path)
@@ -95,7 +95,7 @@ def test_an_interrupt_in_the_last_step_is_an_end(
     assert run.is_done
 
 
-def test_a_killed_run_goes_on_from_its_last_checkpoint_with_a_clean_log(
+def test_a_killed_run_resumes_from_its_last_checkpoint(
     faces: FerDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed = trainer(faces, tmp_path, monitors=[CsvLog(tmp_path)])
@@ -130,7 +130,7 @@ def test_checkpoints_come_while_it_runs(
     assert steps == [1, 2, 3, 4, 5, 6, 6]
 
 
-def test_ctrl_c_on_the_command_line_says_how_to_go_on(
+def test_ctrl_c_prints_how_to_resume(
     fer_folder: Path, recipe_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     arguments = ["train", str(recipe_file), "--data", str(fer_folder), "--out", str(tmp_path)]
@@ -181,12 +181,12 @@ def test_a_second_run_does_not_overwrite_the_first(
     (tmp_path / "checkpoint.pt").write_bytes(b"")
     arguments = ["train", str(recipe_file), "--data", str(fer_folder), "--out", str(tmp_path)]
     assert cli.main(arguments) == 1
-    assert "--resume it or choose another --out" in capsys.readouterr().err
+    assert "choose another --out" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
     ("content", "words"),
-    [(None, "no checkpoint there"), (b"", "not a checkpoint"), (b"PK\x03\x04", "not a checkpoint")],
+    [(None, "no such checkpoint"), (b"", "not a checkpoint"), (b"PK\x03\x04", "not a checkpoint")],
 )
 def test_resume_needs_a_checkpoint(
     faces: FerDataset, tmp_path: Path, content: bytes | None, words: str
@@ -213,7 +213,7 @@ def test_a_checkpoint_that_cannot_be_written_leaves_the_old_one(tmp_path: Path) 
     assert path.read_bytes() == b"old"
 
 
-def test_resume_refuses_what_would_end_elsewhere(faces: FerDataset, tmp_path: Path) -> None:
+def test_resume_refuses_another_recipe_or_data(faces: FerDataset, tmp_path: Path) -> None:
     trainer(faces, tmp_path).save()
     with pytest.raises(TrainingError, match="another ema, seed in the recipe"):
         trainer(faces, tmp_path, replace(RECIPE, seed=1, ema=0.5)).resume()
@@ -229,7 +229,7 @@ def test_less_than_a_batch_is_refused(faces: FerDataset, tmp_path: Path) -> None
         trainer(faces, tmp_path, replace(RECIPE, batch=64))
 
 
-def test_a_run_that_diverges_says_so(faces: FerDataset, tmp_path: Path) -> None:
+def test_a_diverging_run_is_reported(faces: FerDataset, tmp_path: Path) -> None:
     run = trainer(faces, tmp_path)
     with torch.no_grad():
         run.model.ferplus.weight.fill_(torch.nan)
@@ -238,7 +238,7 @@ def test_a_run_that_diverges_says_so(faces: FerDataset, tmp_path: Path) -> None:
     assert not run.checkpoint_path.exists()
 
 
-def test_without_votes_it_learns_and_watches_the_labels(faces: FerDataset, tmp_path: Path) -> None:
+def test_without_votes_labels_are_used(faces: FerDataset, tmp_path: Path) -> None:
     plain = replace(faces, votes=np.zeros_like(faces.votes))
     recipe = replace(RECIPE, early_stopping=EarlyStopping(patience=9, metric="fer2013_accuracy"))
     run = trainer(plain, tmp_path, recipe, monitors=[CsvLog(tmp_path)])
@@ -308,7 +308,7 @@ def test_patience_counts_epochs_since_the_best() -> None:
     assert moved.best_epoch == 3
 
 
-def test_patience_wants_a_smaller_loss() -> None:
+def test_patience_requires_a_smaller_loss() -> None:
     patience = Patience(EarlyStopping(patience=1, metric="validation_loss"))
     assert patience.improved(report(1, 0.5, loss=2.0))
     assert patience.improved(report(2, 0.1, loss=1.0))
@@ -328,28 +328,30 @@ def test_patience_wants_a_smaller_loss() -> None:
         ("mps", True, False, None),
     ],
 )
-def test_which_device_is_chosen(
+def test_automatic_choice_of_device(
     monkeypatch: pytest.MonkeyPatch, name: str, cuda: bool, mps: bool, chosen: str | None
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: cuda)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: mps)
     if chosen is None:
-        with pytest.raises(TrainingError, match=f"no {name} device here; it finds: .*cpu"):
+        with pytest.raises(
+            TrainingError, match=f"no {name} device available to torch; available: .*cpu"
+        ):
             device.choose_device(name)
     else:
         assert device.choose_device(name) == torch.device(chosen)
 
 
-def test_a_device_that_is_not_there_is_refused_before_any_work(
+def test_a_missing_device_is_refused_at_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     missing = str(tmp_path / "no-such-data")
     assert cli.main(["train", "lite0-ferplus", "--data", missing, "--device", "cuda"]) == 1
-    assert "no cuda device here" in capsys.readouterr().err
+    assert "no cuda device available" in capsys.readouterr().err
 
 
-def test_random_numbers_of_each_kind_of_device_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_random_states_of_all_devices_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA and MPS by their own calls, which cannot run everywhere."""
     kept: dict[str, Any] = {}
     state = torch.tensor([1], dtype=torch.uint8)
@@ -370,7 +372,7 @@ def test_random_numbers_of_each_kind_of_device_are_kept(monkeypatch: pytest.Monk
     assert len(kept) == 2, "a run that moves to another device starts that one's numbers anew"
 
 
-def test_only_cuda_must_be_told_to_repeat_exactly(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_determinism_is_configured_only_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     told = []
     monkeypatch.setattr(torch, "use_deterministic_algorithms", told.append)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)

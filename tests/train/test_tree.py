@@ -35,7 +35,7 @@ def test_a_tree_with_all_parts(tmp_path: Path) -> None:
     assert (data.ferplus_majority() == -1).all()
 
 
-def test_without_validation_a_fifth_of_train_takes_its_place(tmp_path: Path) -> None:
+def test_without_validation_a_fifth_of_train_is_used(tmp_path: Path) -> None:
     put(tmp_path / "train" / "happy", "a", 10, 10)
     put(tmp_path / "train" / "sad", "b", 5, 50)
     put(tmp_path / "test" / "sad", "c", 5, 100)
@@ -47,13 +47,13 @@ def test_without_validation_a_fifth_of_train_takes_its_place(tmp_path: Path) -> 
     assert (load_tree(tmp_path).usage == data.usage).all()
 
 
-def test_what_a_tree_may_not_hold(tmp_path: Path) -> None:
+def test_invalid_trees_are_refused(tmp_path: Path) -> None:
     assert not is_tree(tmp_path)
     (tmp_path / "train").mkdir()
     with pytest.raises(DataError, match="no images"):
         load_tree(tmp_path)
     put(tmp_path / "train" / "bored", "a", 1, 0)
-    with pytest.raises(DataError, match="bored: no emotion"):
+    with pytest.raises(DataError, match="bored: not an emotion"):
         load_tree(tmp_path)
     (tmp_path / "train" / "bored").rename(tmp_path / "train" / "happy")
     (tmp_path / "train" / "happy" / "z.jpg").write_text("no picture")
@@ -70,7 +70,7 @@ def dataset(labels: list[int]) -> FerDataset:
     )
 
 
-def test_the_reference_split_is_stratified_and_always_the_same() -> None:
+def test_the_reference_split_is_stratified_and_deterministic() -> None:
     data = dataset([0] * 200 + [1] * 40 + [6] * 1000)
     split = reference_split(data)
     for label, count in ((0, 200), (1, 40), (6, 1000)):

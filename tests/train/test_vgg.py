@@ -51,7 +51,7 @@ def test_weights_from_their_address(monkeypatch: pytest.MonkeyPatch) -> None:
     assert asked == [(VGG["vgg19-bn"], True)]
 
 
-def test_weights_that_can_not_be_had(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_: object, **__: object) -> None:
         raise OSError("no network")
 

@@ -10,7 +10,7 @@ from mien_train import cli
 from mien_train.parser import COMMANDS
 
 
-def test_it_says_what_to_install(
+def test_the_error_names_the_extra(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in [name for name in sys.modules if name.startswith("mien_train.")]:
@@ -20,19 +20,19 @@ def test_it_says_what_to_install(
     assert capsys.readouterr().err == "mien-train needs: pip install 'mien[train]'\n"
 
 
-def test_a_module_of_ours_that_is_missing_is_a_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_own_module_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "mien_train.cli", raising=False)
     monkeypatch.setitem(sys.modules, "mien_train.calibrate", None)
     with pytest.raises(ModuleNotFoundError, match="calibrate"):
         command.main()
 
 
-def test_its_help_needs_no_torch() -> None:
+def test_help_needs_no_torch() -> None:
     words = (
         "import sys; sys.modules['torch'] = None; from mien_train.parser import parser; parser()"
     )
     subprocess.run([sys.executable, "-c", words], check=True)
 
 
-def test_each_command_that_is_told_is_there() -> None:
+def test_each_listed_command_exists() -> None:
     assert cli._COMMANDS.keys() == COMMANDS.keys()

@@ -26,7 +26,7 @@ def write_card(folder: Path, text: str = CARD, data: bytes = b"weights") -> Path
 
 
 @pytest.mark.parametrize("name", card_names())
-def test_every_shipped_model_is_whole_and_licensed(name: str) -> None:
+def test_every_shipped_model_is_complete_and_licensed(name: str) -> None:
     card = load_card(name)
     card.verify()
     assert card.name == name
@@ -34,12 +34,12 @@ def test_every_shipped_model_is_whole_and_licensed(name: str) -> None:
     assert (card.folder / "LICENSE").read_text()
 
 
-def test_an_unknown_name_lists_the_known_ones() -> None:
+def test_an_unknown_name_lists_known_ones() -> None:
     with pytest.raises(ArtifactError, match="mtcnn"):
         load_card("no-such-model")
 
 
-def test_a_card_beside_a_file_is_found(tmp_path: Path) -> None:
+def test_a_card_next_to_a_file_is_found(tmp_path: Path) -> None:
     model = write_card(tmp_path)
     assert card_beside(model).read("model.onnx") == b"weights"
 
@@ -84,9 +84,7 @@ def test_no_card_is_refused(tmp_path: Path) -> None:
         card_beside(model)
 
 
-def test_the_folder_in_which_one_works_has_a_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     Path("model.onnx").touch()
     with pytest.raises(ArtifactError, match=tmp_path.name):

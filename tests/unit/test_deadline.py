@@ -1,4 +1,4 @@
-"""Work that nobody waits for any more stops by itself."""
+"""Work stops at its deadline."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def test_a_passed_deadline() -> None:
 
 
 @pytest.mark.parametrize("options", [Options(), Options(min_face_size=20), Options(crop=True)])
-def test_no_model_runs_after_it(options: Options) -> None:
+def test_no_model_runs_after_the_deadline(options: Options) -> None:
     recognizer = Recognizer()
     image = RgbImage(np.full((100, 100, 3), 127, dtype=np.uint8))
     with Deadline.after(-1).observed(), pytest.raises(DeadlineExceededError):

@@ -1,4 +1,4 @@
-"""Whatever is in the files that users and systems bring, it is read or an error of ours."""
+"""Files with any content are read or raise a MienError."""
 
 import contextlib
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Graphs that declare one picture size, freed of it."""
+"""Remove a fixed image size from a graph."""
 
 import contextlib
 
@@ -13,7 +13,7 @@ from mien.runtime.ort import OrtSession
 
 
 def graph() -> bytes:
-    """Halve a picture of 64 x 64; sizes are declared everywhere."""
+    """Halve an image of 64 x 64; sizes are declared everywhere."""
     pictures = [
         helper.make_tensor_value_info(name, TensorProto.FLOAT, [1, 3, side, side])
         for name, side in (("pixels", 64), ("halved", 32), ("doubled", 32))
@@ -28,7 +28,7 @@ def graph() -> bytes:
     return model.SerializeToString()
 
 
-def test_a_freed_graph_takes_any_size() -> None:
+def test_a_freed_graph_accepts_any_size() -> None:
     session = OrtSession(with_free_size(graph()))
     assert session.inputs[0].shape == (1, 3, None, None)
     for height, width in ((64, 64), (10, 200)):
@@ -39,7 +39,7 @@ def test_a_freed_graph_takes_any_size() -> None:
         OrtSession(graph()).run({"pixels": pixels})
 
 
-def test_all_else_stays() -> None:
+def test_other_fields_are_unchanged() -> None:
     before, after = onnx.load_from_string(graph()), onnx.load_from_string(with_free_size(graph()))
     assert after.graph.node == before.graph.node
     assert after.producer_name == before.producer_name
@@ -47,7 +47,7 @@ def test_all_else_stays() -> None:
 
 
 @pytest.mark.parametrize("cut", [1, 5, 20, 60, 150])
-def test_cut_files_are_refused(cut: int) -> None:
+def test_truncated_files_are_refused(cut: int) -> None:
     data = graph()
     with pytest.raises(ArtifactError):
         OrtSession(with_free_size(data[:-cut]))
@@ -56,12 +56,12 @@ def test_cut_files_are_refused(cut: int) -> None:
 @pytest.mark.parametrize(
     "data", [b"\x00\x00", b"\xff" * 30, b"\x3a\x05\x5a\x50", b"\x0f", b"\x3b", b"hello"]
 )
-def test_what_is_no_message_is_refused(data: bytes) -> None:
+def test_invalid_protobuf_is_refused(data: bytes) -> None:
     with pytest.raises(ArtifactError):
         OrtSession(with_free_size(data))
 
 
-def test_random_damage_never_does_more_than_refuse() -> None:
+def test_random_damage_is_refused_without_a_crash() -> None:
     random = np.random.default_rng(0)
     for _ in range(300):
         data = bytearray(graph())

@@ -12,7 +12,7 @@ BOXES = np.array([[0, 0, 10, 10], [1, 0, 11, 10], [20, 20, 30, 30], [2, 2, 6, 6]
 SCORES = np.array([0.8, 0.9, 0.7, 0.6], dtype=np.float32)
 
 
-def test_nothing_in_nothing_out() -> None:
+def test_empty_input() -> None:
     empty = np.empty((0, 4), dtype=np.float32)
     assert suppress(empty, empty[:, 0], 0.5).tolist() == []
     assert squared(empty).shape == (0, 4)
@@ -44,19 +44,19 @@ def test_inclusive_pixels_overlap_more() -> None:
     assert suppress(boxes, scores, 0.3, pixel=1.0).tolist() == [0]
 
 
-def test_boxes_without_area_are_no_trouble() -> None:
+def test_boxes_without_area() -> None:
     points = np.zeros((3, 4), dtype=np.float32)
     assert suppress(points, np.ones(3, dtype=np.float32), 0.5).tolist() == [0, 1, 2]
 
 
-def test_suppression_ends_when_nobody_waits() -> None:
+def test_suppression_ends_at_the_deadline() -> None:
     with pytest.raises(DeadlineExceededError), Deadline.after(-1).observed():
         suppress(BOXES, SCORES, 0.5)
 
 
 @pytest.mark.parametrize("options", [{}, {"pixel": 1.0, "of_smaller": True}])
 @pytest.mark.parametrize("size", [(300, 300), (3000, 20), (20, 3000)])
-def test_suppression_of_many_is_the_greedy_one(
+def test_suppression_of_many_boxes_is_greedy(
     size: tuple[int, int], options: dict[str, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(geometry, "PAIRS", 100)  # so that pairs come in several pieces

@@ -1,4 +1,4 @@
-"""What a soak and a bench of the service say of their figures."""
+"""Goals of the soak test and of the service benchmark."""
 
 import pytest
 from benchmarks import goals
@@ -23,7 +23,7 @@ def test_a_soak_reaches_its_goals_or_misses_them(
     assert any("MISSED" in line for line in lines) != reached
 
 
-def test_a_soak_tells_the_most_that_it_took_after_a_tenth() -> None:
+def test_a_soak_reports_peak_memory_after_a_tenth() -> None:
     lines, _ = goals.soak([300.0] * 3 + [100.0] * 3 + [120.0] + [102.0] * 23, {500: 2})
     assert lines == [
         "100 MB in the second tenth, 102 MB in the last: +2.0%, goal at most 5%: reached",

@@ -64,12 +64,12 @@ class Dies(Upper):
 
 
 @posix
-def test_ctrl_c_is_for_the_parent_alone() -> None:
+def test_only_the_parent_handles_ctrl_c() -> None:
     assert sorted(in_processes(InterruptedUpper(), ["a", "b", "c"], 2)) == ["A", "B", "C"]
 
 
 @posix
-def test_items_of_a_process_that_dies_are_started_again(tmp_path: Path) -> None:
+def test_items_of_a_dead_process_are_retried(tmp_path: Path) -> None:
     assert sorted(in_processes(DiesOnce(tmp_path), ["a", "b", "c"], 2)) == ["A", "B", "C"]
 
 
@@ -105,5 +105,5 @@ class DeadlyFor:
 
 
 @posix
-def test_an_isolated_item_that_kills_costs_itself() -> None:
+def test_an_isolated_item_that_crashes_affects_only_itself() -> None:
     assert list(isolated(DeadlyFor("b"), ["a", "b", "c"])) == ["A", None, "C"]

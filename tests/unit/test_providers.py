@@ -1,4 +1,4 @@
-"""What runs the graphs: the setting, what is asked of ONNX Runtime, and what a lack is told as."""
+"""ONNX Runtime providers: the setting, sessions, and errors if one is missing."""
 
 import sys
 from collections.abc import Sequence
@@ -54,12 +54,12 @@ def test_the_setting_is_a_list(text: str, names: list[str]) -> None:
 
 
 @pytest.mark.parametrize("text", ["", ",", "cpu,", "gpu", "CUDA", "CPUExecutionProvider"])
-def test_other_names_are_refused_with_those_there_are(text: str) -> None:
+def test_unknown_names_list_known_ones(text: str) -> None:
     with pytest.raises(InvalidParameterError, match="cpu, cuda, openvino"):
         load_settings(providers=text)
 
 
-def test_one_named_twice_is_refused() -> None:
+def test_repeated_names_are_refused() -> None:
     with pytest.raises(InvalidParameterError, match="twice"):
         load_settings(providers="cpu,cpu")
 
@@ -71,7 +71,7 @@ def test_the_cpu_alone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     assert runtime.preloaded == 0
 
 
-def test_all_graphs_get_what_is_set(
+def test_all_graphs_use_the_setting(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     runtime = Runtime(monkeypatch, has="cuda cpu", starts="cuda cpu")
@@ -85,7 +85,7 @@ def test_all_graphs_get_what_is_set(
     assert capsys.readouterr().out == ""
 
 
-def test_openvino_keeps_the_models_precision_and_to_its_threads(
+def test_openvino_keeps_precision_and_thread_limit(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     runtime = Runtime(monkeypatch, has="openvino cpu", starts="openvino cpu")
@@ -95,7 +95,7 @@ def test_openvino_keeps_the_models_precision_and_to_its_threads(
     assert second == ("CPUExecutionProvider", {})
 
 
-def test_a_build_without_the_provider_says_which_has_it() -> None:
+def test_a_build_without_the_provider_names_the_extra() -> None:
     with pytest.raises(InvalidParameterError, match="onnxruntime-gpu"):
         Recognizer(providers="cuda,cpu")
 
@@ -109,7 +109,7 @@ def test_a_provider_that_does_not_start_is_an_error_not_a_slow_service(
         OrtSession(GRAPH, providers=parse_providers(name))
 
 
-def test_the_command_tells_it_in_one_line(
+def test_the_command_reports_it_in_one_line(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("MIEN_PROVIDERS", "openvino")

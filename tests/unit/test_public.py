@@ -11,7 +11,7 @@ from mien import errors, results
 WEB = ["fastapi", "pydantic", "pydantic_settings", "starlette", "uvicorn"]
 
 
-def test_all_is_sorted_and_there() -> None:
+def test_public_names_are_sorted_and_exist() -> None:
     assert mien.__all__ == sorted(mien.__all__)
     for name in mien.__all__:
         assert getattr(mien, name) is not None
@@ -52,7 +52,7 @@ def test_unknown_name() -> None:
         ),
     ],
 )
-def test_imports_bring_no_more_than_needed(statement: str, absent: list[str]) -> None:
+def test_imports_load_only_what_is_needed(statement: str, absent: list[str]) -> None:
     check = f"{statement}\nimport sys\nprint(sorted(set(sys.modules) & set({absent!r})))"
     done = subprocess.run([sys.executable, "-c", check], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -44,7 +44,7 @@ def seen(yaw: float, pitch: float, roll: float) -> Landmarks:
     return Landmarks(*((80 * x + 30, 80 * y + 20) for x, y, _ in points.tolist()))
 
 
-def test_nothing_is_measured_unless_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_quality_is_measured_only_on_request(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> Quality:
         raise AssertionError
 
@@ -63,14 +63,14 @@ def test_the_pose_of_an_average_head_is_exact(pose: tuple[float, float, float]) 
     assert head_pose(seen(25, -15, 40)) == pytest.approx((25, -15, 40), abs=1e-6)
 
 
-def test_landmarks_in_one_place_have_angles_in_range() -> None:
+def test_identical_landmarks_have_angles_in_range() -> None:
     yaw, pitch, roll = head_pose(Landmarks(*[(5.0, 5.0)] * 5))
     assert abs(yaw) <= 90
     assert abs(pitch) <= 90
     assert abs(roll) <= 180
 
 
-def test_a_flat_image_is_neither_sharp_nor_of_contrast() -> None:
+def test_a_flat_image_has_no_sharpness_and_no_contrast() -> None:
     box = Box(left=-5, top=0, right=40, bottom=30)
     flat = RgbImage(np.full((30, 40, 3), 51, dtype=np.uint8))
     found = measure_quality(flat, Face(box=box, score=1.0), 2.0)
@@ -96,7 +96,7 @@ def test_darkening_lowers_brightness_and_contrast(real: Recognizer, astronaut: n
     assert falls([each.contrast for each in darker])
 
 
-def test_a_mirrored_face_looks_to_the_other_side(real: Recognizer, astronaut: np.ndarray) -> None:
+def test_a_mirrored_face_has_the_opposite_yaw(real: Recognizer, astronaut: np.ndarray) -> None:
     photo = Image.fromarray(astronaut)
     one, other = measured(real, photo), measured(real, ImageOps.mirror(photo))
     assert abs(one.yaw) > 3
@@ -118,13 +118,13 @@ def test_the_roll_follows_the_image(astronaut: np.ndarray, clockwise: int) -> No
     assert 3 < rolls["yunet"] * np.sign(clockwise) < 25
 
 
-def test_quality_is_of_the_image_as_it_is_stored(real: Recognizer, astronaut: np.ndarray) -> None:
+def test_quality_refers_to_the_stored_image(real: Recognizer, astronaut: np.ndarray) -> None:
     photo = Image.fromarray(astronaut)
     large = measured(real, photo.resize((4096, 4096)))
     assert large.height == pytest.approx(8 * measured(real, photo).height, rel=0.1)
 
 
-def test_the_roll_of_a_turned_image_is_in_the_image_as_it_is() -> None:
+def test_the_roll_of_a_turned_image_refers_to_the_stored_image() -> None:
     image = RgbImage(np.zeros((120, 90, 3), dtype=np.uint8))  # its faces are found at 100 pixels
     recognizer = Recognizer(detector=StubDetector(), model=StubClassifier(), upright="auto")
     result = recognizer.analyze(image, Options(upright="auto", quality=True))

@@ -98,7 +98,7 @@ def test_bgr_arrays_are_read_as_such(astronaut: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("default", "asked", "used"), [(None, None, None), (40, None, 40), (40, 25, 25)]
 )
-def test_the_smallest_face_of_the_call_wins(
+def test_min_face_size_of_the_call_takes_precedence(
     default: int | None, asked: int | None, used: int | None
 ) -> None:
     recognizer = finding((), min_face_size=default)
@@ -116,7 +116,7 @@ def test_a_crop_is_one_face_without_detection() -> None:
     assert result.seconds.detect == 0
 
 
-def test_faces_of_a_reduced_image_are_where_they_are_in_the_stored_one() -> None:
+def test_faces_of_a_reduced_image_are_in_stored_pixels() -> None:
     points = Landmarks((1, 2), (3, 4), (5, 6), (7, 8), (9, 10))
     found = replace(face(10, 40), landmarks=points)
     image = RgbImage(IMAGE.pixels, stored_size=(319, 180))
@@ -127,7 +127,7 @@ def test_faces_of_a_reduced_image_are_where_they_are_in_the_stored_one() -> None
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])
-def test_a_turned_face_is_given_where_it_is(turn: int) -> None:
+def test_faces_of_a_turned_image_are_in_stored_coordinates(turn: int) -> None:
     """The detector sees one marked pixel block upright; the result marks it in the image as is."""
     upright = np.zeros((90, 160, 3), dtype=np.uint8)
     upright[20:30, 40:60] = 255
@@ -147,7 +147,7 @@ def test_a_turned_face_is_given_where_it_is(turn: int) -> None:
         assert y <= py <= y + height
 
 
-def test_an_image_is_turned_only_if_asked_for_and_needed() -> None:
+def test_an_image_is_turned_only_on_request_and_if_needed() -> None:
     recognizer = finding(())
     assert recognizer.analyze(IMAGE).turn == 0
     assert len(recognizer.detector.sizes) == 1
@@ -172,7 +172,7 @@ def test_any_kind_of_image(face_photo: bytes, astronaut: np.ndarray, tmp_path: P
     assert results[0].seconds.decode > 0
 
 
-def test_a_bad_image_raises_alone_and_is_a_result_among_many(face_photo: bytes) -> None:
+def test_a_bad_image_raises_in_analyze_and_is_a_result_in_analyze_many(face_photo: bytes) -> None:
     with pytest.raises(mien.NotAnImageError):
         stub().analyze(b"text")
     results = stub().analyze_many([face_photo, b"text", b"", "no-such.jpg", face_photo])
@@ -187,12 +187,12 @@ def test_a_bad_image_raises_alone_and_is_a_result_among_many(face_photo: bytes) 
 
 
 @pytest.mark.parametrize("single", ["photo.jpg", b"bytes", Path("photo.jpg"), IMAGE])
-def test_a_single_image_is_not_many(single: object) -> None:
+def test_analyze_many_refuses_a_single_image(single: object) -> None:
     with pytest.raises(mien.InvalidParameterError):
         stub().analyze_many(single)
 
 
-def test_many_keep_their_order() -> None:
+def test_results_keep_the_order_of_images() -> None:
     sizes = list(range(1, 40))
     images = [np.zeros((1, size, 3), np.uint8) for size in sizes]
     assert [r.width for r in stub().analyze_many(images)] == sizes
@@ -223,7 +223,7 @@ def test_wrong_options_are_named(option: dict[str, object]) -> None:
     assert name in str(caught.value)
 
 
-def test_numbers_of_numpy_are_numbers() -> None:
+def test_numpy_numbers_are_accepted() -> None:
     options = Options(max_faces=np.int64(3), min_score=np.float32(0.5))
     assert (type(options.max_faces), type(options.min_score)) == (int, float)
 
@@ -263,7 +263,7 @@ def test_a_copy_by_pickle_gives_the_same_result(face_photo: bytes) -> None:
     assert copy.analyze(face_photo).faces == one.analyze(face_photo).faces
 
 
-def test_streaming_takes_only_a_few_ahead() -> None:
+def test_streaming_reads_only_a_few_ahead() -> None:
     taken = itertools.count()
     source = (next(taken) for _ in itertools.count())
     answers = in_order(lambda n: n * n, source, threads=2)
@@ -272,7 +272,7 @@ def test_streaming_takes_only_a_few_ahead() -> None:
     answers.close()
 
 
-def test_streaming_gives_what_is_done_while_the_source_is_slow() -> None:
+def test_streaming_yields_results_while_the_source_is_slow() -> None:
     taken = []
 
     def slow_source() -> Iterator[int]:
@@ -287,7 +287,7 @@ def test_streaming_gives_what_is_done_while_the_source_is_slow() -> None:
     answers.close()
 
 
-def test_stopping_early_cancels_what_has_not_begun() -> None:
+def test_stopping_early_cancels_queued_images() -> None:
     done: list[int] = []
     answers = in_order(lambda n: done.append(n) or n, range(1000), threads=1)
     assert next(answers) == 0
@@ -319,7 +319,7 @@ def test_a_large_photo_gives_the_faces_of_the_small_one(astronaut: np.ndarray) -
 
 
 @pytest.mark.parametrize("larger", [1, 4])
-def test_results_hold_plain_numbers(astronaut: np.ndarray, larger: int) -> None:
+def test_results_contain_plain_numbers(astronaut: np.ndarray, larger: int) -> None:
     photo = Image.fromarray(astronaut)
     photo = photo.resize((photo.width * larger, photo.height * larger))
     found = analyze(photo.rotate(-90), upright="auto").faces[0]

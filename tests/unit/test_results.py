@@ -60,7 +60,7 @@ def test_a_failed_image_is_a_row() -> None:
     [frozenset(), ALL, *({i} for i in Include)],
     ids=lambda names: "+".join(sorted(names)),
 )
-def test_rows_say_what_the_json_says(include: frozenset[Include]) -> None:
+def test_rows_match_the_json(include: frozenset[Include]) -> None:
     rows = table(RESULT, include=frozenset(include))
     for index, (row, record) in enumerate(zip(rows, RESULT.face_records(ALL), strict=True)):
         assert row["face"] == str(index)
@@ -205,7 +205,7 @@ def test_annotate_refuses_another_image(result: ImageResult, image: object) -> N
         result.annotate(image)
 
 
-def test_a_notebook_shows_the_picture_and_a_table(tmp_path: Path) -> None:
+def test_a_notebook_shows_the_image_and_a_table(tmp_path: Path) -> None:
     path = tmp_path / "<b>photo.png"
     Image.new("RGB", (200, 100)).save(path)
     shown = replace(RESULT, path=str(path))._repr_html_()

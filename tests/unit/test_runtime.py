@@ -11,7 +11,7 @@ from mien.runtime.ort import OrtSession
 
 
 @pytest.mark.parametrize("model", [b"", b"not a graph", b"\x08\x07" * 100])
-def test_foreign_bytes_are_refused_without_the_librarys_words(model: bytes) -> None:
+def test_invalid_bytes_are_refused_without_the_librarys_message(model: bytes) -> None:
     with pytest.raises(ArtifactError) as refused:
         OrtSession(model)
     assert str(refused.value.__cause__) not in refused.value.message
@@ -50,7 +50,7 @@ def test_data_in_other_files_is_refused(weights: TensorProto, constant: bool) ->
     OrtSession(graph_of(weights, constant=constant))
 
 
-def test_a_graph_tells_its_inputs_and_outputs() -> None:
+def test_a_session_has_inputs_and_outputs() -> None:
     session = OrtSession(load_card("emotion-mobilenet").read("model.onnx"))
     assert [spec.shape for spec in session.inputs] == [(None, 1, 48, 48)]
     assert [spec.name for spec in session.outputs] == ["ferplus", "fer2013"]
@@ -58,7 +58,7 @@ def test_a_graph_tells_its_inputs_and_outputs() -> None:
     assert [output.shape for output in outputs] == [(2, 8), (2, 7)]
 
 
-def test_sessions_take_their_memory_from_one_place() -> None:
+def test_sessions_share_an_allocator() -> None:
     """Each would keep what it took for its largest picture, though one runs at a time."""
     nodes = [
         helper.make_node("Exp", ["x"], ["large"]),

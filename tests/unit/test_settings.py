@@ -80,7 +80,7 @@ def test_a_wrong_value_is_named(
         load(monkeypatch, variables)
 
 
-def test_more_cores_may_have_more_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_grow_with_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "available_cores", lambda: 64)
     assert load_settings(workers=8, threads=64).workers == 8
     with pytest.raises(InvalidParameterError, match="workers times threads"):
@@ -128,7 +128,7 @@ def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "bbbb" not in str(error.value)
 
 
-def test_where_a_setting_comes_from(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_sources_of_settings(monkeypatch: pytest.MonkeyPatch) -> None:
     options = {"port": 7000, "workers": None}
     settings = load(monkeypatch, {"MIEN_PORT": "8000", "MIEN_HOST": "::"}, **options)
     sources = {row.name: row.source for row in table(settings, **options)}

@@ -91,7 +91,7 @@ def test_unfinished_files_are_ignored(tmp_path: Path) -> None:
     assert list(read_rows(tmp_path)) == [{"path": "a.jpg", "error_code": None}]
 
 
-def test_a_shard_that_is_stopped_is_not_finished(tmp_path: Path) -> None:
+def test_a_stopped_shard_is_not_finished(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
     folder.extend(EMPTY, ["a.jpg", "b.jpg"], 2)
     with pytest.raises(StoppedError):
@@ -100,7 +100,7 @@ def test_a_shard_that_is_stopped_is_not_finished(tmp_path: Path) -> None:
 
 
 @posix
-def test_an_image_that_kills_is_found_at_the_second_attempt(
+def test_a_crashing_image_is_found_at_the_second_attempt(
     tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     temporary = tmp_path_factory.mktemp("temporary")
@@ -140,7 +140,7 @@ def test_a_lock_file_that_its_holder_deletes_gives_no_second_lock(tmp_path: Path
             pass
 
 
-def test_a_foreign_folder(tmp_path: Path) -> None:
+def test_another_folder_is_refused(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
     (tmp_path / "_plan").mkdir()
     for content in ("{", "[]", json.dumps({"other": 1}), json.dumps({"parts": [], "other": 1})):

@@ -34,7 +34,7 @@ def names_of(source: object, skipped: dict[str, str] | None = None) -> list[str]
     return [os.path.relpath(path, str(source)) for path in images_of(str(source), on_skip)]
 
 
-def test_files_that_are_no_images_are_reported(tmp_path: Path) -> None:
+def test_non_image_files_are_reported(tmp_path: Path) -> None:
     touch(tmp_path, "b.JPG", "c.heic", "a/d.avif", "scan.TIF", "notes", "x.cr2", "clip.mp4")
     touch(tmp_path, "._b.jpg", ".thumbnails/t.jpg", "@eaDir/b.jpg/small.jpg", ".hidden.png")
     skipped: dict[str, str] = {}
@@ -125,7 +125,7 @@ def test_a_manifest_keeps_names_that_are_not_utf_8(tmp_path: Path) -> None:
 
 @linux
 @given(st.binary(max_size=20))
-def test_every_name_has_a_text_and_comes_back(name: bytes) -> None:
+def test_names_round_trip_as_text(name: bytes) -> None:
     text = path_to_text(os.fsdecode(name))
     text.encode("utf-8")
     assert os.fsencode(path_from_text(text)) == name
@@ -143,7 +143,7 @@ def test_names_as_text() -> None:
 
 
 @pytest.mark.parametrize("address", ["https://example.org/a%20b.jpg", "HTTP://example.org/x"])
-def test_web_addresses_are_shown_as_they_are(address: str) -> None:
+def test_web_addresses_are_shown_unchanged(address: str) -> None:
     content = open_image(address).content
     assert isinstance(content, ImageError)
     assert (content.code, address in content.message) == ("unreadable_file", True)
@@ -153,7 +153,7 @@ def test_web_addresses_are_shown_as_they_are(address: str) -> None:
 
 
 @pytest.mark.parametrize("place", ["memory://gone/x.jpg", "file:///", "odd://x/y.jpg"])
-def test_images_that_are_out_of_reach(place: str) -> None:
+def test_unreachable_images(place: str) -> None:
     content = open_image(place).content
     assert isinstance(content, ImageError)
     assert content.code == "unreadable_file"

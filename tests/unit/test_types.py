@@ -41,7 +41,7 @@ def test_a_box_has_a_finite_area(edges: tuple[float, float, float, float]) -> No
         ((99.6, 49.6, 99.9, 49.9), (99, 49, 1, 1)),
     ],
 )
-def test_whole_pixels_stay_inside_the_picture(
+def test_whole_pixels_stay_inside_the_image(
     edges: tuple[float, float, float, float], pixels: tuple[int, int, int, int]
 ) -> None:
     left, top, right, bottom = edges

@@ -5,7 +5,7 @@ from http_fakes import wait_until
 from mien.cluster.watchdog import Watchdog
 
 
-def test_it_reports_a_stall_and_only_a_stall() -> None:
+def test_only_stalls_are_reported() -> None:
     reported: list[float] = []
     with Watchdog(1.0, reported.append) as watchdog:
         for _ in range(12):
@@ -18,7 +18,7 @@ def test_it_reports_a_stall_and_only_a_stall() -> None:
     assert "mien-watchdog" not in [thread.name for thread in threading.enumerate()]
 
 
-def test_it_ends_at_once() -> None:
+def test_the_watchdog_ends_immediately() -> None:
     started = time.monotonic()
     with Watchdog(600, print):
         pass

@@ -137,7 +137,7 @@ def test_errors_come_back(
     with_pool(main, processes=processes)
 
 
-def test_what_does_not_pickle_is_an_error_of_its_task() -> None:
+def test_unpicklable_values_fail_their_task() -> None:
     async def main(pool: WorkerPool[str]) -> None:
         before = await pid(pool)
         with pytest.raises(TaskError):
@@ -154,7 +154,7 @@ def test_what_does_not_pickle_is_an_error_of_its_task() -> None:
     ("build", "kind"),
     [(tasks.build_without_model, ArtifactError), (tasks.build_without_sense, Exception)],
 )
-def test_an_error_of_build_ends_the_start(
+def test_an_error_of_build_fails_the_start(
     processes: bool, build: Callable[[], str], kind: type[Exception]
 ) -> None:
     async def main() -> None:
@@ -166,7 +166,7 @@ def test_an_error_of_build_ends_the_start(
 
 
 @BOTH
-def test_more_than_may_wait_is_refused_at_once(processes: bool, tmp_path: Path) -> None:
+def test_tasks_beyond_the_queue_limit_are_refused(processes: bool, tmp_path: Path) -> None:
     waiting: list[int] = []
 
     async def main(pool: WorkerPool[str]) -> None:
@@ -191,7 +191,7 @@ def test_more_than_may_wait_is_refused_at_once(processes: bool, tmp_path: Path) 
 
 
 @BOTH
-def test_deadline_of_what_waits_and_of_what_runs(processes: bool, tmp_path: Path) -> None:
+def test_deadlines_of_queued_and_running_tasks(processes: bool, tmp_path: Path) -> None:
     async def main(pool: WorkerPool[str]) -> None:
         notes = tmp_path / "notes"
         running = asyncio.ensure_future(
@@ -228,7 +228,7 @@ def test_cancelled_tasks_stop_and_leave_the_queue(processes: bool, tmp_path: Pat
     with_pool(main, max_waiting=2, processes=processes)
 
 
-def test_a_task_past_its_deadline_waited_until_it_began(tmp_path: Path) -> None:
+def test_an_expired_task_reports_its_waiting_time(tmp_path: Path) -> None:
     async def main(pool: WorkerPool[str]) -> Outcome[None]:
         running = await begin(pool, tasks.nap, 0.2, begun=tmp_path / "begun")
         (late,) = await pool.run_all(tasks.run_until_deadline, [()], deadline=Deadline.after(1))
@@ -275,7 +275,7 @@ def test_a_worker_killed_while_idle_costs_no_task(size: int, dead: bool) -> None
     with_pool(main)
 
 
-def test_others_work_while_a_worker_starts(tmp_path: Path) -> None:
+def test_other_workers_continue_while_one_starts(tmp_path: Path) -> None:
     folder = tmp_path / "builds"
     folder.mkdir()
 
@@ -316,7 +316,7 @@ def test_a_worker_stopped_while_idle_is_replaced(
     with_pool(main)
 
 
-def test_work_that_ignores_its_deadline_is_killed(
+def test_tasks_that_ignore_their_deadline_are_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(worker_process, "STOP_S", 0.3)
@@ -337,7 +337,7 @@ def test_work_that_ignores_its_deadline_is_killed(
     with_pool(main)
 
 
-def test_results_that_cross_their_cancellation_disturb_no_other() -> None:
+def test_late_results_of_cancelled_tasks_are_discarded() -> None:
     async def main(pool: WorkerPool[str]) -> None:
         (before,) = pool.process_ids
         chance = random.Random(0)
@@ -382,7 +382,7 @@ def test_signals_to_all_processes_end_no_worker(stops: list[int], tmp_path: Path
     assert signal.pthread_sigmask(signal.SIG_BLOCK, ()) == set()
 
 
-def test_a_worker_is_started_again_when_there_are_files_for_it() -> None:
+def test_a_worker_is_restarted_when_files_are_available() -> None:
     async def main(pool: WorkerPool[str]) -> None:
         (before,) = pool.process_ids
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -432,7 +432,7 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
                 assert not psutil.pid_exists(process)
 
 
-def test_closing_waits_for_no_task(tmp_path: Path) -> None:
+def test_closing_does_not_wait_for_tasks(tmp_path: Path) -> None:
     async def main(pool: WorkerPool[str]) -> None:
         running = await begin(pool, tasks.nap, 30, begun=tmp_path / "begun")
         waiting = asyncio.ensure_future(pool.run(tasks.echo))

@@ -27,7 +27,7 @@ folder = Path(get_deepface_home(), ".deepface", "weights")
 weights = folder / Path(WEIGHTS_URL[0]).name
 lacks = None
 if not weights.exists():
-    lacks = f"its weights are missing: save {WEIGHTS_URL[0]} in ~/.deepface/weights"
+    lacks = f"weights not found: save {WEIGHTS_URL[0]} in ~/.deepface/weights"
 
 
 def analyze(data: bytes) -> list[dict[str, object]]:

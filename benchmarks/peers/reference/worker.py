@@ -29,7 +29,7 @@ def analyze(data: bytes) -> list[dict[str, object]]:
 
 
 def classify(_: list[bytes]) -> list[dict[str, float]]:
-    raise Unsupported("its classifier has random weights; it has no accuracy of its own")
+    raise Unsupported("the classifier has random weights, so its accuracy means nothing")
 
 
 serve(System(analyze, classify, ("facenet-pytorch", "torch", "tensorflow-cpu", "keras", "numpy")))

@@ -18,7 +18,9 @@ else:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold the lock file at ``path``. It may be deleted meanwhile; the system ends it with a kill.
+    """Hold the lock file at ``path``. It may be deleted meanwhile.
+
+    The system releases the lock of a killed process.
 
     Raises:
         InvalidParameterError: Another process holds it.
@@ -42,7 +44,7 @@ def locked(path: Path) -> Iterator[None]:
                 "--out"
             )
         yield
-    # Windows deletes no open file, so what uses the lock cannot.
+    # Windows cannot delete open files, so users of the lock cannot delete it either.
     if sys.platform == "win32" and not any(other != path for other in path.parent.iterdir()):
         with suppress(OSError):
             path.unlink()

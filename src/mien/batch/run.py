@@ -153,7 +153,7 @@ class Run:
         self, folder: RunFolder, engine: Engine, progress_bar: Callable[[int], ProgressBar]
     ) -> bool:
         plan = folder.plan()
-        # A finished table stands for its run, whose folder is gone.
+        # The run folder of a finished table is deleted, so the table replaces it.
         earlier = self.table if self.table and not plan and self.table.exists() else None
         if plan or earlier:
             self._check_resumable(folder, plan)
@@ -183,7 +183,7 @@ class Run:
         return True
 
     def _check_resumable(self, folder: RunFolder, plan: Plan | None) -> None:
-        """Check that there is a run to resume, if and only if that was asked for."""
+        """Check that there is a run if resume is requested, and none otherwise."""
         if not self.resume:
             if plan and not self._is_complete_folder(folder, plan):
                 raise InvalidParameterError(

@@ -15,7 +15,7 @@ from mien.errors import InvalidParameterError
 
 __all__ = ["IMAGE_SUFFIXES", "OnSkip", "fixed_part", "images_of"]
 
-# Gets the path of a file or folder that is skipped, and the reason.
+# Called with the path of a skipped file or folder and the reason.
 OnSkip = Callable[[str, str], None]
 
 IMAGE_SUFFIXES = frozenset(
@@ -72,7 +72,7 @@ def images_of(source: str, on_skip: OnSkip | None = None) -> Iterator[str]:
 
 
 def _ignore(_path: str, _reason: str) -> None:
-    """Do nothing about a skipped file."""
+    """Ignore a skipped file."""
 
 
 def fixed_part(source: str) -> str:

@@ -35,7 +35,7 @@ class FaceExample:
 
 @dataclass(slots=True)
 class TableStatistics:
-    """What a table says as a whole.
+    """Statistics over a whole table.
 
     Attributes:
         photos: Number of photos.

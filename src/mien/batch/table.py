@@ -39,7 +39,7 @@ def parquet() -> Any:
 
 
 def check_suffix(path: Path) -> None:
-    """Check that a table's name says its format.
+    """Check that the file name of a table has a known suffix.
 
     Raises:
         InvalidParameterError: It does not, or the format's library is not installed.

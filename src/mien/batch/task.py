@@ -1,4 +1,4 @@
-"""What a worker process does with each image of a shard, and what it reports."""
+"""The task of a worker process for each image of a shard, and its result."""
 
 from collections import Counter
 from collections.abc import Callable, Mapping

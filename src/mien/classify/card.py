@@ -45,7 +45,7 @@ class Output:
 
     Attributes:
         emotions: What each column stands for.
-        share: Its weight in the answer, 0 to 1.
+        share: Its weight in the prediction, 0 to 1.
     """
 
     emotions: tuple[Emotion, ...]

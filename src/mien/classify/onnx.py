@@ -86,7 +86,7 @@ class OnnxClassifier:
         """Return all outputs of the graph for one batch.
 
         Raises:
-            ModelContractError: One that takes part in the answer has another width than the card
+            ModelContractError: An output that is used has another width than the card
                 says, or is missing.
         """
         outputs = self._session.run({self._session.inputs[0].name: crops})

@@ -14,15 +14,15 @@ _FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 _QUALITY = 92
 
 
-def encoded(picture: Image.Image, suffix: str) -> bytes:
+def encoded(image: Image.Image, suffix: str) -> bytes:
     """Return the content of an image file.
 
     Args:
-        picture: The image.
+        image: The image.
         suffix: Decides the format: ``.png``, ``.webp``, or JPEG for every other.
     """
     file = BytesIO()
-    picture.save(file, _FORMATS.get(suffix.lower(), "JPEG"), quality=_QUALITY)
+    image.save(file, _FORMATS.get(suffix.lower(), "JPEG"), quality=_QUALITY)
     return file.getvalue()
 
 
@@ -75,6 +75,6 @@ class AnnotationFolder:
         return self._folder / name
 
     @staticmethod
-    def save(picture: Image.Image, target: Path) -> None:
+    def save(image: Image.Image, target: Path) -> None:
         """Write a copy in the format of its name, whole or not at all. Raises OSError."""
-        write_new(target, encoded(picture, target.suffix))
+        write_new(target, encoded(image, target.suffix))

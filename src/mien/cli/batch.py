@@ -204,7 +204,7 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--address",
         metavar="HOST:PORT",
-        help="head of the Ray cluster; default: start Ray on this machine",
+        help="head node of the Ray cluster; default: start Ray on this machine",
     )
     group.add_argument(
         "--shard-size",

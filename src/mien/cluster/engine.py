@@ -26,7 +26,7 @@ from mien.errors import InvalidParameterError, MienError
 
 __all__ = ["RayEngine"]
 
-# On machines with at most so many cores, one is left to Ray's own processes.
+# On machines with at most this many cores, one is reserved for Ray's own processes.
 _SMALL_MACHINE = 8
 # Images stay in their actor and results are files: only a line per shard passes through Ray.
 _OBJECT_STORE_BYTES = 100_000_000
@@ -131,7 +131,7 @@ class RayEngine:
             min_size=1,
             initial_size=first,
             max_size=max(first, min(limit, len(shards))),
-            # A shard takes long: it must not wait for a busy or dead actor while another is idle.
+            # Shards take long, so one must not wait for a busy or dead actor while another is idle.
             max_tasks_in_flight_per_actor=1,
         )
         items = [{"shard": shard} for shard in shards]
@@ -150,7 +150,7 @@ class _Actor:
     def __init__(
         self, task: Task, folder: RunFolder, columns: Sequence[str], directory: Path
     ) -> None:
-        # Relative paths mean what they mean where the command was given.
+        # Relative paths refer to the working directory of the command.
         with suppress(OSError):
             os.chdir(directory)
         self._finish = ShardWorker(task, folder, columns)
@@ -160,7 +160,7 @@ class _Actor:
         try:
             return {"result": [_as_text(self._finish(int(shard)))]}
         except (OSError, MienError) as error:
-            # Returned: an exception would come with a long traceback of Ray.
+            # Returned, not raised: Ray would add a long traceback.
             return {"result": [json.dumps({"error": _one_line(error)})]}
 
 

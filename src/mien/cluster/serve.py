@@ -20,9 +20,9 @@ _Event = MutableMapping[str, Any]
 _Asgi = Callable[[_Event, Callable[..., Any], Callable[..., Any]], Awaitable[None]]
 
 _MAX_REPLICAS = 8
-# Pictures that a replica works on or has waiting, on average, before another is started.
+# Mean number of running and queued images per replica above which Ray starts another replica.
 _TARGET_REQUESTS = 2.0
-# Callers of what needs no thread, beside all who wait for one: they learn at once that it is full.
+# Extra requests per replica, so that probes and refusals (queue full) need not wait for a slot.
 _SPARE_REQUESTS = 64
 _HEALTH_PERIOD_S = 10.0
 _HEALTH_TIMEOUT_S = 30.0
@@ -31,7 +31,7 @@ _HEALTH_TIMEOUT_S = 30.0
 @serve.deployment(name="mien")
 @serve.ingress()
 class Replica:
-    """One process with the whole service; Ray's proxy hands it requests as a server would."""
+    """A process that runs the whole service; Ray's proxy forwards requests to it."""
 
     def __init__(self, settings: Settings, build: Callable[[Settings], Recognizer]) -> None:
         self._settings, self._build = settings, build
@@ -45,13 +45,13 @@ class Replica:
         return _without_request_id(built)
 
     async def check_health(self) -> None:
-        """Run the models once. Ray replaces a replica for which this raises or does not return."""
+        """Run the models once. Ray replaces a replica if this raises or hangs."""
         if self._service is not None and self._service.started:
             await self._service.check()
 
 
 def _without_request_id(built: _Asgi) -> _Asgi:
-    """Leave ``X-Request-ID`` to Ray's proxy, which adds one, the same, to every answer."""
+    """Drop ``X-Request-ID``: Ray's proxy adds the same header to every response."""
 
     async def wrapped(scope: _Event, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         async def sending(message: _Event) -> None:
@@ -93,7 +93,7 @@ def deployed(
     *,
     build: Callable[[Settings], Recognizer] = build_recognizer,
 ) -> Application:
-    """Return the service for ``serve.run``; a replica has one thread and core if not told more.
+    """Return the service for ``serve.run``; by default a replica has one thread and one core.
 
     build: makes the recognizer; must pickle.
     """
@@ -115,11 +115,11 @@ def _options(settings: Settings, least: int, most: int) -> dict[str, Any]:
             "max_replicas": most,
             "target_ongoing_requests": _TARGET_REQUESTS * threads,
         },
-        # So many that the service itself refuses what is too much, in its own words.
+        # High enough that the service itself refuses excess requests, with its own errors.
         "max_ongoing_requests": threads + settings.max_queue + _SPARE_REQUESTS,
         "health_check_period_s": _HEALTH_PERIOD_S,
         "health_check_timeout_s": _HEALTH_TIMEOUT_S,
-        # What is under way when a replica has to go still gets its answer.
+        # A stopping replica finishes the requests in progress.
         "graceful_shutdown_wait_loop_s": settings.stop_delay_s,
         "graceful_shutdown_timeout_s": settings.drain_s,
         # The service logs requests itself.

@@ -23,7 +23,7 @@ Floats = NDArray[np.float32]
 # Sides are filled up to multiples of the network's coarsest map; the maps it gives have cells of
 # STRIDE pixels.
 CELL_PX, STRIDE = 32, 4
-# Boxes below are not looked at.
+# Boxes with a lower score are ignored.
 PROPOSED = 0.1
 MIN_SCORE = 0.52
 # Without a smaller level, one in twenty faces that fill an image of 350 pixels is missed.

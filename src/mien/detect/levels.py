@@ -24,18 +24,18 @@ Network = Callable[[NDArray[np.uint8]], Floats]
 # Larger images are reduced by the smallest whole factor that brings them below: time grows with
 # the pixels. Faces of 20 pixels in images of 1024 x 1600 are still searched at full size.
 MAX_PIXELS = 1_700_000
-# A given smallest face keeps at least this many pixels.
+# Faces of ``min_face_size`` have at least this many pixels after the reduction.
 FACE_PX = 20
 # Faces that fill an image of this longer side are found, so no smaller level is needed.
 LAST_LEVEL_PX = 384
-# From the third level on, only faces of this longer side are looked for. Smaller ones were found
-# before, in better places.
+# From the third level on, smaller faces (longer side) are dropped: earlier levels have located them
+# more accurately.
 LARGE_FACE_PX = 64
 # No face is found in a level with a shorter side.
 LEAST_PX = 8
 # Overlapping boxes of one face; the best becomes the mean of those that overlap it by SAME_FACE.
 MAX_OVERLAP, SAME_FACE = 0.3, 0.6
-# A box of which so much lies in a better one, or that covers so much of it, is dropped.
+# A box is dropped if this share of it lies in a better one, or of a better one in it.
 MAX_COVERED = 0.7
 # Larger levels are searched in tiles, which bounds the memory. A face in the overlap is whole in
 # at least one tile; larger ones are found at the next level.

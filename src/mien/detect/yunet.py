@@ -31,13 +31,13 @@ COLUMNS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in COLUMNS for stride in STRIDES)
 # Sides are filled up to whole cells of the largest stride.
 CELL_PX = STRIDES[-1]
-# Proposals have at least this score of YuNet's. From SURE on O-Net would not change the answer.
+# Minimum score of a proposal. From SURE on, O-Net would not change the result.
 PROPOSED, SURE = 0.4, 0.9
 # Probability that a proposal is a face: the logistic function of YUNET * logit(YuNet's score) +
-# ONET * O-Net's logit + BIAS. A sure one counts as if O-Net had given SURE_LOGIT.
+# ONET * O-Net's logit + BIAS. For proposals above SURE, SURE_LOGIT replaces O-Net's logit.
 # Fitted by benchmarks/fit_scores.py.
 YUNET, ONET, BIAS, SURE_LOGIT = 1.91, 0.22, -0.83, 4.0
-# O-Net's logits beyond are rare, so the fit says nothing of them.
+# O-Net's logits are clipped here: larger ones are rare, so the fit is not valid for them.
 MAX_LOGIT = 9.0
 MIN_SCORE = 0.68
 

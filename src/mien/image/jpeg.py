@@ -27,8 +27,8 @@ _MAX_SCANS = 64
 _MAX_SCANNED_PIXELS, _USUAL_SCANS = 1_000_000_000, 16
 # Inside a scan 0xFF is followed by a stuffed zero or is a restart marker.
 _MARKER_IN_SCAN = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
-# How no scan goes on, for ``last_scan_is_complete``: first with ones, as a decoder that runs out of
-# data goes on with zeros. No byte is 0xFF.
+# A continuation that no scan has, for ``last_scan_is_complete``. It starts with ones, because a
+# decoder that runs out of data continues with zeros. No byte is 0xFF.
 _NOISE = b"\xfe" + bytes(index * index * 73 % 251 for index in range(4096))
 
 
@@ -125,7 +125,7 @@ def _scan_headers(data: bytes, position: int, frame: bytes) -> tuple[list[bytes]
         match = _MARKER_IN_SCAN.search(data, position)
         if match is None or match[0][1] == _END:
             return headers, match is not None
-        # A decoder reads on after a marker without length: so what follows counts too.
+        # Decoders continue after a marker without length, so the following data counts too.
         position = match.end()
         if match[0][1] not in _WITHOUT_LENGTH:
             position += int.from_bytes(data[position : position + 2])

@@ -119,7 +119,7 @@ def _read(path: Path) -> bytes:
     except IsADirectoryError as error:
         raise UnreadableFileError("this is a folder; name the photos in it") from error
     except PermissionError as error:
-        # Windows says the same of folders.
+        # Windows raises the same error for folders.
         reason = "this is a folder; name the photos in it" if path.is_dir() else "no permission"
         raise UnreadableFileError(reason) from error
     except (OSError, ValueError) as error:

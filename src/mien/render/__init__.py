@@ -1,1 +1,1 @@
-"""Showing results: JSON records, CSV rows, annotated pictures."""
+"""Showing results: JSON records, CSV rows, annotated images."""

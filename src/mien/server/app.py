@@ -178,7 +178,7 @@ async def _on_invalid(connection: Any, error: Exception) -> Any:
 
 
 async def _on_no_route(connection: Any, error: Exception) -> Any:
-    """Respond to what the router found wrong."""
+    """Respond to errors of the router, such as 404 and 405."""
     match error:
         case HTTPException(status_code=404):
             nothing = NotFoundError("there is nothing at this path; see /docs")

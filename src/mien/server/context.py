@@ -1,4 +1,4 @@
-"""The context of a request: its id, its timings, what is recorded of it, and unhandled errors."""
+"""The context of a request: its id, timings, recorded metrics, and unhandled errors."""
 
 import asyncio
 import logging
@@ -45,7 +45,7 @@ _CLIENT_GONE = 499
 _NO_ROUTE = "other"
 _PROBES = frozenset({"/livez", "/readyz", "/metrics"})
 
-# For responses that set none of their own. Source: OWASP REST Security Cheat Sheet.
+# Defaults for responses that do not set them. Source: OWASP REST Security Cheat Sheet.
 _SECURITY = {
     "X-Content-Type-Options": "nosniff",
     "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
@@ -209,7 +209,7 @@ def record(
 
 
 class ContextMiddleware:
-    """Outermost, in plain ASGI: what it adds is on every response, whatever made it."""
+    """Outermost middleware, in plain ASGI: it adds headers to every response, including errors."""
 
     def __init__(
         self,
@@ -247,7 +247,7 @@ class ContextMiddleware:
             return
         context = RequestContext.from_scope(scope)
         response = _Response(context, scope, receive, send, self._draining)
-        # A HEAD is a GET whose body is not sent: no route needs to know.
+        # HEAD is handled as a GET without sending the body, so routes need no code for it.
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         inner = {**scope, "method": method, _KEY: context}
         try:
@@ -296,7 +296,7 @@ class ContextMiddleware:
             # No one is left to send a response to.
             return
         except asyncio.CancelledError:
-            # The server cancels what is unfinished when its time to stop is over.
+            # The server cancels unfinished requests at the end of the shutdown time.
             if not response.started:
                 late = NotReadyError("the service is shutting down; try again")
                 await context.problem(late)(scope, response.receive, response.send)
@@ -367,7 +367,7 @@ def _has_body(scope: Scope) -> bool:
 
 
 async def _without_traceback(send: Send, message: Message) -> None:
-    """Send a message of the lifespan; of an error of ours, the server logs only the sentence."""
+    """Send a lifespan message; for errors of this package, the server logs only the message."""
     if message["type"] == "lifespan.startup.failed":
         last = message["message"].splitlines()[-1]
         if last.startswith("mien."):

@@ -1,4 +1,4 @@
-"""What routers require of every request, and what handlers get: see their ``Depends``."""
+"""Dependencies of routers and handlers."""
 
 from collections.abc import AsyncIterator
 from typing import Annotated, Any
@@ -47,7 +47,7 @@ async def authorize(connection: HTTPConnection, service: TheService) -> None:
 
 
 async def admit(service: TheService) -> None:
-    """Raise NotReadyError or QueueFullError before a body is read that nothing can analyze."""
+    """Raise NotReadyError or QueueFullError before the body is read."""
     if not service.started:
         raise NotReadyError("the service is starting; try again in a moment")
     service.pool.check_room()

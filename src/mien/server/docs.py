@@ -64,7 +64,7 @@ def _address(request: Request) -> str:
     host = request.headers.get("host", "")
     if not _HOST.fullmatch(host):
         return _DEFAULT_ADDRESS
-    # Of a proxy that terminates TLS. Any client may send it, and gets it back alone.
+    # Set by a proxy that terminates TLS. A client's own value affects only its own response.
     proxied = request.headers.get("x-forwarded-proto") == "https"
     return f"https://{host}" if proxied else f"{request.url.scheme}://{host}"
 
@@ -147,8 +147,8 @@ def _values(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     if "enum" in schema:
         return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
     bounds = [
-        f"{word} {schema[key]}"
-        for word, key in (("from", "minimum"), ("to", "maximum"))
+        f"{preposition} {schema[key]}"
+        for preposition, key in (("from", "minimum"), ("to", "maximum"))
         if key in schema
     ]
     return escape(" ".join([schema.get("type", ""), *bounds]))
@@ -201,7 +201,7 @@ def _problems() -> str:
     )
 
 
-def _table(head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
-    titles = "".join(f"<th>{escape(title)}</th>" for title in head)
+def _table(header: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    titles = "".join(f"<th>{escape(title)}</th>" for title in header)
     lines = ["<tr>" + "".join(f"<td>{cell}</td>" for cell in row) + "</tr>" for row in rows]
     return f"<table><tr>{titles}</tr>\n" + "\n".join(lines) + "</table>"

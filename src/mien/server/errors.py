@@ -67,7 +67,7 @@ class ForbiddenOriginError(RequestError):
 
 
 class NotFoundError(RequestError):
-    """There is nothing at this path."""
+    """The path does not exist."""
 
     code = "not_found"
 

@@ -57,7 +57,7 @@ class ApiKeys:
         given = settings.api_keys.get_secret_value() if settings.api_keys else ""
         listed = [digest for digest in given.split(",") if digest.strip()]
         if given and not listed:
-            # As for an empty file: commas around nothing must not open the service to everybody.
+            # As for an empty file: a list without keys must not disable authentication.
             raise InvalidParameterError("MIEN_API_KEYS has no key")
         return cls([*listed, *_in_file(settings.api_keys_file)])
 
@@ -74,7 +74,7 @@ class ApiKeys:
         if not self._digests:
             return None
         given = digest_of(_key_of(request))
-        # All are compared, each in constant time: how long it takes tells nothing.
+        # All are compared, each in constant time, so the duration reveals nothing.
         if not sum(hmac.compare_digest(given, digest) for digest in self._digests):
             raise UnauthorizedError(
                 "send an API key as Authorization: Bearer KEY, or X-API-Key: KEY"
@@ -92,7 +92,7 @@ def _in_file(path: Path | None) -> list[str]:
     words = [line.partition("#")[0].split() for line in lines]
     found = [first for first, *_ in filter(None, words)]
     if not found:
-        # An empty file must not open the service to everybody.
+        # An empty file must not disable authentication.
         raise InvalidParameterError(f"MIEN_API_KEYS_FILE has no key: {path}")
     return found
 

@@ -34,7 +34,7 @@ _FACES = (0, 1, 2, 4, 8, 16, 32, 64)
 class Metrics:
     """The counts of one process, or with ``folder`` its part of those that all keep there.
 
-    Labels hold nothing that clients choose freely: unknown values become ``other``.
+    Label values are never chosen freely by clients: unknown values become ``other``.
     """
 
     def __init__(self, folder: Path | None = None) -> None:
@@ -135,7 +135,7 @@ class Metrics:
             mark_process_dead(os.getpid(), str(self._folder))  # type: ignore[no-untyped-call]
 
     def page(self, accept: str) -> tuple[bytes, str]:
-        """Return everything in the format that the Accept header wants, and its content type."""
+        """Return all metrics in the format of the Accept header, and its content type."""
         registry = self._registry
         if self._folder is not None:
             registry = CollectorRegistry()

@@ -1,4 +1,4 @@
-"""The files of a multipart form, taken out as its bytes arrive; nothing is written to disk.
+"""Read the files of a multipart form as its bytes arrive, without writing to disk.
 
 Starlette's own form parser spools files to disk, which a service that stores no image must not do.
 """

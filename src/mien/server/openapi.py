@@ -61,7 +61,7 @@ BATCH_BODY = _body(**{"multipart/form-data": _object("image", {"type": "array", 
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:
-    """Return the OpenAPI document: FastAPI's, with what it cannot know."""
+    """Return FastAPI's OpenAPI document with additions that FastAPI cannot derive."""
     document = get_openapi(
         title=app.title, version=app.version, description=app.description, routes=app.routes
     )

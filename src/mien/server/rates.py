@@ -112,7 +112,7 @@ def _address(request: HTTPConnection, proxies: int) -> str:
     host = request.client.host if request.client else ""
     if proxies:
         forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")
-        # Each proxy adds what it sees at the end; what is before that anybody may have written.
+        # Each proxy appends the address it sees; entries before that may be forged.
         host = forwarded[-min(proxies, len(forwarded))].strip() or host
     if with_port := _WITH_PORT.fullmatch(host):
         host = with_port["v6"] or with_port["v4"]

@@ -98,7 +98,7 @@ def _listen(host: str, port: int) -> socket.socket:
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
     # With the protocol named, which socket.create_server does not do: asyncio switches Nagle's
-    # algorithm off only for sockets that say TCP, and it would cost 40 ms per answer.
+    # algorithm off only for sockets that say TCP, and it would cost 40 ms per response.
     listener = socket.socket(family, kind, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":

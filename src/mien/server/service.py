@@ -32,7 +32,7 @@ _LONG_RETRY_S = 30.0
 
 
 class Slots:
-    """A limit on what runs at once for long. ``nouns``: what runs."""
+    """A limit on concurrent long tasks. ``nouns``: what they are called in the error."""
 
     def __init__(self, count: int, nouns: str, taken: Gauge) -> None:
         self.free, self._nouns, self._taken = count, nouns, taken
@@ -98,7 +98,7 @@ class Service:
         )
 
     async def check(self) -> None:
-        """Run the models once, whatever waits. Raises what they raise."""
+        """Run the models once, ahead of the queue. Raises what they raise."""
         (outcome,) = await self.pool.run_all(_warm_up, [()], reserved=True)
         outcome.unwrap()
 

@@ -37,15 +37,15 @@ class Traces:
     """
 
     def __init__(self, endpoint: str) -> None:
-        ours = Resource.create({SERVICE_NAME: "mien", SERVICE_VERSION: __version__})
-        resource = ours.merge(OTELResourceDetector().detect())
+        own = Resource.create({SERVICE_NAME: "mien", SERVICE_VERSION: __version__})
+        resource = own.merge(OTELResourceDetector().detect())
         self._provider = TracerProvider(resource=resource, shutdown_on_exit=False)
         exporter = OTLPSpanExporter(endpoint=endpoint)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("mien", __version__)
 
     def record(self, context: RequestContext, status: int) -> str:
-        """Make the spans of a request whose response is out; return its trace id in hex."""
+        """Create the spans of a finished request; return its trace id in hex."""
         parent = TraceContextTextMapPropagator().extract(
             {"traceparent": context.traceparent} if context.traceparent else {}
         )

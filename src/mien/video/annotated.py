@@ -58,8 +58,8 @@ class AnnotatedVideo:
         image = sample.frame.image
         faces = [tracked.face for tracked in sample.faces]
         names = [f"{tracked.person} ·" for tracked in sample.faces]
-        picture = self._fitted(annotate(image, faces, names))
-        frame = library().VideoFrame.from_ndarray(np.asarray(picture), format="rgb24")
+        annotated = self._fitted(annotate(image, faces, names))
+        frame = library().VideoFrame.from_ndarray(np.asarray(annotated), format="rgb24")
         frame.time_base = _TIME_BASE
         frame.pts = round(sample.frame.time_s / _TIME_BASE)
         self._container.mux(self._stream.encode(frame))
@@ -69,15 +69,15 @@ class AnnotatedVideo:
         if self._stream is not None:
             self._container.mux(self._stream.encode())
 
-    def _fitted(self, picture: Image.Image) -> Image.Image:
+    def _fitted(self, image: Image.Image) -> Image.Image:
         # The colour format needs even sides.
-        even = tuple(side + side % 2 for side in picture.size)
+        even = tuple(side + side % 2 for side in image.size)
         if self._stream is None:
             self._stream = self._new_stream(*even)
         size = (self._stream.width, self._stream.height)
         if even == size:
-            return picture.crop((0, 0, *size))
-        return ImageOps.pad(picture, size)
+            return image.crop((0, 0, *size))
+        return ImageOps.pad(image, size)
 
     def _new_stream(self, width: int, height: int) -> Any:
         encoder = next(name for name in _ENCODERS if name in library().codecs_available)

@@ -65,7 +65,7 @@ def demuxer_for(start: bytes) -> str:
 
 
 def _is_transport_stream(start: bytes) -> bool:
-    """Look for sync bytes at the distance of packets; a recording may begin inside a packet."""
+    """Search for sync bytes at packet distance; a recording may start inside a packet."""
     return any(
         all(byte == _TS_SYNC for byte in start[offset : offset + size * _TS_PACKETS : size])
         for size in _TS_PACKET_BYTES

@@ -67,7 +67,7 @@ class Frame:
         time_s: Seconds since the first frame.
         index: Number of the decoded frame, from 0.
         image: Upright, not mirrored, with square pixels.
-        cut: Whether a new shot has begun since the last frame.
+        cut: Whether a new shot started after the last frame.
     """
 
     time_s: float
@@ -194,12 +194,12 @@ class VideoReader:
                 return
             position = max(position, packet.pos or 0)
             self._check_seconds(number / _MAX_FRAMES_PER_SECOND)
-            # In MPEG-TS it only says that the count of packets jumps, as it does at a join.
+            # In MPEG-TS it only means that the packet counter jumps, as it does at a join.
             self.cut_off |= packet.is_corrupt and not self._broadcast
             try:
                 yield from packet.decode()
             except self._damage:
-                # One damaged packet: the next may be whole.
+                # One damaged packet; the next may be valid.
                 self.cut_off = True
                 self.dropped_frames += 1
 
@@ -274,7 +274,7 @@ def open_video(source: bytes | Path, limits: VideoLimits) -> Iterator[VideoReade
 
     Raises:
         EmptyUploadError: The file has no bytes.
-        UnreadableFileError: There is no such file, or it may not be read.
+        UnreadableFileError: The file does not exist or is not readable.
         UnreadableVideoError: The format or codec is not supported, or the file is damaged.
         VideoTooLargeError: The file states a larger size or duration than the limits allow.
         VideoUnavailableError: PyAV is not installed.

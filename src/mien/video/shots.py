@@ -24,7 +24,7 @@ THUMBNAIL_SIDE = 32
 _MIN_CHANGE = 15.0
 # Times the median of the changes before a cut, and of those after it.
 _MIN_RATIO = 2.5
-# A frame is compared with so many before and after it that are no further away than this.
+# A frame is compared with this many frames before and after it, within this distance.
 _WINDOW = 4
 _WINDOW_S = 0.5
 

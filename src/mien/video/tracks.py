@@ -77,7 +77,7 @@ class Tracker:
         self._last_frame_s = -math.inf
 
     def end_tracks(self) -> None:
-        """Forget all faces: those of the next frame are new persons, with nothing to smooth."""
+        """Drop all tracks: the faces of the next frame are new persons without smoothing."""
         self._tracks.clear()
 
     def update(self, faces: Sequence[FaceEmotion], at_s: float) -> tuple[Tracked, ...]:

@@ -36,7 +36,7 @@ class WorkerPool(Generic[_State]):
 
     Used from one event loop. What is sent either way must pickle. Tasks stop at their deadline if
     they call ``check_deadline``; a worker whose task does not stop is killed and replaced. So is
-    one that dies: its task fails with WorkerDiedError, or runs again if it had not begun.
+    one that dies: its task fails with WorkerDiedError, or runs again if it had not started.
     """
 
     def __init__(
@@ -86,7 +86,7 @@ class WorkerPool(Generic[_State]):
         return each_s * self._unfinished / self.count
 
     def check_room(self, tasks: int = 1) -> None:
-        """Raise QueueFullError if so many more tasks would not be accepted now."""
+        """Raise QueueFullError if the queue has no room for this many tasks."""
         if self._max_waiting is None:
             return
         if self._unfinished + tasks > self.count + self._max_waiting:
@@ -248,7 +248,7 @@ class WorkerPool(Generic[_State]):
             executing.cancel()
 
     def _fail(self, task: Task, error: WorkerDiedError) -> None:
-        """Run a task once more if its worker had not begun it; fail it otherwise."""
+        """Run a task again if its worker had not started it; fail it otherwise."""
         if task.started_s is not None or task.retried:
             task.finish(error)
         elif not task.future.done():

@@ -55,14 +55,14 @@ class Process:
     async def start(self) -> None:
         # Threads and models do not survive a fork.
         context = multiprocessing.get_context("spawn")
-        ours, theirs = socket.socketpair()
-        self._sockets.add(ours)
-        self._socket = ours
-        with theirs, signals_held(STOP_SIGNALS):
-            process = context.Process(target=_work, args=(theirs, self._build), daemon=True)
+        local, remote = socket.socketpair()
+        self._sockets.add(local)
+        self._socket = local
+        with remote, signals_held(STOP_SIGNALS):
+            process = context.Process(target=_work, args=(remote, self._build), daemon=True)
             process.start()
         self.process = process
-        self._reader, self._writer = await asyncio.open_connection(sock=ours)
+        self._reader, self._writer = await asyncio.open_connection(sock=local)
         failure = await self._receive()
         if failure is not None:
             raise failure
@@ -138,9 +138,9 @@ def _work(end: socket.socket, build: Callable[[], Any]) -> None:
 
 
 def _receive_tasks(end: socket.socket, tasks: _Tasks) -> None:
-    """Queue tasks as they arrive, and let the deadline of the last one expire when told so.
+    """Queue tasks as they arrive; on an abort message, end the deadline of the last task.
 
-    The socket is closed when the parent process has ended, or wants this one to end.
+    The socket is closed when the parent process ends or stops this one.
     """
     deadline = Deadline(math.inf)
     try:

@@ -48,7 +48,7 @@ class Outcome(Generic[_Result]):
 
 @dataclass(slots=True, eq=False)
 class Task:
-    """A call of a function in a worker. ``future``: its result, for whoever submitted it."""
+    """A call of a function in a worker. ``future``: its result."""
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
@@ -63,7 +63,7 @@ class Task:
         self.started_s = time.perf_counter()
 
     def finish(self, result: Any) -> None:
-        """Set the result, unless nobody waits for it any more."""
+        """Set the result, unless the future was cancelled."""
         if self.future.done():
             return
         if isinstance(result, BaseException):
@@ -102,7 +102,7 @@ class Worker(Protocol):
 
 
 def result_of(deadline: Deadline, function: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what the function returns or the error it raises, as one that pickles."""
+    """Return the function's result, or the error it raises in a form that pickles."""
     try:
         with deadline.observed():
             check_deadline()
@@ -112,7 +112,7 @@ def result_of(deadline: Deadline, function: Callable[..., Any], *arguments: Any)
 
 
 def picklable(error: Exception) -> Exception:
-    """Return the error, or one with its traceback if it is not ours or does not pickle."""
+    """Return a MienError that pickles as it is, and any other error as a TaskError."""
     # An error of a plugin may be of a kind that cannot be rebuilt.
     with suppress(Exception):
         if isinstance(error, MienError):

@@ -18,7 +18,7 @@ from mien_train.errors import DataError
 SIDE = 48
 USAGES = ("Training", "PublicTest", "PrivateTest")
 FER2013_LABELS = ("angry", "disgust", "fear", "happy", "sad", "surprise", "neutral")
-# The columns of fer2013new.csv that name an emotion, and the product's word for each.
+# The columns of fer2013new.csv that name an emotion, and ``mien``'s name for each.
 FERPLUS_COLUMNS = {
     "happiness": "happy",
     "sadness": "sad",
@@ -93,9 +93,9 @@ class FerDataset:
         return shares
 
     def ferplus_majority(self) -> NDArray[np.int64]:
-        """Return (N,) majority class, -1 where the published test leaves the face out.
+        """Return (N,) majority class, -1 if the published protocol excludes the face.
 
-        A face counts if its top class has more than half of the votes that are left and is
+        A face counts if its top class has more than half of the remaining votes and is
         neither unknown nor NF.
         """
         top = self.votes.argmax(axis=1)
@@ -104,7 +104,7 @@ class FerDataset:
 
 
 def load_fer2013(folder: Path) -> FerDataset:
-    """Read ``fer2013.csv`` or ``fer2013.csv.gz``, and ``fer2013new.csv`` where it is there.
+    """Read ``fer2013.csv`` or ``fer2013.csv.gz``, and ``fer2013new.csv`` if it exists.
 
     Raises DataError naming file and row for a wrong column, a wrong pixel string, a label out of
     range, or votes that do not line up with the faces.
@@ -127,7 +127,7 @@ def load_fer2013(folder: Path) -> FerDataset:
 
 
 def no_votes(faces: int) -> NDArray[np.int64]:
-    """Return the votes (N, 10) of faces that nobody voted on."""
+    """Return empty votes (N, 10)."""
     return np.zeros((faces, len(VOTE_COLUMNS)), dtype=np.int64)
 
 
@@ -141,7 +141,7 @@ def _find(folder: Path) -> Path:
     for name in ("fer2013.csv", "fer2013.csv.gz"):
         if (folder / name).is_file():
             return folder / name
-    raise DataError(f"{folder}: neither fer2013.csv nor fer2013.csv.gz is there")
+    raise DataError(f"{folder}: fer2013.csv or fer2013.csv.gz not found")
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:

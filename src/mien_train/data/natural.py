@@ -35,27 +35,27 @@ __all__ = ["LABELS_NAME", "load_natural"]
 LABELS_NAME = "labels.csv"
 
 COLUMNS = ("file", "label", "second", "left", "top", "right", "bottom")
-# As many votes as FER+ has a face; the second choice's part of them.
+# Votes per face, as in FER+, and how many of them the second choice gets.
 VOTES, SECOND_VOTES = 10, 3
 # A detected face is the labelled one if their boxes overlap by at least this much.
 MIN_OVERLAP = 0.4
 
 
 def load_natural(folder: Path) -> FerDataset:
-    """Read the faces with one of FER+'s eight emotions; others are left out.
+    """Read the faces with one of FER+'s eight emotions and skip others.
 
     They have votes but no FER2013 label, and all are Training. The folder may also be a packed
-    file. Raises DataError if a file or a column is missing, or a picture or box can't be read.
+    file. Raises DataError if a file or a column is missing, or an image or box can't be read.
     """
     if folder.is_file():
         return load_packed(folder)
     detector = build_detector(DEFAULT_DETECTOR)
     faces, votes = [], []
     try:
-        with zipfile.ZipFile(folder / "faces.zip") as pictures:
+        with zipfile.ZipFile(folder / "faces.zip") as archive:
             for row in _rows(folder / LABELS_NAME):
                 if row["label"] in FERPLUS_LABELS:
-                    image = _decode(pictures.read(row["file"]))
+                    image = _decode(archive.read(row["file"]))
                     shades = crop_region(image, _region(image, row, detector), SIDE) * 255
                     faces.append(shades.round().astype(np.uint8))
                     votes.append(_votes(row))
@@ -81,19 +81,19 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
 
 
 def _decode(data: bytes) -> RgbImage:
-    with Image.open(io.BytesIO(data)) as picture:
-        return RgbImage(np.asarray(picture.convert("RGB")))
+    with Image.open(io.BytesIO(data)) as image:
+        return RgbImage(np.asarray(image.convert("RGB")))
 
 
 def _region(image: RgbImage, row: Mapping[str, str], detector: FaceDetector) -> Region:
-    """Return the region of the labelled face: as detected, else that of the labelled box."""
+    """Return the region of the labelled face as detected, or else that of the labelled box."""
     box = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
     if row["left"]:
         box = Box(**{side: float(row[side]) for side in ("left", "top", "right", "bottom")})
     found = [*detector.detect(image), Face(box=box, score=0.0)]
     boxes = np.array([[f.box.left, f.box.top, f.box.right, f.box.bottom] for f in found])
     overlaps = intersection_over_union(boxes[-1:], boxes)[0]
-    # The labelled box itself comes last, for where nothing else overlaps enough.
+    # The labelled box itself is last, as the fallback.
     overlaps[-1] = MIN_OVERLAP
     return region_of_face(found[int(overlaps.argmax())])
 

@@ -1,4 +1,4 @@
-"""A data set in one file: read in a second, and small enough to carry to another machine."""
+"""A data set in one file, which loads in a second and is small enough to copy."""
 
 import io
 import zipfile
@@ -13,7 +13,7 @@ from mien_train.errors import DataError
 
 __all__ = ["load_packed", "pack"]
 
-# The faces are one picture as wide as so many of them: as PNG they take 70 % of their bytes.
+# Faces per row of the image that holds all of them: as PNG they take 70 % of their bytes.
 COLUMNS = 64
 
 
@@ -26,13 +26,13 @@ def pack(data: FerDataset, path: Path) -> None:
     sheet = np.zeros((rows * COLUMNS, SIDE, SIDE), dtype=np.uint8)
     sheet[: len(data)] = data.faces
     lines = sheet.reshape(rows, COLUMNS, SIDE, SIDE).swapaxes(1, 2)
-    picture = io.BytesIO()
-    Image.fromarray(lines.reshape(rows * SIDE, COLUMNS * SIDE)).save(picture, "PNG")
+    buffer = io.BytesIO()
+    Image.fromarray(lines.reshape(rows * SIDE, COLUMNS * SIDE)).save(buffer, "PNG")
     try:
         with path.open("xb") as file:
             np.savez(
                 file,
-                faces=np.frombuffer(picture.getvalue(), dtype=np.uint8),
+                faces=np.frombuffer(buffer.getvalue(), dtype=np.uint8),
                 fer2013=data.fer2013,
                 votes=data.votes,
                 usage=data.usage,
@@ -52,10 +52,10 @@ def load_packed(path: Path) -> FerDataset:
                 usage=arrays["usage"],
             )
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} is not a file of mien-train pack: {error}") from error
+        raise DataError(f"{path} was not written by mien-train pack: {error}") from error
 
 
 def _faces(png: bytes, count: int) -> NDArray[np.uint8]:
-    with Image.open(io.BytesIO(png), formats=["PNG"]) as picture:
-        sheet = np.asarray(picture).reshape(-1, SIDE, COLUMNS, SIDE).swapaxes(1, 2)
+    with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
+        sheet = np.asarray(image).reshape(-1, SIDE, COLUMNS, SIDE).swapaxes(1, 2)
     return sheet.reshape(-1, SIDE, SIDE)[:count]

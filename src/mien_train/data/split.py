@@ -1,6 +1,6 @@
-"""The reference system's own split, whatever the data's usages say.
+"""The baseline's split, which ignores the usages in the data.
 
-15 % of each label are held back as PrivateTest, then 20 % of the rest as PublicTest.
+15 % of each label become PrivateTest, then 20 % of the rest as PublicTest.
 """
 
 from dataclasses import replace
@@ -18,10 +18,10 @@ SEED = 42
 
 
 def reference_split(data: FerDataset) -> FerDataset:
-    """Return the same rows with the reference's usages.
+    """Return the same rows with the usages of the baseline's split.
 
-    The shares and the seed are the reference's; which rows they pick is not, for that depends on
-    the library that draws them.
+    Shares and seed are the baseline's. The selected rows differ, because they depend on the library
+    that draws them.
     """
     test = held_back(data.fer2013, TEST_SHARE)
     rest = np.setdiff1d(np.arange(len(data)), test)

@@ -1,7 +1,7 @@
-"""A folder tree of pictures, ``train/<emotion>/*.jpg``, as FER2013 is also handed around.
+"""A folder tree of images, ``train/<emotion>/*.jpg``, another common form of FER2013.
 
-Next to ``train`` there may be ``validation`` and ``test``; without ``validation`` a fifth of
-``train`` takes its place, as in the reference's split.
+Next to ``train`` there may be ``validation`` and ``test``; without ``validation``, a fifth of
+``train`` is used, as in the baseline's split.
 """
 
 from collections.abc import Iterator
@@ -26,7 +26,7 @@ USAGE_OF_FOLDER = {
     "val": "PublicTest",
     "test": "PrivateTest",
 }
-# Other words for the labels that folders are named by.
+# Other common folder names of the labels.
 SYNONYMS = {
     "anger": "angry",
     "disgusted": "disgust",
@@ -40,19 +40,19 @@ MAX_PIXELS = 50_000_000
 
 
 def is_tree(folder: Path) -> bool:
-    """Return whether the folder holds pictures by usage and emotion."""
+    """Return whether the folder holds images by usage and emotion."""
     return (folder / TRAIN).is_dir()
 
 
 def load_tree(folder: Path) -> FerDataset:
-    """Read every picture, brought to 48 x 48 grey as ``mien`` brings a cropped face.
+    """Read all images as 48 x 48 grey faces, cropped as in ``mien``.
 
     There are no FER+ votes. Raises DataError naming the folder or file for an emotion that FER2013
-    doesn't have, a picture that can't be read, or an empty part.
+    doesn't have, an unreadable image, or an empty usage.
     """
     faces, labels, usages = [], [], []
     for name, usage in USAGE_OF_FOLDER.items():
-        for path, label in _pictures(folder / name):
+        for path, label in _images(folder / name):
             faces.append(_face(path))
             labels.append(label)
             usages.append(usage)
@@ -67,13 +67,13 @@ def load_tree(folder: Path) -> FerDataset:
     return data if "PublicTest" in usages else _with_validation(data)
 
 
-def _pictures(part: Path) -> Iterator[tuple[Path, int]]:
+def _images(part: Path) -> Iterator[tuple[Path, int]]:
     if not part.is_dir():
         return
     for folder in sorted(path for path in part.iterdir() if path.is_dir()):
         name = SYNONYMS.get(folder.name.lower(), folder.name.lower())
         if name not in FER2013_LABELS:
-            raise DataError(f"{folder}: no emotion of FER2013; there are {FER2013_LABELS}")
+            raise DataError(f"{folder}: not an emotion of FER2013; allowed: {FER2013_LABELS}")
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() in SUFFIXES:
                 yield path, FER2013_LABELS.index(name)

@@ -1,4 +1,4 @@
-"""Networks for training: a backbone with one head per label set."""
+"""Networks for training: a backbone with one output per label set."""
 
 from mien_train.models.classifier import Classifier, build_classifier
 

@@ -1,4 +1,4 @@
-"""A backbone with two heads: FER+ (8 classes, soft) and FER2013 (7 classes, hard)."""
+"""A backbone with two outputs: FER+ (8 classes, soft) and FER2013 (7 classes, hard)."""
 
 from importlib import resources
 from pickle import UnpicklingError

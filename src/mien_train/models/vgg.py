@@ -1,7 +1,7 @@
 """VGG19 without its classifier, with or without BatchNorm.
 
 Source: Simonyan and Zisserman 2014, arXiv 1409.1556, configuration E. Layers are numbered as in
-torchvision's state dicts, so that those load.
+torchvision's state dicts, which can be loaded directly.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ VGG = {
     "vgg19": "https://download.pytorch.org/models/vgg19-dcbb9e9d.pth",
     "vgg19-bn": "https://download.pytorch.org/models/vgg19_bn-c79401a0.pth",
 }
-# Red, green and blue of the ImageNet pictures, 0 to 1.
+# Red, green and blue of ImageNet's images, 0 to 1.
 MEAN = (0.485, 0.456, 0.406)
 SPREAD = (0.229, 0.224, 0.225)
 

@@ -1,4 +1,4 @@
-"""What an evaluation found, for people: words on a terminal, or one page with plots."""
+"""Reports of an evaluation: text for the terminal, or an HTML page with plots."""
 
 from mien_train.report.page import write_page
 from mien_train.report.text import score_lines

@@ -1,4 +1,4 @@
-"""An evaluation as one HTML page that needs nothing else: no other file, no other host."""
+"""Report of an evaluation as one self-contained HTML page."""
 
 from datetime import date
 from pathlib import Path
@@ -18,7 +18,7 @@ PAGE = "index.html"
 def write_page(scores: Scores, card: Card, folder: Path, *, on: date) -> Path:
     """Write the page of a model's evaluation into ``folder``; return its path.
 
-    on: the day of the measurement.
+    on: date of the measurement.
     """
     environment = Environment(
         loader=PackageLoader("mien_train"), autoescape=True, undefined=StrictUndefined

@@ -1,4 +1,4 @@
-"""Plots as SVG inside the page: colours come from its style, so they follow light and dark."""
+"""Inline SVG plots; the page's stylesheet sets the colours, in light and dark mode."""
 
 from collections.abc import Iterable, Sequence
 
@@ -7,51 +7,51 @@ from markupsafe import Markup, escape
 
 from mien_train.metrics import Metrics
 
-__all__ = ["FEW_ANSWERS", "class_bars", "confidence_curve", "reliability_diagram"]
+__all__ = ["FEW_PREDICTIONS", "class_bars", "confidence_curve", "reliability_diagram"]
 
-# Drawing units; the page scales a plot to the width that there is.
+# Drawing units; the page scales plots to the available width.
 WIDTH, HEIGHT = 360, 300
 LEFT, RIGHT, TOP, BOTTOM = 40, 12, 12, 40
 BAR_PX, GROUP_PX, LABEL_PX = 11, 36, 70
 TICKS = (0.0, 0.25, 0.5, 0.75, 1.0)
-# A bin with fewer answers than this says little.
-FEW_ANSWERS = 20
+# Bins with fewer predictions are drawn pale.
+FEW_PREDICTIONS = 20
 THRESHOLDS = np.round(np.arange(0.0, 1.0, 0.02), 2)
 
 Point = tuple[float, float]
 
 
 def reliability_diagram(metrics: Metrics) -> Markup:
-    """Return accuracy by confidence, a bar for each bin with answers, beside the ideal line."""
+    """Return accuracy by confidence: a bar for each bin that is not empty, and the ideal line."""
     bins = metrics.reliability
     width = 1 / len(bins.counts)
     marks = []
     for index, count in enumerate(bins.counts):
         if count:
-            words = (
-                f"{count} answers, confidence {_percent(bins.confidence[index])} on average, "
-                f"{_percent(bins.accuracy[index])} right"
+            tooltip = (
+                f"{count} predictions, mean confidence {_percent(bins.confidence[index])}, "
+                f"accuracy {_percent(bins.accuracy[index])}"
             )
             left, right = index * width, (index + 1) * width
-            kind = "first few" if count < FEW_ANSWERS else "first"
+            kind = "first few" if count < FEW_PREDICTIONS else "first"
             share = float(bins.accuracy[index])
-            marks.append(_bar(left + 0.004, right - 0.004, share, kind, words))
+            marks.append(_bar(left + 0.004, right - 0.004, share, kind, tooltip))
     marks.append(_line([(0, 0), (1, 1)], "ideal"))
-    return _plot(marks, "confidence", "share that is right", "Reliability diagram")
+    return _plot(marks, "confidence", "accuracy", "Reliability diagram")
 
 
 def confidence_curve(metrics: Metrics) -> Markup:
-    """Return how many answers are so sure, and how many of those are right, by confidence."""
+    """Return share and accuracy of predictions by minimum confidence."""
     points = [(float(t), *metrics.above(float(t))) for t in THRESHOLDS]
     right = [(t, accuracy) for t, _, accuracy in points if np.isfinite(accuracy)]
     left = [(t, share) for t, share, _ in points]
     marks = [_line(right, "first"), _line(left, "second")]
     for t, share, accuracy in points[::5]:
         if np.isfinite(accuracy):
-            words = f"confidence {_percent(t)} and more: {_percent(share)} of the answers"
-            marks.append(_dot(t, accuracy, "first", f"{words}, {_percent(accuracy)} right"))
-            marks.append(_dot(t, share, "second", words))
-    return _plot(marks, "confidence asked for", "share", "Accuracy by confidence")
+            tooltip = f"confidence {_percent(t)} and more: {_percent(share)} of the predictions"
+            marks.append(_dot(t, accuracy, "first", f"{tooltip}, accuracy {_percent(accuracy)}"))
+            marks.append(_dot(t, share, "second", tooltip))
+    return _plot(marks, "minimum confidence", "share", "Accuracy by confidence")
 
 
 def class_bars(metrics: Metrics) -> Markup:
@@ -73,12 +73,12 @@ def class_bars(metrics: Metrics) -> Markup:
     return _svg(height, "Recall and precision of each class", parts)
 
 
-def _row(top: float, span: float, share: float, kind: str, words: str) -> str:
-    # Its value stands at the end of the track, where no bar and no interval reaches.
+def _row(top: float, span: float, share: float, kind: str, tooltip: str) -> str:
+    # The value is right of the track, where it overlaps no bar or interval.
     return (
         f'<rect class="track" x="{LABEL_PX}" y="{top}" width="{span}" height="{BAR_PX}"/>'
         f'<rect class="bar {kind}" x="{LABEL_PX}" y="{top}" width="{span * share:.1f}" '
-        f'height="{BAR_PX}"><title>{escape(words)} {_percent(share)}</title></rect>'
+        f'height="{BAR_PX}"><title>{escape(tooltip)} {_percent(share)}</title></rect>'
         + _text(LABEL_PX + span + 6, top + BAR_PX - 1, f"{share:.2f}")
     )
 
@@ -105,7 +105,7 @@ def _plot(marks: Iterable[str], x_label: str, y_label: str, title: str) -> Marku
 
 def _svg(height: float, title: str, parts: Iterable[str]) -> Markup:
     drawing = "".join(parts)
-    return Markup(  # noqa: S704 - every word in it is escaped or a number
+    return Markup(  # noqa: S704 - all text in it is escaped
         f'<svg viewBox="0 0 {WIDTH} {height}" role="img" aria-label="{escape(title)}">'
         f"{drawing}</svg>"
     )
@@ -124,23 +124,23 @@ def _line(points: Sequence[Point], kind: str) -> str:
     return f'<polyline class="line {kind}" points="{path}"/>'
 
 
-def _bar(left: float, right: float, share: float, kind: str, words: str) -> str:
+def _bar(left: float, right: float, share: float, kind: str, tooltip: str) -> str:
     return (
         f'<rect class="bar {kind}" x="{_x(left):.1f}" y="{_y(share):.1f}" '
         f'width="{_x(right) - _x(left):.1f}" height="{_y(0) - _y(share):.1f}">'
-        f"<title>{escape(words)}</title></rect>"
+        f"<title>{escape(tooltip)}</title></rect>"
     )
 
 
-def _dot(x: float, y: float, kind: str, words: str) -> str:
+def _dot(x: float, y: float, kind: str, tooltip: str) -> str:
     return (
         f'<circle class="dot {kind}" cx="{_x(x):.1f}" cy="{_y(y):.1f}" r="4">'
-        f"<title>{escape(words)}</title></circle>"
+        f"<title>{escape(tooltip)}</title></circle>"
     )
 
 
-def _text(x: float, y: float, words: str, anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(words)}</text>'
+def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
 def _percent(share: float) -> str:

@@ -9,7 +9,7 @@ __all__ = ["metrics_lines", "score_lines", "titled"]
 
 
 def score_lines(scores: Scores) -> Iterator[str]:
-    """Yield all figures, confusion matrices too."""
+    """Yield all metrics, including confusion matrices."""
     yield f"{scores.usage}, {scores.view} view"
     for title, metrics in titled(scores):
         yield ""
@@ -22,9 +22,9 @@ def score_lines(scores: Scores) -> Iterator[str]:
 
 
 def titled(scores: Scores) -> list[tuple[str, Metrics]]:
-    """Return what was measured, each with its title, the product's answer first."""
+    """Return the metrics with their titles, predictions of ``mien`` first."""
     outputs = (
-        (f"the answer, six labels, against the {scores.six_truth}", scores.six),
+        (f"predictions of mien, six labels, against the {scores.six_truth}", scores.six),
         ("FER+ output, eight classes, against the FER+ majority", scores.ferplus),
         ("FER2013 output, seven classes, against the FER2013 label", scores.fer2013),
     )
@@ -32,7 +32,7 @@ def titled(scores: Scores) -> list[tuple[str, Metrics]]:
 
 
 def metrics_lines(title: str, metrics: Metrics) -> Iterator[str]:
-    """Yield the figures of one table."""
+    """Yield the metrics of one table."""
     yield f"{title}: {metrics.faces} faces"
     yield (
         f"accuracy {metrics.accuracy:.4f} {_interval(metrics.accuracy_interval)}, "
@@ -49,13 +49,13 @@ def metrics_lines(title: str, metrics: Metrics) -> Iterator[str]:
             f"{_interval(metrics.recall_intervals[row], 3)} "
             f"{metrics.precision[row]:9.3f} {metrics.f1[row]:6.3f}"
         )
-    yield "rows: truth, columns: answer"
+    yield "rows: truth, columns: prediction"
     yield " ".join([f"{'':9}", *(f"{label:>8}" for label in metrics.labels)])
     for label, counts in zip(metrics.labels, metrics.confusion, strict=True):
         yield " ".join([f"{label:9}", *(f"{count:8}" for count in counts)])
     for mistake in metrics.top_confusions():
         yield (
-            f"{mistake.truth} called {mistake.answer}: {mistake.faces} faces, "
+            f"{mistake.truth} classified as {mistake.predicted}: {mistake.faces} faces, "
             f"{100 * mistake.share:.1f} % of {mistake.truth}"
         )
 

@@ -35,7 +35,7 @@ def test_no_regions_give_no_crops() -> None:
     assert CropSpec(size_px=48).crops(gradient(8, 8), []).shape == (0, 1, 48, 48)
 
 
-def test_a_picture_of_the_crop_size_is_taken_as_it_is(astronaut: NDArray[np.uint8]) -> None:
+def test_an_image_of_the_crop_size_is_unchanged(astronaut: NDArray[np.uint8]) -> None:
     image = RgbImage(np.ascontiguousarray(astronaut[:48, :48]))
     crop = crop_region(image, region_of_image(48, 48), 48)
     grey = image.pixels @ np.array([0.299, 0.587, 0.114])
@@ -43,7 +43,7 @@ def test_a_picture_of_the_crop_size_is_taken_as_it_is(astronaut: NDArray[np.uint
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5), (48, 48), (1200, 900)])
-def test_any_picture_gives_a_full_crop(size: tuple[int, int]) -> None:
+def test_any_image_gives_a_full_crop(size: tuple[int, int]) -> None:
     crop = crop_region(gradient(*size), region_of_image(*size), 48)
     assert crop.shape == (48, 48)
     assert crop.dtype == np.float32
@@ -72,7 +72,7 @@ def test_turning_the_region_turns_the_crop() -> None:
     )
 
 
-def test_outside_the_picture_the_edge_goes_on() -> None:
+def test_edge_pixels_continue_outside_the_image() -> None:
     image = gradient(50, 50)
     crop = crop_region(image, Region(center_x=50, center_y=25, side=40), 20)
     assert crop[:, 11:].min() > 0.97
@@ -94,11 +94,11 @@ def test_a_flat_crop_is_stretched_to_the_whole_range(low: float, high: float) ->
 
 
 @pytest.mark.parametrize(("low", "high"), [(0.0, 1.0), (0.2, 0.55), (0.5, 0.505), (0.5, 0.5)])
-def test_contrast_enough_or_none_at_all_stays(low: float, high: float) -> None:
+def test_sufficient_or_zero_contrast_is_unchanged(low: float, high: float) -> None:
     np.testing.assert_array_equal(stretched(face_like(low, high)), face_like(low, high))
 
 
-def test_every_crop_of_a_dark_picture_is_stretched(astronaut: NDArray[np.uint8]) -> None:
+def test_every_crop_of_a_dark_image_is_stretched(astronaut: NDArray[np.uint8]) -> None:
     dark = RgbImage((astronaut * 0.15).astype(np.uint8))
     for region in (Region(center_x=226, center_y=130, side=120), region_of_image(512, 512)):
         crop, full = (crop_region(image, region, 48) for image in (dark, RgbImage(astronaut)))
@@ -133,7 +133,7 @@ def test_landmarks_place_scale_and_turn_the_crop(side: float, angle: float) -> N
 
 
 @pytest.mark.parametrize("side", [70.0, 94.0, 120.0])
-def test_the_box_has_its_part_in_place_and_scale(side: float) -> None:
+def test_box_and_landmarks_are_both_used_for_place_and_scale(side: float) -> None:
     points = landmarks(50 + 72j, side, 0.5)
     region = region_of_face(Face(box=BOX, score=0.99, landmarks=points))
     assert region.angle == pytest.approx(0.5)
@@ -141,7 +141,7 @@ def test_the_box_has_its_part_in_place_and_scale(side: float) -> None:
     assert region.side == pytest.approx(side**0.7 * 94**0.3)
 
 
-def test_an_aligned_crop_puts_the_eyes_where_the_frame_has_them() -> None:
+def test_an_aligned_crop_has_the_eyes_at_the_frames_position() -> None:
     points = landmarks(150 + 140j, 96, 0.4)
     pixels = np.zeros((300, 300, 3), dtype=np.uint8)
     for x, y in points.to_array()[:2]:

@@ -51,7 +51,7 @@ def test_temperature_softens() -> None:
     assert warm[0, 0] == pytest.approx(np.exp(1) / (np.exp(1) + 2), rel=1e-5)
 
 
-def test_a_crowd_is_cut_into_pieces_and_keeps_its_order() -> None:
+def test_many_crops_are_split_into_batches_in_order() -> None:
     faces = 2 * MAX_BATCH + 3
     crops = np.linspace(0, 1, faces, dtype=np.float32).reshape(-1, 1, 1, 1)
     rows = OnnxClassifier(session(), card()).predict(
@@ -103,7 +103,7 @@ def test_a_wrong_number_of_values_says_how_many_are_needed() -> None:
     assert caught.value.message.endswith("must have 3 values for channels = rgb, found 2")
 
 
-def test_names_of_other_data_sets_are_understood() -> None:
+def test_label_names_of_other_data_sets_are_accepted() -> None:
     model = card(labels=["anger", "Happiness", "calm"], emotions={"calm": "neutral"})
     assert OnnxClassifier(session(), model).labels == ("angry", "happy", "neutral")
 
@@ -112,12 +112,14 @@ def test_names_of_other_data_sets_are_understood() -> None:
     ("columns", "shape"),
     [(7, (None, 1, 48, 48)), (3, (None, 3, 48, 48)), (3, (2, 1, 48, 48)), (3, (None, 1, 64, 64))],
 )
-def test_a_foreign_graph_is_refused_at_start(columns: int, shape: tuple[int | None, ...]) -> None:
+def test_an_incompatible_graph_is_refused_at_start(
+    columns: int, shape: tuple[int | None, ...]
+) -> None:
     with pytest.raises(ModelContractError):
         OnnxClassifier(session(columns, shape), card())
 
 
-def test_the_shipped_model_answers_as_its_card_says() -> None:
+def test_the_shipped_models_predictions_match_its_card() -> None:
     classifier = load_classifier()
     rows = classifier.predict(np.full((3, 1, 48, 48), 0.5, dtype=np.float32))
     assert rows.shape == (3, 8)
@@ -127,7 +129,7 @@ def test_the_shipped_model_answers_as_its_card_says() -> None:
     np.testing.assert_allclose(rows.sum(axis=1), 1, atol=1e-5)
 
 
-def test_the_shipped_models_card_has_its_figures() -> None:
+def test_the_shipped_models_card_has_metrics() -> None:
     measured = load_card(DEFAULT_MODEL).measured["publictest"]
     assert measured["date"]
     assert "mien-train evaluate" in measured["command"]
@@ -135,7 +137,7 @@ def test_the_shipped_models_card_has_its_figures() -> None:
     assert measured["fer2013"]["accuracy"] >= 0.62
 
 
-def test_a_file_of_ones_own_needs_its_card(tmp_path: Path) -> None:
+def test_a_custom_model_needs_a_card(tmp_path: Path) -> None:
     shipped = load_card(DEFAULT_MODEL)
     model = tmp_path / "model.onnx"
     model.write_bytes(shipped.read("model.onnx"))
@@ -170,7 +172,7 @@ def two_headed(**model: Any) -> OnnxClassifier:
         (0.5, [0.2, 0.4648, 0.2]),
     ],
 )
-def test_a_second_output_takes_its_share(share: float, expected: list[float]) -> None:
+def test_a_second_output_is_weighted_by_its_share(share: float, expected: list[float]) -> None:
     classifier = two_headed(second_labels=["sad", "happy"], second_share=share)
     (row,) = classifier.predict(np.zeros((1, 1, 48, 48), dtype=np.float32))
     np.testing.assert_allclose(row, np.array(expected) / np.sum(expected), atol=1e-4)

@@ -19,7 +19,7 @@ from samples import StubDetector
 BOXES = [[50, 40, 30, 40], [10, 20, 20, 25]]
 
 
-def test_text_for_people(mien, photo: Path, small: Path) -> None:
+def test_text_format(mien, photo: Path, small: Path) -> None:
     done = mien("analyze", photo, small)
     assert done.status == 0
     assert done.err == ""
@@ -41,7 +41,7 @@ def test_text_with_everything(mien, photo: Path) -> None:
 
 
 @pytest.mark.parametrize("form", sorted(FORMATS.keys() - {"text"}))
-def test_every_format_has_an_option_and_tells_of_each_photo(
+def test_every_format_has_an_option_and_covers_each_photo(
     mien, photo: Path, text: Path, form: str
 ) -> None:
     done = mien("analyze", f"--{form}", photo, text)
@@ -106,7 +106,7 @@ def test_options_reach_the_models(
     assert len(detector.asked) == 1
 
 
-def test_a_photo_without_a_face_is_tried_turned(mien, small: Path, detector: StubDetector) -> None:
+def test_a_photo_without_a_face_is_tried_rotated(mien, small: Path, detector: StubDetector) -> None:
     mien("analyze", small)
     assert len(detector.asked) == 1
     mien("analyze", small, "--upright", "auto")
@@ -159,7 +159,7 @@ def test_bad_environment(mien, photo: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "--max-pixels" in done.err
 
 
-def test_each_bad_input_is_told_and_the_others_go_on(mien, photo: Path, tmp_path: Path) -> None:
+def test_bad_inputs_are_reported_and_others_continue(mien, photo: Path, tmp_path: Path) -> None:
     done = mien("analyze", tmp_path / "none.jpg", tmp_path, photo)
     assert done.status == 1
     first, second = done.err.splitlines()
@@ -168,7 +168,7 @@ def test_each_bad_input_is_told_and_the_others_go_on(mien, photo: Path, tmp_path
     assert done.out.startswith(f"{photo} (512 x 512)")
 
 
-def test_a_web_address_is_refused_and_shown_as_it_is(mien, photo: Path) -> None:
+def test_a_web_address_is_refused_and_shown_unchanged(mien, photo: Path) -> None:
     done = mien("analyze", "--jsonl", "https://example.org//a.jpg", photo)
     assert done.status == 1
     refused, analyzed = map(json.loads, done.out.splitlines())
@@ -204,7 +204,7 @@ def test_stdin(mien, face_photo: bytes, monkeypatch: pytest.MonkeyPatch) -> None
     assert json.loads(done.out)["size"] == [512, 512]
 
 
-def test_file_names_that_are_not_text_survive(mien, face_photo: bytes, tmp_path: Path) -> None:
+def test_non_utf_8_file_names_are_kept(mien, face_photo: bytes, tmp_path: Path) -> None:
     name = os.fsencode(tmp_path) + b"/caf\xe9 \xf0\x9f\x98\x80.jpg"
     try:
         Path(os.fsdecode(name)).write_bytes(face_photo)
@@ -268,7 +268,7 @@ def test_names_of_copies(tmp_path: Path, photo: str, name: str, kind: str) -> No
         assert written.format == kind
 
 
-def test_annotation_folder_that_can_not_be(
+def test_unusable_annotation_folder(
     mien, photo: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = mien("analyze", photo, "--annotate", photo)
@@ -293,7 +293,7 @@ def test_a_copy_that_can_not_be_written_fails_the_photo_but_keeps_its_result(
     assert str(tmp_path / "out" / "party.jpg") in done.err
 
 
-def test_half_a_copy_does_not_stay(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partial_copies_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     class Full(io.FileIO):
         def write(self, _: object) -> int:
             raise OSError(28, "No space left on device")

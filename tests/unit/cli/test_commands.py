@@ -155,7 +155,7 @@ def test_serve_with_wrong_numbers(mien, served: list[Settings], arguments: list[
     assert served == []
 
 
-def test_odd_exit_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unexpected_exit_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
     def leave() -> None:
         raise SystemExit("words")
 
@@ -163,7 +163,7 @@ def test_odd_exit_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main([]) == 2
 
 
-def test_reader_that_has_gone(
+def test_closed_output(
     models: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     reading, writing = os.pipe()

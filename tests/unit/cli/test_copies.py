@@ -1,4 +1,4 @@
-"""The places of annotated copies of ``mien batch``."""
+"""Paths of annotated copies of ``mien batch``."""
 
 from pathlib import Path
 
@@ -7,9 +7,7 @@ import pytest
 from mien.cli.batch_task import AnnotatedCopies
 
 
-def test_a_photo_on_another_drive_has_a_place(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_copy_of_a_photo_on_another_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(path: str, start: Path) -> str:
         raise ValueError(f"path is on mount {path}, start on mount {start}")
 

@@ -23,7 +23,7 @@ def test_no_proposals() -> None:
 
 
 @pytest.mark.parametrize("pairs", [1, 250_000])
-def test_a_face_is_the_mean_of_the_boxes_around_it(
+def test_a_face_is_the_mean_of_overlapping_boxes(
     monkeypatch: pytest.MonkeyPatch, pairs: int
 ) -> None:
     monkeypatch.setattr(levels, "PAIRS", pairs)
@@ -36,7 +36,7 @@ def test_a_face_is_the_mean_of_the_boxes_around_it(
     assert other[1:5].tolist() == [100, 10, 140, 50]
 
 
-def test_boxes_that_overlap_little_or_have_no_area_stay_out() -> None:
+def test_boxes_with_little_overlap_or_no_area_are_excluded() -> None:
     rows = rows_of((0.8, 10, 10, 50, 50), (0.8, 30, 10, 70, 50), (0.5, 20, 20, 20, 20))
     np.testing.assert_allclose(averaged(rows, np.array([0, 1, 2])), rows, rtol=1e-6)
 
@@ -50,7 +50,7 @@ def test_boxes_that_overlap_little_or_have_no_area_stay_out() -> None:
         (600, [1, 2, 4, 8]),
     ],
 )
-def test_only_large_faces_are_looked_for_in_small_levels(side: int, factors: list[int]) -> None:
+def test_small_levels_keep_only_large_faces(side: int, factors: list[int]) -> None:
     seen: list[float] = []
 
     def network(pixels: NDArray[np.uint8]) -> Floats:

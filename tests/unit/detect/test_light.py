@@ -11,7 +11,7 @@ def darkened(pixels: NDArray[np.uint8], factor: float, offset: float = 0) -> Rgb
     return RgbImage(np.clip(pixels * factor + offset, 0, 255).astype(np.uint8))
 
 
-def test_a_normal_image_stays_as_it_is(astronaut: NDArray[np.uint8]) -> None:
+def test_a_normal_image_is_unchanged(astronaut: NDArray[np.uint8]) -> None:
     image = RgbImage(astronaut)
     assert exposures(image) == (image,)
 
@@ -31,7 +31,7 @@ def test_dark_and_hazy_images_are_stretched(
 
 
 @pytest.mark.parametrize("value", [0, 128, 255])
-def test_nothing_is_made_of_noise(value: int) -> None:
+def test_noise_is_not_stretched(value: int) -> None:
     noise = np.random.default_rng(2).integers(-1, 2, (60, 80, 3)) + value
     image = RgbImage(np.clip(noise, 0, 255).astype(np.uint8))
     assert exposures(image) == (image,)

@@ -24,7 +24,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(plugins, "entry_points", EntryPoints([entry]).select)
 
 
-def test_an_unknown_detector_lists_the_known(plugin: None) -> None:
+def test_an_unknown_detector_lists_known_ones(plugin: None) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         build_detector("no-such-detector")
     for name in ("no-such-detector", "yunet", "centerface", "mtcnn", "nobody"):
@@ -32,7 +32,7 @@ def test_an_unknown_detector_lists_the_known(plugin: None) -> None:
 
 
 @pytest.mark.parametrize("name", ["mtcnn", "centerface"])
-def test_a_file_that_is_not_taken_is_refused(name: str) -> None:
+def test_a_model_file_for_a_detector_without_one_is_refused(name: str) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         build_detector(name, Path("other.onnx"))
     assert name in caught.value.message

@@ -93,7 +93,7 @@ def test_cells_become_faces(session: Session, tmp_path: Path) -> None:
     np.testing.assert_allclose(face.landmarks.to_array(), expected, atol=1e-3)
 
 
-def test_pixels_go_in_blue_first_and_filled_up(session: Session, tmp_path: Path) -> None:
+def test_input_is_bgr_and_padded(session: Session, tmp_path: Path) -> None:
     (file := tmp_path / "y.onnx").write_bytes(b"")
     YunetDetector(file).detect(white(200, 150))
     planes = session.seen[-1]
@@ -103,7 +103,7 @@ def test_pixels_go_in_blue_first_and_filled_up(session: Session, tmp_path: Path)
     assert not planes[:, :, :, 200:].any()
 
 
-def test_a_large_image_is_reduced_and_its_faces_are_in_it(session: Session, tmp_path: Path) -> None:
+def test_faces_of_a_reduced_image_are_in_source_pixels(session: Session, tmp_path: Path) -> None:
     (file := tmp_path / "y.onnx").write_bytes(b"")
     (face,) = YunetDetector(file).detect(white(600, 450), min_face_size=60)
     assert session.seen[-1].shape == (1, 3, 160, 224)
@@ -120,7 +120,7 @@ def test_smaller_faces_are_dropped(session: Session, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("logit", "faces"), [(9.0, 1), (-9.0, 0)])
-def test_onet_decides_where_yunet_is_unsure(
+def test_onet_verifies_uncertain_faces(
     session: Session,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
@@ -136,7 +136,7 @@ def test_onet_decides_where_yunet_is_unsure(
     assert detector._verifier.asked == [1]
 
 
-def test_onet_is_not_asked_about_sure_faces(session: Session, tmp_path: Path) -> None:
+def test_onet_skips_sure_faces(session: Session, tmp_path: Path) -> None:
     (file := tmp_path / "y.onnx").write_bytes(b"")
     detector = YunetDetector(file)
     assert len(detector.detect(white(200, 150))) == 1
@@ -194,7 +194,7 @@ def squares(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[YunetDetec
         (2600, 2200, 290),  # in the last corner
     ],
 )
-def test_tiles_give_each_face_once_and_whole(
+def test_tiles_give_each_face_once_and_complete(
     squares: tuple[YunetDetector, SquareSession], left: int, top: int, side: int
 ) -> None:
     detector, session = squares
@@ -210,7 +210,7 @@ def test_tiles_give_each_face_once_and_whole(
 
 
 @pytest.mark.parametrize("side", [17, 60, 190, 380, 384, 385, 390, 470, 500, 1000, 1800, 2400])
-def test_faces_of_all_sizes_are_found_by_a_close_search(
+def test_faces_of_all_sizes_are_found_with_a_small_min_face_size(
     squares: tuple[YunetDetector, SquareSession], side: int
 ) -> None:
     detector, _ = squares
@@ -235,7 +235,7 @@ def test_faces_of_all_sizes_are_found_by_a_close_search(
         (60_000, 1, None, []),
     ],
 )
-def test_levels_go_on_until_the_largest_face_is_seen(
+def test_levels_continue_until_the_largest_face_is_found(
     width: int, height: int, smallest: int | None, sizes: list[tuple[int, int]]
 ) -> None:
     image = RgbImage(np.zeros((height, width, 3), dtype=np.uint8))
@@ -254,7 +254,7 @@ def model_file(path: Path, names: tuple[str, ...], kind: int = TensorProto.FLOAT
     return path
 
 
-def test_files_that_are_something_else(tmp_path: Path) -> None:
+def test_other_files_are_refused(tmp_path: Path) -> None:
     text = tmp_path / "text.onnx"
     text.write_text("not a model at all")
     emotion = tmp_path / "emotion.onnx"

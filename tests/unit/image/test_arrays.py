@@ -33,7 +33,7 @@ def test_grey(astronaut: np.ndarray, shape: tuple[int, ...]) -> None:
     assert np.array_equal(load(grey.reshape(shape)), np.repeat(grey[:, :, None], 3, axis=2))
 
 
-def test_rgba_is_laid_on_white_as_in_a_png(astronaut: np.ndarray) -> None:
+def test_rgba_is_composited_on_white(astronaut: np.ndarray) -> None:
     alpha = np.linspace(0, 255, 512).astype(np.uint8)[None, :, None].repeat(512, axis=0)
     rgba = np.concatenate([astronaut, alpha], axis=2)
     pixels = load(rgba)

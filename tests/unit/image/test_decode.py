@@ -129,7 +129,7 @@ def test_16_bit_png_is_scaled_to_the_range_of_its_data(bits: int, channels: int)
     assert np.array_equal(decode(png16(samples))[0, :, 0], np.arange(256))
 
 
-def test_16_bit_png_colors_stay_apart() -> None:
+def test_16_bit_png_colors_stay_distinct() -> None:
     samples = np.array([[[4095, 2048, 16]]], np.uint16)
     assert decode(png16(samples))[0, 0].tolist() == [255, 128, 1]
 
@@ -212,7 +212,7 @@ def test_frame_of_a_gif_may_be_smaller_or_larger_than_its_canvas() -> None:
 
 
 @pytest.mark.parametrize("size", [1, 255])
-def test_extensions_of_a_gif_are_left_alone(size: int) -> None:
+def test_extensions_of_a_gif_are_ignored(size: int) -> None:
     data = encode(Image.new("RGB", (8, 6), RED), "GIF")
     frame = data.index(b",")
     block = bytes([size]) + bytes(size)
@@ -232,14 +232,14 @@ def test_broken_animation_is_its_still_image() -> None:
 
 
 @pytest.mark.parametrize("name", [b"zTXt", b"iCCP", b"iTXt"])
-def test_compressed_bomb_beside_the_pixels_is_left_alone(name: bytes) -> None:
+def test_compressed_bomb_in_metadata_is_ignored(name: bytes) -> None:
     bomb = png_chunk(name, b"Comment\0\0" + zlib.compress(bytes(100_000_000), 9))
     rows = b"\0" + bytes(RED)
     data = png(1, 1, bits=8, color=2, rows=rows, extra=bomb)
     assert decode(data)[0, 0].tolist() == list(RED)
 
 
-def test_text_after_the_pixels_is_left_alone() -> None:
+def test_text_after_the_pixels_is_ignored() -> None:
     info = PngImagePlugin.PngInfo()
     info.add(b"zTXt", b"Comment\0\0" + zlib.compress(bytes(10_000_000)), after_idat=True)
     assert decode(encode(Image.new("RGB", (2, 2), RED), "PNG", pnginfo=info)).shape == (2, 2, 3)

@@ -102,7 +102,7 @@ def test_refused(data: bytes, code: str) -> None:
     assert "PIL" not in caught.value.message
 
 
-def test_avif_that_declares_more_than_the_decoder_takes() -> None:
+def test_avif_that_declares_more_than_the_decoder_accepts() -> None:
     """libavif refuses it when the file is opened."""
     with pytest.raises(errors.ImageTooLargeError):
         decode(with_ispe(plain("AVIF"), (8, 6), (60_000, 60_000)))
@@ -123,7 +123,7 @@ def test_heic_of_too_many_pixels() -> None:
 
 @pytest.mark.parametrize("format_", FORMATS)
 @pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
-def test_cut_off(astronaut: np.ndarray, format_: str, share: float) -> None:
+def test_truncated_files(astronaut: np.ndarray, format_: str, share: float) -> None:
     data = encode_any(Image.fromarray(astronaut), format_)
     with pytest.raises(errors.TruncatedImageError):
         decode(data[: int(len(data) * share)])

@@ -114,7 +114,7 @@ def test_many_scans_of_many_pixels() -> None:
 
 
 @pytest.mark.parametrize("filler", [b"\xff\xe1\0\x02", b"\xff", b"\xff\x01"])
-def test_endless_segments_take_no_time(filler: bytes) -> None:
+def test_endless_segments_are_handled_quickly(filler: bytes) -> None:
     started = process_time()
     with pytest.raises(errors.TruncatedImageError):
         decode(b"\xff\xd8\xff" + filler * (20_000_000 // len(filler)))

@@ -162,7 +162,7 @@ def test_pil_images_of_any_mode(image: Image.Image, expected: tuple[int, int, in
     assert (image.mode, image.size, image.tobytes()) == (mode, (2, 2), before)
 
 
-def test_pil_images_that_can_not_be_used(face_photo: bytes) -> None:
+def test_unusable_pil_images(face_photo: bytes) -> None:
     for image in (Image.new("RGB", (0, 2)), floats(np.nan), floats(np.inf)):
         with pytest.raises(errors.InvalidParameterError):
             load_image(image, max_pixels=LIMIT)

@@ -103,7 +103,7 @@ def test_an_opened_jpeg_that_was_changed_before_it_was_decoded(jpeg: bytes) -> N
     assert load_image(second, max_pixels=LIMIT).pixels[0, 0, 2] > 250
 
 
-def test_a_pil_image_stays_as_it_is(jpeg: bytes) -> None:
+def test_a_pil_image_is_not_modified(jpeg: bytes) -> None:
     image = opened(jpeg)
     load_image(image, max_pixels=LIMIT, enough_pixels=1)
     assert (image.size, image.mode) == ((4000, 3000), "RGB")
@@ -151,6 +151,6 @@ def test_factors(enough: int | None, factor: int, orientation: int, format_: str
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 4000), (4000, 1), (7, 7)])
-def test_what_is_narrow_keeps_its_pixels(size: tuple[int, int]) -> None:
+def test_narrow_images_keep_their_pixels(size: tuple[int, int]) -> None:
     image = load_image(Image.new("RGB", size), max_pixels=LIMIT, enough_pixels=1)
     assert (image.width, image.height) == (size if 1 in size else (2, 2))

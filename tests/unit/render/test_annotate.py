@@ -51,7 +51,7 @@ def test_every_emotion_has_its_own_colour() -> None:
 
 
 @pytest.mark.parametrize("size", [(1, 1), (3, 50), (20, 20), (60, 12)])
-def test_tiny_pictures(size: tuple[int, int]) -> None:
+def test_tiny_images(size: tuple[int, int]) -> None:
     assert drawn(photo(*size), make_face(0, 0, size[0], size[1])).shape == (size[1], size[0], 3)
 
 
@@ -86,7 +86,7 @@ EDGES = {
 
 
 @pytest.mark.parametrize("face", EDGES.values(), ids=EDGES)
-def test_a_label_is_inside_the_picture_and_off_its_face(face: Rect) -> None:
+def test_a_label_is_inside_the_image_and_off_its_face(face: Rect) -> None:
     (place,) = place_all((400, 300), [face], (100, 20))
     assert overlap(place, (0, 0, 400, 300)) == 100 * 20
     assert overlap(place, face) == 0
@@ -103,12 +103,12 @@ def test_a_crowd_of_fifteen() -> None:
     assert covered == 0
 
 
-def test_where_the_whole_picture_is_a_face_the_label_covers_its_edge() -> None:
+def test_a_label_covers_the_edge_of_a_face_that_fills_the_image() -> None:
     (place,) = place_all((400, 300), [(0, 0, 400, 300)], (100, 20))
     assert place == (0, 0, 100, 20)
 
 
-def test_a_smaller_label_where_the_preferred_one_has_no_room() -> None:
+def test_a_label_shrinks_to_fit() -> None:
     # A gap of 60 pixels between two faces as high as the picture.
     left, right = (0, 0, 170, 300), (230, 0, 400, 300)
     layout = LabelLayout((400, 300), [left, right])
@@ -121,7 +121,7 @@ def test_no_label_where_none_fits() -> None:
     assert LabelLayout((30, 30), []).place([(40, 10), (10, 40)], (0, 0, 30, 30), gap=1) is None
 
 
-def test_a_label_keeps_away_from_other_faces() -> None:
+def test_a_label_avoids_other_faces() -> None:
     # Above and below is no room; to the left the other face is near, to the right nobody.
     other, face = (80, 0, 140, 300), (200, 0, 240, 300)
     (_, place) = place_all((400, 300), [other, face], (55, 20))

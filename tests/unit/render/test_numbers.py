@@ -25,7 +25,9 @@ from mien.types import Emotion
         (1.0, 1, "100.0 %"),
     ],
 )
-def test_a_share_is_all_or_nothing_only_if_it_is(share: float, decimals: int, words: str) -> None:
+def test_a_share_is_rounded_to_0_or_100_only_if_exact(
+    share: float, decimals: int, words: str
+) -> None:
     assert format_percent(share, decimals) == words
 
 
@@ -43,7 +45,7 @@ def test_things_are_counted(count: int, words: str) -> None:
     assert format_count(count, "face") == words
 
 
-def test_a_report_claims_no_certainty_either() -> None:
+def test_a_report_shows_no_certainty() -> None:
     page = report_page(
         "results",
         photos=10_000,

@@ -49,7 +49,7 @@ def test_times(timestamps_s: list[float | None], times_s: list[float | None]) ->
     assert times_of(timestamps_s) == times_s
 
 
-def test_a_leap_forward_is_a_pause_except_in_a_broadcast() -> None:
+def test_a_forward_jump_is_a_pause_except_in_a_broadcast() -> None:
     stamps: list[float | None] = [0.0, 0.2, 9000.0, 9000.2]
     assert times_of(stamps) == [0.0, 0.2, 9000.0, 9000.2]
     assert times_of(stamps, max_gap_s=10.0) == [0.0, 0.2, 0.4, 0.6]

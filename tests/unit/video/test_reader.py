@@ -86,7 +86,7 @@ def test_limits_hold_for_each_format(form: str, encoder: str) -> None:
 
 
 @pytest.mark.parametrize(("form", "encoder"), FORMATS)
-def test_half_a_file_of_each_format(form: str, encoder: str) -> None:
+def test_truncated_files_of_each_format(form: str, encoder: str) -> None:
     """What can be read of it is; the rest is an error of the video, never another one."""
     whole = plain(2.0, form=form, encoder=encoder)
     for part in (20, 200, len(whole) // 2):
@@ -174,7 +174,7 @@ def test_joined_recordings_that_can_not_be_read_are_reported(form: str, encoder:
     assert video.cut_off
 
 
-def test_broadcasts_joined_with_a_leap_forward() -> None:
+def test_broadcasts_joined_with_a_forward_jump() -> None:
     picture = np.full((64, 64, 3), 128, np.uint8)
     parts = [
         film([picture] * 10, range(start, start + 1000, 100), "mpegts", "libx264")
@@ -267,7 +267,7 @@ def test_hidden_frames_count_like_displayed_ones() -> None:
         av.error.InvalidDataError(1, "of a video that is written"),
     ],
 )
-def test_errors_of_the_caller_are_not_blamed_on_the_video(tmp_path: Path, error: Exception) -> None:
+def test_errors_of_the_callers_code_are_not_video_errors(tmp_path: Path, error: Exception) -> None:
     path = tmp_path / "clip.mp4"
     path.write_bytes(plain())
     with pytest.raises(type(error)) as raised, open_video(path, VideoLimits()):

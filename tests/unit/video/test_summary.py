@@ -34,7 +34,7 @@ def spans_of(summary: Summary) -> list[tuple[Emotion, float, float]]:
     ]
 
 
-def test_nothing() -> None:
+def test_no_samples() -> None:
     assert summary_of([], []).record(cut_off=False, dropped_frames=2) == {
         "samples": 0,
         "seconds": 0.0,

@@ -36,7 +36,7 @@ def test_a_face_that_is_hidden_for_a_moment_is_the_same_person() -> None:
     assert persons([0.0, 0.1, FORGET_S - 0.1], missing=(1,)) == [[1], [], [1]]
 
 
-def test_the_end_of_tracks_ends_smoothing_too() -> None:
+def test_ending_tracks_ends_smoothing() -> None:
     happy, sad = (make_face(50, 40, 30, 40, each) for each in (Emotion.HAPPY, Emotion.SAD))
     tracker = Tracker(smoothing_s=10.0)
     tracker.update([happy], 0.0)

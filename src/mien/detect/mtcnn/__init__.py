@@ -63,7 +63,7 @@ class MtcnnDetector:
         min_face_size: int | None = None,
         min_score: float | None = None,
     ) -> Detections:
-        """Return boxes as the cascade gives them, unclipped, best score first."""
+        """Return boxes from the cascade, unclipped, best score first."""
         return self._cascade.detect(
             image,
             MIN_FACE_SIZE_PX if min_face_size is None else min_face_size,

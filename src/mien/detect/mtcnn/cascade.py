@@ -1,7 +1,7 @@
-"""The three stages of MTCNN on arrays; each narrows and corrects the boxes of the one before.
+"""The three stages of MTCNN on arrays; each filters and refines the boxes of the previous one.
 
-Boxes are 1-based with inclusive ends, as in the networks' training, and leave the cascade so: taken
-for edges, as facenet-pytorch's users do, left and top lie a pixel further in.
+Boxes are 1-based with inclusive ends, as in the networks' training and in facenet-pytorch.
+Used as edges, as is usual with facenet-pytorch, left and top are one pixel too far inside.
 Source: Zhang et al. 2016, arXiv 1604.02878; behaviour as facenet-pytorch 2.6.0.
 """
 
@@ -15,7 +15,7 @@ from mien.detect.mtcnn.pyramid import (
     WINDOW_PX,
     AreaTable,
     CropSource,
-    LargePicture,
+    LargeImage,
     Level,
     Pyramid,
     Scratch,
@@ -32,20 +32,20 @@ Floats = NDArray[np.float32]
 
 # P-Net halves the resolution once.
 STRIDE_PX = 2
-# facenet-pytorch's settings: from one level of the pyramid to the next, least scores after P- and
-# R-Net, and the largest overlaps that suppression leaves.
+# facenet-pytorch's settings: scale factor between levels of the pyramid, score thresholds of P- and
+# R-Net, and IoU thresholds of non-maximum suppression.
 FACTOR = 0.709
 PNET_SCORE, RNET_SCORE = 0.6, 0.7
 OVERLAP_IN_SCALE, OVERLAP_OF_CANDIDATES, OVERLAP_OF_FACES = 0.5, 0.7, 0.7
-# A table takes 16 bytes a pixel.
+# A table takes 16 bytes per pixel.
 MAX_TABLE_PIXELS = 16_000_000
-# What runs at once is kept small enough for the processor's cache, which is up to twice as fast
-# and bounds memory: so many pixels of a level, and so many crops.
+# Pixels of a level, and (below) crops in a batch. They fit into the processor's cache, which is up
+# to twice as fast and bounds memory.
 STRIP_PIXELS = 40_000
-# Strips overlap by almost a window; of a wide level so many rows of windows pay for that.
+# Minimum rows of windows in a strip of a wide level, since strips overlap by almost a window.
 LEAST_ROWS = 12
-# Of each level so many windows with the best scores go on: a picture made of nothing but the
-# smallest faces would take all memory.
+# Only this many windows of a level, those with the best scores, are kept. This bounds memory for
+# images full of tiny faces.
 MAX_HITS = 200_000
 RNET_BATCH = 16
 ONET_BATCH = 4
@@ -63,12 +63,12 @@ class Stage:
     def run(self, crops: CropSource, boxes: Floats, threshold: float) -> tuple[Floats, Floats]:
         """Return the boxes above the threshold with their rows: score, then the rest."""
         edges = whole_pixels(boxes, crops.width, crops.height)
-        seen = (edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1])
-        boxes, edges = boxes[seen], edges[seen]
+        visible = (edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1])
+        boxes, edges = boxes[visible], edges[visible]
         rows = np.empty((len(edges), self._columns), dtype=np.float32)
         for at in range(0, len(edges), self._batch):
-            piece = slice(at, at + self._batch)
-            rows[piece] = _scored(self._session, crops.crops(edges[piece], self._size_px))
+            batch = slice(at, at + self._batch)
+            rows[batch] = _scored(self._session, crops.crops(edges[batch], self._size_px))
         passed = rows[:, 0] > np.float32(threshold)
         return boxes[passed], rows[passed]
 
@@ -96,9 +96,9 @@ class Cascade:
         return self.output(pyramid, self.refine(pyramid, boxes), min_score)
 
     def pyramid(self, image: RgbImage) -> Pyramid:
-        """Return the image as the networks look at it."""
+        """Return the image as an input of the networks, by its size."""
         if image.height * image.width > MAX_TABLE_PIXELS:
-            return LargePicture(image)
+            return LargeImage(image)
         return AreaTable(image.pixels, self._scratch)
 
     def propose(self, pyramid: Pyramid, min_face_size: float) -> Floats:
@@ -116,7 +116,7 @@ class Cascade:
         return squared(rows[:, :4] + rows[:, 5:] * sides)
 
     def _hits(self, level: Level, height: int, width: int) -> Iterator[Floats]:
-        """Yield what ``_above`` finds in each strip of a level."""
+        """Yield the windows above the threshold in each strip of a level."""
         for first, last in _strips(height, width):
             maps = _scored(self._pnet, level(first, last))[0]
             yield _above(maps, PNET_SCORE, first // STRIDE_PX)
@@ -139,24 +139,24 @@ class Cascade:
 
 
 def _scored(session: InferenceSession, pixels: Floats) -> Floats:
-    """Return what a network says of pixels, with scores instead of logits in column or map 0.
+    """Return a network's output for pixels, with scores instead of logits in column or map 0.
 
     Further columns or maps: the box's correction (4), and O-Net's landmarks (10).
     """
     rows: Floats = session.run({session.inputs[0].name: pixels})[0]
     # Scores, not logits, decide the order in suppression: in single precision many are
-    # equal near 1, and the reference breaks such ties by position.
+    # equal near 1, and the baseline breaks such ties by position.
     rows[:, 0] = 1 / (1 + np.exp(-rows[:, 0]))
     return rows
 
 
 def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
-    """Yield first and last row of strips of a level that give all of P-Net's rows, each once."""
+    """Yield first and last row of strips that cover all of P-Net's rows exactly once."""
     rows = max((STRIP_PIXELS // width - WINDOW_PX) // STRIDE_PX + 1, LEAST_ROWS)
     step = rows * STRIDE_PX
     for first in range(0, height, step):
         last = first + step - STRIDE_PX + WINDOW_PX
-        # What would be left is less than a window.
+        # The rest is smaller than a window.
         done = last + STRIDE_PX > height
         yield first, height if done else last
         if done:
@@ -166,14 +166,14 @@ def _strips(height: int, width: int) -> Iterator[tuple[int, int]]:
 def _above(maps: Floats, threshold: float, first_row: int = 0) -> Floats:
     """Return (N, 7) of the windows above the threshold: column, row, maps.
 
-    maps: P-Net's, (5, h, w): the score and the correction of windows, from a row of them on.
+    maps: Output of P-Net, (5, h, w): score and box correction of each window.
     """
     y, x = np.nonzero(maps[0] >= np.float32(threshold))
     return np.concatenate([x[None], y[None] + first_row, maps[:, y, x]], dtype=np.float32).T
 
 
 def _best(strips: Iterable[Floats]) -> Floats:
-    """Return the hits of a level, in order; of too many those with the best scores."""
+    """Return the hits of a level in order, limited to the MAX_HITS best scores."""
     kept, count = [np.empty((0, 7), dtype=np.float32)], 0
     for hits in strips:
         kept.append(hits)
@@ -193,9 +193,9 @@ def _candidates(hits: Sequence[Floats], scales: Sequence[float]) -> Floats:
     place = rows[:, :2] * STRIDE_PX
     # 1-based: the window's first pixel is 1, its last one WINDOW_PX.
     boxes = np.floor(np.concatenate([place + 1, place + WINDOW_PX], axis=1) / scale)
-    # All scales at once, but side by side, so that boxes of different ones never meet.
-    beside = np.repeat(np.arange(len(scales), dtype=np.float32), counts) * boxes.max(initial=0)
-    kept = suppress(boxes + beside[:, None], rows[:, 2], OVERLAP_IN_SCALE)
+    # Suppress all scales in one call; offsets keep boxes of different scales apart.
+    offset = np.repeat(np.arange(len(scales), dtype=np.float32), counts) * boxes.max(initial=0)
+    kept = suppress(boxes + offset[:, None], rows[:, 2], OVERLAP_IN_SCALE)
     return np.concatenate([boxes, rows[:, 2:]], axis=1)[kept]
 
 

@@ -1,8 +1,8 @@
-"""The pyramid of an image and crops of it, as facenet-pytorch resamples them, to the pixel.
+"""The pyramid of an image and crops of it, resampled exactly as in facenet-pytorch.
 
-Each output pixel is the plain mean of the source pixels from ``floor(i * in / out)`` up to
+Each output pixel is the mean of the source pixels from ``floor(i * in / out)`` up to
 ``ceil((i + 1) * in / out)``, so neighbouring windows share a pixel. Sums come from a summed-area
-table: four look-ups a pixel whatever the scale. Source: Crow 1984, "Summed-area tables for texture
+table: four lookups per pixel at any scale. Source: Crow 1984, "Summed-area tables for texture
 mapping"; the windows are those of adaptive average pooling.
 """
 
@@ -22,7 +22,7 @@ from mien.types import RgbImage
 __all__ = [
     "AreaTable",
     "CropSource",
-    "LargePicture",
+    "LargeImage",
     "Pyramid",
     "Scratch",
     "level_size",
@@ -31,19 +31,19 @@ __all__ = [
 
 Pixels = NDArray[np.float32]
 MAX_KEPT = 4 * 2_200_000
-# A pixel's sums have a fourth place that is not used: items of 16 bytes are looked up, and moved as
-# one of NumPy's numbers, two to three times as fast as items of 12.
-PLACES = 4
+# The sums of a pixel are padded to four: NumPy gathers and moves items of 16 bytes (as one complex
+# number) two to three times as fast as items of 12.
+CHANNELS = 4
 _ITEM = np.dtype(np.complex128)
 PART_PIXELS = 2_000_000
-# Side of the window that P-Net looks at.
+# Side of P-Net's input window.
 WINDOW_PX = 12
 
 
 def pyramid_scales(height: int, width: int, min_face_size: float, factor: float) -> list[float]:
-    """Return the scales of the pyramid, largest first; empty if the picture is smaller than that.
+    """Return the scales of the pyramid, largest first; empty if the image is too small.
 
-    At the first scale a face of ``min_face_size`` pixels fills P-Net's window.
+    At the first scale, a face of ``min_face_size`` pixels fills P-Net's window.
     """
     scale = WINDOW_PX / min_face_size
     shorter = min(height, width) * scale
@@ -61,7 +61,7 @@ def level_size(height: int, width: int, scale: float) -> tuple[int, int]:
 
 
 class CropSource(Protocol):
-    """A picture of which parts are wanted at one size."""
+    """An image that provides crops of one size."""
 
     height: int
     width: int
@@ -69,7 +69,7 @@ class CropSource(Protocol):
     def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
         """Return (N, 3, size_px, size_px), 0 to 255, of whole-pixel boxes (N, 4).
 
-        edges: left, top, right, bottom; inside the picture, right and bottom exclusive.
+        edges: left, top, right, bottom; inside the image, right and bottom exclusive.
         """
         ...
 
@@ -79,17 +79,17 @@ Level = Callable[[int, int], Pixels]
 
 
 class Pyramid(CropSource, Protocol):
-    """A picture that is also wanted whole, at other sizes."""
+    """An image that also provides the levels of a pyramid."""
 
     def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
-        """Yield the whole picture at each size, (height, width), largest first."""
+        """Yield the image at each size, (height, width), largest first."""
         ...
 
 
 class Scratch(threading.local):
     """Memory that each thread reuses from image to image.
 
-    The system provides new memory page by page, which takes as long as the computation itself.
+    The operating system provides new memory page by page, which takes as long as the computation.
     Memory for images larger than full HD is not kept.
     """
 
@@ -97,7 +97,7 @@ class Scratch(threading.local):
         self._kept: dict[str, NDArray[np.uint32]] = {}
 
     def array(self, name: str, shape: tuple[int, ...]) -> NDArray[np.uint32]:
-        """Return an array with any content, valid until the thread asks for the name again."""
+        """Return an uninitialized array, valid until the thread requests the same name again."""
         size = math.prod(shape)
         if size > MAX_KEPT:
             return np.empty(shape, dtype=np.uint32)
@@ -107,7 +107,7 @@ class Scratch(threading.local):
 
 
 class ExactPyramid(ABC):
-    """A picture resampled with the reference's windows."""
+    """An image resampled with the baseline's windows."""
 
     height: int
     width: int
@@ -116,7 +116,7 @@ class ExactPyramid(ABC):
         return (partial(self.resized, *size) for size in sizes_hw)
 
     def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
-        """Return rows of the picture at a size, as a Level does."""
+        """Return rows of the image at a size, as a Level does."""
         left, right = _windows(0, self.width, width)
         top, bottom = (edges[first:last] for edges in _windows(0, self.height, height))
         return self.means(top, bottom, left, right)
@@ -133,23 +133,23 @@ class ExactPyramid(ABC):
 
 
 class AreaTable(ExactPyramid):
-    """Summed-area table of a picture (H, W, 3) uint8; valid until the scratch is used again.
+    """Summed-area table of an image (H, W, 3) uint8; valid until the scratch is used again.
 
     Sums are kept modulo 2**32: differences are exact as long as a window's sum is below that,
-    which holds up to 16 million pixels a window.
+    which is true up to 16 million pixels per window.
     """
 
     def __init__(self, pixels: NDArray[np.uint8], scratch: Scratch) -> None:
         self.height, self.width = pixels.shape[:2]
-        # Running sums along the first axis add whole rows, several times faster than along the
-        # others; so the table is turned over between the two, and stays (W + 1, H + 1, 4).
-        self._sums = scratch.array("sums", (self.width + 1, self.height + 1, PLACES))
+        # Running sums along the first axis add whole rows, which is several times faster than along
+        # other axes. The table is therefore transposed in between, and stays (W + 1, H + 1, 4).
+        self._sums = scratch.array("sums", (self.width + 1, self.height + 1, CHANNELS))
         self._sums[0] = 0
-        # Of a large picture so many columns at a time that this takes no second table.
-        step = max(MAX_KEPT // PLACES // (self.height + 1), 1)
+        # Large images are processed in column blocks, which avoids a second table of the full size.
+        step = max(MAX_KEPT // CHANNELS // (self.height + 1), 1)
         for left in range(0, self.width, step):
             part = pixels[:, left : left + step]
-            down = scratch.array("down", (self.height + 1, part.shape[1], PLACES))
+            down = scratch.array("down", (self.height + 1, part.shape[1], CHANNELS))
             down[0] = 0
             down[1:, :, :3] = part
             _sum_rows(down)
@@ -164,7 +164,7 @@ class AreaTable(ExactPyramid):
         left: NDArray[np.intp],
         right: NDArray[np.intp],
     ) -> Pixels:
-        # Only the rows of the table that these windows begin or end at.
+        # Only the part of the table between the first and last window.
         part = self._sums[:, top[0] : bottom[-1] + 1]
         across = part[right]
         across -= part[left]
@@ -175,7 +175,7 @@ class AreaTable(ExactPyramid):
     def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
         left, right = _windows(edges[:, 0:1], edges[:, 2:3], size_px)
         top, bottom = _windows(edges[:, 1:2], edges[:, 3:4], size_px)
-        table = self._sums.reshape(-1, PLACES)
+        table = self._sums.reshape(-1, CHANNELS)
         stride = self.height + 1
         left_at, right_at = left[:, None, :] * stride, right[:, None, :] * stride
         sums = np.take(table, right_at + bottom[:, :, None], axis=0)
@@ -185,10 +185,10 @@ class AreaTable(ExactPyramid):
         return _means(sums.transpose(0, 3, 1, 2), bottom - top, right - left)
 
 
-class LargePicture(ExactPyramid):
-    """The same answers as an AreaTable's from tables of parts, made anew for each question.
+class LargeImage(ExactPyramid):
+    """Gives the same results as AreaTable, from temporary tables of parts of the image.
 
-    Slower, but a table takes 16 bytes a pixel: 800 MB for 50 megapixels.
+    Slower, but needs less memory: a full table takes 16 bytes per pixel, 800 MB for 50 megapixels.
     """
 
     def __init__(self, image: RgbImage) -> None:
@@ -202,17 +202,17 @@ class LargePicture(ExactPyramid):
         left: NDArray[np.intp],
         right: NDArray[np.intp],
     ) -> Pixels:
-        # So many rows of windows that their part of the picture stays small.
+        # Limit the rows of windows, so that their part of the image stays small.
         pixels = (bottom[-1] - top[0]) * (right[-1] - left[0])
         step = max(PART_PIXELS * len(top) // int(pixels), 1)
-        pieces = []
+        strips = []
         for at in range(0, len(top), step):
-            piece = slice(at, at + step)
-            rows = self._image.part(left[0], top[at], right[-1], bottom[piece][-1])
+            strip = slice(at, at + step)
+            rows = self._image.part(left[0], top[at], right[-1], bottom[strip][-1])
             means = AreaTable(rows, Scratch()).means
-            upper, lower = top[piece] - top[at], bottom[piece] - top[at]
-            pieces.append(means(upper, lower, left - left[0], right - left[0]))
-        return np.concatenate(pieces, axis=2)
+            upper, lower = top[strip] - top[at], bottom[strip] - top[at]
+            strips.append(means(upper, lower, left - left[0], right - left[0]))
+        return np.concatenate(strips, axis=2)
 
     def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
         parts = [
@@ -240,7 +240,7 @@ def _means(sums: NDArray[np.uint32], heights: NDArray[np.intp], widths: NDArray[
 def _windows(
     start: NDArray[np.intp] | int, end: NDArray[np.intp] | int, count: int
 ) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return where each of ``count`` windows between ``start`` and ``end`` begins and ends."""
+    """Return start and end of each of ``count`` windows between ``start`` and ``end``."""
     steps = np.arange(count, dtype=np.intp)
     length = np.asarray(end, dtype=np.intp) - start
     return start + steps * length // count, start - (-(steps + 1) * length // count)

@@ -1,7 +1,7 @@
 """What the ASGI server does not offer, on top of uvicorn.
 
 uvicorn has no limit on the time in which a client sends headers or accepts a response, nor on the
-number of small chunks. It answers malformed HTTP with plain text and lets one of several server
+number of small chunks. It responds to malformed HTTP in plain text and lets one of several server
 processes accept all waiting connections. It stops listening as soon as it gets a stop signal,
 closes connections whose request it has not read, and restarts its processes on SIGHUP.
 

@@ -1,4 +1,4 @@
-"""HTTP and WebSocket connections with timeouts, which answer malformed HTTP with a problem.
+"""HTTP and WebSocket connections with timeouts and problem+json for malformed HTTP.
 
 Clients that do not finish sending headers in time, or accept no data, are disconnected.
 """
@@ -32,7 +32,7 @@ _BYTES_PER_CHUNK = 64
 _READ_BYTES = 16 * 1024
 # At shutdown, idle connections stay open for so long: their next request may be on its way.
 _LAST_REQUEST_S = 0.05
-# Host, perhaps with a port, and what follows it.
+# Host, optional port, and the rest.
 _ABSOLUTE = re.compile(rb"https?://([^/?#@:][^/?#@]*)([/?].*)?", re.IGNORECASE)
 
 
@@ -60,7 +60,7 @@ class _Parser(h11.Connection):
 
 
 def _in_origin_form(request: h11.Request) -> h11.Request:
-    """Return the request with a path as its target where that is a whole URL, as for a proxy.
+    """Return the request with a path as its target; proxies may be sent a full URL.
 
     Source: RFC 9112, 3.2.2: servers must accept it, and its host in place of the header's;
     RFC 9110, 4.2: they must refuse one without a host.
@@ -115,7 +115,7 @@ class _SendTimeout(asyncio.Protocol):
 
 
 class HttpConnection(_SendTimeout, H11Protocol):
-    """uvicorn's own would wait for headers for ever and answer malformed HTTP with plain text.
+    """HTTP with deadlines for headers and problem+json for malformed requests.
 
     ``head_timeout_s``: from the start of the connection, or the first byte of a further request.
     """
@@ -131,7 +131,7 @@ class HttpConnection(_SendTimeout, H11Protocol):
         self._expect_head()
 
     def handle_websocket_upgrade(self, event: h11.Request) -> None:
-        """Refuse handshakes that the WebSocket parser answers with plain text, or not at all."""
+        """Refuse handshakes for which the WebSocket parser sends plain text or no response."""
         handshake = ServerProtocol()
         lines = [b"%s: %s\r\n" % header for header in event.headers]
         handshake.receive_data(b"GET %s HTTP/1.1\r\n%s\r\n" % (event.target, b"".join(lines)))
@@ -168,15 +168,15 @@ class HttpConnection(_SendTimeout, H11Protocol):
             super().shutdown()
 
     def send_400_response(self, _: str) -> None:
-        """Answer malformed HTTP; called by uvicorn, whose text is for its log."""
+        """Respond to malformed HTTP; uvicorn calls this with a text for its log."""
         self._refuse(MalformedRequestError("this is not HTTP/1.1, or its headers are too long"))
 
     def _is_long_head(self, data: bytes) -> bool:
         """Return whether the headers are too long; h11 checks only those that come in pieces."""
-        begun, _ = self.conn.trailing_data
-        if len(begun) + len(data) <= _MAX_HEAD_BYTES:
+        buffered, _ = self.conn.trailing_data
+        if len(buffered) + len(data) <= _MAX_HEAD_BYTES:
             return False
-        return b"\r\n\r\n" not in (begun + data[:_MAX_HEAD_BYTES])[:_MAX_HEAD_BYTES]
+        return b"\r\n\r\n" not in (buffered + data[:_MAX_HEAD_BYTES])[:_MAX_HEAD_BYTES]
 
     def _expect_head(self) -> None:
         self._head_due = self.loop.call_later(self._head_timeout_s, self._time_out)
@@ -187,8 +187,8 @@ class HttpConnection(_SendTimeout, H11Protocol):
             self._head_due = None
 
     def _time_out(self) -> None:
-        begun, _ = self.conn.trailing_data
-        if begun and not self.transport.is_closing():
+        buffered, _ = self.conn.trailing_data
+        if buffered and not self.transport.is_closing():
             late = f"the headers did not arrive within {self._head_timeout_s:g} seconds"
             self._refuse(UploadTimeoutError(late))
         else:
@@ -196,7 +196,7 @@ class HttpConnection(_SendTimeout, H11Protocol):
 
     def _refuse(self, error: MienError) -> None:
         if self.cycle is not None:
-            # A request before the malformed data must not be answered any more.
+            # A request before the malformed data no longer gets a response.
             self.cycle.disconnected = True
             self.cycle.message_event.set()
         if self.conn.our_state not in (h11.IDLE, h11.SEND_RESPONSE):
@@ -223,7 +223,7 @@ class HttpConnection(_SendTimeout, H11Protocol):
 
 
 class LiveConnection(_SendTimeout, WebSocketsSansIOProtocol):
-    """uvicorn's own would read too much of one client at once, and log what clients do wrong."""
+    """uvicorn's protocol reads too much from one client at once and logs errors of clients."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -1,4 +1,4 @@
-"""Stop signals: the application learns of them first, and SIGHUP counts as SIGTERM."""
+"""Stop signals: the application is notified first, and SIGHUP is handled like SIGTERM."""
 
 import signal
 import threading
@@ -28,10 +28,10 @@ def hangup_as_stop() -> Iterator[None]:
 def on_shutdown(stop: Callable[[], None], *, delay_s: float = 0.0) -> Iterator[None]:
     """Call ``stop`` on SIGTERM or SIGINT, then whatever handled them before.
 
-    The server stops listening at once and tells the application only after the last connection has
-    closed. A load balancer that has not yet seen a failed probe would find the port closed, so the
-    server gets SIGTERM only after ``delay_s``; SIGINT, and a second signal, without delay. Outside
-    the main thread, which alone can handle signals, this does nothing.
+    The server stops listening at once and notifies the application only after the last connection
+    has closed. A load balancer that has not yet seen a failed probe would find the port closed.
+    Therefore the server gets SIGTERM only after ``delay_s``; SIGINT, and a second signal, without
+    delay. Outside the main thread, which alone can handle signals, this does nothing.
     """
     if threading.current_thread() is not threading.main_thread():
         yield

@@ -43,7 +43,7 @@ class Supervisor(Multiprocess):
         Args:
             config: uvicorn's configuration of each server process.
             sockets: The listening socket.
-            drain_s: Seconds within which a process ends after it was told to stop.
+            drain_s: Seconds within which a process ends after the stop signal.
             metrics_folder: Where the processes keep their metrics.
         """
         hangups = {number: signal.getsignal(number) for number in HANGUPS}
@@ -86,7 +86,7 @@ class Supervisor(Multiprocess):
         super().terminate_all()
 
     def join_all(self) -> None:
-        # uvicorn does not look for processes that hang while they stop.
+        # uvicorn does not detect processes that hang while they stop.
         until_s = time.monotonic() + self._drain_s + _SPARE_S
         for worker in self.processes:
             worker.process.join(max(0.0, until_s - time.monotonic()))

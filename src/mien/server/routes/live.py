@@ -59,7 +59,7 @@ async def live(
 
 
 class _Frames:
-    """The frames of one client: one is analyzed, and of those that arrive meanwhile the newest."""
+    """The frames of one client: the newest frame is analyzed next, others are dropped."""
 
     def __init__(
         self, websocket: WebSocket, service: Service, query: Any, context: RequestContext
@@ -99,14 +99,14 @@ class _Frames:
             self._arrived.set()
 
     async def _send_all(self) -> None:
-        answered = 0
+        sent = 0
         while True:
             await self._arrived.wait()
             self._arrived.clear()
             frame, number, self._newest = self._newest, self._received, None
             assert frame is not None  # noqa: S101 - for the type checker
-            counts = {"frame": number - 1, "dropped": number - answered - 1}
-            answered = number
+            counts = {"frame": number - 1, "dropped": number - sent - 1}
+            sent = number
             await self._websocket.send_json({**counts, **await self._message(frame)})
 
     async def _message(self, frame: bytes | str) -> dict[str, Any]:

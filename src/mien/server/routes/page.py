@@ -19,7 +19,7 @@ _TYPES = {
     ".svg": "image/svg+xml",
 }
 _HEADERS = {
-    # Nothing from other hosts, nothing inline, no frame of another site. The page makes blob: URLs
+    # No other hosts, nothing inline, no framing by other sites. The page creates blob: URLs
     # of the user's files, to show photos and to play videos.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "

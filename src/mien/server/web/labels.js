@@ -1,8 +1,8 @@
-// Places the labels of boxes on a picture, so that none covers another one.
+// Places the labels of boxes on an image, so that none covers another one.
 
 /**
  * Moves each tag next to its box. A tag without a free place gets the class "covered".
- * sheet: the picture's element; boxes: [x, y, width, height] in pixels of an image of that width;
+ * sheet: the image's element; boxes: [x, y, width, height] in pixels of an image of that width;
  * tags: an element for each box, largest face first.
  */
 export function placeLabels(sheet, boxes, tags, imageWidth) {

@@ -107,7 +107,7 @@ class Live {
     this.inFlight++;
     const canvas = frameOf(this.video, FRAME_PX);
     canvas.toBlob((blob) => {
-      // null until the video has its first picture.
+      // null until the video has its first frame.
       if (blob && this.socket.readyState === WebSocket.OPEN) this.socket.send(blob);
       else this.inFlight--;
       // Cameras have no more frames per second than this.

@@ -137,7 +137,7 @@ function detailOf(faces, index) {
   return [element("h3", {}, title), bars, ...(doubt ? [element("p", { className: "note doubt" }, doubt)] : [])];
 }
 
-/** Lays boxes and labels over the picture. The tiles are for the keyboard, these for the pointer. */
+/** Lays boxes and labels over the image. The tiles are for the keyboard, these for the pointer. */
 function addBoxes(view, sheet, { width, height }) {
   view.faces.forEach((face, index) => {
     const [x, y, w, h] = face.bounding_box;
@@ -188,7 +188,7 @@ function suggestions(card, { minFaceSize, upright }) {
     ...(upright ? ["quarter turns of the photo"] : []),
   ];
   const offers = [
-    ...(smaller ? [[`Look for smaller faces (${smaller} px)`, { minFaceSize: String(smaller) }]] : []),
+    ...(smaller ? [[`Search for smaller faces (${smaller} px)`, { minFaceSize: String(smaller) }]] : []),
     ...(upright ? [] : [["Try quarter turns", { upright: true }]]),
   ];
   const buttons = offers.map(([label, overrides]) => {
