@@ -326,7 +326,9 @@ def _options(keywords: OptionKeywords) -> Options:
     except TypeError as error:
         known = ", ".join(OptionKeywords.__annotations__)
         unknown = ", ".join(set(keywords) - set(OptionKeywords.__annotations__))
-        raise InvalidParameterError(f"no option {unknown}; the options are {known}") from error
+        raise InvalidParameterError(
+            f"no option {unknown}; the options are {known}. For BGR arrays, use channels='bgr'"
+        ) from error
 
 
 def _path(image: object) -> str | None:

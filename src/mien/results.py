@@ -80,6 +80,9 @@ class ImageResult:
     def __iter__(self) -> Iterator[FaceEmotion]:
         return iter(self.faces)
 
+    def __getitem__(self, index: int) -> FaceEmotion:
+        return self.faces[index]
+
     def face_records(self, include: Collection[str] = ()) -> list[dict[str, Any]]:
         """Return the JSON of ``POST /emotion``: a record for each face.
 

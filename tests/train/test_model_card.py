@@ -31,7 +31,8 @@ def test_the_page_in_the_docs_matches_the_packaged_model(tmp_path: Path) -> None
     assert cli.main(["card", str(SHIPPED), "--out", str(tmp_path / "card.md")]) == 0
     made = (tmp_path / "card.md").read_text()
     assert made == (ROOT / "docs" / "model-card.md").read_text(), (
-        "run: mien-train card src/mien/artifacts/emotion-mobilenet/model.onnx --out docs/model-card.md"
+        "run: mien-train card src/mien/artifacts/emotion-mobilenet/model.onnx "
+        "--out docs/model-card.md"
     )
 
 

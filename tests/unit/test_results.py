@@ -214,3 +214,9 @@ def test_a_notebook_shows_the_image_and_a_table(tmp_path: Path) -> None:
     assert "<td>happy</td>" in shown
     assert "<img" not in RESULT._repr_html_()
     assert "<td>not_an_image</td>" in FAILED._repr_html_()
+
+
+def test_faces_are_taken_by_their_number() -> None:
+    assert (RESULT[0], RESULT[-1]) == (FACES[0], FACES[-1])
+    with pytest.raises(IndexError):
+        EMPTY[0]

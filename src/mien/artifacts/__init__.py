@@ -100,8 +100,13 @@ def card_beside(model_file: Path) -> Card:
         ArtifactError: The file or the card is missing, the card is incomplete, or it does not list
             the file.
     """
+    if model_file.is_dir():
+        raise ArtifactError(f"{model_file} is a folder; give the path of the ONNX file in it")
     if not model_file.is_file():
-        raise ArtifactError(f"there is no model file {model_file}")
+        raise ArtifactError(
+            f"there is no model file {model_file}; give the path of an ONNX file or the name of "
+            "a plug-in"
+        )
     card = _parse(model_file.parent / CARD_NAME)
     if model_file.name not in card.files:
         raise ArtifactError(

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from mien.classify import EmotionClassifier
-from mien.classify.onnx import load_classifier
+from mien.classify.onnx import DEFAULT_MODEL, load_classifier
 from mien.plugins import CLASSIFIERS, find_plugin
 from mien.runtime.providers import CPU, Provider
 
@@ -17,14 +17,16 @@ def build_classifier(
     """Return a classifier.
 
     Args:
-        model: The name of a plug-in, or an ONNX file with its ``card.toml`` beside it. None: the
-            model in the package. A plug-in is an entry point in the group ``mien.classifiers``
-            that takes the keyword ``providers``.
+        model: The name of a plug-in, or an ONNX file with its ``card.toml`` beside it. None, or
+            the name on its card: the model in the package. A plug-in is an entry point in
+            the group ``mien.classifiers`` that takes the keyword ``providers``.
         providers: As for OrtSession.
 
     Raises:
         ArtifactError: The file or its card is missing, altered, or not what it says.
     """
+    if model == DEFAULT_MODEL:
+        model = None
     factory = find_plugin(CLASSIFIERS, model) if isinstance(model, str) else None
     if factory is not None:
         classifier: EmotionClassifier = factory(providers=providers)

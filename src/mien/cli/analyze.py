@@ -86,7 +86,10 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Exit status: 0 success, 1 some photos failed, 2 wrong usage.",
     )
     parser.add_argument(
-        "photos", nargs="+", metavar="PHOTO", help="JPEG, PNG or WebP file; - reads stdin"
+        "photos",
+        nargs="+",
+        metavar="PHOTO",
+        help="JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC file; - reads stdin",
     )
     shape = parser.add_mutually_exclusive_group()
     for name, what in (

@@ -1,6 +1,7 @@
 """The detectors by name."""
 
 from collections.abc import Callable, Mapping, Sequence
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -48,9 +49,16 @@ def build_detector(
         raise InvalidParameterError(f"no detector {name!r}; there are {known}")
     arguments: dict[str, Any] = {"providers": providers}
     if model_file is not None:
-        if name in DETECTORS and name not in _TAKE_A_FILE:
+        if not _takes_a_file(name, factory):
             raise InvalidParameterError(
                 f"the detector {name} takes no model file; {', '.join(_TAKE_A_FILE)} does"
             )
         arguments["model_file"] = model_file
     return factory(**arguments)
+
+
+def _takes_a_file(name: str, factory: Callable[..., FaceDetector]) -> bool:
+    if name in DETECTORS:
+        return name in _TAKE_A_FILE
+    parameters = signature(factory).parameters.values()
+    return any(each.name == "model_file" or each.kind is each.VAR_KEYWORD for each in parameters)

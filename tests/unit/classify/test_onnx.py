@@ -6,6 +6,7 @@ import pytest
 
 from mien.artifacts import Card, load_card
 from mien.classify.onnx import DEFAULT_MODEL, MAX_BATCH, OnnxClassifier, load_classifier
+from mien.classify.registry import build_classifier
 from mien.errors import ArtifactError, ModelContractError
 from mien.runtime import TensorSpec
 from mien.runtime.fake import FakeSession
@@ -201,3 +202,14 @@ def test_a_wrong_second_output_is_refused(model: dict[str, Any]) -> None:
     with pytest.raises(ArtifactError) as caught:
         two_headed(**model)
     assert "second_" in caught.value.message
+
+
+def test_the_packaged_model_has_a_name() -> None:
+    assert build_classifier(DEFAULT_MODEL).labels == build_classifier().labels
+
+
+def test_a_folder_and_an_unknown_name_are_no_models(tmp_path: Path) -> None:
+    with pytest.raises(ArtifactError, match="folder"):
+        build_classifier(tmp_path)
+    with pytest.raises(ArtifactError, match="no-such-model"):
+        build_classifier("no-such-model")

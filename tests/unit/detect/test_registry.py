@@ -18,10 +18,20 @@ class NoFaces:
         return ()
 
 
+class NoFile(NoFaces):
+    """A plug-in whose model can't be replaced."""
+
+    def __init__(self, *, providers: object) -> None:
+        super().__init__(providers=providers)
+
+
 @pytest.fixture
 def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
-    entry = EntryPoint("nobody", f"{__name__}:NoFaces", plugins.DETECTORS)
-    monkeypatch.setattr(plugins, "entry_points", EntryPoints([entry]).select)
+    entries = EntryPoints(
+        EntryPoint(name, f"{__name__}:{kind.__name__}", plugins.DETECTORS)
+        for name, kind in (("nobody", NoFaces), ("fixed", NoFile))
+    )
+    monkeypatch.setattr(plugins, "entry_points", entries.select)
 
 
 def test_an_unknown_detector_lists_known_ones(plugin: None) -> None:
@@ -31,8 +41,8 @@ def test_an_unknown_detector_lists_known_ones(plugin: None) -> None:
         assert name in caught.value.message
 
 
-@pytest.mark.parametrize("name", ["mtcnn", "centerface"])
-def test_a_model_file_for_a_detector_without_one_is_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["mtcnn", "centerface", "fixed"])
+def test_a_model_file_for_a_detector_without_one_is_refused(name: str, plugin: None) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         build_detector(name, Path("other.onnx"))
     assert name in caught.value.message
