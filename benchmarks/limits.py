@@ -192,18 +192,18 @@ def figures(answers: list[Answer | None]) -> NDArray[np.float64]:
 
 
 def print_tables(answers: Mapping[tuple[str, float], list[Answer | None]]) -> None:
-    head = f"{'found':>8}{'accuracy':>10}{'score':>8}"
+    head = f"{'found':>8}{'accuracy':>10}{'confidence':>12}"
     print(f"{len(next(iter(answers.values())))} faces{'':28}{head}")
     for (name, step), given in answers.items():
         found, accuracy, score = figures(given)
-        print(f"{name:30}{step:8g}{found:8.3f}{accuracy:10.3f}{score:8.3f}")
+        print(f"{name:30}{step:8g}{found:8.3f}{accuracy:10.3f}{score:12.3f}")
     whole = [answer for answer in answers[next(iter(answers))] if answer is not None]
     for low, high in pairwise(YAWS):
         group: list[Answer | None] = [answer for answer in whole if low <= answer.yaw < high]
         if group:
             _, accuracy, score = figures(group)
             name = f"yaw {low} to {high} degrees"
-            print(f"{name:30}{len(group):8}{'':8}{accuracy:10.3f}{score:8.3f}")
+            print(f"{name:30}{len(group):8}{'':8}{accuracy:10.3f}{score:12.3f}")
 
 
 def draw(answers: Mapping[tuple[str, float], list[Answer | None]], out: Path) -> None:
@@ -211,8 +211,8 @@ def draw(answers: Mapping[tuple[str, float], list[Answer | None]], out: Path) ->
     for axes, (name, (_, steps)) in zip(grid.flat, CHANGES.items(), strict=True):
         lines = np.array([figures(answers[name, step]) for step in steps]).T
         at = range(len(steps))
-        for line, label in zip(lines, ("found", "accuracy", "mean score"), strict=True):
-            style = "--" if label == "mean score" else "-"
+        for line, label in zip(lines, ("found", "accuracy", "mean confidence"), strict=True):
+            style = "--" if label == "mean confidence" else "-"
             axes.plot(at, line, style, marker=".", label=label)
         axes.set_xticks(at, [f"{step:g}" for step in steps])
         axes.set_xlabel(name)
