@@ -115,29 +115,48 @@ def test_clients(client: str, form: str, port: int, file: Path) -> None:
     assert [face["bounding_box"] for face in json.loads(text)] == BOXES
 
 
-# .NET's HttpClient with MultipartFormDataContent: a quoted boundary, names without quotes, the file
-# name twice, and, where ExpectContinue is set, a body that waits for 100 Continue.
-DOTNET_BOUNDARY = b"6f1b0e6c-3b1c-4f0c-9a42-0a5a2d3a2f5e"
+# Recorded, except for the photo and the length: System.Net.Http.HttpClient of Mono 6.8 with
+# MultipartFormDataContent. The boundary is quoted, names are not, and the file name is there twice.
+DOTNET_BOUNDARY = b"bda78fa0-199e-47d9-a563-25ebabb6a9e5"
 DOTNET = (
-    b"POST /emotion HTTP/1.1\r\nHost: 127.0.0.1\r\nExpect: 100-continue\r\n"
-    b'Content-Type: multipart/form-data; boundary="%s"\r\n' % DOTNET_BOUNDARY,
+    b"POST /emotion HTTP/1.1\r\n"
+    b'Content-Type: multipart/form-data; boundary="%s"\r\n'
+    b"Host: 127.0.0.1:9100\r\n" % DOTNET_BOUNDARY,
     b"--%s\r\nContent-Type: image/jpeg\r\n"
     b"Content-Disposition: form-data; name=image; filename=photo.jpg; "
     b"filename*=utf-8''photo.jpg\r\n\r\n%s\r\n--%s--\r\n"
     % (DOTNET_BOUNDARY, PHOTO, DOTNET_BOUNDARY),
 )
-# Java's Apache HttpClient with MultipartEntityBuilder: a transfer encoding for each part.
-APACHE_BOUNDARY = b"WkVJ3pXcfkOeQ6nJc5mX0hG0j8xqvJ4cR"
+# The same with HttpClient.DefaultRequestHeaders.ExpectContinue; this header was added by hand.
+DOTNET_EXPECT = (DOTNET[0] + b"Expect: 100-continue\r\n", DOTNET[1])
+# Recorded as above: Apache HttpClient 4.5.14 on Java 17 with MultipartEntityBuilder.
+APACHE_BOUNDARY = b"T8pusuKTWk1ypxmzWqD45eqj_Sr1KAX4HJQhEE"
 APACHE = (
-    b"POST /emotion HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: Keep-Alive\r\n"
-    b"User-Agent: Apache-HttpClient/4.5.14 (Java/17.0.9)\r\nAccept-Encoding: gzip,deflate\r\n"
-    b"Content-Type: multipart/form-data; boundary=%s\r\n" % APACHE_BOUNDARY,
+    b"POST /emotion HTTP/1.1\r\n"
+    b"Content-Type: multipart/form-data; boundary=%s\r\n"
+    b"Host: 127.0.0.1:9100\r\nConnection: Keep-Alive\r\n"
+    b"User-Agent: Apache-HttpClient/4.5.14 (Java/17.0.15)\r\n"
+    b"Accept-Encoding: gzip,deflate\r\n" % APACHE_BOUNDARY,
     b'--%s\r\nContent-Disposition: form-data; name="image"; filename="photo.jpg"\r\n'
     b"Content-Type: image/jpeg\r\nContent-Transfer-Encoding: binary\r\n\r\n%s\r\n--%s--\r\n"
     % (APACHE_BOUNDARY, PHOTO, APACHE_BOUNDARY),
 )
-# HttpMultipartMode.STRICT of older releases of it.
+# Its addBinaryBody(name, file), without a type.
 APACHE_OCTETS = (APACHE[0], APACHE[1].replace(b"image/jpeg", b"application/octet-stream"))
+# Recorded as above: java.net.http.HttpClient of Java 17, which offers HTTP/2 with each request.
+JAVA = (
+    b"POST /emotion HTTP/1.1\r\nConnection: Upgrade, HTTP2-Settings\r\nHost: 127.0.0.1:9100\r\n"
+    b"HTTP2-Settings: AAEAAEAAAAIAAAAAAAMAAAAAAAQBAAAAAAUAAEAAAAYABgAA\r\nUpgrade: h2c\r\n"
+    b"User-Agent: Java-http-client/17.0.15\r\nContent-Type: image/jpeg\r\n",
+    PHOTO,
+)
+RECORDED = {
+    "dotnet": DOTNET,
+    "dotnet expect": DOTNET_EXPECT,
+    "apache": APACHE,
+    "apache octets": APACHE_OCTETS,
+    "java": JAVA,
+}
 
 
 def chunked(body: bytes, size: int = 700) -> bytes:
@@ -146,9 +165,7 @@ def chunked(body: bytes, size: int = 700) -> bytes:
 
 
 @pytest.mark.parametrize("in_chunks", [False, True], ids=["length", "chunked"])
-@pytest.mark.parametrize(
-    "request_of", [DOTNET, APACHE, APACHE_OCTETS], ids=["dotnet", "apache", "apache octets"]
-)
+@pytest.mark.parametrize("request_of", RECORDED.values(), ids=RECORDED)
 def test_requests_of_other_platforms(
     port: int, request_of: tuple[bytes, bytes], in_chunks: bool
 ) -> None:
