@@ -20,10 +20,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mien.geometry import intersection_over_union
 from mien.image import load_image
 from mien.recognizer import Recognizer
-from mien_train.photos import MAX_PIXELS, load_labels
+from mien_train.photos import MAX_PIXELS, load_labels, match
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
@@ -34,7 +33,6 @@ mpl.rcParams["svg.hashsalt"] = "mien"
 BASE_PX = 80
 # Of the face's side, on each side of its centre.
 AROUND = 2.0
-MIN_OVERLAP = 0.4
 # The grey of what covers a face.
 COVER = (90, 90, 90)
 YAWS = (0, 15, 30, 90)
@@ -75,12 +73,8 @@ class View:
 Change = Callable[[View, float], View]
 
 
-def smaller(view: View, side_px: float) -> View:
-    return view.shrunk(side_px)
-
-
 def turned(view: View, degrees: float) -> View:
-    """Turn the image about the face's centre; the box is that of a circle."""
+    """Turn the image about the face's centre; the new box holds the ellipse in the old one."""
     left, top, right, bottom = view.box
     centre = ((left + right) / 2, (top + bottom) / 2)
     mean = tuple(int(shade) for shade in np.asarray(view.image).mean(axis=(0, 1)))
@@ -120,7 +114,7 @@ def _covered(view: View, part: tuple[float, float, float, float]) -> View:
 
 
 CHANGES: Mapping[str, tuple[Change, tuple[float, ...]]] = {
-    "longer side of the face, px": (smaller, (80, 64, 48, 40, 32, 24, 20, 16, 12)),
+    "longer side of the face, px": (View.shrunk, (80, 64, 48, 40, 32, 24, 20, 16, 12)),
     "turned in the plane, degrees": (turned, (0, 15, 30, 45, 60, 90, 180)),
     "blur, share of the face": (blurred, (0, 0.01, 0.02, 0.03, 0.045, 0.06, 0.08)),
     "brightness": (darkened, (1, 0.5, 0.25, 0.15, 0.1, 0.05, 0.03)),
@@ -152,7 +146,7 @@ def main() -> None:
         if number % arguments.every:
             continue
         for name, (change, steps) in CHANGES.items():
-            start = view if change is smaller else view.shrunk(BASE_PX).cut()
+            start = view if change is View.shrunk else view.shrunk(BASE_PX).cut()
             for step in steps:
                 answer = ask(recognizer, change(start, step), label)
                 answers.setdefault((name, step), []).append(answer)
@@ -174,11 +168,10 @@ def views(folder: Path) -> Iterator[tuple[View, str]]:
 def ask(recognizer: Recognizer, view: View, label: str) -> Answer | None:
     """Return what is said of the view's face, or None where it is not found."""
     faces = recognizer.analyze(view.image).faces
-    boxes = np.array([face.box.xyxy for face in faces], dtype=float).reshape(-1, 4)
-    overlaps = intersection_over_union(boxes, np.array([view.box]))[:, 0]
-    if not (overlaps >= MIN_OVERLAP).any():
+    index = match(view.box, [face.box.xyxy for face in faces])
+    if index is None:
         return None
-    face = faces[int(overlaps.argmax())]
+    face = faces[index]
     yaw = face.quality.yaw if face.quality and face.quality.yaw is not None else 0.0
     return Answer(face.emotion.value == label, face.confidence, abs(yaw))
 

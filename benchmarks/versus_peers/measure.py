@@ -162,8 +162,7 @@ def found(run: Run) -> Result:
             answers[str(overlap)] = {"recall": recalls, "precision": precision(outcomes)}
         return answers
 
-    failed: dict[str, str] = {}
-    answers = each({system.name: system for system in run.systems}, failed, searched)
+    answers, failed = of_systems(run, searched)
     faces = sum(int(photo.counted.sum()) for photo in known)
     return {"photos": len(known), "faces": faces, "found": answers, "failed": failed}
 
@@ -192,8 +191,7 @@ def natural(run: Run) -> Result:
             "every": scoring.natural(labelled, faces),
         }
 
-    failed: dict[str, str] = {}
-    answers = each({system.name: system for system in run.systems}, failed, scored)
+    answers, failed = of_systems(run, scored)
     counts = {"random": sum(face.is_random for face in labelled), "every": len(labelled)}
     return {"faces": counts, "scores": answers, "failed": failed}
 
@@ -215,9 +213,14 @@ def closeups(run: Run) -> Result:
         with system.start(run.log) as worker:
             return sum(bool(worker.ask(photo)["faces"]) for photo in photos) / len(photos)
 
-    failed: dict[str, str] = {}
-    answers = each({system.name: system for system in run.systems}, failed, searched)
+    answers, failed = of_systems(run, searched)
     return {"photos": len(photos), "found": answers, "failed": failed}
+
+
+def of_systems(run: Run, do: Callable[[System], Any]) -> tuple[Result, dict[str, str]]:
+    """Return the results of all systems, and the reasons of those that fail."""
+    failed: dict[str, str] = {}
+    return each({system.name: system for system in run.systems}, failed, do), failed
 
 
 def each(

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.geometry import intersection_over_union
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset
 from mien_train.metrics import measure
-from mien_train.photos import MIN_OVERLAP, SIX, LabelledFace
+from mien_train.photos import SIX, LabelledFace, match
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +80,10 @@ def natural(
         The share that is found; accuracy, macro-F1 and calibration error of the found ones, if the
         system has scores; and the accuracy if missed faces count as wrong.
     """
-    found = [best_face(face, others) for face, others in zip(labelled, faces, strict=True)]
+    found = []
+    for face, others in zip(labelled, faces, strict=True):
+        index = match(face.box, [other["box"] for other in others])
+        found.append(None if index is None else others[index])
     share = {"found": sum(face is not None for face in found) / len(found)}
     scored = [
         (face["scores"], one.label)
@@ -100,15 +102,6 @@ def natural(
         "calibration_error": metrics.calibration_error,
         "end_to_end": float(metrics.right.sum() / len(labelled)),
     }
-
-
-def best_face(
-    labelled: LabelledFace, faces: Sequence[Mapping[str, Any]]
-) -> Mapping[str, Any] | None:
-    """Return the face whose box overlaps most, None if none overlaps enough."""
-    boxes = np.array([face["box"] for face in faces], dtype=float).reshape(-1, 4)
-    overlaps = intersection_over_union(boxes, np.array([labelled.box]))[:, 0]
-    return faces[int(overlaps.argmax())] if overlaps.max(initial=0) >= MIN_OVERLAP else None
 
 
 def answer(scores: Mapping[str, float], labels: Sequence[str]) -> str | None:

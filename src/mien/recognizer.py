@@ -327,7 +327,8 @@ def _options(keywords: OptionKeywords) -> Options:
         known = ", ".join(OptionKeywords.__annotations__)
         unknown = ", ".join(set(keywords) - set(OptionKeywords.__annotations__))
         raise InvalidParameterError(
-            f"no option {unknown}; the options are {known}. For BGR arrays, use channels='bgr'"
+            f"no option {unknown}; the options are {known}. "
+            "For BGR arrays, analyze takes channels='bgr'"
         ) from error
 
 

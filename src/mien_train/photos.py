@@ -20,7 +20,7 @@ from mien.errors import MienError
 from mien.geometry import intersection_over_union
 from mien.image import load_image
 from mien.recognizer import Recognizer
-from mien.types import Box, Face, RgbImage
+from mien.types import Face, RgbImage
 from mien_train.errors import DataError
 from mien_train.metrics import Metrics, measure
 from mien_train.report.text import metrics_lines
@@ -31,6 +31,7 @@ __all__ = [
     "Sample",
     "load_labels",
     "located",
+    "match",
     "photo_lines",
     "score_photos",
 ]
@@ -40,6 +41,8 @@ RANDOM = "random"
 # A face is found if a box overlaps its own by at least this much.
 MIN_OVERLAP = 0.4
 MAX_PIXELS = 50_000_000
+# Left, top, right, bottom.
+Corners = tuple[float, float, float, float]
 SIX = tuple(emotion.value for emotion in LabelSet.SIX.emotions)
 
 
@@ -48,7 +51,7 @@ class LabelledFace:
     """A face of a photo: box as left, top, right, bottom in pixels, and one of the six."""
 
     file: str
-    box: tuple[float, float, float, float]
+    box: Corners
     is_random: bool
     label: str
 
@@ -147,7 +150,7 @@ def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabelledFace]]:
             raise DataError(f"{folder / file}: {error}") from error
         faces = detector.detect(image)
         for labelled in group:
-            index = _best([face.box for face in faces], labelled)
+            index = match(labelled.box, [face.box.xyxy for face in faces])
             if index is not None:
                 yield image, faces[index], labelled
 
@@ -196,15 +199,16 @@ def _scores(
         except MienError as error:
             raise DataError(f"{folder / file}: {error}") from error
         for face in group:
-            index = _best([other.box for other in found], face)
+            index = match(face.box, [other.box.xyxy for other in found])
             scores = None if index is None else found[index].scores
             yield None if scores is None else [scores[e] for e in LabelSet.SIX.emotions]
 
 
-def _best(boxes: Sequence[Box], labelled: LabelledFace) -> int | None:
-    """Return which box is the labelled face's, None if none overlaps enough."""
-    sides = [(box.left, box.top, box.right, box.bottom) for box in boxes]
-    overlaps = intersection_over_union(
-        np.array([labelled.box]), np.array(sides, dtype=np.float64).reshape(-1, 4)
-    )[0]
+def match(box: Corners, boxes: Sequence[Sequence[float]]) -> int | None:
+    """Return which of the boxes overlaps a labelled face's most, None if none overlaps enough.
+
+    All are left, top, right, bottom in pixels.
+    """
+    others = np.array(boxes, dtype=np.float64).reshape(-1, 4)
+    overlaps = intersection_over_union(np.array([box]), others)[0]
     return int(overlaps.argmax()) if overlaps.max(initial=0) >= MIN_OVERLAP else None

@@ -76,10 +76,10 @@ def is_open(connection: socket.socket, seconds: float) -> bool:
     return False
 
 
-@pytest.mark.parametrize("begun", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
-def test_uvicorn_has_no_header_timeout(begun: bytes) -> None:
+@pytest.mark.parametrize("sent", [b"", b"GET / HTTP/1.1\r\nHost: x\r\nX-Slow: "])
+def test_uvicorn_has_no_header_timeout(sent: bytes) -> None:
     with plain(Slow()) as port, connect(port) as connection:
-        connection.sendall(begun)
+        connection.sendall(sent)
         assert is_open(connection, 3)
 
 

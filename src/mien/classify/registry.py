@@ -25,10 +25,10 @@ def build_classifier(
     Raises:
         ArtifactError: The file or its card is missing, altered, or not what it says.
     """
-    if model == DEFAULT_MODEL:
-        model = None
+    if model is None or model == DEFAULT_MODEL:
+        return load_classifier(providers=providers)
     factory = find_plugin(CLASSIFIERS, model) if isinstance(model, str) else None
     if factory is not None:
         classifier: EmotionClassifier = factory(providers=providers)
         return classifier
-    return load_classifier(None if model is None else Path(model), providers=providers)
+    return load_classifier(Path(model), providers=providers)

@@ -29,7 +29,7 @@ class NoFile(NoFaces):
 def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
     entries = EntryPoints(
         EntryPoint(name, f"{__name__}:{kind.__name__}", plugins.DETECTORS)
-        for name, kind in (("nobody", NoFaces), ("fixed", NoFile))
+        for name, kind in (("no-faces", NoFaces), ("no-file", NoFile))
     )
     monkeypatch.setattr(plugins, "entry_points", entries.select)
 
@@ -37,11 +37,11 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_an_unknown_detector_lists_known_ones(plugin: None) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         build_detector("no-such-detector")
-    for name in ("no-such-detector", "yunet", "centerface", "mtcnn", "nobody"):
+    for name in ("no-such-detector", "yunet", "centerface", "mtcnn", "no-faces"):
         assert name in caught.value.message
 
 
-@pytest.mark.parametrize("name", ["mtcnn", "centerface", "fixed"])
+@pytest.mark.parametrize("name", ["mtcnn", "centerface", "no-file"])
 def test_a_model_file_for_a_detector_without_one_is_refused(name: str, plugin: None) -> None:
     with pytest.raises(InvalidParameterError) as caught:
         build_detector(name, Path("other.onnx"))
@@ -49,5 +49,5 @@ def test_a_model_file_for_a_detector_without_one_is_refused(name: str, plugin: N
 
 
 def test_a_plugin_is_built_by_its_name(plugin: None) -> None:
-    assert build_detector("nobody").given[1] is None
-    assert build_detector("nobody", Path("file.onnx")).given[1] == Path("file.onnx")
+    assert build_detector("no-faces").given[1] is None
+    assert build_detector("no-faces", Path("file.onnx")).given[1] == Path("file.onnx")
