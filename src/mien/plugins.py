@@ -1,7 +1,6 @@
 """Detectors and classifiers of other packages, which register them as entry points."""
 
-from collections.abc import Callable
-from importlib.metadata import entry_points
+from collections.abc import Callable, Iterable
 from typing import Any
 
 __all__ = ["CLASSIFIERS", "DETECTORS", "find_plugin", "plugin_names"]
@@ -13,7 +12,7 @@ CLASSIFIERS = "mien.classifiers"
 
 def find_plugin(group: str, name: str) -> Callable[..., Any] | None:
     """Return what an installed package has registered under this name; None if nothing."""
-    for entry in entry_points(group=group, name=name):
+    for entry in _entry_points(group=group, name=name):
         factory: Callable[..., Any] = entry.load()
         return factory
     return None
@@ -21,4 +20,10 @@ def find_plugin(group: str, name: str) -> Callable[..., Any] | None:
 
 def plugin_names(group: str) -> list[str]:
     """Return the names that installed packages have registered, sorted."""
-    return sorted(entry.name for entry in entry_points(group=group))
+    return sorted(entry.name for entry in _entry_points(group=group))
+
+
+def _entry_points(**selection: str) -> Iterable[Any]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - slow, and few need plug-ins
+
+    return entry_points(**selection)

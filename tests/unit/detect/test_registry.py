@@ -1,3 +1,4 @@
+from importlib import metadata
 from importlib.metadata import EntryPoint, EntryPoints
 from pathlib import Path
 
@@ -31,7 +32,7 @@ def plugin(monkeypatch: pytest.MonkeyPatch) -> None:
         EntryPoint(name, f"{__name__}:{kind.__name__}", plugins.DETECTORS)
         for name, kind in (("no-faces", NoFaces), ("no-file", NoFile))
     )
-    monkeypatch.setattr(plugins, "entry_points", entries.select)
+    monkeypatch.setattr(metadata, "entry_points", entries.select)
 
 
 def test_an_unknown_detector_lists_known_ones(plugin: None) -> None:
