@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.recall import outcome, photos_of, precision, recall
 from mien.detect.levels import search
-from mien.detect.yunet import YunetDetector
+from mien.detect.yunet import PROPOSED, YunetDetector
 
 FOLDS = 5
 HEIGHTS_PX = (20, 40, 80)
@@ -36,7 +36,7 @@ def main() -> None:
     boxes, features, right = [], [], []
     for photo in photos:
         image = photo.image
-        rows = search(image, detector.propose, None)
+        rows = search(image, detector.propose, None, PROPOSED)
         boxes.append(rows[:, 1:5])
         features.append(np.c_[detector.logits(image, rows), np.ones(len(rows))])
         right.append(outcome(photo, rows[:, 1:5]).verdicts)

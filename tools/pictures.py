@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from mien.classify.crop import Region, crop_region, region_of_face
 from mien.classify.onnx import load_classifier
 from mien.detect.levels import MAX_OVERLAP, levels_of
-from mien.detect.yunet import YunetDetector
+from mien.detect.yunet import PROPOSED, YunetDetector
 from mien.geometry import suppress
 from mien.image import load_image
 from mien.recognizer import MAX_PIXELS, Recognizer
@@ -102,7 +102,7 @@ def run_stages(image: RgbImage) -> Stages:
     region = region_of_face(face)
     return Stages(
         image=image,
-        levels=[level for level, _ in levels_of(image, None)],
+        levels=[np.asarray(level) for level, _ in levels_of(image, None)],
         boxes=boxes_of(detector, image),
         face=face,
         region=region,
@@ -115,9 +115,9 @@ def boxes_of(detector: YunetDetector, image: RgbImage) -> list[NDArray[np.float3
     """Return YuNet's proposals, what suppression leaves, and the faces, in pixels of the image."""
     found = []
     for level, factor in levels_of(image, None):
-        rows = detector.propose(level)
+        rows = detector.propose(np.asarray(level))
         rows[:, 1:] *= factor
-        found.append(rows)
+        found.append(rows[rows[:, 0] >= PROPOSED])
     rows = np.concatenate(found)
     kept = rows[suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP)]
     return [rows[:, 1:5], kept[:, 1:5], detector.detections(image).boxes]

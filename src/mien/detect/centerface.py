@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from mien.artifacts import load_card
 from mien.detect.detections import Detections
 from mien.detect.levels import best_boxes, filled, search
+from mien.detect.regions import POSSIBLE
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
 from mien.types import Face, RgbImage
@@ -23,9 +24,7 @@ Floats = NDArray[np.float32]
 # Sides are filled up to multiples of the network's coarsest map; the maps it gives have cells of
 # STRIDE pixels.
 CELL_PX, STRIDE = 32, 4
-# Boxes with a lower score are ignored.
-PROPOSED = 0.1
-MIN_SCORE = 0.52
+MIN_SCORE = 0.5
 # Without a smaller level, one in twenty faces that fill an image of 350 pixels is missed.
 LAST_LEVEL_PX = 192
 
@@ -62,7 +61,7 @@ class CenterFaceDetector:
         """Return boxes as the network gives them, unclipped, best score first."""
         return best_boxes(
             image,
-            lambda exposed: search(exposed, self.propose, min_face_size, LAST_LEVEL_PX),
+            lambda exposed: search(exposed, self.propose, min_face_size, POSSIBLE, LAST_LEVEL_PX),
             MIN_SCORE if min_score is None else min_score,
         )
 
@@ -81,7 +80,7 @@ def decoded(heat: Floats, sizes: Floats, offsets: Floats, points: Floats) -> Flo
         offsets: (2, h, w) of the centre from the middle of its cell, down and right, in cells.
         points: (10, h, w) five points, down and right from the box's corner, in its sides.
     """
-    y, x = np.nonzero(heat[0] >= np.float32(PROPOSED))
+    y, x = np.nonzero(heat[0] >= np.float32(POSSIBLE))
     sides = np.exp(sizes[::-1, y, x]) * STRIDE
     center = (np.stack([x, y]) + offsets[::-1, y, x] + np.float32(0.5)) * STRIDE
     corner = center - sides / 2

@@ -1,7 +1,7 @@
 """Detection at several image sizes, for networks that find faces in a limited range of sizes.
 
-The network runs on the image at a size at which it finds small faces. Then it runs again at a half,
-a quarter and so on of that size, where it finds larger faces.
+The network runs on the image at half the size at which it finds small faces, then at a quarter and
+so on, where it finds larger faces. At full size it runs only on regions around possible small ones.
 """
 
 import math
@@ -9,9 +9,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from mien.detect.detections import Detections
 from mien.detect.light import exposures
+from mien.detect.regions import Region, regions_around, unclear
 from mien.geometry import PAIRS, intersection_over_union, suppress
 from mien.types import RgbImage
 
@@ -70,6 +72,7 @@ def search(
     image: RgbImage,
     network: Network,
     min_face_size: int | None,
+    min_score: float,
     last_level_px: int = LAST_LEVEL_PX,
 ) -> Floats:
     """Return rows (N, 15) of the image's faces, best score first, in its pixels.
@@ -79,16 +82,23 @@ def search(
         network: Finds the faces of one level.
         min_face_size: Longer side of the smallest face in pixels; None: as small as is found at
             the default size.
+        min_score: Rows with a lower score are dropped.
         last_level_px: Longer side of an image in which the network finds a face that fills it.
     """
+    levels = list(levels_of(image, min_face_size, last_level_px))
     found = [np.empty((0, 15), dtype=np.float32)]
-    for number, (level, factor) in enumerate(levels_of(image, min_face_size, last_level_px)):
+    for number, (level, factor) in enumerate(levels[1:]):
         rows = _tiled(level, network)
-        if number > 1:
+        if number > 0:
             rows = rows[(rows[:, 3:5] - rows[:, 1:3]).max(axis=1) >= LARGE_FACE_PX]
-        rows[:, 1:] *= np.float32(factor)
-        found.append(rows)
+        found.append(_scaled(rows, factor))
+    for level, factor in levels[:1]:
+        regions = [(0, 0, *level.size)]
+        if len(levels) > 1:
+            regions = list(regions_around(unclear(_scaled(found[1], 1 / factor)), *level.size))
+        found.extend(_scaled(_in_region(level, region, network), factor) for region in regions)
     rows = np.concatenate(found)
+    rows = rows[rows[:, 0] >= np.float32(min_score)]
     return averaged(rows, suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP))
 
 
@@ -112,7 +122,7 @@ def averaged(rows: Floats, kept: NDArray[np.intp]) -> Floats:
 
 def levels_of(
     image: RgbImage, min_face_size: int | None, last_level_px: int = LAST_LEVEL_PX
-) -> Iterator[tuple[NDArray[np.uint8], int]]:
+) -> Iterator[tuple[Image.Image, int]]:
     """Yield the image at each size, with the factor by which it was reduced."""
     if min_face_size is None:
         factor = math.ceil(math.sqrt(image.width * image.height / MAX_PIXELS))
@@ -121,21 +131,33 @@ def levels_of(
     level = image.picture if factor == 1 else image.picture.reduce(factor)
     if min(level.size) < LEAST_PX:
         return
-    yield image.pixels if factor == 1 else np.asarray(level), factor
+    yield level, factor
     while max(level.size) > last_level_px and min(level.size) >= 2 * LEAST_PX:
         level, factor = level.reduce(2), factor * 2
-        yield np.asarray(level), factor
+        yield level, factor
 
 
-def _tiled(pixels: NDArray[np.uint8], network: Network) -> Floats:
-    height, width = pixels.shape[:2]
+def _tiled(level: Image.Image, network: Network) -> Floats:
+    pixels = np.asarray(level)
     found = []
-    for top in _starts(height):
-        for left in _starts(width):
+    for top in _starts(level.height):
+        for left in _starts(level.width):
             rows = network(pixels[top : top + TILE_PX, left : left + TILE_PX])
-            rows[:, 1:] += np.tile(np.array([left, top], dtype=np.float32), 7)
-            found.append(rows)
+            found.append(_moved(rows, (left, top)))
     return np.concatenate(found)
+
+
+def _in_region(level: Image.Image, region: Region, network: Network) -> Floats:
+    return _moved(_tiled(level.crop(region), network), region[:2])
+
+
+def _moved(rows: Floats, offset: tuple[int, int]) -> Floats:
+    """Return rows with boxes and points moved right and down by ``offset``."""
+    return np.concatenate([rows[:, :1], rows[:, 1:] + np.array(offset * 7, np.float32)], axis=1)
+
+
+def _scaled(rows: Floats, factor: float) -> Floats:
+    return np.concatenate([rows[:, :1], rows[:, 1:] * np.float32(factor)], axis=1)
 
 
 def _starts(length: int) -> range:

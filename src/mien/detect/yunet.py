@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from mien.artifacts import load_card
 from mien.detect.detections import Detections
 from mien.detect.levels import best_boxes, filled, search
+from mien.detect.regions import POSSIBLE
 from mien.detect.verify import FaceVerifier
 from mien.errors import ArtifactError, ModelContractError
 from mien.runtime import InferenceSession
@@ -36,10 +37,10 @@ PROPOSED, SURE = 0.4, 0.9
 # Probability that a proposal is a face: the logistic function of YUNET * logit(YuNet's score) +
 # ONET * O-Net's logit + BIAS. For proposals above SURE, SURE_LOGIT replaces O-Net's logit.
 # Fitted by benchmarks/fit_scores.py.
-YUNET, ONET, BIAS, SURE_LOGIT = 1.91, 0.22, -0.83, 4.0
+YUNET, ONET, BIAS, SURE_LOGIT = 1.97, 0.24, -0.91, 4.0
 # O-Net's logits are clipped here: larger ones are rare, so the fit is not valid for them.
 MAX_LOGIT = 9.0
-MIN_SCORE = 0.68
+MIN_SCORE = 0.66
 
 
 class YunetDetector:
@@ -104,7 +105,7 @@ class YunetDetector:
 
     def _rows(self, image: RgbImage, min_face_size: int | None) -> Floats:
         """Return rows (N, 15) of the proposals, with the probability that each is a face."""
-        rows = search(image, self.propose, min_face_size)
+        rows = search(image, self.propose, min_face_size, PROPOSED)
         logits = self.logits(image, rows) @ np.array([YUNET, ONET], dtype=np.float32) + BIAS
         rows[:, 0] = 1 / (1 + np.exp(-logits))
         return rows
@@ -149,13 +150,13 @@ def _decoded(outputs: list[Floats], stride: int, columns: int) -> Floats:
         stride: Pixels of a cell.
         columns: Cells in a row.
     """
-    scores = np.sqrt(np.clip(outputs[0][:, 0], 0, 1) * np.clip(outputs[1][:, 0], 0, 1))
-    cells = np.flatnonzero(scores >= np.float32(PROPOSED))
+    cells = np.flatnonzero(outputs[0][:, 0] * outputs[1][:, 0] >= np.float32(POSSIBLE**2))
+    scores = np.sqrt(np.prod([np.clip(part[cells, 0], 0, 1) for part in outputs[:2]], axis=0))
     corner = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
     box, points = outputs[2][cells], outputs[3][cells]
     center, half = box[:, :2] + corner, np.exp(box[:, 2:]) / 2
     places = np.concatenate([center - half, center + half, points + np.tile(corner, 5)], axis=1)
-    return np.concatenate([scores[cells, None], places * np.float32(stride)], axis=1)
+    return np.concatenate([scores[:, None], places * np.float32(stride)], axis=1)
 
 
 def _check(session: InferenceSession, name: str) -> None:

@@ -44,16 +44,18 @@ def test_boxes_with_little_overlap_or_no_area_are_excluded() -> None:
 @pytest.mark.parametrize(
     ("side", "factors"),
     [
-        (40, [1, 2]),  # too small for the levels from the third on
-        (240, [1, 2]),
-        (280, [1, 2, 4]),
-        (600, [1, 2, 4, 8]),
+        (40, [2]),  # too small for the levels after the half size
+        (240, [2]),
+        (280, [2, 4]),
+        (600, [2, 4, 8]),
     ],
 )
 def test_small_levels_keep_only_large_faces(side: int, factors: list[int]) -> None:
-    seen: list[float] = []
+    seen: list[int] = []
 
     def network(pixels: NDArray[np.uint8]) -> Floats:
+        if pixels.shape[:2] not in ((450, 800), (225, 400), (112, 200), (113, 200)):
+            return rows_of()
         factor = 1600 // pixels.shape[1]
         # Each level's score says which one it is, and its box is beside the others'.
         seen.append(factor)
@@ -61,6 +63,39 @@ def test_small_levels_keep_only_large_faces(side: int, factors: list[int]) -> No
         return rows_of((0.5 + factor / 100, left, 0, left + side / factor, side / factor))
 
     image = RgbImage(Image.new("RGB", (1600, 900)))
-    found = search(image, network, None)
-    assert seen == [1, 2, 4, 8]
+    found = search(image, network, None, min_score=0.4)
+    assert seen == [2, 4, 8]
     assert sorted(np.round((found[:, 0] - 0.5) * 100).astype(int).tolist()) == factors
+
+
+def test_full_size_is_searched_around_proposals_of_the_half_size() -> None:
+    """A small face is at (300, 200) to (340, 240); the half size gives it a low score."""
+    image = np.zeros((900, 1600, 3), dtype=np.uint8)
+    image[200:240, 300:340] = 255
+    searched = []
+
+    def network(pixels: NDArray[np.uint8]) -> Floats:
+        searched.append(pixels.shape[:2])
+        y, x = np.nonzero(pixels[:, :, 0] == 255)
+        if len(y) == 0 or np.ptp(x) < 15:
+            return rows_of()
+        score = 0.9 if np.ptp(x) > 30 else 0.15
+        return rows_of((score, x.min(), y.min(), x.max() + 1, y.max() + 1))
+
+    found = search(RgbImage(Image.fromarray(image)), network, None, min_score=0.4)
+    assert found[:, :5].tolist() == [pytest.approx([0.9, 300, 200, 340, 240])]
+    *levels, (height, width) = searched
+    assert levels == [(450, 800), (225, 400), (113, 200)]
+    assert 40 < height < 200
+    assert 40 < width < 200
+
+
+def test_an_image_of_one_level_is_searched_whole() -> None:
+    searched = []
+
+    def network(pixels: NDArray[np.uint8]) -> Floats:
+        searched.append(pixels.shape[:2])
+        return rows_of()
+
+    assert len(search(RgbImage(Image.new("RGB", (384, 300))), network, None, 0.4)) == 0
+    assert searched == [(300, 384)]

@@ -239,7 +239,7 @@ def test_levels_continue_until_the_largest_face_is_found(
     width: int, height: int, smallest: int | None, sizes: list[tuple[int, int]]
 ) -> None:
     image = RgbImage(np.zeros((height, width, 3), dtype=np.uint8))
-    found = [(level.shape[0], level.shape[1]) for level, _ in levels_of(image, smallest)]
+    found = [(level.height, level.width) for level, _ in levels_of(image, smallest)]
     assert found == sizes
 
 

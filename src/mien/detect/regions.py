@@ -1,0 +1,90 @@
+"""Parts of an image in which a network should look for small faces at full size.
+
+A network that runs on an image of half the size gives low scores to most small faces, but rarely
+none. So the full size is searched only around such proposals: in most photos, a small part of it.
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mien.geometry import suppress
+
+__all__ = ["POSSIBLE", "Region", "regions_around", "unclear"]
+
+Floats = NDArray[np.float32]
+# (left, top, right, bottom) in pixels.
+Region = tuple[int, int, int, int]
+
+# Score at half size from which a proposal may be a face.
+POSSIBLE = 0.1
+# Longer sides in pixels of the full size: smaller faces are located better at full size, larger
+# ones are found at half size. Between the two, a score of CLEAR makes a second look needless.
+SMALL_PX, LARGE_PX, CLEAR = 128, 192, 0.7
+# Pixels around a face that the network needs: a share of its longer side, and a constant.
+MARGIN, MARGIN_PX = 0.25, 16
+# Regions consist of square cells. One with this share of its cells around proposals stays whole.
+CELL_PX, FULL = 32, 0.5
+MAX_OVERLAP = 0.3
+
+
+def unclear(rows: Floats) -> Floats:
+    """Return boxes (N, 4) that need a second look at full size, in its pixels.
+
+    Args:
+        rows: Proposals (N, 15) of the half size, in pixels of the full size: score, box, points.
+    """
+    rows = rows[suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP)]
+    sides = (rows[:, 3:5] - rows[:, 1:3]).max(axis=1)
+    again = (sides < SMALL_PX) | ((sides < LARGE_PX) & (rows[:, 0] < CLEAR))
+    return rows[again, 1:5]
+
+
+def regions_around(boxes: Floats, width: int, height: int) -> Iterator[Region]:
+    """Yield rectangles that contain all boxes with their margins, inside the image.
+
+    Args:
+        boxes: (N, 4) left, top, right, bottom in pixels.
+        width: Of the image, in pixels.
+        height: Of the image, in pixels.
+    """
+    margins = (boxes[:, 2:] - boxes[:, :2]).max(axis=1, keepdims=True) * MARGIN + MARGIN_PX
+    starts = np.floor((boxes[:, :2] - margins) / CELL_PX).astype(int).clip(min=0)
+    ends = np.ceil((boxes[:, 2:] + margins) / CELL_PX).astype(int).clip(min=0)
+    wanted = np.zeros((-(-height // CELL_PX), -(-width // CELL_PX)), dtype=bool)
+    for (left, top), (right, bottom) in zip(starts.tolist(), ends.tolist(), strict=True):
+        wanted[top:bottom, left:right] = True
+    for left, top, right, bottom in _rectangles(wanted, 0, 0):
+        yield (
+            left * CELL_PX,
+            top * CELL_PX,
+            min(right * CELL_PX, width),
+            min(bottom * CELL_PX, height),
+        )
+
+
+def _rectangles(wanted: NDArray[np.bool_], left: int, top: int) -> Iterator[Region]:
+    """Yield rectangles that contain all wanted cells, cut apart at empty rows and columns.
+
+    Args:
+        wanted: (H, W) cells.
+        left: Column of the first cell.
+        top: Row of the first cell.
+    """
+    rows, columns = (np.flatnonzero(wanted.any(axis=axis)) for axis in (1, 0))
+    if len(rows) == 0:
+        return
+    right, bottom = columns[-1] + 1, rows[-1] + 1
+    if wanted[rows[0] : bottom, columns[0] : right].mean() < FULL:
+        for axis, used in ((0, rows), (1, columns)):
+            gaps = np.flatnonzero(np.diff(used) > 1)
+            if len(gaps):
+                # In the middle of an empty stretch, so each part keeps its cells.
+                middle = used[gaps[0]] + 1
+                first, second = np.split(wanted, [middle], axis=axis)
+                yield from _rectangles(first, left, top)
+                at = (left, top + middle) if axis == 0 else (left + middle, top)
+                yield from _rectangles(second, *at)
+                return
+    yield (left + int(columns[0]), top + int(rows[0]), left + int(right), top + int(bottom))
