@@ -18,12 +18,12 @@ Floats = NDArray[np.float32]
 Region = tuple[int, int, int, int]
 
 # Score at half size from which a proposal may be a face.
-POSSIBLE = 0.1
+POSSIBLE = 0.15
 # Longer sides in pixels of the full size: smaller faces are located better at full size, larger
 # ones are found at half size. Between the two, a score of CLEAR makes a second look needless.
-SMALL_PX, LARGE_PX, CLEAR = 128, 192, 0.7
+SMALL_PX, LARGE_PX, CLEAR = 128, 256, 0.7
 # Pixels around a face that the network needs: a share of its longer side, and a constant.
-MARGIN, MARGIN_PX = 0.25, 16
+MARGIN, MARGIN_PX = 0.25, 8
 # Regions consist of square cells. One with this share of its cells around proposals stays whole.
 CELL_PX, FULL = 32, 0.5
 MAX_OVERLAP = 0.3
@@ -81,7 +81,7 @@ def _rectangles(wanted: NDArray[np.bool_], left: int, top: int) -> Iterator[Regi
             gaps = np.flatnonzero(np.diff(used) > 1)
             if len(gaps):
                 # In the middle of an empty stretch, so each part keeps its cells.
-                middle = used[gaps[0]] + 1
+                middle = int(used[gaps[0]]) + 1
                 first, second = np.split(wanted, [middle], axis=axis)
                 yield from _rectangles(first, left, top)
                 at = (left, top + middle) if axis == 0 else (left + middle, top)

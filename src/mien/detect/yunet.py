@@ -122,14 +122,13 @@ class YunetDetector:
         """Return rows (N, 15) of proposals in pixels (H, W, 3), unsuppressed."""
         # Blue first, from 0 to 255.
         planes = filled(pixels[:, :, ::-1], CELL_PX)
-        width = planes.shape[3]
         outputs = self._session.run({self._session.inputs[0].name: planes})
         named = dict(zip((spec.name for spec in self._session.outputs), outputs, strict=True))
-        found = [
-            _decoded([named[f"{kind}_{stride}"][0] for kind in COLUMNS], stride, width // stride)
-            for stride in STRIDES
-        ]
-        return np.concatenate(found)
+        return _decoded(
+            *(np.concatenate([named[f"{kind}_{s}"][0] for s in STRIDES]) for kind in COLUMNS),
+            height=planes.shape[2],
+            width=planes.shape[3],
+        )
 
 
 def _model(model_file: Path | None) -> bytes:
@@ -141,22 +140,30 @@ def _model(model_file: Path | None) -> bytes:
         raise ArtifactError("the detector's file cannot be read") from error
 
 
-def _decoded(outputs: list[Floats], stride: int, columns: int) -> Floats:
-    """Return the proposals of one stride.
+def _decoded(
+    classes: Floats, objects: Floats, boxes: Floats, points: Floats, *, height: int, width: int
+) -> Floats:
+    """Return the proposals (N, 15) of all strides.
 
     Args:
-        outputs: Class and object score (N, 1), box (N, 4) as centre and logarithm of the sides,
-            points (N, 10); in cells, row by row.
-        stride: Pixels of a cell.
-        columns: Cells in a row.
+        classes: (M, 1) scores of the cells of each stride, row by row.
+        objects: (M, 1) scores.
+        boxes: (M, 4) centres and logarithms of the sides, in cells.
+        points: (M, 10), in cells.
+        height: Of the input in pixels.
+        width: Of the input in pixels.
     """
-    cells = np.flatnonzero(outputs[0][:, 0] * outputs[1][:, 0] >= np.float32(POSSIBLE**2))
-    scores = np.sqrt(np.prod([np.clip(part[cells, 0], 0, 1) for part in outputs[:2]], axis=0))
-    corner = np.stack([cells % columns, cells // columns], axis=1).astype(np.float32)
-    box, points = outputs[2][cells], outputs[3][cells]
-    center, half = box[:, :2] + corner, np.exp(box[:, 2:]) / 2
-    places = np.concatenate([center - half, center + half, points + np.tile(corner, 5)], axis=1)
-    return np.concatenate([scores[:, None], places * np.float32(stride)], axis=1)
+    found = np.flatnonzero(classes[:, 0] * objects[:, 0] >= np.float32(POSSIBLE**2))
+    scores = np.sqrt(np.clip(classes[found], 0, 1) * np.clip(objects[found], 0, 1))
+    ends = np.cumsum([(height // stride) * (width // stride) for stride in STRIDES])
+    level = np.searchsorted(ends, found, side="right")
+    stride = np.array(STRIDES)[level]
+    cell = found - np.concatenate([[0], ends])[level]
+    corner = np.stack([cell % (width // stride), cell // (width // stride)], axis=1)
+    center, half = boxes[found, :2] + corner, np.exp(boxes[found, 2:]) / 2
+    places = [center - half, center + half, points[found] + np.tile(corner, 5)]
+    rows = np.concatenate(places, axis=1) * stride[:, None]
+    return np.concatenate([scores, rows], axis=1).astype(np.float32)
 
 
 def _check(session: InferenceSession, name: str) -> None:

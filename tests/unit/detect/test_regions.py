@@ -70,8 +70,8 @@ def test_each_box_is_whole_in_one_region(corners: list[tuple[float, float, float
         (0.95, 120, True),
         (0.95, 130, False),
         (0.6, 130, True),
-        (0.6, 190, True),
-        (0.6, 200, False),
+        (0.6, 250, True),
+        (0.6, 260, False),
     ],
 )
 def test_small_and_doubtful_faces_are_looked_at_again(
