@@ -263,7 +263,18 @@ def build_recognizer(settings: Settings) -> Recognizer:
 
 
 class SettingRow(NamedTuple):
-    """A setting for people: its values as they would be written in a variable."""
+    """A setting for people: its values as they would be written in a variable.
+
+    Attributes:
+        group: Heading.
+        name: As an option of ``load_settings``.
+        variable: Environment variable.
+        value: Empty if the setting has none.
+        source: ``option``, the variable, or ``default``.
+        default: Empty if there is none.
+        description: Sentences.
+        masked: ``value`` is not what was set: a secret, or a URL with credentials.
+    """
 
     group: str
     name: str
@@ -272,6 +283,7 @@ class SettingRow(NamedTuple):
     source: str
     default: str
     description: str
+    masked: bool
 
 
 def table(settings: Settings, **options: Any) -> Iterator[SettingRow]:
@@ -286,21 +298,28 @@ def table(settings: Settings, **options: Any) -> Iterator[SettingRow]:
             variable = _variable(name)
             given = options.get(name) is not None
             source = variable if name in settings.model_fields_set else "default"
+            value = getattr(settings, name)
             yield SettingRow(
                 (group.__doc__ or "").rstrip("."),
                 name,
                 variable,
-                _shown(getattr(settings, name)),
+                _shown(value),
                 "option" if given else source,
                 _shown(field.default),
                 field.description or "",
+                isinstance(value, SecretStr) or _shown(value) != _plain(value),
             )
 
 
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _shown(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
     # Names and passwords in URLs.
-    return re.sub(r"(?<=://).*(?=@)", "***", text)
+    return re.sub(r"(?<=://).*(?=@)", "***", _plain(value))
 
 
 def _variable(name: str) -> str:
