@@ -266,6 +266,51 @@ def test_the_examples_use_the_requested_host(
     assert all(words not in page for words in ("<script", "touch", "evil", "{address}"))
 
 
+def test_the_docs_show_lists_bodies_types_and_the_websocket(client: TestClient) -> None:
+    page = client.get("/docs").text
+    for cells in (
+        ("<code>include</code>", "list of <code>scores</code>"),
+        (
+            "<code>labels</code>",
+            "<code>six</code>",
+            "<code>eight</code>",
+            "Default: <code>six</code>",
+        ),
+        ("multipart/form-data", "<code>image</code>", "file", "JPEG"),
+        ("application/json", "<code>image</code>", "string", "Base64", "data:image/jpeg;base64,"),
+        ("application/octet-stream", "file", "JPEG"),
+        ("multipart/form-data", "<code>image</code>", "list of file"),
+        ("application/json", "<code>video</code>", "string", "data:video/mp4;base64,"),
+        ("<code>bounding_box</code>", "list of 4: integer from 0<"),
+        ("<code>landmarks</code>", "list of 5: list of 2: number"),
+        ("<code>scores</code>", "object of number from 0 to 1"),
+    ):
+        row = ".*?".join(map(re.escape, cells))
+        assert re.search(f"<tr>(?:(?!</tr>).)*{row}", page), cells
+    assert "lines of JSON, each" in page
+    assert "<code>/live</code>" in page
+    targets = set(re.findall(r'id="([^"]+)"', page))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= targets
+    assert {"errors", "type-Face", "type-VideoSample"} <= targets
+
+
+def test_openapi_describes_every_body(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("/emotion", "/emotion/batch", "/video"):
+        body = paths[path]["post"]["requestBody"]
+        assert body["description"]
+        for media in body["content"].values():
+            for field in media["schema"].get("properties", {"": media["schema"]}).values():
+                assert field["description"]
+    (example,) = paths["/emotion"]["post"]["requestBody"]["content"]["application/json"]["schema"][
+        "properties"
+    ]["image"]["examples"]
+    answer = client.post("/emotion", json={"image": example})
+    assert answer.json()["code"] == "truncated_image", "Base64 that the service can decode"
+    (include,) = (p for p in paths["/emotion"]["post"]["parameters"] if p["name"] == "include")
+    assert include["schema"]["examples"] == [["scores", "landmarks"]]
+
+
 def test_an_operation_without_a_description_is_shown() -> None:
     app, _ = fake_app()
 

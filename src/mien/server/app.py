@@ -42,7 +42,14 @@ _SPARE_S = 5
 
 _DESCRIPTION = (
     "Finds faces in images and classifies the emotion that each shows. What a face shows is an "
-    "expression; it is not what the person feels."
+    "expression; it is not what the person feels.\n\n"
+    "The WebSocket `/live`, which OpenAPI cannot describe, analyzes the frames of a camera. Send "
+    "each frame as a binary message with an image file. For each analyzed frame, the service sends "
+    "a JSON message with `frame` (number from 0), `dropped` (frames that newer ones replaced), "
+    "`size` (width and height), `faces` (as in the response of `POST /emotion`, each with "
+    "`person`, its number) and `seconds` (time of each stage); or `error` in place of the last "
+    "three. Query parameters are those of `POST /emotion`, and `smooth=true` to smooth what each "
+    "person shows over time."
 )
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
