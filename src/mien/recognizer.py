@@ -22,7 +22,7 @@ from mien.cores import available_cores
 from mien.detect import FaceDetector
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.errors import InvalidParameterError, MienError
-from mien.image import ImageInput, load_image
+from mien.image import ImageInput, check_channels, load_image
 from mien.options import OptionKeywords, Options, Upright
 from mien.quality import measure_quality
 from mien.results import Failure, ImageResult
@@ -156,33 +156,58 @@ class Recognizer:
             ),
         )
 
-    def analyze_many(self, images: Iterable[ImageInput]) -> list[ImageResult]:
+    def analyze_many(
+        self,
+        images: Iterable[ImageInput],
+        options: Options | None = None,
+        *,
+        channels: str = "rgb",
+    ) -> list[ImageResult]:
         """Return one result per image, in order; an image that fails is a result with ``error``.
 
         Analyzes ``threads`` images at once.
 
-        Raises:
-            InvalidParameterError: ``images`` is a single image.
-        """
-        return list(self.iter_analyze(images))
+        Args:
+            images: Each as ``analyze`` takes it.
+            options: None: the options of this recognizer.
+            channels: The order of the color channels of all images, which are arrays if it is
+                ``bgr``.
 
-    def iter_analyze(self, images: Iterable[ImageInput]) -> Iterator[ImageResult]:
+        Raises:
+            InvalidParameterError: ``images`` is a single image, or ``channels`` is unknown.
+        """
+        return list(self.iter_analyze(images, options, channels=channels))
+
+    def iter_analyze(
+        self,
+        images: Iterable[ImageInput],
+        options: Options | None = None,
+        *,
+        channels: str = "rgb",
+    ) -> Iterator[ImageResult]:
         """Yield the results of ``analyze_many``, each as soon as it and those before it are ready.
 
         Takes only a few images ahead, so a generator may be endless.
 
+        Args:
+            images: Each as ``analyze`` takes it.
+            options: None: the options of this recognizer.
+            channels: As for ``analyze_many``.
+
         Raises:
-            InvalidParameterError: ``images`` is a single image.
+            InvalidParameterError: ``images`` is a single image, or ``channels`` is unknown.
         """
         if isinstance(images, str | bytes | Path | Image.Image | RgbImage | np.ndarray):
             raise InvalidParameterError(
                 f"expected several images, got one {type(images).__name__}: put it into a list"
             )
-        return in_order(self._attempt, images, threads=self.threads)
+        check_channels(channels)
+        attempt = functools.partial(self._attempt, options=options, channels=channels)
+        return in_order(attempt, images, threads=self.threads)
 
-    def _attempt(self, image: ImageInput) -> ImageResult:
+    def _attempt(self, image: ImageInput, *, options: Options | None, channels: str) -> ImageResult:
         try:
-            return self.analyze(image)
+            return self.analyze(image, options, channels=channels)
         except MienError as error:
             return failed(_path(image), error)
 

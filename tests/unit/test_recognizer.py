@@ -95,6 +95,18 @@ def test_bgr_arrays_are_read_as_such(astronaut: np.ndarray) -> None:
         mien.analyze("photo.jpg", channels="bgr")
 
 
+def test_many_bgr_arrays(astronaut: np.ndarray) -> None:
+    bgr = np.ascontiguousarray(astronaut[:, :, ::-1])
+    recognizer = mien.Recognizer(threads=2)
+    expected = recognizer.analyze(astronaut, Options(labels="eight"))
+    results = recognizer.analyze_many([bgr, "photo.jpg"], Options(labels="eight"), channels="bgr")
+    assert results[0].faces == expected.faces
+    assert results[1].error is not None
+    assert results[1].error.code == "invalid_parameter"
+    with pytest.raises(mien.InvalidParameterError):
+        recognizer.analyze_many([], channels="gbr")
+
+
 @pytest.mark.parametrize(
     ("default", "asked", "used"), [(None, None, None), (40, None, 40), (40, 25, 25)]
 )

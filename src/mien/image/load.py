@@ -22,7 +22,7 @@ from mien.image.formats import SNIFF_BYTES, sniff
 from mien.image.pixels import check_size, reduction_factor, to_rgb_image
 from mien.types import RgbImage
 
-__all__ = ["ImageInput", "load_image"]
+__all__ = ["ImageInput", "check_channels", "load_image"]
 
 
 @runtime_checkable
@@ -73,8 +73,7 @@ def load_image(
         UnreadableFileError: The path or file object cannot be read.
         InvalidParameterError: Not an image, or ``channels`` does not fit it.
     """
-    if channels not in ("rgb", "bgr"):
-        raise InvalidParameterError(f"channels must be 'rgb' or 'bgr', got {channels!r}")
+    check_channels(channels)
     if channels == "bgr" and not isinstance(image, np.ndarray):
         raise InvalidParameterError(
             f"channels='bgr' is for arrays, got {type(image).__name__}; leave channels out"
@@ -99,6 +98,12 @@ def load_image(
         "expected a path, bytes, a binary file object, a PIL image or a NumPy array, "
         f"got {type(image).__name__}"
     )
+
+
+def check_channels(channels: str) -> None:
+    """Raise InvalidParameterError unless it is a known order of color channels."""
+    if channels not in ("rgb", "bgr"):
+        raise InvalidParameterError(f"channels must be 'rgb' or 'bgr', got {channels!r}")
 
 
 def _from_path(path: Path, max_pixels: int, enough_pixels: int | None) -> RgbImage:
