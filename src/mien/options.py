@@ -10,7 +10,15 @@ from mien.classify.labels import LabelSet
 from mien.detect import MIN_FACE_SIZE_PX
 from mien.errors import InvalidParameterError
 
-__all__ = ["Include", "OptionKeywords", "Options", "Upright", "included", "option_fields"]
+__all__ = [
+    "Include",
+    "OptionKeywords",
+    "Options",
+    "Upright",
+    "included",
+    "label_set",
+    "option_fields",
+]
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -107,12 +115,22 @@ def option_fields() -> tuple[Field[Any], ...]:
 
 
 def included(names: Iterable[str]) -> frozenset[Include]:
-    """Return the optional keys of that name.
+    """Return the optional keys of these names.
+
+    Args:
+        names: Names, or a text of names separated by commas.
 
     Raises:
         InvalidParameterError: There is no such key.
     """
+    if isinstance(names, str):
+        names = [name.strip() for name in names.split(",")] if names else ()
     return frozenset(_choice("include", Include, name) for name in names)
+
+
+def label_set(name: LabelSet | str) -> LabelSet:
+    """Return the label set of that name. Raises InvalidParameterError if there is none."""
+    return _choice("labels", LabelSet, name)
 
 
 def _checked(option: Field[Any], value: Any) -> Any:

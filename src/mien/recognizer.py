@@ -16,7 +16,7 @@ from PIL import Image
 
 from mien.classify import EmotionClassifier
 from mien.classify.crop import region_of_face, region_of_image
-from mien.classify.labels import narrow
+from mien.classify.labels import LabelSet, narrow
 from mien.classify.registry import build_classifier
 from mien.cores import available_cores
 from mien.detect import FaceDetector
@@ -154,6 +154,7 @@ class Recognizer:
                 detect=0.0 if options.crop else detected - decoded,
                 classify=perf_counter() - detected,
             ),
+            labels=options.labels,
         )
 
     def analyze_many(
@@ -209,7 +210,7 @@ class Recognizer:
         try:
             return self.analyze(image, options, channels=channels)
         except MienError as error:
-            return failed(_path(image), error)
+            return failed(_path(image), error, (options or self.options).labels)
 
     def _enough_pixels(self, options: Options) -> int | None:
         """Return how many pixels are enough; None where all of them are needed."""
@@ -269,9 +270,9 @@ def analyze(
     return _shared().analyze(image, _options(options), channels=channels)
 
 
-def failed(path: str | None, error: MienError) -> ImageResult:
+def failed(path: str | None, error: MienError, labels: LabelSet = LabelSet.SIX) -> ImageResult:
     """Return the result of an image that failed."""
-    return ImageResult(path=path, error=Failure(error.code, error.message))
+    return ImageResult(path=path, error=Failure(error.code, error.message), labels=labels)
 
 
 def in_order(
