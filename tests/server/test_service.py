@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import replace
 from html import unescape
+from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 
@@ -118,6 +119,14 @@ def test_version(client: TestClient) -> None:
         "detector": "yunet",
         "model": "custom",
     }
+
+
+def test_version_names_the_plugin_as_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = metadata.EntryPoint("gloomy", "plugin:Gloomy", "mien.classifiers")
+    monkeypatch.setattr(metadata, "entry_points", metadata.EntryPoints([entry]).select)
+    app, _ = fake_app(model="gloomy")
+    with TestClient(app) as client:
+        assert client.get("/version").json()["model"] == "gloomy"
 
 
 def test_version_names_the_model_of_the_card() -> None:
