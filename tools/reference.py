@@ -147,7 +147,7 @@ def _helps(command: str, names: Iterable[str], run: Callable[[list[str]], Any]) 
 
 
 def _printed(run: Callable[[list[str]], Any], words: list[str]) -> str:
-    # argparse follows the terminal's width and colours, and exits after printing.
+    # argparse follows the terminal's width and colors, and exits after printing.
     variables = {"COLUMNS": HELP_COLUMNS, "NO_COLOR": "1"}
     with (
         mock.patch.dict(os.environ, variables),

@@ -182,7 +182,7 @@ def check_packages(sdist: Path, wheel: Path) -> str:
     names = project()["license-files"]
     check_licences(files, {name: (ROOT / name).read_bytes() for name in names})
     models = check_models(files, (ROOT / "THIRD_PARTY.md").read_text())
-    return f"contents, licences and sizes: correct; {models} models with card and licence"
+    return f"contents, licenses and sizes: correct; {models} models with card and license"
 
 
 def check_vulnerabilities(pins: Sequence[Path], osv_url: str | None, *, release: bool) -> str:

@@ -101,7 +101,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name}", dest="format", action="store_const", const=name, default="text", help=what
         )
     parser.add_argument(
-        "--annotate", type=Path, metavar="DIR", help="put labelled copies here; overwrites nothing"
+        "--annotate", type=Path, metavar="DIR", help="put labeled copies here; overwrites nothing"
     )
     add_analysis_options(parser)
     return parser
