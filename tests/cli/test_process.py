@@ -89,6 +89,22 @@ def test_stdin_and_crop() -> None:
     assert record["faces"][0]["bounding_box"] == [0, 0, 512, 512]
 
 
+@pytest.mark.parametrize("url", ["https://example.org/a", "s3://bucket/a"])
+@pytest.mark.parametrize(
+    "command",
+    [("analyze",), ("analyze", EXAMPLE, "--model"), ("video", "--out", "faces.csv")],
+)
+def test_a_url_is_named_as_it_was_given(
+    command: tuple[object, ...], url: str, tmp_path: Path
+) -> None:
+    done = run(*command, url, cwd=tmp_path)
+    assert done.returncode != 0
+    assert url in done.stderr.decode()
+    assert b"no such file" not in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
 def test_missing_model_is_wrong_usage(tmp_path: Path) -> None:
     done = run("analyze", EXAMPLE, "--model", tmp_path / "none.onnx")
     assert (done.returncode, done.stdout) == (2, b"")

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mien.batch.paths import path_to_text
-from mien.batch.storage import is_web_address
+from mien.batch.storage import is_uri, is_web_address
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import AnnotationFolder
 from mien.cli.console import say
@@ -64,6 +64,8 @@ def _why_not_a_photo(path: str) -> UnreadableFileError | None:
     """Return the error for arguments that users take for photos."""
     if is_web_address(path):
         return UnreadableFileError("photos are not downloaded from web addresses")
+    if is_uri(path):
+        return UnreadableFileError("give the path of a file; mien batch reads object stores")
     if path != _STDIN and Path(path).is_dir():
         command = shlex.join(["mien", "batch", path, "--out", "results.csv"])
         return UnreadableFileError(f"this is a folder; analyze its photos with: {command}")

@@ -1,6 +1,7 @@
 """Load an image from whatever the user passes in."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
@@ -31,6 +32,8 @@ class BinaryReader(Protocol):
 
     def read(self) -> bytes: ...
 
+
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 ImageInput = (
     str
@@ -79,6 +82,8 @@ def load_image(
             f"channels='bgr' is for arrays, got {type(image).__name__}; leave channels out"
         )
     match image:
+        case str() if _URL.match(image):
+            raise _not_downloaded(image)
         case str() | os.PathLike():
             return _from_path(Path(image), max_pixels, enough_pixels)
         case bytes() | bytearray() | memoryview():
@@ -104,6 +109,14 @@ def check_channels(channels: str) -> None:
     """Raise InvalidParameterError unless it is a known order of color channels."""
     if channels not in ("rgb", "bgr"):
         raise InvalidParameterError(f"channels must be 'rgb' or 'bgr', got {channels!r}")
+
+
+def _not_downloaded(url: str) -> UnreadableFileError:
+    error = UnreadableFileError(
+        "images are not downloaded from URLs; pass the path or the bytes of the image"
+    )
+    error.path = url
+    return error
 
 
 def _from_path(path: Path, max_pixels: int, enough_pixels: int | None) -> RgbImage:
