@@ -294,7 +294,7 @@ def write_sbom(python: str, version: str, path: Path) -> str:
         # cyclonedx_py does not read dynamic versions.
         fixed = Path(folder, "pyproject.toml")
         text = PROJECT.read_text()
-        fixed.write_text(text.replace('dynamic = ["version"]', f"version = '{version}'"))
+        fixed.write_text(text.replace('dynamic = ["version", "readme"]', f"version = '{version}'"))
         options = ("--output-reproducible", "--output-format", "JSON", "--output-file", str(path))
         command = (
             *tool("cyclonedx_py"),
