@@ -18,6 +18,7 @@ __all__ = [
     "included",
     "label_set",
     "option_fields",
+    "whole_number",
 ]
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
@@ -126,6 +127,13 @@ def included(names: Iterable[str]) -> frozenset[Include]:
     if isinstance(names, str):
         names = [name.strip() for name in names.split(",")] if names else ()
     return frozenset(_choice("include", Include, name) for name in names)
+
+
+def whole_number(name: str, value: object) -> int:
+    """Return a whole number of at least 1. Raises InvalidParameterError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise InvalidParameterError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return int(value)
 
 
 def label_set(name: LabelSet | str) -> LabelSet:

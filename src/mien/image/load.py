@@ -23,7 +23,7 @@ from mien.image.formats import SNIFF_BYTES, sniff
 from mien.image.pixels import check_size, reduction_factor, to_rgb_image
 from mien.types import RgbImage
 
-__all__ = ["ImageInput", "check_channels", "load_image"]
+__all__ = ["BinaryReader", "ImageInput", "check_channels", "load_image"]
 
 
 @runtime_checkable
@@ -84,8 +84,10 @@ def load_image(
     match image:
         case str() if _URL.match(image):
             raise _not_downloaded(image)
+        case str() if not image:
+            raise InvalidParameterError("the path is empty")
         case str() | os.PathLike():
-            return _from_path(Path(image), max_pixels, enough_pixels)
+            return _from_path(Path(os.fsdecode(image)), max_pixels, enough_pixels)
         case bytes() | bytearray() | memoryview():
             return decode_image(bytes(image), max_pixels=max_pixels, enough_pixels=enough_pixels)
         case Image.Image():

@@ -194,3 +194,8 @@ def test_a_url_is_named_as_it_was_given(url: str) -> None:
         load_image(url, max_pixels=100)
     assert str(caught.value).startswith(f"{url}: ")
     assert "downloaded" in caught.value.message
+
+
+def test_an_empty_path_is_called_empty() -> None:
+    with pytest.raises(errors.InvalidParameterError, match="empty"):
+        load_image("", max_pixels=100)
