@@ -6,7 +6,7 @@ They are read once, where the service starts, and passed down.
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -246,7 +246,9 @@ def load_settings(**options: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        raise InvalidParameterError("; ".join(map(_described, error.errors()))) from None
+        given = {name for name, value in options.items() if value is not None}
+        problems = [_described(problem, given) for problem in error.errors()]
+        raise InvalidParameterError("; ".join(problems)) from None
 
 
 def build_recognizer(settings: Settings) -> Recognizer:
@@ -336,12 +338,16 @@ def _check_known(variable: str) -> None:
     raise InvalidParameterError(f"there is no setting {variable}; {hint}")
 
 
-def _described(error: Any) -> str:
-    """Return a sentence on one thing that is wrong with the settings."""
+def _described(error: Any, options: Set[str]) -> str:
+    """Return a sentence on one thing that is wrong; names are as the user typed them."""
     text = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
         return text
     name = str(error["loc"][0])
-    if Settings.model_fields[name].annotation == SecretStr | None:
-        return f"{_variable(name)}: {text}"
-    return f"{_variable(name)}: {text[0].lower()}{text[1:]}, not {error['input']!r}"
+    field = Settings.model_fields[name]
+    shown = "--" + name.replace("_", "-") if name in options else _variable(name)
+    if field.annotation == SecretStr | None:
+        return f"{shown}: {text}"
+    if error["type"] == "string_pattern_mismatch":
+        return f"{shown}: expected: {(field.description or '').rstrip('.')}, not {error['input']!r}"
+    return f"{shown}: {text[0].lower()}{text[1:]}, not {error['input']!r}"

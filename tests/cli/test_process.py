@@ -105,6 +105,12 @@ def test_a_url_is_named_as_it_was_given(
     assert not any(tmp_path.iterdir())
 
 
+def test_an_empty_path_is_not_a_folder() -> None:
+    done = run("analyze", "")
+    assert done.returncode == 1
+    assert b"the path is empty" in done.stderr
+
+
 def test_missing_model_is_wrong_usage(tmp_path: Path) -> None:
     done = run("analyze", EXAMPLE, "--model", tmp_path / "none.onnx")
     assert (done.returncode, done.stdout) == (2, b"")

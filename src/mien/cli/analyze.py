@@ -62,6 +62,8 @@ def _photos(
 
 def _why_not_a_photo(path: str) -> UnreadableFileError | None:
     """Return the error for arguments that users take for photos."""
+    if not path:
+        return UnreadableFileError("the path is empty")
     if is_web_address(path):
         return UnreadableFileError("photos are not downloaded from web addresses")
     if is_uri(path):
