@@ -140,6 +140,13 @@ def test_version_names_the_model_of_the_card() -> None:
         assert client.get("/version").json()["model"] == "mine"
 
 
+def test_live_over_plain_http_is_called_a_websocket(client: TestClient) -> None:
+    for answer in (client.get("/live"), client.post("/live")):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert "WebSocket" in answer.json()["detail"]
+    assert "WebSocket" not in client.get("/lives").json()["detail"]
+
+
 def test_root_redirects_to_the_docs_without_a_page() -> None:
     app, _ = fake_app(page=False)
     with TestClient(app) as client:
