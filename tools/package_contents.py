@@ -99,25 +99,25 @@ def _some(names: list[str]) -> str:
     return ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
 
 
-def check_licences(files: Mapping[str, bytes], licences: Mapping[str, bytes]) -> None:
-    """Check that a wheel names and contains the licence files.
+def check_licences(files: Mapping[str, bytes], licenses: Mapping[str, bytes]) -> None:
+    """Check that a wheel names and contains the license files.
 
     Args:
         files: Files of the wheel, by name.
-        licences: The project's licence files, by name.
+        licenses: The project's license files, by name.
     """
     (info,) = {name.partition("/")[0] for name in files if ".dist-info/" in name}
     metadata = message_from_bytes(files[f"{info}/METADATA"])
     if not metadata["License-Expression"]:
-        raise ReleaseError("the wheel's metadata names no licence")
+        raise ReleaseError("the wheel's metadata names no license")
     named = metadata.get_all("License-File", [])
-    for name, text in licences.items():
+    for name, text in licenses.items():
         if name not in named or files.get(f"{info}/licenses/{name}") != text:
-            raise ReleaseError(f"the wheel lacks the licence file {name}")
+            raise ReleaseError(f"the wheel lacks the license file {name}")
 
 
 def check_models(files: Mapping[str, bytes], third_party: str) -> int:
-    """Check each model against its card, its licence and its entry in THIRD_PARTY.md.
+    """Check each model against its card, its license and its entry in THIRD_PARTY.md.
 
     Args:
         files: Files of the wheel, by name.

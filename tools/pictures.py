@@ -21,17 +21,17 @@ from mien.detect.yunet import PROPOSED, YunetDetector
 from mien.geometry import suppress
 from mien.image import load_image
 from mien.recognizer import MAX_PIXELS, Recognizer
-from mien.render.drawing import COLOURS, DARK, LIGHT, Rgb, font_of
+from mien.render.drawing import COLORS, DARK, LIGHT, Rgb, font_of
 from mien.render.numbers import format_probability
 from mien.types import Emotion, Face, RgbImage
 
-FOUND: Rgb = COLOURS[Emotion.HAPPY]
-POINTS: Rgb = COLOURS[Emotion.CONTEMPT]
-TURNED: Rgb = COLOURS[Emotion.ANGRY]
+FOUND: Rgb = COLORS[Emotion.HAPPY]
+POINTS: Rgb = COLORS[Emotion.CONTEMPT]
+TURNED: Rgb = COLORS[Emotion.ANGRY]
 GAP_PX = 12
 FONT_PX = 18
 CROP_ZOOM = 6
-# Fewer colours take a third of the bytes, without a visible difference here.
+# Fewer colors take a third of the bytes, without a visible difference here.
 PALETTE = 160
 
 
@@ -177,7 +177,7 @@ def draw_crop(stages: Stages) -> Image.Image:
 
 
 def draw_probabilities(scores: dict[Emotion, float]) -> Image.Image:
-    """Draw a bar for each emotion, in the emotion's colour."""
+    """Draw a bar for each emotion, in the emotion's color."""
     row_px, name_px, bar_px, number_px = 34, 100, 320, 80
     picture = Image.new("RGB", (name_px + bar_px + number_px, row_px * len(scores) + GAP_PX), LIGHT)
     pen = ImageDraw.Draw(picture)
@@ -186,7 +186,7 @@ def draw_probabilities(scores: dict[Emotion, float]) -> Image.Image:
         high, low = middle - row_px * 0.35, middle + row_px * 0.35
         pen.text((name_px - 10, middle), emotion, fill=DARK, font=font_of(FONT_PX), anchor="rm")
         length = max(1, bar_px * score)
-        pen.rectangle((name_px, high, name_px + length, low), fill=COLOURS[emotion], outline=DARK)
+        pen.rectangle((name_px, high, name_px + length, low), fill=COLORS[emotion], outline=DARK)
         number = (name_px + bar_px + 10, middle)
         pen.text(
             number, format_probability(score, 1), fill=DARK, font=font_of(FONT_PX), anchor="lm"

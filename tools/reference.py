@@ -18,7 +18,6 @@ from unittest import mock
 from mien.cli import _COMMANDS, main
 from mien.options import option_fields
 from mien.server.app import create_app
-from mien.server.docs import resolved
 from mien.server.errors import PROBLEMS
 from mien.settings import Settings
 from mien_train.parser import COMMANDS, parser
@@ -64,8 +63,13 @@ def _operation(name: str, operation: Mapping[str, Any], schemas: dict[str, Any])
             yield f"| `{each['name']}` | {values} | {each['description']} |"
         yield ""
     if "requestBody" in operation:
-        kinds = ", ".join(f"`{kind}`" for kind in operation["requestBody"]["content"])
-        yield from (f"Body: {kinds}", "")
+        body = operation["requestBody"]
+        yield from (body["description"], "", "| content type | field | meaning |", "|---|---|---|")
+        for kind, media in body["content"].items():
+            fields = media["schema"].get("properties", {"": media["schema"]})
+            for field, schema in fields.items():
+                yield f"| `{kind}` | {field and f'`{field}`'} | {schema['description']} |"
+        yield ""
     content = operation["responses"]["200"].get("content", {}).values()
     done = [_type(media["schema"], schemas) for media in content if "schema" in media]
     yield from ("| status | |", "|---|---|", f"| 200 | {' or '.join(done) or 'done'} |")
@@ -77,12 +81,23 @@ def _operation(name: str, operation: Mapping[str, Any], schemas: dict[str, Any])
 
 
 def _values(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
-    schema = resolved(schema, schemas)
+    schema = _resolved(schema, schemas)
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
     least = f" from {schema['minimum']:.0f}" if "minimum" in schema else ""
     most = f" to {schema['maximum']:.0f}" if "maximum" in schema else ""
     return f"{schema['type']}{least}{most}"
+
+
+def _resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
+    """Follow references; return the item schema of an array and the first choice of ``anyOf``."""
+    if "$ref" in schema:
+        return _resolved(schemas[schema["$ref"].rpartition("/")[2]], schemas)
+    if "anyOf" in schema:
+        return _resolved(schema["anyOf"][0], schemas)
+    if "items" in schema:
+        return _resolved(schema["items"], schemas)
+    return schema
 
 
 def _types(schemas: Mapping[str, Any]) -> Iterator[str]:
@@ -132,7 +147,7 @@ def _helps(command: str, names: Iterable[str], run: Callable[[list[str]], Any]) 
 
 
 def _printed(run: Callable[[list[str]], Any], words: list[str]) -> str:
-    # argparse follows the terminal's width and colours, and exits after printing.
+    # argparse follows the terminal's width and colors, and exits after printing.
     variables = {"COLUMNS": HELP_COLUMNS, "NO_COLOR": "1"}
     with (
         mock.patch.dict(os.environ, variables),

@@ -182,7 +182,7 @@ def check_packages(sdist: Path, wheel: Path) -> str:
     names = project()["license-files"]
     check_licences(files, {name: (ROOT / name).read_bytes() for name in names})
     models = check_models(files, (ROOT / "THIRD_PARTY.md").read_text())
-    return f"contents, licences and sizes: correct; {models} models with card and licence"
+    return f"contents, licenses and sizes: correct; {models} models with card and license"
 
 
 def check_vulnerabilities(pins: Sequence[Path], osv_url: str | None, *, release: bool) -> str:
@@ -294,7 +294,7 @@ def write_sbom(python: str, version: str, path: Path) -> str:
         # cyclonedx_py does not read dynamic versions.
         fixed = Path(folder, "pyproject.toml")
         text = PROJECT.read_text()
-        fixed.write_text(text.replace('dynamic = ["version"]', f"version = '{version}'"))
+        fixed.write_text(text.replace('dynamic = ["version", "readme"]', f"version = '{version}'"))
         options = ("--output-reproducible", "--output-format", "JSON", "--output-file", str(path))
         command = (
             *tool("cyclonedx_py"),

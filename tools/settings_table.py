@@ -16,7 +16,7 @@ def lines() -> str:
     for group, rows in itertools.groupby(table(Settings()), lambda row: row.group):
         text += f"\n**{group}**\n\n| variable | default | |\n|---|---|---|\n"
         for row in rows:
-            default = "" if row.default in ("", "None") else f"`{row.default}`"
+            default = f"`{row.default}`" if row.default else ""
             text += f"| `{row.variable}` | {default} | {row.description} |\n"
     return text + "\n"
 

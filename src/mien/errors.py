@@ -31,11 +31,11 @@ class ImageError(MienError):
     """The image cannot be read.
 
     Attributes:
-        path: The file; None if the image was not read from a file. ``str(error)`` begins with the
+        path: The file, or a URL as text; None for other images. ``str(error)`` begins with the
             path, while ``error.message`` does not contain it.
     """
 
-    path: "Path | None" = None
+    path: "Path | str | None" = None
 
     def __str__(self) -> str:
         return self.message if self.path is None else f"{self.path}: {self.message}"

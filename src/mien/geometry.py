@@ -48,7 +48,7 @@ def _clashes(
     The first of a pair has the smaller index; pairs are sorted by it.
     """
     found = [np.empty((0, 2), dtype=np.intp)]
-    for first, second in _neighbours(boxes, pixel):
+    for first, second in _neighbors(boxes, pixel):
         # Hundreds of thousands of boxes take minutes.
         check_deadline()
         left, top, right, bottom = boxes[first].T
@@ -67,7 +67,7 @@ def _clashes(
     return pairs[:, 0], pairs[:, 1]
 
 
-def _neighbours(boxes: Boxes, pixel: float) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+def _neighbors(boxes: Boxes, pixel: float) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
     """Yield, in pieces, all pairs of boxes that meet along the axis on which they spread more."""
     axis = int(np.argmax(np.ptp(boxes[:, :2], axis=0)))
     order = np.argsort(boxes[:, axis])
@@ -84,7 +84,7 @@ def _neighbours(boxes: Boxes, pixel: float) -> Iterator[tuple[NDArray[np.intp], 
 
 
 def squared(boxes: Boxes) -> Boxes:
-    """Return boxes grown to squares around their centres, with the longer side."""
+    """Return boxes grown to squares around their centers, with the longer side."""
     sides = boxes[:, 2:] - boxes[:, :2]
     side = sides.max(axis=1, keepdims=True)
     corner = boxes[:, :2] + sides * np.float32(0.5) - side * np.float32(0.5)

@@ -10,7 +10,16 @@ from mien.classify.labels import LabelSet
 from mien.detect import MIN_FACE_SIZE_PX
 from mien.errors import InvalidParameterError
 
-__all__ = ["Include", "OptionKeywords", "Options", "Upright", "included", "option_fields"]
+__all__ = [
+    "Include",
+    "OptionKeywords",
+    "Options",
+    "Upright",
+    "included",
+    "label_set",
+    "option_fields",
+    "whole_number",
+]
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
@@ -107,12 +116,29 @@ def option_fields() -> tuple[Field[Any], ...]:
 
 
 def included(names: Iterable[str]) -> frozenset[Include]:
-    """Return the optional keys of that name.
+    """Return the optional keys of these names.
+
+    Args:
+        names: Names, or a text of names separated by commas.
 
     Raises:
         InvalidParameterError: There is no such key.
     """
+    if isinstance(names, str):
+        names = [name.strip() for name in names.split(",")] if names else ()
     return frozenset(_choice("include", Include, name) for name in names)
+
+
+def whole_number(name: str, value: object) -> int:
+    """Return a whole number of at least 1. Raises InvalidParameterError for anything else."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+        raise InvalidParameterError(f"{name} must be a whole number of at least 1, not {value!r}")
+    return int(value)
+
+
+def label_set(name: LabelSet | str) -> LabelSet:
+    """Return the label set of that name. Raises InvalidParameterError if there is none."""
+    return _choice("labels", LabelSet, name)
 
 
 def _checked(option: Field[Any], value: Any) -> Any:

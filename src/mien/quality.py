@@ -52,8 +52,8 @@ def _sharpness(grey: NDArray[np.float64]) -> float:
     kernel and the range of shades are those of OpenCV's ``Laplacian`` on 8-bit images.
     """
     middle = grey[1:-1, 1:-1]
-    neighbours = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((neighbours - 4 * middle).var())
+    neighbors = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
+    return float((neighbors - 4 * middle).var())
 
 
 def head_pose(landmarks: Landmarks) -> tuple[float, float, float]:

@@ -4,6 +4,7 @@ import functools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
+from os import PathLike
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -16,14 +17,14 @@ from PIL import Image
 
 from mien.classify import EmotionClassifier
 from mien.classify.crop import region_of_face, region_of_image
-from mien.classify.labels import narrow
+from mien.classify.labels import LabelSet, narrow
 from mien.classify.registry import build_classifier
 from mien.cores import available_cores
 from mien.detect import FaceDetector
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.errors import InvalidParameterError, MienError
-from mien.image import ImageInput, load_image
-from mien.options import OptionKeywords, Options, Upright
+from mien.image import BinaryReader, ImageInput, check_channels, load_image
+from mien.options import OptionKeywords, Options, Upright, whole_number
 from mien.quality import measure_quality
 from mien.results import Failure, ImageResult
 from mien.runtime.providers import parse_providers
@@ -43,7 +44,14 @@ _ENOUGH_PIXELS = 1_800_000
 # From this score on the largest face is the first to be kept by ``max_faces``, below only after
 # those.
 _CONFIDENT = 0.9
+# No image is as large; detectors compare with numbers of C.
+_LARGEST_PX = 1_000_000_000
 _TURNS = (0, 90, 180, 270)
+# What can be iterated over, but is one image.
+_SINGLE = (
+    *(str, bytes, bytearray, memoryview, PathLike, BinaryReader),
+    *(Image.Image, RgbImage, np.ndarray),
+)
 # Clockwise; Pillow's constants turn the other way.
 _TRANSPOSE = {
     90: Image.Transpose.ROTATE_270,
@@ -97,15 +105,23 @@ class Recognizer:
             **options,
         }
         self.options = _options(options)
-        self.max_pixels = max_pixels
-        self.threads = threads or available_cores()
+        self.max_pixels = whole_number("max_pixels", max_pixels)
+        self.threads = available_cores() if threads is None else whole_number("threads", threads)
         chosen = parse_providers(providers)
         if isinstance(detector, str):
             file = None if detector_model is None else Path(detector_model)
             detector = build_detector(detector, file, providers=chosen)
         self.detector = detector
+        if not hasattr(detector, "detect"):
+            raise InvalidParameterError(
+                f"detector must be a name or an object with a method detect, not {detector!r}"
+            )
         if model is None or isinstance(model, str | Path):
             model = build_classifier(model, providers=chosen)
+        if not hasattr(model, "predict"):
+            raise InvalidParameterError(
+                f"model must be a path, a name or an object with a method predict, not {model!r}"
+            )
         self.classifier: EmotionClassifier = model
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -124,9 +140,10 @@ class Recognizer:
 
         Raises:
             ImageError: The image cannot be read.
-            InvalidParameterError: The array is not an image, or ``channels`` does not fit it.
+            InvalidParameterError: The array is not an image, ``channels`` does not fit it, or
+                ``options`` has another type.
         """
-        options = options or self.options
+        options = self._checked(options)
         started = perf_counter()
         loaded = load_image(
             image,
@@ -154,44 +171,85 @@ class Recognizer:
                 detect=0.0 if options.crop else detected - decoded,
                 classify=perf_counter() - detected,
             ),
+            labels=options.labels,
         )
 
-    def analyze_many(self, images: Iterable[ImageInput]) -> list[ImageResult]:
+    def analyze_many(
+        self,
+        images: Iterable[ImageInput],
+        options: Options | None = None,
+        *,
+        channels: str = "rgb",
+    ) -> list[ImageResult]:
         """Return one result per image, in order; an image that fails is a result with ``error``.
 
         Analyzes ``threads`` images at once.
 
-        Raises:
-            InvalidParameterError: ``images`` is a single image.
-        """
-        return list(self.iter_analyze(images))
+        Args:
+            images: Each as ``analyze`` takes it.
+            options: None: the options of this recognizer.
+            channels: The order of the color channels of all images, which are arrays if it is
+                ``bgr``.
 
-    def iter_analyze(self, images: Iterable[ImageInput]) -> Iterator[ImageResult]:
+        Raises:
+            InvalidParameterError: ``images`` is a single image, or ``channels`` is unknown.
+        """
+        return list(self.iter_analyze(images, options, channels=channels))
+
+    def iter_analyze(
+        self,
+        images: Iterable[ImageInput],
+        options: Options | None = None,
+        *,
+        channels: str = "rgb",
+    ) -> Iterator[ImageResult]:
         """Yield the results of ``analyze_many``, each as soon as it and those before it are ready.
 
         Takes only a few images ahead, so a generator may be endless.
 
+        Args:
+            images: Each as ``analyze`` takes it.
+            options: None: the options of this recognizer.
+            channels: As for ``analyze_many``.
+
         Raises:
-            InvalidParameterError: ``images`` is a single image.
+            InvalidParameterError: ``images`` is a single image, or ``channels`` is unknown.
         """
-        if isinstance(images, str | bytes | Path | Image.Image | RgbImage | np.ndarray):
+        if isinstance(images, _SINGLE):
             raise InvalidParameterError(
                 f"expected several images, got one {type(images).__name__}: put it into a list"
             )
-        return in_order(self._attempt, images, threads=self.threads)
+        if not isinstance(images, Iterable):
+            raise InvalidParameterError(
+                f"expected several images, such as a list, got {type(images).__name__}"
+            )
+        options = self._checked(options)
+        check_channels(channels)
+        attempt = functools.partial(self._attempt, options=options, channels=channels)
+        return in_order(attempt, images, threads=self.threads)
 
-    def _attempt(self, image: ImageInput) -> ImageResult:
+    def _checked(self, options: Options | None) -> Options:
+        if isinstance(options, Options):
+            return options
+        if options is None:
+            return self.options
+        raise InvalidParameterError(
+            f"options must be mien.Options(...), not {type(options).__name__}"
+        )
+
+    def _attempt(self, image: ImageInput, *, options: Options, channels: str) -> ImageResult:
         try:
-            return self.analyze(image)
+            return self.analyze(image, options, channels=channels)
         except MienError as error:
-            return failed(_path(image), error)
+            return failed(_path(image), error, options.labels)
 
     def _enough_pixels(self, options: Options) -> int | None:
         """Return how many pixels are enough; None where all of them are needed."""
         return None if self._min_face_size(options) or options.crop else _ENOUGH_PIXELS
 
     def _min_face_size(self, options: Options) -> int | None:
-        return options.min_face_size or self.options.min_face_size
+        least = options.min_face_size or self.options.min_face_size
+        return least and min(least, _LARGEST_PX)
 
     def _detect(self, image: RgbImage, options: Options) -> tuple[int, RgbImage, tuple[Face, ...]]:
         """Return the turn in degrees clockwise, the turned image and the faces in it."""
@@ -244,9 +302,9 @@ def analyze(
     return _shared().analyze(image, _options(options), channels=channels)
 
 
-def failed(path: str | None, error: MienError) -> ImageResult:
+def failed(path: str | None, error: MienError, labels: LabelSet = LabelSet.SIX) -> ImageResult:
     """Return the result of an image that failed."""
-    return ImageResult(path=path, error=Failure(error.code, error.message))
+    return ImageResult(path=path, error=Failure(error.code, error.message), labels=labels)
 
 
 def in_order(

@@ -15,7 +15,7 @@ from PIL import Image
 from mien.classify.labels import LabelSet
 from mien.errors import InvalidParameterError, MienError
 from mien.image import ImageInput, load_image
-from mien.options import Include, included
+from mien.options import Include, included, label_set
 from mien.render.annotate import annotate
 from mien.types import Emotion, FaceEmotion, Landmarks, Quality, Timings
 
@@ -64,6 +64,7 @@ class ImageResult:
         faces: Largest first; empty if there is no face.
         seconds: Time of each stage.
         error: Why the image failed; None if it was analyzed.
+        labels: The label set of the scores.
     """
 
     path: str | None = None
@@ -73,6 +74,7 @@ class ImageResult:
     faces: tuple[FaceEmotion, ...] = ()
     seconds: Timings = field(default_factory=Timings)
     error: Failure | None = None
+    labels: LabelSet = LabelSet.SIX
 
     def __len__(self) -> int:
         return len(self.faces)
@@ -87,7 +89,12 @@ class ImageResult:
         """Return the JSON of ``POST /emotion``: a record for each face.
 
         Args:
-            include: Optional keys: ``scores``, ``landmarks``, ``detection``, ``quality``.
+            include: Optional keys: ``scores``, ``landmarks``, ``detection``, and ``quality`` if the
+                image was analyzed with ``quality=True``.
+
+        Raises:
+            InvalidParameterError: ``include`` names anything else, or the quality of a face, which
+                was not measured.
         """
         return [face_record(face, self.width, self.height, include) for face in self.faces]
 
@@ -100,7 +107,7 @@ class ImageResult:
             include: Optional keys of each face, see ``face_records``.
 
         Raises:
-            InvalidParameterError: ``include`` names anything else.
+            InvalidParameterError: As ``face_records`` raises it.
         """
         if self.error is not None:
             return {
@@ -120,7 +127,7 @@ class ImageResult:
         return json.dumps(self.to_dict(include), indent=indent)
 
     def to_rows(
-        self, labels: LabelSet | str = LabelSet.SIX, include: Collection[str] = _SCORES
+        self, labels: LabelSet | str | None = None, include: Collection[str] = _SCORES
     ) -> list[dict[str, Cell]]:
         """Return a row for each face, or one for an image without a face or with an error.
 
@@ -128,9 +135,19 @@ class ImageResult:
         counts from 0, largest first.
 
         Args:
-            labels: The label set of the score columns.
+            labels: The label set of the score columns. None: that of this result.
             include: Optional columns.
+
+        Raises:
+            InvalidParameterError: As ``face_records`` raises it, or ``labels`` has fewer emotions
+                than the scores.
         """
+        labels = label_set(self.labels if labels is None else labels)
+        if self.faces and len(labels.emotions) < len(self.labels.emotions):
+            raise InvalidParameterError(
+                f"the image was analyzed with labels={self.labels.value}, which do not fit into "
+                f"columns for {labels.value}"
+            )
         image: dict[str, Cell] = dict.fromkeys(table_columns(labels, include))
         image["path"] = self.path
         if self.error is not None:
@@ -215,6 +232,9 @@ def face_record(
         width: Width of the image in pixels; the rounded box stays inside.
         height: Height of the image in pixels.
         include: Optional keys.
+
+    Raises:
+        InvalidParameterError: ``include`` names anything else, or a quality that was not measured.
     """
     keys = included(include)
     record: dict[str, Any] = {
@@ -229,7 +249,7 @@ def face_record(
     if Include.DETECTION in keys:
         record["detection"] = None if face.detection is None else round(face.detection, _DECIMALS)
     if Include.QUALITY in keys:
-        record["quality"] = _measures(face.quality)
+        record["quality"] = _measures(face)
     return record
 
 
@@ -250,7 +270,7 @@ def table_columns(
     keys = included(include)
     columns = [*_IMAGE, *_FACE]
     if Include.SCORES in keys:
-        columns += [f"score_{emotion}" for emotion in LabelSet(labels).emotions]
+        columns += [f"score_{emotion}" for emotion in label_set(labels).emotions]
     if Include.LANDMARKS in keys:
         columns += [f"{point}_{axis}" for point in _POINTS for axis in "xy"]
     if Include.DETECTION in keys:
@@ -269,7 +289,7 @@ def _cells(record: dict[str, Any]) -> dict[str, Cell]:
         cells[f"score_{emotion}"] = score
     for name, point in zip(_POINTS, record.pop("landmarks", None) or (), strict=False):
         cells |= {f"{name}_x": point[0], f"{name}_y": point[1]}
-    for name, measure in (record.pop("quality", None) or {}).items():
+    for name, measure in record.pop("quality", {}).items():
         cells[f"quality_{name}"] = measure
     return cells | record
 
@@ -280,11 +300,13 @@ def _points(landmarks: Landmarks | None) -> list[list[float]] | None:
     return [[round(float(x), 2), round(float(y), 2)] for x, y in landmarks.to_array()]
 
 
-def _measures(quality: Quality | None) -> dict[str, int | float | None] | None:
-    if quality is None:
-        return None
+def _measures(face: FaceEmotion) -> dict[str, int | float | None]:
+    if face.quality is None:
+        raise InvalidParameterError(
+            "include has 'quality', which was not measured: analyze with quality=True"
+        )
     places = {"sharpness": 1, "yaw": 1, "pitch": 1, "roll": 1}
     return {
         name: None if value is None else round(value, places.get(name, _DECIMALS))
-        for name, value in asdict(quality).items()
+        for name, value in asdict(face.quality).items()
     }

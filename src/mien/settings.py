@@ -6,7 +6,7 @@ They are read once, where the service starts, and passed down.
 import difflib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -246,7 +246,9 @@ def load_settings(**options: Any) -> Settings:
     try:
         return Settings(**{name: value for name, value in options.items() if value is not None})
     except ValidationError as error:
-        raise InvalidParameterError("; ".join(map(_described, error.errors()))) from None
+        given = {name for name, value in options.items() if value is not None}
+        problems = [_described(problem, given) for problem in error.errors()]
+        raise InvalidParameterError("; ".join(problems)) from None
 
 
 def build_recognizer(settings: Settings) -> Recognizer:
@@ -263,7 +265,18 @@ def build_recognizer(settings: Settings) -> Recognizer:
 
 
 class SettingRow(NamedTuple):
-    """A setting for people: its values as they would be written in a variable."""
+    """A setting for people: its values as they would be written in a variable.
+
+    Attributes:
+        group: Heading.
+        name: As an option of ``load_settings``.
+        variable: Environment variable.
+        value: Empty if the setting has none.
+        source: ``option``, the variable, or ``default``.
+        default: Empty if there is none.
+        description: Sentences.
+        masked: ``value`` is not what was set: a secret, or a URL with credentials.
+    """
 
     group: str
     name: str
@@ -272,6 +285,7 @@ class SettingRow(NamedTuple):
     source: str
     default: str
     description: str
+    masked: bool
 
 
 def table(settings: Settings, **options: Any) -> Iterator[SettingRow]:
@@ -286,21 +300,28 @@ def table(settings: Settings, **options: Any) -> Iterator[SettingRow]:
             variable = _variable(name)
             given = options.get(name) is not None
             source = variable if name in settings.model_fields_set else "default"
+            value = getattr(settings, name)
             yield SettingRow(
                 (group.__doc__ or "").rstrip("."),
                 name,
                 variable,
-                _shown(getattr(settings, name)),
+                _shown(value),
                 "option" if given else source,
                 _shown(field.default),
                 field.description or "",
+                isinstance(value, SecretStr) or _shown(value) != _plain(value),
             )
 
 
+def _plain(value: object) -> str:
+    if value is None:
+        return ""
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
 def _shown(value: object) -> str:
-    text = str(value).lower() if isinstance(value, bool) else str(value)
     # Names and passwords in URLs.
-    return re.sub(r"(?<=://).*(?=@)", "***", text)
+    return re.sub(r"(?<=://).*(?=@)", "***", _plain(value))
 
 
 def _variable(name: str) -> str:
@@ -317,12 +338,16 @@ def _check_known(variable: str) -> None:
     raise InvalidParameterError(f"there is no setting {variable}; {hint}")
 
 
-def _described(error: Any) -> str:
-    """Return a sentence on one thing that is wrong with the settings."""
+def _described(error: Any, options: Set[str]) -> str:
+    """Return a sentence on one thing that is wrong; names are as the user typed them."""
     text = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
         return text
     name = str(error["loc"][0])
-    if Settings.model_fields[name].annotation == SecretStr | None:
-        return f"{_variable(name)}: {text}"
-    return f"{_variable(name)}: {text[0].lower()}{text[1:]}, not {error['input']!r}"
+    field = Settings.model_fields[name]
+    shown = "--" + name.replace("_", "-") if name in options else _variable(name)
+    if field.annotation == SecretStr | None:
+        return f"{shown}: {text}"
+    if error["type"] == "string_pattern_mismatch":
+        return f"{shown}: expected: {(field.description or '').rstrip('.')}, not {error['input']!r}"
+    return f"{shown}: {text[0].lower()}{text[1:]}, not {error['input']!r}"

@@ -189,8 +189,8 @@ class Landmarks:
     Left and right are as seen in the image, not from the person's side.
 
     Attributes:
-        left_eye: Centre of the eye on the left.
-        right_eye: Centre of the eye on the right.
+        left_eye: Center of the eye on the left.
+        right_eye: Center of the eye on the right.
         nose: Tip of the nose.
         mouth_left: Left corner of the mouth.
         mouth_right: Right corner of the mouth.

@@ -18,7 +18,7 @@ from mien_train.photos import SIX, located
 
 # A coarse grid: PublicTest is too small to distinguish finer steps.
 SHARES = np.arange(0, 17) * 0.05
-# Searched on a fine grid in log scale: one parameter needs no optimiser.
+# Searched on a fine grid in log scale: one parameter needs no optimizer.
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4.0), 401))
 
 
@@ -67,7 +67,7 @@ def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None
 
     The share maximizes macro-F1 against the FER+ majority, or against the FER2013 label without
     votes. Macro-F1 weights rare emotions like common ones, because their frequency in users' photos
-    is unknown. With a folder of labelled photos, the share maximizes the sum of macro-F1, the
+    is unknown. With a folder of labeled photos, the share maximizes the sum of macro-F1, the
     accuracy on the random sample and the balanced accuracy on all faces. The temperature maximizes
     the likelihood, with equal weights for photos and ``data``.
     Raises DataError if no face has one of the six labels.

@@ -96,7 +96,7 @@ def _natural(state: dict[str, Any]) -> str:
         return ""
     data = state["data"]
     count = (data["faces"] - sum(data["labels"].values())) // repeat
-    return f" and {count:,} faces of everyday photos, labelled by eye, {repeat} times an epoch"
+    return f" and {count:,} faces of everyday photos, labeled by eye, {repeat} times an epoch"
 
 
 def _write(served: Served, path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Evaluate whole photos end to end: detection and classification of labelled faces.
+"""Evaluate whole photos end to end: detection and classification of labeled faces.
 
 A folder holds photos and ``labels.csv`` (file, x, y, width, height, draw, votes, label). ``draw``
 is ``random`` for faces of a random sample. ``label`` is empty if annotators disagreed.
@@ -58,7 +58,7 @@ class LabelledFace:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """Metrics of a set of labelled faces.
+    """Metrics of a set of labeled faces.
 
     labelled: (6,) number of faces per emotion; found: metrics of the detected ones.
     """
@@ -138,7 +138,7 @@ def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
 
 
 def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabelledFace]]:
-    """Yield each labelled face that the default detector finds, with its photo.
+    """Yield each labeled face that the default detector finds, with its photo.
 
     Raises DataError if a photo can't be read.
     """
@@ -172,7 +172,7 @@ def _sample(faces: Sequence[LabelledFace], rows: Sequence[list[float] | None]) -
     truth = np.array([SIX.index(face.label) for face in faces])
     found = np.array([row is not None for row in rows])
     if not found.any():
-        raise DataError("none of the labelled faces is found")
+        raise DataError("none of the labeled faces is found")
     scores = np.array([row for row in rows if row is not None], dtype=np.float64)
     return Sample(
         labelled=np.bincount(truth, minlength=len(SIX)), found=measure(scores, truth[found], SIX)
@@ -205,7 +205,7 @@ def _scores(
 
 
 def match(box: Corners, boxes: Sequence[Sequence[float]]) -> int | None:
-    """Return which of the boxes overlaps a labelled face's most, None if none overlaps enough.
+    """Return which of the boxes overlaps a labeled face's most, None if none overlaps enough.
 
     All are left, top, right, bottom in pixels.
     """

@@ -15,17 +15,17 @@ BATCH = 512
 
 def has_twin(faces: NDArray[np.uint8], train: NDArray[np.uint8]) -> NDArray[np.bool_]:
     """Return (N,): whether ``train`` (M, 48, 48) has a nearly identical face."""
-    known = _standardised(train)
-    batches = [_standardised(faces[at : at + BATCH]) for at in range(0, len(faces), BATCH)]
+    known = _standardized(train)
+    batches = [_standardized(faces[at : at + BATCH]) for at in range(0, len(faces), BATCH)]
     return np.concatenate([(batch @ known.T).max(axis=1) > CORRELATION for batch in batches])
 
 
-def _standardised(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
+def _standardized(faces: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return small faces as rows (N, 256) whose products are correlations."""
     step = SIDE // SMALL
     small = faces.reshape(-1, SMALL, step, SMALL, step).mean(axis=(2, 4), dtype=np.float32)
     rows = small.reshape(len(faces), -1)
     rows -= rows.mean(axis=1, keepdims=True)
     lengths = np.linalg.norm(rows, axis=1, keepdims=True)
-    standardised: NDArray[np.float32] = rows / np.maximum(lengths, 1e-6)
-    return standardised
+    standardized: NDArray[np.float32] = rows / np.maximum(lengths, 1e-6)
+    return standardized

@@ -35,16 +35,34 @@ def test_example_photo_shows_one_happy_face() -> None:
     assert record["seconds"]["decode"] > 0
 
 
-def test_the_settings_in_force_are_shown() -> None:
+def test_the_settings_in_force_are_an_environment_file() -> None:
     redis = "redis://me:se@cret@host:6379/0"
-    environment = {**os.environ, "MIEN_MAX_QUEUE": "32", "MIEN_RATE_LIMIT_STORAGE": redis}
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MIEN_")}
+    environment = {
+        **plain,
+        "MIEN_MAX_QUEUE": "32",
+        "MIEN_RATE_LIMIT": "5/second; 1000/day",
+        "MIEN_RATE_LIMIT_STORAGE": redis,
+        "MIEN_TRACE_ENDPOINT": "http://me:se@cret@host/v1/traces",
+    }
     done = run("serve", "--print-config", "--port", "8000", env=environment)
     assert done.returncode == 0
-    lines = {line.split()[0]: line.split()[1:] for line in done.stdout.decode().splitlines()}
-    assert lines["port"][:3] == ["8000", "option", "9000"]
-    assert lines["max_queue"][:3] == ["32", "MIEN_MAX_QUEUE", "64"]
-    assert lines["workers"][:3] == ["1", "default", "1"]
-    assert b"se@cret" not in done.stdout
+    assert b"cret" not in done.stdout
+    lines = done.stdout.decode().splitlines()
+    settings = dict(line.split("=", 1) for line in lines if line and not line.startswith("#"))
+    assert settings == {
+        "MIEN_PORT": "8000",
+        "MIEN_MAX_QUEUE": "32",
+        "MIEN_RATE_LIMIT": "5/second; 1000/day",
+    }
+    assert {"#MIEN_WORKERS=1", "#MIEN_MODEL=", "# Set by MIEN_MAX_QUEUE; default 64."} < set(lines)
+    again = run("serve", "--print-config", env={**plain, **settings})
+    assert (
+        settings.items()
+        <= dict(
+            line.split("=", 1) for line in again.stdout.decode().splitlines() if "=" in line
+        ).items()
+    )
     mistaken = run("serve", env={**os.environ, "MIEN_QUEUE_MAX": "32"})
     assert mistaken.returncode == 2
     assert b"MIEN_MAX_QUEUE" in mistaken.stderr
@@ -69,6 +87,28 @@ def test_stdin_and_crop() -> None:
     ((record,), status) = json.loads(done.stdout), done.returncode
     assert status == 0
     assert record["faces"][0]["bounding_box"] == [0, 0, 512, 512]
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a", "s3://bucket/a"])
+@pytest.mark.parametrize(
+    "command",
+    [("analyze",), ("analyze", EXAMPLE, "--model"), ("video", "--out", "faces.csv")],
+)
+def test_a_url_is_named_as_it_was_given(
+    command: tuple[object, ...], url: str, tmp_path: Path
+) -> None:
+    done = run(*command, url, cwd=tmp_path)
+    assert done.returncode != 0
+    assert url in done.stderr.decode()
+    assert b"no such file" not in done.stderr
+    assert b"Traceback" not in done.stderr
+    assert not any(tmp_path.iterdir())
+
+
+def test_an_empty_path_is_not_a_folder() -> None:
+    done = run("analyze", "")
+    assert done.returncode == 1
+    assert b"the path is empty" in done.stderr
 
 
 def test_missing_model_is_wrong_usage(tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def test_command_line_and_service_use_a_plugin(
         answer = httpx.post(f"{address}/emotion", content=PHOTO.read_bytes(), timeout=30)
         assert (answer.status_code, answer.json()) == (200, [FOUND])
         version = httpx.get(f"{address}/version", timeout=30).json()
-        assert (version["detector"], version["model"]) == ("corner", "custom")
+        assert (version["detector"], version["model"]) == ("corner", "gloomy")
 
 
 def test_python_api_uses_a_plugin(environment: dict[str, str]) -> None:

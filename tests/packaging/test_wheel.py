@@ -1,7 +1,9 @@
 """The wheel in an empty environment without network."""
 
+import email
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -66,6 +68,22 @@ def test_the_wheel_contains_every_model_with_card_and_licence(wheel: Path) -> No
     assert any(name.endswith("licenses/LICENSE") for name in names)
     assert any(name.endswith("licenses/THIRD_PARTY.md") for name in names)
     assert "mien/py.typed" in names
+
+
+def test_the_description_has_no_relative_links(wheel: Path) -> None:
+    archive = zipfile.ZipFile(wheel)
+    (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+    metadata = email.message_from_bytes(archive.read(name))
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    source = dict(line.split(", ", 1) for line in metadata.get_all("Project-URL"))["Source"]
+    links = re.findall(r"(!?)\[[^\]]*\]\(([^)]+)\)", metadata.get_payload())
+    assert len(links) > 10
+    for image, target in links:
+        assert re.match("https?://", target)
+        if target.startswith(source):
+            kind = "raw" if image else "blob"
+            path = target.removeprefix(f"{source}/{kind}/v{metadata['Version']}/")
+            assert (ROOT / path).exists(), target
 
 
 def test_installed_wheel_analyzes_a_photo_offline(

@@ -136,3 +136,14 @@ def test_permissions_are_minimal_and_only_tags_publish() -> None:
 
 def test_programs_are_found_on_windows() -> None:
     assert "_ENV)/bin/" not in MAKEFILE
+
+
+def test_make_alone_lists_every_target_for_users() -> None:
+    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    names = re.findall(r"^make ([\w-]+) {2,}\S.+$", listed, re.MULTILINE)
+    assert len(names) == len(listed.splitlines())
+    (phony,) = re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)
+    assert sorted(names) == sorted(set(phony.split()) - {"help", "which-photos", "system-programs"})
+    contributing = (ROOT / "CONTRIBUTING.md").read_text()
+    for name in ("env", "format", "lint", "test"):
+        assert f"$ make {name} " in contributing

@@ -6,6 +6,7 @@ import re
 import shlex
 from dataclasses import replace
 from html import unescape
+from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 
@@ -120,6 +121,14 @@ def test_version(client: TestClient) -> None:
     }
 
 
+def test_version_names_the_plugin_as_configured(monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = metadata.EntryPoint("gloomy", "plugin:Gloomy", "mien.classifiers")
+    monkeypatch.setattr(metadata, "entry_points", metadata.EntryPoints([entry]).select)
+    app, _ = fake_app(model="gloomy")
+    with TestClient(app) as client:
+        assert client.get("/version").json()["model"] == "gloomy"
+
+
 def test_version_names_the_model_of_the_card() -> None:
     classifier = FakeClassifier()
     classifier.card = replace(load_card("emotion-mobilenet"), name="mine")
@@ -129,6 +138,13 @@ def test_version_names_the_model_of_the_card() -> None:
     )
     with TestClient(app) as client:
         assert client.get("/version").json()["model"] == "mine"
+
+
+def test_live_over_plain_http_is_called_a_websocket(client: TestClient) -> None:
+    for answer in (client.get("/live"), client.post("/live")):
+        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+        assert "WebSocket" in answer.json()["detail"]
+    assert "WebSocket" not in client.get("/lives").json()["detail"]
 
 
 def test_root_redirects_to_the_docs_without_a_page() -> None:
@@ -264,6 +280,51 @@ def test_the_examples_use_the_requested_host(
     for command in commands:
         assert shlex.split(command)[-1].startswith(f"{address}/emotion")
     assert all(words not in page for words in ("<script", "touch", "evil", "{address}"))
+
+
+def test_the_docs_show_lists_bodies_types_and_the_websocket(client: TestClient) -> None:
+    page = client.get("/docs").text
+    for cells in (
+        ("<code>include</code>", "list of <code>scores</code>"),
+        (
+            "<code>labels</code>",
+            "<code>six</code>",
+            "<code>eight</code>",
+            "Default: <code>six</code>",
+        ),
+        ("multipart/form-data", "<code>image</code>", "file", "JPEG"),
+        ("application/json", "<code>image</code>", "string", "Base64", "data:image/jpeg;base64,"),
+        ("application/octet-stream", "file", "JPEG"),
+        ("multipart/form-data", "<code>image</code>", "list of file"),
+        ("application/json", "<code>video</code>", "string", "data:video/mp4;base64,"),
+        ("<code>bounding_box</code>", "list of 4: integer from 0<"),
+        ("<code>landmarks</code>", "list of 5: list of 2: number"),
+        ("<code>scores</code>", "object of number from 0 to 1"),
+    ):
+        row = ".*?".join(map(re.escape, cells))
+        assert re.search(f"<tr>(?:(?!</tr>).)*{row}", page), cells
+    assert "lines of JSON, each" in page
+    assert "<code>/live</code>" in page
+    targets = set(re.findall(r'id="([^"]+)"', page))
+    assert set(re.findall(r'href="#([^"]+)"', page)) <= targets
+    assert {"errors", "type-Face", "type-VideoSample"} <= targets
+
+
+def test_openapi_describes_every_body(client: TestClient) -> None:
+    paths = client.get("/openapi.json").json()["paths"]
+    for path in ("/emotion", "/emotion/batch", "/video"):
+        body = paths[path]["post"]["requestBody"]
+        assert body["description"]
+        for media in body["content"].values():
+            for field in media["schema"].get("properties", {"": media["schema"]}).values():
+                assert field["description"]
+    (example,) = paths["/emotion"]["post"]["requestBody"]["content"]["application/json"]["schema"][
+        "properties"
+    ]["image"]["examples"]
+    answer = client.post("/emotion", json={"image": example})
+    assert answer.json()["code"] == "truncated_image", "Base64 that the service can decode"
+    (include,) = (p for p in paths["/emotion"]["post"]["parameters"] if p["name"] == "include")
+    assert include["schema"]["examples"] == [["scores", "landmarks"]]
 
 
 def test_an_operation_without_a_description_is_shown() -> None:

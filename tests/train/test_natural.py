@@ -153,7 +153,7 @@ def test_a_prior_is_added_to_the_emotions_logit(
     np.testing.assert_allclose(outputs[1] - outputs[0], change, atol=1e-4)
     assert "angry +0.5" in model.card.description
     assert (
-        "2 faces of everyday photos, labelled by eye, 2 times"
+        "2 faces of everyday photos, labeled by eye, 2 times"
         in (tmp_path / "prior" / "card.toml").read_text()
     )
 

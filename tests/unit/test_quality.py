@@ -9,6 +9,7 @@ from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from mien import recognizer
 from mien.classify.crop import FER2013_FRAME
+from mien.errors import InvalidParameterError
 from mien.options import Options
 from mien.quality import DEPTHS, head_pose, measure_quality
 from mien.recognizer import Recognizer
@@ -52,7 +53,11 @@ def test_quality_is_measured_only_on_request(monkeypatch: pytest.MonkeyPatch) ->
     image = RgbImage(np.zeros((90, 160, 3), dtype=np.uint8))
     result = Recognizer(detector=StubDetector(), model=StubClassifier()).analyze(image)
     assert [face.quality for face in result] == [None, None]
-    assert result.to_dict(["quality"])["faces"][0]["quality"] is None
+    for form in (result.to_dict, result.to_json, result.face_records):
+        with pytest.raises(InvalidParameterError, match="quality=True"):
+            form(["quality"])
+    with pytest.raises(InvalidParameterError, match="quality=True"):
+        result.to_rows(include=["quality"])
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, replace
 from inspect import signature
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,7 @@ from PIL import Image
 import mien
 from mien import recognizer as module
 from mien.classify.labels import LabelSet
+from mien.detect.registry import DETECTORS
 from mien.options import OptionKeywords, Options, option_fields
 from mien.recognizer import Recognizer, analyze, in_order
 from mien.types import Box, Emotion, Face, Landmarks, RgbImage
@@ -93,6 +95,18 @@ def test_bgr_arrays_are_read_as_such(astronaut: np.ndarray) -> None:
         mien.analyze(bgr, channels="gbr")
     with pytest.raises(mien.InvalidParameterError):
         mien.analyze("photo.jpg", channels="bgr")
+
+
+def test_many_bgr_arrays(astronaut: np.ndarray) -> None:
+    bgr = np.ascontiguousarray(astronaut[:, :, ::-1])
+    recognizer = mien.Recognizer(threads=2)
+    expected = recognizer.analyze(astronaut, Options(labels="eight"))
+    results = recognizer.analyze_many([bgr, "photo.jpg"], Options(labels="eight"), channels="bgr")
+    assert results[0].faces == expected.faces
+    assert results[1].error is not None
+    assert results[1].error.code == "invalid_parameter"
+    with pytest.raises(mien.InvalidParameterError):
+        recognizer.analyze_many([], channels="gbr")
 
 
 @pytest.mark.parametrize(
@@ -332,3 +346,50 @@ def test_results_contain_plain_numbers(astronaut: np.ndarray, larger: int) -> No
         found.detection,
     ]
     assert {type(number) for number in numbers} == {float}
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"threads": 0},
+        {"threads": -1},
+        {"threads": "2"},
+        {"threads": 1.5},
+        {"max_pixels": 0},
+        {"max_pixels": "9"},
+        {"max_pixels": None},
+        {"max_pixels": float("nan")},
+        {"providers": None},
+        {"providers": ["cpu"]},
+        {"detector": None},
+        {"detector": 5},
+        {"model": 5},
+        {"model": b"model.onnx"},
+    ],
+)
+def test_wrong_arguments_are_refused(arguments: dict[str, Any]) -> None:
+    with pytest.raises(mien.InvalidParameterError) as caught:
+        Recognizer(**{"detector": StubDetector(), "model": StubClassifier()} | arguments)
+    assert next(iter(arguments)) in caught.value.message
+
+
+def test_options_of_another_type_are_refused() -> None:
+    recognizer = finding(())
+    wrong: Any = {"labels": "eight"}
+    for call in (recognizer.analyze, recognizer.analyze_many, recognizer.iter_analyze):
+        with pytest.raises(mien.InvalidParameterError, match=r"mien\.Options"):
+            call([] if call != recognizer.analyze else IMAGE, wrong)
+
+
+@pytest.mark.parametrize(
+    "images", [None, 5, bytearray(b"x"), memoryview(b"x"), io.BytesIO(b"x"), Path("a.jpg")]
+)
+def test_what_is_not_several_images_is_refused(images: Any) -> None:
+    with pytest.raises(mien.InvalidParameterError, match="several images"):
+        finding(()).analyze_many(images)
+
+
+def test_a_huge_smallest_face_finds_nothing(astronaut: np.ndarray) -> None:
+    for detector in DETECTORS:
+        recognizer = Recognizer(detector=detector, min_face_size=10**400)
+        assert len(recognizer.analyze(astronaut)) == 0

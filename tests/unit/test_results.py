@@ -45,6 +45,30 @@ def test_an_image_without_a_face_is_a_row() -> None:
     assert filled == {"path": "empty.jpg", "width": "200", "height": "100", "turn": "0"}
 
 
+def test_rows_have_the_labels_of_the_analysis(astronaut: np.ndarray) -> None:
+    recognizer = mien.Recognizer(labels="eight", threads=1)
+    blank = np.zeros((40, 40, 3), np.uint8)
+    results = recognizer.analyze_many([astronaut, blank, "missing.jpg"])
+    for result in results:
+        (row,) = result.to_rows()
+        assert tuple(row) == table_columns("eight")
+    with pytest.raises(InvalidParameterError, match="eight"):
+        results[0].to_rows("six")
+    (row,) = mien.analyze(astronaut).to_rows("eight")
+    assert tuple(row) == table_columns("eight")
+    assert row["score_contempt"] is None
+    with pytest.raises(InvalidParameterError):
+        EMPTY.to_rows("nine")
+
+
+def test_include_is_a_list_or_text() -> None:
+    assert RESULT.to_dict("scores, detection") == RESULT.to_dict(["scores", "detection"])
+    assert RESULT.to_dict("") == RESULT.to_dict()
+    for wrong in ("score", "scores,", ["s"]):
+        with pytest.raises(InvalidParameterError):
+            RESULT.to_dict(wrong)
+
+
 def test_a_failed_image_is_a_row() -> None:
     (row,) = table(FAILED, include=ALL)
     filled = {key: value for key, value in row.items() if value}

@@ -151,7 +151,7 @@ def test_the_document_has_every_setting_with_its_default() -> None:
         for found in re.finditer(r"^\| `(MIEN_\w+)` \| (.*?) \|", DOCUMENT.read_text(), re.M)
     }
     assert rows == {
-        row.variable: "" if row.default in ("", "None") else f"`{row.default}`"
+        row.variable: f"`{row.default}`" if row.default else ""
         for row in table(Settings())
         if row.variable.startswith(PREFIX)
     }
@@ -161,3 +161,20 @@ def test_an_unknown_option_is_refused_like_a_variable() -> None:
     with pytest.raises(InvalidParameterError) as caught:
         load_settings(max_pixel=1)
     assert "MIEN_MAX_PIXELS" in caught.value.message
+
+
+def test_a_wrong_value_is_reported_under_the_name_that_was_typed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for variables, options, name in (
+        ({}, {"port": 99999}, "--port: "),
+        ({"MIEN_PORT": "99999"}, {"port": None}, "MIEN_PORT: "),
+        ({}, {"root_path": "x/"}, "--root-path: "),
+        ({"MIEN_ROOT_PATH": "x/"}, {}, "MIEN_ROOT_PATH: "),
+    ):
+        with pytest.raises(InvalidParameterError) as caught:
+            load(monkeypatch, variables, **options)
+        assert caught.value.message.startswith(name)
+        assert "pattern" not in caught.value.message
+        for variable in variables:
+            monkeypatch.delenv(variable)

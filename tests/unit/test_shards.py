@@ -150,3 +150,11 @@ def test_another_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(InvalidParameterError):
         list(read_rows(tmp_path / "empty"))
+
+
+@pytest.mark.parametrize("text", ["", "\n", "path,error_code\na.jpg,,happy\n", 'path\n"a'])
+def test_a_csv_without_header_or_with_more_cells_is_refused(tmp_path: Path, text: str) -> None:
+    table = tmp_path / "table.csv"
+    table.write_text(text)
+    with pytest.raises(InvalidParameterError, match="not a readable"):
+        list(read_rows(table))

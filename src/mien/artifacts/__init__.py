@@ -1,7 +1,7 @@
 """Model files and their cards; files are verified before they are used.
 
-Each folder here is one model of the wheel: its files, ``card.toml`` and a licence. A card says what
-the files are, where they come from, their licence and SHA-256. Its table ``model`` holds everything
+Each folder here is one model of the wheel: its files, ``card.toml`` and a license. A card says what
+the files are, where they come from, their license and SHA-256. Its table ``model`` holds everything
 that the code needs to run them.
 """
 
@@ -30,7 +30,7 @@ class Card:
         name: Short name of the model.
         task: ``detection`` or ``emotion``.
         description: One line for people.
-        licence: Licence of the weights.
+        licence: License of the weights.
         source: Where the weights come from.
         files: SHA-256 in hexadecimal of each file, by file name.
         model: What the code needs to run the files; empty if the card has no such table.

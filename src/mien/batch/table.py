@@ -162,7 +162,12 @@ def _type(arrow: Any, column: str) -> Any:
 
 def _read_csv(path: Path) -> Iterator[dict[str, Cell]]:
     with path.open(newline="", encoding="utf-8-sig") as file:
-        for row in csv.DictReader(file):
+        reader = csv.DictReader(file, strict=True)
+        if not reader.fieldnames:
+            raise ValueError("no header")
+        for row in reader:
+            if None in row:
+                raise ValueError("more cells than columns")
             yield {name: _cell(name, text) for name, text in row.items()}
 
 

@@ -89,7 +89,7 @@ class _Reader:
 
     def spec(self) -> ModelSpec:
         if unknown := sorted(set(self._model) - _KEYS):
-            self._refuse(unknown[0], f"no such key; the keys are {', '.join(sorted(_KEYS))}", None)
+            self._fail(unknown[0], f"is unknown; the keys are {', '.join(sorted(_KEYS))}")
         return ModelSpec(
             crop=self._crop(),
             kind=self._choice("output", OutputKind, OutputKind.LOGITS),
@@ -185,7 +185,12 @@ class _Reader:
         return kind(value)
 
     def _refuse(self, key: str, allowed: str, found: object) -> NoReturn:
-        raise ArtifactError(f"{self._name}/card.toml: model.{key} {allowed}, found {found!r}")
+        if key in self._model:
+            self._fail(key, f"{allowed}, found {found!r}")
+        self._fail(key, f"is missing; it {allowed}")
+
+    def _fail(self, key: str, problem: str) -> NoReturn:
+        raise ArtifactError(f"{self._name}/card.toml: model.{key} {problem}")
 
 
 def _is_number(value: Any) -> bool:

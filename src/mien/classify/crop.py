@@ -110,8 +110,8 @@ def align(points: NDArray[np.float64], template: NDArray[np.float64]) -> tuple[R
     """
     frame = template @ (1, 1j)
     face = points @ (1, 1j)
-    centred = frame - frame.mean()
-    a = (face @ centred.conj()) / (centred @ centred.conj())
+    centered = frame - frame.mean()
+    a = (face @ centered.conj()) / (centered @ centered.conj())
     b = face.mean() - a * frame.mean()
     side = abs(a)
     residual = math.inf
@@ -146,7 +146,7 @@ def _region_of_box(box: Box, side_of_height: float) -> Region:
 
 
 def region_of_image(width: int, height: int) -> Region:
-    """Return the largest centred square of an image that is itself a cropped face."""
+    """Return the largest centered square of an image that is itself a cropped face."""
     return Region(center_x=width / 2, center_y=height / 2, side=float(min(width, height)))
 
 
@@ -159,7 +159,7 @@ def crop_region(
         image: Where the region lies; its edge pixels are repeated outside of it.
         region: What to sample.
         size_px: Side of the crop.
-        mode: ``L`` for grey, ``RGB`` for colours.
+        mode: ``L`` for grey, ``RGB`` for colors.
 
     Returns:
         (size_px, size_px) or (size_px, size_px, 3) float32 in [0, 1], stretched where it is flat.
@@ -224,8 +224,8 @@ def _with_edges(
     if any(beyond) or any(after):
         (left, top), (right, bottom) = beyond, after
         pixels = np.asarray(source)
-        colours = [(0, 0)] * (pixels.ndim - 2)
-        margins = [(top, bottom), (left, right), *colours]
+        colors = [(0, 0)] * (pixels.ndim - 2)
+        margins = [(top, bottom), (left, right), *colors]
         source = Image.fromarray(np.pad(pixels, margins, mode="edge"))
     return source, beyond[0], beyond[1]
 

@@ -32,7 +32,7 @@ class LabelSet(StrEnum):
 def narrow(
     probabilities: NDArray[np.float32], labels: tuple[Emotion, ...], wanted: tuple[Emotion, ...]
 ) -> NDArray[np.float32]:
-    """Drop the labels that are not wanted and renormalise the others.
+    """Drop the labels that are not wanted and renormalize the others.
 
     Args:
         probabilities: (N, len(labels)) probabilities; rows sum to 1.

@@ -14,7 +14,7 @@ __all__ = ["Channels", "CropSpec", "Layout"]
 
 
 class Channels(StrEnum):
-    """Colour channels of a crop, in their order."""
+    """Color channels of a crop, in their order."""
 
     GREY = "grey"
     RGB = "rgb"
@@ -40,9 +40,9 @@ class CropSpec:
     Attributes:
         size_px: Side of the square crops.
         frame: How faces lie in them.
-        channels: Grey or colours.
+        channels: Grey or colors.
         layout: Order of the dimensions.
-        white: Value of a white pixel before normalisation: 1 or 255.
+        white: Value of a white pixel before normalization: 1 or 255.
         mean: Subtracted; one value, or one for each channel.
         std: Divided by afterwards; likewise.
     """
@@ -63,7 +63,7 @@ class CropSpec:
         return self.channels.number, self.size_px, self.size_px
 
     def crops(self, image: RgbImage, regions: Sequence[Region]) -> NDArray[np.float32]:
-        """Return (N, *shape) float32 crops, normalised; N may be 0."""
+        """Return (N, *shape) float32 crops, normalized; N may be 0."""
         crops = np.empty((len(regions), *self.shape), dtype=np.float32)
         for crop, region in zip(crops, regions, strict=True):
             crop[...] = self._crop(image, region)
@@ -77,5 +77,5 @@ class CropSpec:
         if self.channels is Channels.BGR:
             pixels = pixels[..., ::-1]
         mean, std = (np.array(values, dtype=np.float32) for values in (self.mean, self.std))
-        normalised: NDArray[np.float32] = (pixels * np.float32(self.white) - mean) / std
-        return normalised if self.layout is Layout.NHWC else normalised.transpose(2, 0, 1)
+        normalized: NDArray[np.float32] = (pixels * np.float32(self.white) - mean) / std
+        return normalized if self.layout is Layout.NHWC else normalized.transpose(2, 0, 1)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from mien.classify import EmotionClassifier
 from mien.classify.onnx import DEFAULT_MODEL, load_classifier
+from mien.errors import ArtifactError
 from mien.plugins import CLASSIFIERS, find_plugin
 from mien.runtime.providers import CPU, Provider
 
@@ -31,4 +32,6 @@ def build_classifier(
     if factory is not None:
         classifier: EmotionClassifier = factory(providers=providers)
         return classifier
+    if isinstance(model, str) and "://" in model:
+        raise ArtifactError(f"models are not downloaded: give the path of a file, not {model}")
     return load_classifier(Path(model), providers=providers)

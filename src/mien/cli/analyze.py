@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 from mien.batch.paths import path_to_text
-from mien.batch.storage import is_web_address
+from mien.batch.storage import is_uri, is_web_address
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import AnnotationFolder
 from mien.cli.console import say
@@ -62,8 +62,12 @@ def _photos(
 
 def _why_not_a_photo(path: str) -> UnreadableFileError | None:
     """Return the error for arguments that users take for photos."""
+    if not path:
+        return UnreadableFileError("the path is empty")
     if is_web_address(path):
         return UnreadableFileError("photos are not downloaded from web addresses")
+    if is_uri(path):
+        return UnreadableFileError("give the path of a file; mien batch reads object stores")
     if path != _STDIN and Path(path).is_dir():
         command = shlex.join(["mien", "batch", path, "--out", "results.csv"])
         return UnreadableFileError(f"this is a folder; analyze its photos with: {command}")
@@ -101,7 +105,7 @@ def _parser() -> argparse.ArgumentParser:
             f"--{name}", dest="format", action="store_const", const=name, default="text", help=what
         )
     parser.add_argument(
-        "--annotate", type=Path, metavar="DIR", help="put labelled copies here; overwrites nothing"
+        "--annotate", type=Path, metavar="DIR", help="put labeled copies here; overwrites nothing"
     )
     add_analysis_options(parser)
     return parser

@@ -1,13 +1,18 @@
 """``mien serve``: the service."""
 
 import argparse
-from collections.abc import Iterator, Sequence
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
 
+from mien._version import __version__
+from mien.cli.console import printable
 from mien.cli.options import add_model_options, positive, whole
 from mien.server.run import serve
 from mien.settings import SettingRow, load_settings, table
 
 __all__ = ["run"]
+
+_WIDTH = 88
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -21,13 +26,25 @@ def run(arguments: Sequence[str]) -> int:
     return serve(settings)
 
 
-def _lines(rows: Iterator[SettingRow]) -> Iterator[str]:
+def _lines(rows: Iterable[SettingRow]) -> Iterator[str]:
+    """Yield an environment file; secrets, and settings that have their defaults, are comments."""
+    yield f"# Settings of mien serve {__version__}, as environment variables."
+    yield "# Lines that begin with #MIEN_ are defaults. docker run --env-file reads this file."
     group = ""
     for row in rows:
         if row.group != group:
             group = row.group
-            yield f"# {group}"
-        yield f"{row.name:18} {row.value:20} {row.source:24} {row.default:20} {row.description}"
+            yield f"\n# --- {group} ---"
+        yield ""
+        yield from textwrap.wrap(
+            row.description, _WIDTH, initial_indent="# ", subsequent_indent="# "
+        )
+        if row.source != "default":
+            source = "an option" if row.source == "option" else row.source
+            default = f"; default {row.default}" if row.default else ""
+            yield f"# Set by {source}{default}{'; the value is not shown' if row.masked else ''}."
+        commented = row.masked or row.source == "default"
+        yield f"{'#' if commented else ''}{row.variable}={printable(row.value)}"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -49,6 +66,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--print-config",
         action="store_true",
-        help="print every setting with its value, source, default and description, then exit",
+        help="print every setting with description and source, as an environment file, and exit",
     )
     return parser

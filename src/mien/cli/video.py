@@ -12,13 +12,14 @@ from time import perf_counter
 from PIL import Image
 from tqdm import tqdm
 
+from mien.batch.storage import is_uri
 from mien.batch.table import SUFFIXES, check_suffix, write_table
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import encoded, write_new
 from mien.cli.console import say
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.termination import cleaning_up
-from mien.errors import ImageError, InvalidParameterError, VideoError
+from mien.errors import ImageError, InvalidParameterError, UnreadableFileError, VideoError
 from mien.options import Include
 from mien.recognizer import Recognizer, in_order
 from mien.render.numbers import format_count, format_percent
@@ -125,6 +126,8 @@ def _opened(source: str, recognizer: Recognizer) -> AbstractContextManager[Video
         if number and not number.isdigit():
             raise InvalidParameterError(f"{source}: name a camera as camera, camera:1 and so on")
         return open_camera(int(number or 0))
+    if is_uri(source):
+        raise UnreadableFileError("videos are not downloaded or streamed; give the path of a file")
     return open_video(Path(source), VideoLimits(pixels=recognizer.max_pixels))
 
 

@@ -1,6 +1,7 @@
 """Load an image from whatever the user passes in."""
 
 import os
+import re
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
@@ -22,7 +23,7 @@ from mien.image.formats import SNIFF_BYTES, sniff
 from mien.image.pixels import check_size, reduction_factor, to_rgb_image
 from mien.types import RgbImage
 
-__all__ = ["ImageInput", "load_image"]
+__all__ = ["BinaryReader", "ImageInput", "check_channels", "load_image"]
 
 
 @runtime_checkable
@@ -31,6 +32,8 @@ class BinaryReader(Protocol):
 
     def read(self) -> bytes: ...
 
+
+_URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 ImageInput = (
     str
@@ -73,15 +76,18 @@ def load_image(
         UnreadableFileError: The path or file object cannot be read.
         InvalidParameterError: Not an image, or ``channels`` does not fit it.
     """
-    if channels not in ("rgb", "bgr"):
-        raise InvalidParameterError(f"channels must be 'rgb' or 'bgr', got {channels!r}")
+    check_channels(channels)
     if channels == "bgr" and not isinstance(image, np.ndarray):
         raise InvalidParameterError(
             f"channels='bgr' is for arrays, got {type(image).__name__}; leave channels out"
         )
     match image:
+        case str() if _URL.match(image):
+            raise _not_downloaded(image)
+        case str() if not image:
+            raise InvalidParameterError("the path is empty")
         case str() | os.PathLike():
-            return _from_path(Path(image), max_pixels, enough_pixels)
+            return _from_path(Path(os.fsdecode(image)), max_pixels, enough_pixels)
         case bytes() | bytearray() | memoryview():
             return decode_image(bytes(image), max_pixels=max_pixels, enough_pixels=enough_pixels)
         case Image.Image():
@@ -99,6 +105,20 @@ def load_image(
         "expected a path, bytes, a binary file object, a PIL image or a NumPy array, "
         f"got {type(image).__name__}"
     )
+
+
+def check_channels(channels: str) -> None:
+    """Raise InvalidParameterError unless it is a known order of color channels."""
+    if channels not in ("rgb", "bgr"):
+        raise InvalidParameterError(f"channels must be 'rgb' or 'bgr', got {channels!r}")
+
+
+def _not_downloaded(url: str) -> UnreadableFileError:
+    error = UnreadableFileError(
+        "images are not downloaded from URLs; pass the path or the bytes of the image"
+    )
+    error.path = url
+    return error
 
 
 def _from_path(path: Path, max_pixels: int, enough_pixels: int | None) -> RgbImage:

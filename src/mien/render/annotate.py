@@ -1,11 +1,11 @@
-"""A copy of an image with a labelled box around each face."""
+"""A copy of an image with a labeled box around each face."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, ImageDraw
 
-from mien.render.drawing import COLOURS, DARK, Font, Rgb, font_of, ink_on, label_size
+from mien.render.drawing import COLORS, DARK, Font, Rgb, font_of, ink_on, label_size
 from mien.render.layout import LabelLayout, Rect
 from mien.render.numbers import format_probability
 from mien.types import FaceEmotion, RgbImage
@@ -26,14 +26,14 @@ class _Mark:
     Attributes:
         box: In whole pixels of the image.
         text: Text of the label.
-        colour: Colour of the box and of the label's background.
+        color: Color of the box and of the label's background.
         line_px: Width of lines.
         font_px: Preferred font size.
     """
 
     box: Rect
     text: str
-    colour: Rgb
+    color: Rgb
     line_px: int
     font_px: int
 
@@ -46,7 +46,7 @@ class _Mark:
         return cls(
             box=(x, y, x + width, y + height),
             text=f"{name}{face.emotion.value} {format_probability(face.confidence)}",
-            colour=COLOURS[face.emotion],
+            color=COLORS[face.emotion],
             line_px=max(1, round(min(max(2.0, image_side / 400), face_side / 10))),
             font_px=round(min(max(face_side / 5, smallest), largest)),
         )
@@ -85,11 +85,11 @@ def annotate(
 
 def _draw_box(draw: ImageDraw.ImageDraw, mark: _Mark) -> None:
     left, top, right, bottom = mark.box
-    # A dark rim keeps the box visible on a background of its own colour.
+    # A dark rim keeps the box visible on a background of its own color.
     rim = max(1, mark.line_px // 3)
     outer = (left - rim, top - rim, right - 1 + rim, bottom - 1 + rim)
     draw.rectangle(outer, outline=DARK, width=mark.line_px + 2 * rim)
-    draw.rectangle((left, top, right - 1, bottom - 1), outline=mark.colour, width=mark.line_px)
+    draw.rectangle((left, top, right - 1, bottom - 1), outline=mark.color, width=mark.line_px)
 
 
 def _draw_label(draw: ImageDraw.ImageDraw, mark: _Mark, layout: LabelLayout) -> None:
@@ -108,12 +108,12 @@ def _draw_text(draw: ImageDraw.ImageDraw, mark: _Mark, label: Rect, font: Font) 
     left, top, right, bottom = label
     ends = (_nearest_point(label, mark.box), _nearest_point(mark.box, label))
     if ends[0] != ends[1]:
-        draw.line(ends, fill=mark.colour, width=mark.line_px)
-    draw.rectangle((left, top, right - 1, bottom - 1), fill=mark.colour)
+        draw.line(ends, fill=mark.color, width=mark.line_px)
+    draw.rectangle((left, top, right - 1, bottom - 1), fill=mark.color)
     draw.text(
         ((left + right) / 2, (top + bottom) / 2),
         mark.text,
-        fill=ink_on(mark.colour),
+        fill=ink_on(mark.color),
         font=font,
         anchor="mm",
     )

@@ -1,4 +1,4 @@
-"""What all drawn images share: colours of emotions, fonts and legible labels."""
+"""What all drawn images share: colors of emotions, fonts and legible labels."""
 
 import functools
 
@@ -6,7 +6,7 @@ from PIL import ImageDraw, ImageFont
 
 from mien.types import Emotion
 
-__all__ = ["COLOURS", "DARK", "LIGHT", "Font", "Rgb", "font_of", "ink_on", "label_size"]
+__all__ = ["COLORS", "DARK", "LIGHT", "Font", "Rgb", "font_of", "ink_on", "label_size"]
 
 Rgb = tuple[int, int, int]
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -14,9 +14,9 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 DARK: Rgb = (0, 0, 0)
 LIGHT: Rgb = (255, 255, 255)
 
-# Distinguishable with any kind of colour blindness. Source: Okabe and Ito 2008, Color Universal
+# Distinguishable with any kind of color blindness. Source: Okabe and Ito 2008, Color Universal
 # Design; grey replaces its black, which would vanish on hair.
-COLOURS: dict[Emotion, Rgb] = {
+COLORS: dict[Emotion, Rgb] = {
     Emotion.HAPPY: (240, 228, 66),
     Emotion.SAD: (0, 114, 178),
     Emotion.ANGRY: (213, 94, 0),
@@ -42,11 +42,11 @@ def label_size(draw: ImageDraw.ImageDraw, text: str, font: Font) -> tuple[int, i
     return round(width) + 2 * padding, round(bottom - top) + 2 * padding
 
 
-def ink_on(colour: Rgb) -> Rgb:
-    """Return black or white, whichever has more contrast to a background colour.
+def ink_on(color: Rgb) -> Rgb:
+    """Return black or white, whichever has more contrast to a background color.
 
     Source: WCAG 2.2, relative luminance and contrast ratio.
     """
-    linear = [(c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4) for c in colour]
+    linear = [(c / 255 / 12.92 if c <= 10 else ((c / 255 + 0.055) / 1.055) ** 2.4) for c in color]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return DARK if (luminance + 0.05) ** 2 > 1.05 * 0.05 else LIGHT

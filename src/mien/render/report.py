@@ -7,7 +7,7 @@ from io import BytesIO
 
 from PIL import Image
 
-from mien.render.drawing import COLOURS
+from mien.render.drawing import COLORS
 from mien.render.numbers import format_count, format_percent, format_probability
 from mien.types import Emotion
 
@@ -149,5 +149,5 @@ def _failures(failures: Mapping[str, tuple[int, Sequence[str]]]) -> str:
 
 
 def _css(emotion: Emotion) -> str:
-    red, green, blue = COLOURS[emotion]
+    red, green, blue = COLORS[emotion]
     return f"rgb({red},{green},{blue})"

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
-from mien.render.drawing import COLOURS, LIGHT, font_of, ink_on, label_size
+from mien.render.drawing import COLORS, LIGHT, font_of, ink_on, label_size
 from mien.types import Box, Emotion, RgbImage
 
 __all__ = ["THUMB_PX", "contact_sheet", "thumbnail"]
@@ -41,10 +41,10 @@ def contact_sheet(faces: Mapping[Emotion, Sequence[Image.Image]]) -> Image.Image
     draw = ImageDraw.Draw(canvas)
     top = _GAP_PX
     for emotion, thumbs in bands.items():
-        colour = COLOURS[emotion]
-        draw.rectangle((0, top, width, top + title_px - 1), fill=colour)
+        color = COLORS[emotion]
+        draw.rectangle((0, top, width, top + title_px - 1), fill=color)
         middle = (_GAP_PX + 4, top + title_px / 2)
-        draw.text(middle, emotion.value, fill=ink_on(colour), font=font, anchor="lm")
+        draw.text(middle, emotion.value, fill=ink_on(color), font=font, anchor="lm")
         top += title_px + _GAP_PX
         for index, thumb in enumerate(thumbs):
             row, column = divmod(index, columns)

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from PIL import Image, ImageDraw
 
-from mien.render.drawing import COLOURS, DARK, LIGHT, Rgb, font_of, ink_on
+from mien.render.drawing import COLORS, DARK, LIGHT, Rgb, font_of, ink_on
 from mien.types import Emotion
 
 __all__ = ["draw_timeline"]
@@ -54,7 +54,7 @@ def draw_timeline(persons: Mapping[str, Sequence[Bar]], seconds: float) -> Image
                 max(round(x[1]) - 1, round(x[0])),
                 middle + _BAR // 2,
             )
-            draw.rectangle(ends, fill=COLOURS[emotion])
+            draw.rectangle(ends, fill=COLORS[emotion])
     return canvas
 
 
@@ -62,9 +62,9 @@ def _legend(draw: ImageDraw.ImageDraw, emotions: Sequence[Emotion]) -> None:
     x = float(_MARGIN)
     for emotion in emotions:
         width = draw.textlength(emotion.value, font=font_of(_SMALL)) + 16
-        draw.rectangle((x, _MARGIN, x + width, _MARGIN + 24), fill=COLOURS[emotion])
+        draw.rectangle((x, _MARGIN, x + width, _MARGIN + 24), fill=COLORS[emotion])
         place = (x + width / 2, _MARGIN + 12)
-        ink = ink_on(COLOURS[emotion])
+        ink = ink_on(COLORS[emotion])
         draw.text(place, emotion.value, fill=ink, font=font_of(_SMALL), anchor="mm")
         x += width + 8
 

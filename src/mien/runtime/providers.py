@@ -55,6 +55,8 @@ def parse_providers(text: str) -> tuple[Provider, ...]:
     Raises:
         InvalidParameterError: A name is unknown or repeated, or there is none.
     """
+    if not isinstance(text, str):
+        raise InvalidParameterError(f"providers must be text such as 'cuda,cpu', not {text!r}")
     names = [name.strip() for name in text.split(",")]
     for name in names:
         if name not in PROVIDERS:

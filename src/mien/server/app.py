@@ -42,7 +42,14 @@ _SPARE_S = 5
 
 _DESCRIPTION = (
     "Finds faces in images and classifies the emotion that each shows. What a face shows is an "
-    "expression; it is not what the person feels."
+    "expression; it is not what the person feels.\n\n"
+    "The WebSocket `/live`, which OpenAPI cannot describe, analyzes the frames of a camera. Send "
+    "each frame as a binary message with an image file. For each analyzed frame, the service sends "
+    "a JSON message with `frame` (number from 0), `dropped` (frames that newer ones replaced), "
+    "`size` (width and height), `faces` (as in the response of `POST /emotion`, each with "
+    "`person`, its number) and `seconds` (time of each stage); or `error` in place of the last "
+    "three. Query parameters are those of `POST /emotion`, and `smooth=true` to smooth what each "
+    "person shows over time."
 )
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
@@ -181,8 +188,10 @@ async def _on_no_route(connection: Any, error: Exception) -> Any:
     """Respond to errors of the router, such as 404 and 405."""
     match error:
         case HTTPException(status_code=404):
-            nothing = NotFoundError("there is nothing at this path; see /docs")
-            return await _send(connection, nothing)
+            text = "there is nothing at this path; see /docs"
+            if connection.url.path.endswith("/live"):
+                text = "/live is a WebSocket: connect to ws:// or wss://; see /docs"
+            return await _send(connection, NotFoundError(text))
         case HTTPException(status_code=405, headers={"Allow": allow}):
             wrong = MethodNotAllowedError(f"this path supports {allow}")
             return context_of(connection).problem(wrong, {"Allow": allow})

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import json
 import re
 from collections.abc import Sequence
 from functools import lru_cache
@@ -13,8 +14,9 @@ from starlette.responses import HTMLResponse, Response
 
 from mien.server.dependencies import OPEN
 from mien.server.errors import PROBLEMS
+from mien.server.openapi import LINES_TYPE
 
-__all__ = ["docs_router", "resolved"]
+__all__ = ["docs_router"]
 
 # A name, or an address of either kind, and a port: nothing that a shell or a page could act on.
 _HOST = re.compile(r"([a-zA-Z0-9_.-]{1,253}|\[[a-fA-F0-9:.]{2,45}\])(:[0-9]{1,5})?")
@@ -39,6 +41,7 @@ _CONTENT_POLICY = (
 _EXAMPLE = """curl -F image=@photo.jpg '{address}/emotion'
 curl -F image=@one.jpg -F image=@two.png '{address}/emotion/batch?include=scores'
 curl --data-binary @photo.jpg '{address}/emotion'"""
+_CODE = re.compile("`([^`]*)`")
 
 
 def docs_router(app: FastAPI) -> APIRouter:
@@ -88,10 +91,11 @@ def _page(document: dict[str, Any], address: str) -> str:
 <body>
 <main>
 <h1>{escape(info["title"])} {escape(info["version"])}</h1>
-<p>{escape(info["description"])}</p>
+{_prose(info["description"])}
 <pre>{escape(_EXAMPLE.format(address=address))}</pre>
 <p>The same for programs: <a href="openapi.json">openapi.json</a></p>
 {"".join(sections)}
+{_types(schemas)}
 {_problems()}
 </main>
 </body>
@@ -102,56 +106,94 @@ def _page(document: dict[str, Any], address: str) -> str:
 def _operation(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
     parts = [
         f"<h2>{escape(method.upper())} {escape(path)}</h2>",
-        *(
-            f"<p>{escape(text)}</p>"
-            for text in operation.get("description", "").split("\n\n")
-            if text
-        ),
+        _prose(operation.get("description", "")),
     ]
     if "parameters" in operation:
         parts += ["<h3>Parameters</h3>", _parameters(operation["parameters"], schemas)]
     if "requestBody" in operation:
-        kinds = ", ".join(f"<code>{escape(k)}</code>" for k in operation["requestBody"]["content"])
-        parts += ["<h3>Body</h3>", f"<p>{kinds}</p>"]
+        parts += ["<h3>Body</h3>", _body(operation["requestBody"], schemas)]
     parts += ["<h3>Responses</h3>", _responses(operation["responses"], schemas)]
     return "\n".join(parts)
 
 
+def _prose(text: str) -> str:
+    """Return paragraphs; text between backticks is code."""
+    html = _CODE.sub(r"<code>\1</code>", escape(text))
+    return "".join(f"<p>{paragraph}</p>" for paragraph in html.split("\n\n") if paragraph)
+
+
 def _parameters(parameters: list[dict[str, Any]], schemas: dict[str, Any]) -> str:
-    return _table(
-        ("Name", "Value", "Meaning"),
-        [
+    rows = [
+        (f"<code>{escape(p['name'])}</code>", _type(p["schema"], schemas), _meaning(p["schema"], p))
+        for p in parameters
+    ]
+    return _table(("Name", "Value", "Meaning"), rows)
+
+
+def _body(body: dict[str, Any], schemas: dict[str, Any]) -> str:
+    rows = []
+    for kind, media in body["content"].items():
+        fields = media["schema"].get("properties", {"": media["schema"]})
+        rows += [
             (
-                f"<code>{escape(p['name'])}</code>",
-                _values(p["schema"], schemas),
-                escape(p.get("description", "")),
+                f"<code>{escape(kind)}</code>",
+                f"<code>{escape(name)}</code>" if name else "",
+                _type(field, schemas),
+                _meaning(field, field),
             )
-            for p in parameters
-        ],
+            for name, field in fields.items()
+        ]
+    return _prose(body.get("description", "")) + _table(
+        ("Content type", "Field", "Value", "Meaning"), rows
     )
 
 
-def resolved(schema: dict[str, Any], schemas: dict[str, Any]) -> dict[str, Any]:
-    """Follow references; return the item schema of an array and the first choice of ``anyOf``."""
-    if "$ref" in schema:
-        return resolved(schemas[schema["$ref"].rpartition("/")[2]], schemas)
-    if "anyOf" in schema:
-        return resolved(schema["anyOf"][0], schemas)
-    if "items" in schema:
-        return resolved(schema["items"], schemas)
-    return schema
+def _meaning(schema: dict[str, Any], described: dict[str, Any]) -> str:
+    """Return the description, default and example of a parameter, field or key."""
+    text = escape(described.get("description", ""))
+    if schema.get("default") not in (None, []):
+        text += f" Default: <code>{escape(json.dumps(schema['default']).strip(chr(34)))}</code>."
+    for example in schema.get("examples", ())[:1]:
+        shown = ",".join(example) if isinstance(example, list) else str(example)
+        text += f" Example: <code>{escape(shown)}</code>"
+    return text
 
 
-def _values(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
-    schema = resolved(schema, schemas)
-    if "enum" in schema:
-        return ", ".join(f"<code>{escape(str(value))}</code>" for value in schema["enum"])
+def _type(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
+    """Return what values a schema allows, with links to the types of objects."""
+    match schema:
+        case {"$ref": reference}:
+            name = reference.rpartition("/")[2]
+            is_object = "properties" in schemas[name]
+            link = f'<a href="#type-{escape(name)}">{escape(name)}</a>'
+            text = link if is_object else _type(schemas[name], schemas)
+        case {"anyOf": choices}:
+            text = " or ".join(_type(choice, schemas) for choice in choices)
+        case {"enum": values} if set(values) >= set(PROBLEMS):
+            text = 'one of the <a href="#errors">codes</a>'
+        case {"enum": values}:
+            text = ", ".join(f"<code>{escape(str(value))}</code>" for value in values)
+        case {"items": items}:
+            count = schema.get("minItems")
+            exact = f"{count}: " if count and count == schema.get("maxItems") else ""
+            text = f"list of {exact}{_type(items, schemas)}"
+        case {"additionalProperties": dict() as value}:
+            text = f"object of {_type(value, schemas)}"
+        case {"format": "binary"}:
+            text = "file"
+        case _:
+            text = escape(_bounded(schema))
+    return text
+
+
+def _bounded(schema: dict[str, Any]) -> str:
+    """Return a simple type with the range of its values."""
     bounds = [
-        f"{preposition} {schema[key]}"
+        f"{preposition} {schema[key]:.12g}"
         for preposition, key in (("from", "minimum"), ("to", "maximum"))
         if key in schema
     ]
-    return escape(" ".join([schema.get("type", ""), *bounds]))
+    return " ".join([schema.get("type", ""), *bounds])
 
 
 def _responses(responses: dict[str, Any], schemas: dict[str, Any]) -> str:
@@ -166,24 +208,31 @@ def _responses(responses: dict[str, Any], schemas: dict[str, Any]) -> str:
         )
         for status, response in errors
     ]
-    content = success[1].get("content", {}).get("application/json", {}).get("schema", {})
-    return (
-        f"<p><code>{escape(success[0])}</code></p>"
-        + _properties(resolved(content, schemas), schemas)
-        + (_table(("Status", "Codes"), rows) if rows else "")
+    content = success[1].get("content", {})
+    schema = content.get("application/json", {}).get("schema", {})
+    text = _type(schema, schemas)
+    if LINES_TYPE in content:
+        text = f"lines of JSON, each {_type({'$ref': '#/VideoLine'}, schemas)}"
+    return f"<p><code>{escape(success[0])}</code> {text}</p>" + (
+        _table(("Status", "Codes"), rows) if rows else ""
     )
 
 
-def _properties(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
-    rows = [
-        (
-            f"<code>{escape(name)}</code>",
-            _values(value, schemas),
-            escape(value.get("description", "")),
-        )
-        for name, value in schema.get("properties", {}).items()
-    ]
-    return _table(("Key", "Value", "Meaning"), rows) if rows else ""
+def _types(schemas: dict[str, Any]) -> str:
+    """Return a table of the keys of each type of object."""
+    parts = ["<h2>Types</h2>"]
+    for name, schema in schemas.items():
+        if "properties" in schema:
+            rows = [
+                (f"<code>{escape(key)}</code>", _type(value, schemas), _meaning(value, value))
+                for key, value in schema["properties"].items()
+            ]
+            parts += [
+                f'<h3 id="type-{escape(name)}">{escape(name)}</h3>',
+                _prose(schema.get("description", "")),
+                _table(("Key", "Value", "Meaning"), rows),
+            ]
+    return "\n".join(parts)
 
 
 def _problems() -> str:
@@ -193,7 +242,8 @@ def _problems() -> str:
         for code, problem in PROBLEMS.items()
     ]
     return (
-        "<h2>Errors</h2><p>Each is <code>application/problem+json</code> (RFC 9457). "
+        '<h2 id="errors">Errors</h2>'
+        "<p>Each is <code>application/problem+json</code> (RFC 9457). "
         "<code>code</code> is stable; the sentence may change.</p>"
         "<table><tr><th>Code</th><th>Status</th><th>For example</th></tr>"
         + "\n".join(rows)

@@ -28,6 +28,9 @@ _HEADERS = {
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
 
 
+_FORM_TYPE = "multipart/form-data"
+
+
 def _object(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     return {
         "schema": {
@@ -39,25 +42,53 @@ def _object(name: str, schema: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _body(**content: Any) -> dict[str, Any]:
-    return {"requestBody": {"required": True, "content": content}}
+def _body(description: str, **content: Any) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "description": description, "content": content}}
 
 
-def _file_body(name: str) -> dict[str, Any]:
-    base64 = {**_TEXT, "description": f"The {name} in Base64, or as a data URI."}
+def _file_body(name: str, formats: str, example: str) -> dict[str, Any]:
+    file = {**_BINARY, "description": f"The {name} file: {formats}."}
+    base64 = {
+        **_TEXT,
+        "description": f"The {name} file in Base64, or as a data URI.",
+        "examples": [example],
+    }
     return _body(
+        f"The {name} in the field `{name}` of a form, as JSON, or the bytes of the file alone. "
+        "Bytes may have any other content type, too.",
         **{
-            "multipart/form-data": _object(name, _BINARY),
+            _FORM_TYPE: _object(name, file),
             "application/json": _object(name, base64),
-            "application/octet-stream": {"schema": _BINARY},
-        }
+            "application/octet-stream": {"schema": file},
+        },
     )
 
 
 # The handlers read bodies themselves, within limits.
-IMAGE_BODY = _file_body("image")
-VIDEO_BODY = _file_body("video")
-BATCH_BODY = _body(**{"multipart/form-data": _object("image", {"type": "array", "items": _BINARY})})
+IMAGE_BODY = _file_body(
+    "image",
+    "JPEG, PNG, WebP, AVIF, GIF, BMP or, with mien[heic], HEIC",
+    "data:image/jpeg;base64,/9j/4AAQSkZJRgABAQ==",
+)
+VIDEO_BODY = _file_body(
+    "video",
+    "MP4, QuickTime, 3GP, Matroska, WebM, AVI, MPEG-TS, FLV or GIF",
+    "data:video/mp4;base64,AAAAIGZ0eXBpc29t",
+)
+BATCH_BODY = _body(
+    "A form with the images in several fields of the name `image`.",
+    **{
+        _FORM_TYPE: _object(
+            "image",
+            {
+                "type": "array",
+                "items": _BINARY,
+                "description": "The image files, one field `image` for each. "
+                "By default at most 16.",
+            },
+        )
+    },
+)
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:

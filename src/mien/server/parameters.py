@@ -61,7 +61,9 @@ class NoQuery(BaseModel):
 
 class _Query(NoQuery):
     include: Annotated[list[Include], BeforeValidator(_items)] = Field(
-        default=[], description="Optional keys of each face, separated by commas or repeated."
+        default=[],
+        description="Optional keys of each face, separated by commas or repeated.",
+        examples=[["scores", "landmarks"]],
     )
 
     def options(self) -> Options:

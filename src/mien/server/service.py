@@ -14,6 +14,7 @@ from mien.deadline import Deadline
 from mien.errors import MienError, QueueFullError, VideoUnavailableError
 from mien.image import ImageInput
 from mien.options import Options
+from mien.plugins import CLASSIFIERS, plugin_names
 from mien.recognizer import Recognizer
 from mien.results import ImageResult
 from mien.server.keys import ApiKeys
@@ -91,11 +92,17 @@ class Service:
         except MienError as error:
             self.failure = error
             raise
-        self.model = await self.pool.run(_model_name)
+        card_name = await self.pool.run(_name_on_card)
+        self.model = self._plugin() or card_name or "custom"
         self.started = True
         self.metrics.record_model(
             version=__version__, detector=self.settings.detector, model=self.model
         )
+
+    def _plugin(self) -> str | None:
+        """Return the configured emotion model if it is a plug-in."""
+        model = self.settings.model
+        return model if model and model in plugin_names(CLASSIFIERS) else None
 
     async def check(self) -> None:
         """Run the models once, ahead of the queue. Raises what they raise."""
@@ -178,7 +185,6 @@ def _warm_up(recognizer: Recognizer) -> None:
     recognizer.analyze(blank, Options(crop=True))
 
 
-def _model_name(recognizer: Recognizer) -> str:
-    """Return the classifier's name as on its card; ``custom`` if it has none."""
+def _name_on_card(recognizer: Recognizer) -> str | None:
     card = getattr(recognizer.classifier, "card", None)
-    return card.name if isinstance(card, Card) else "custom"
+    return card.name if isinstance(card, Card) else None

@@ -70,7 +70,7 @@ class AnnotatedVideo:
             self._container.mux(self._stream.encode())
 
     def _fitted(self, image: Image.Image) -> Image.Image:
-        # The colour format needs even sides.
+        # The color format needs even sides.
         even = tuple(side + side % 2 for side in image.size)
         if self._stream is None:
             self._stream = self._new_stream(*even)

@@ -145,9 +145,9 @@ def _erase(faces: Tensor, limits: Augmentation, generator: torch.Generator) -> T
     if not chosen.any():
         return faces
     half = torch.rand(2, count, 1, generator=generator).to(faces.device) * limits.erase / 2 + 0.05
-    centre = torch.rand(2, count, 1, generator=generator).to(faces.device)
+    center = torch.rand(2, count, 1, generator=generator).to(faces.device)
     place = (torch.arange(side, device=faces.device) + 0.5) / side
-    inside_y, inside_x = (place - centre).abs() < half
+    inside_y, inside_x = (place - center).abs() < half
     mask = inside_y.unsqueeze(2) & inside_x.unsqueeze(1) & chosen.view(-1, 1, 1)
     noise = torch.rand(faces.shape, generator=generator).to(faces.device)
     return torch.where(mask.unsqueeze(1), noise, faces)

@@ -1,4 +1,4 @@
-"""Faces of everyday photos, labelled by eye and cropped as ``mien`` crops them.
+"""Faces of everyday photos, labeled by eye and cropped as ``mien`` crops them.
 
 A folder holds ``labels.csv`` (file, source, label, second, left, top, right, bottom) and
 ``faces.zip``. ``second`` is a second choice or empty; the four sides are the face's box in the
@@ -37,7 +37,7 @@ LABELS_NAME = "labels.csv"
 COLUMNS = ("file", "label", "second", "left", "top", "right", "bottom")
 # Votes per face, as in FER+, and how many of them the second choice gets.
 VOTES, SECOND_VOTES = 10, 3
-# A detected face is the labelled one if their boxes overlap by at least this much.
+# A detected face is the labeled one if their boxes overlap by at least this much.
 MIN_OVERLAP = 0.4
 
 
@@ -86,14 +86,14 @@ def _decode(data: bytes) -> RgbImage:
 
 
 def _region(image: RgbImage, row: Mapping[str, str], detector: FaceDetector) -> Region:
-    """Return the region of the labelled face as detected, or else that of the labelled box."""
+    """Return the region of the labeled face as detected, or else that of the labeled box."""
     box = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
     if row["left"]:
         box = Box(**{side: float(row[side]) for side in ("left", "top", "right", "bottom")})
     found = [*detector.detect(image), Face(box=box, score=0.0)]
     boxes = np.array([[f.box.left, f.box.top, f.box.right, f.box.bottom] for f in found])
     overlaps = intersection_over_union(boxes[-1:], boxes)[0]
-    # The labelled box itself is last, as the fallback.
+    # The labeled box itself is last, as the fallback.
     overlaps[-1] = MIN_OVERLAP
     return region_of_face(found[int(overlaps.argmax())])
 

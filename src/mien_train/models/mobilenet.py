@@ -1,4 +1,4 @@
-"""MobileNet-v1, to start from weights that were trained to recognise faces.
+"""MobileNet-v1, to start from weights that were trained to recognize faces.
 
 Source: Howard et al. 2017 (arXiv 1704.04861), width 1.0. The weights come from
 tools/convert_mobilenet_vggface2.py, which knows the names used here.

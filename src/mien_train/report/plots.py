@@ -1,4 +1,4 @@
-"""Inline SVG plots; the page's stylesheet sets the colours, in light and dark mode."""
+"""Inline SVG plots; the page's stylesheet sets the colors, in light and dark mode."""
 
 from collections.abc import Iterable, Sequence
 

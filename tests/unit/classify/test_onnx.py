@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -96,6 +97,26 @@ def test_a_wrong_card_is_refused_and_its_key_named(key: str, value: Any) -> None
         OnnxClassifier(session(), card(**{key: value}))
     assert "made-up/card.toml" in caught.value.message
     assert f"model.{key} " in caught.value.message
+    assert (value is None) is ("found None" in caught.value.message)
+
+
+@pytest.mark.parametrize(
+    ("removed", "added", "key"),
+    [
+        ("size_px", {}, "size_px"),
+        ("labels", {}, "labels"),
+        (None, {"second_share": 0.5}, "second_labels"),
+    ],
+)
+def test_a_missing_key_is_called_missing(
+    removed: str | None, added: dict[str, Any], key: str
+) -> None:
+    whole = card(**added)
+    model = {name: value for name, value in whole.model.items() if name != removed}
+    with pytest.raises(ArtifactError) as caught:
+        OnnxClassifier(session(), replace(whole, model=model))
+    assert f"model.{key} is missing" in caught.value.message
+    assert "None" not in caught.value.message
 
 
 def test_a_wrong_number_of_values_says_how_many_are_needed() -> None:

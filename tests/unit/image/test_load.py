@@ -186,3 +186,16 @@ def test_pil_image_of_another_format_is_accepted() -> None:
     """The formats that are not supported are those of files: here Pillow has read it already."""
     with Image.open(io.BytesIO(plain("TIFF"))) as image:
         assert load_image(image, max_pixels=LIMIT).pixels[0, 0].tolist() == list(RED)
+
+
+@pytest.mark.parametrize("url", ["https://example.org/a.jpg", "s3://bucket/a.jpg"])
+def test_a_url_is_named_as_it_was_given(url: str) -> None:
+    with pytest.raises(errors.UnreadableFileError) as caught:
+        load_image(url, max_pixels=100)
+    assert str(caught.value).startswith(f"{url}: ")
+    assert "downloaded" in caught.value.message
+
+
+def test_an_empty_path_is_called_empty() -> None:
+    with pytest.raises(errors.InvalidParameterError, match="empty"):
+        load_image("", max_pixels=100)

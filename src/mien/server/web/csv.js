@@ -1,6 +1,6 @@
 // Results as CSV, with the columns of the library's tables (table_columns in mien.results).
 
-import { COLOURS } from "./emotions.js";
+import { COLORS } from "./emotions.js";
 
 const IMAGE = ["path", "width", "height", "turn"];
 const FACE = ["face", "x", "y", "box_width", "box_height", "emotion", "confidence"];
@@ -29,7 +29,7 @@ export function videoTable(samples, labels) {
 /** The columns of the largest label set in use. */
 function scoreColumns(results) {
   const size = Math.max(...results.map(({ labels }) => SIZES[labels]));
-  return Object.keys(COLOURS).slice(0, size).map((emotion) => `score_${emotion}`);
+  return Object.keys(COLORS).slice(0, size).map((emotion) => `score_${emotion}`);
 }
 
 function faceRows({ width, height, faces }) {

@@ -1,18 +1,18 @@
-// Colours of emotions, and texts for error codes.
+// Colors of emotions, and texts for error codes.
 
-// Distinct with any kind of colour blindness: Okabe and Ito 2008, Color Universal Design; as in the
+// Distinct with any kind of color blindness: Okabe and Ito 2008, Color Universal Design; as in the
 // annotated images of the command line. The order is the library's.
-export const COLOURS = {
+export const COLORS = {
   happy: "#f0e442", sad: "#0072b2", angry: "#d55e00", fear: "#cc79a7",
   surprise: "#e69f00", neutral: "#c8c8c8", disgust: "#009e73", contempt: "#56b4e9",
 };
 
-/** The colour of text on an emotion's colour: the one with more contrast. */
+/** The color of text on an emotion's color: the one with more contrast. */
 export const ink = (emotion) => (emotion === "sad" ? "#ffffff" : "#000000");
 
-/** Sets the emotion's colour and its text colour as CSS variables of an element. */
+/** Sets the emotion's color and its text color as CSS variables of an element. */
 export function paint(element, emotion) {
-  element.style.setProperty("--hue", COLOURS[emotion]);
+  element.style.setProperty("--hue", COLORS[emotion]);
   element.style.setProperty("--on-hue", ink(emotion));
 }
 

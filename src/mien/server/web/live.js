@@ -1,6 +1,6 @@
 // The camera: takes a photo, or sends its frames to WS /live.
 
-import { COLOURS, messageOf } from "./emotions.js";
+import { COLORS, messageOf } from "./emotions.js";
 import { paintFaces } from "./paint.js";
 
 const FRAME_PX = 640;
@@ -178,7 +178,7 @@ function drawTimeline(canvas, history, now) {
       const face = faces.find((candidate) => candidate.person === person);
       if (!face) return;
       const end = history[index + 1]?.at ?? now;
-      context.fillStyle = COLOURS[face.emotion];
+      context.fillStyle = COLORS[face.emotion];
       context.fillRect(x(at), row * ROW_PX + 3, Math.max(x(Math.min(end, at + 1000)) - x(at), 0.75) + 0.5, ROW_PX - 6);
     });
   });

@@ -1,6 +1,6 @@
 // Boxes and labels on a canvas: for saved copies, videos and the camera.
 
-import { COLOURS, ink, percent } from "./emotions.js";
+import { COLORS, ink, percent } from "./emotions.js";
 
 /** Draws faces onto a context in the image's pixels. who: returns the text before a label. */
 export function paintFaces(context, faces, who = () => "") {
@@ -8,12 +8,12 @@ export function paintFaces(context, faces, who = () => "") {
   const line = Math.max(2, Math.max(width, height) / 400);
   for (const face of faces) {
     const [x, y, w, h] = face.bounding_box;
-    const colour = COLOURS[face.emotion];
+    const color = COLORS[face.emotion];
     context.lineWidth = line * 1.8;
     context.strokeStyle = "#000";
     context.strokeRect(x, y, w, h);
     context.lineWidth = line;
-    context.strokeStyle = colour;
+    context.strokeStyle = color;
     context.strokeRect(x, y, w, h);
   }
   for (const face of faces) paintLabel(context, face, who(face), line);
@@ -30,7 +30,7 @@ function paintLabel(context, face, name, line) {
   const left = Math.min(Math.max(x - line / 2, 0), Math.max(width - plate.width, 0));
   const above = y - plate.height;
   const top = above >= 0 ? above : Math.min(y + h, height - plate.height);
-  context.fillStyle = COLOURS[face.emotion];
+  context.fillStyle = COLORS[face.emotion];
   context.fillRect(left, top, plate.width, plate.height);
   context.fillStyle = ink(face.emotion);
   context.textBaseline = "middle";
