@@ -1,4 +1,6 @@
-from base64 import b64encode
+import json
+from base64 import b64encode, encodebytes, urlsafe_b64encode
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
@@ -42,10 +44,45 @@ def test_the_format_is_detected_from_the_bytes(
     assert len(client.post(path, content=photo, headers=headers).json()) == 2
 
 
-@pytest.mark.parametrize("before", ["", "data:image/jpeg;base64,", "data:;base64,", "\n "])
+@pytest.mark.parametrize(
+    "before",
+    [
+        *("", "data:image/jpeg;base64,", "data:;base64,", "\n ", " DATA:IMAGE/PNG;BASE64, "),
+        "data:image/jpeg; charset=utf-8; base64,",
+    ],
+)
 def test_the_image_may_be_in_json(client: TestClient, photo: bytes, before: str) -> None:
     text = before + b64encode(photo).decode()
     assert len(client.post("/emotion", json={"image": text}).json()) == 2
+
+
+@pytest.mark.parametrize("trailing", [b"", b"x", b"xy"])
+def test_base64_of_any_alphabet_padding_and_line_length(
+    client: TestClient, photo: bytes, trailing: bytes
+) -> None:
+    plain = b64encode(photo + trailing).decode()
+    for text in (
+        plain.rstrip("="),
+        urlsafe_b64encode(photo + trailing).decode(),
+        urlsafe_b64encode(photo + trailing).decode().rstrip("="),
+        encodebytes(photo + trailing).decode(),
+        "data:image/jpeg;base64," + quote(plain, safe=""),
+    ):
+        assert len(client.post("/emotion", json={"image": text}).json()) == 2
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["application/x-www-form-urlencoded", "text/plain;charset=UTF-8", "application/x+json", None],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_is_recognized_without_its_content_type(
+    client: TestClient, photo: bytes, kind: str | None, encoding: str
+) -> None:
+    text = json.dumps({"image": b64encode(photo).decode()}, indent=1)
+    headers = {} if kind is None else {"Content-Type": kind}
+    answer = client.post("/emotion", content=text.encode(encoding), headers=headers)
+    assert len(answer.json()) == 2
 
 
 def test_json_has_the_limit_of_the_decoded_image(client: TestClient) -> None:
@@ -61,6 +98,7 @@ def test_json_has_the_limit_of_the_decoded_image(client: TestClient) -> None:
         (b"[" * 100_000, "invalid_parameter"),
         (b'{"image": "%%%"}', "invalid_parameter"),
         (b'{"image": "data:image/png,x"}', "invalid_parameter"),
+        (b'{"image": "data:image/png;base64"}', "invalid_parameter"),
         (b'{"image": "", "crop": true}', "invalid_parameter"),
         (b'{"image": 1}', "missing_image"),
         (b'{"picture": ""}', "missing_image"),
