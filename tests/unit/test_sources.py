@@ -51,6 +51,31 @@ def test_non_image_files_are_reported(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *("@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN"),
+        *("System Volume Information", "__MACOSX", "lost+found", ".Trash-1000"),
+    ],
+)
+def test_system_folders_are_skipped(tmp_path: Path, folder: str) -> None:
+    touch(tmp_path, "a.jpg", f"{folder}/deep/b.jpg")
+    assert names_of(tmp_path) == ["a.jpg"]
+    assert list(images_of(f"{tmp_path}/**/*.jpg")) == [str(tmp_path / "a.jpg")]
+
+
+@linux
+def test_pipes_are_skipped_and_broken_links_are_not(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "broken.jpg").symlink_to("gone.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    skipped: dict[str, str] = {}
+    assert names_of(tmp_path, skipped) == ["a.jpg", "broken.jpg", "loop.jpg"]
+    assert skipped == dict.fromkeys(["device.jpg", "pipe.jpg"], "pipe, socket or device")
+
+
 def test_a_source_may_be_hidden_itself(tmp_path: Path) -> None:
     touch(tmp_path, ".photos/a.jpg")
     assert names_of(tmp_path / ".photos") == ["a.jpg"]
@@ -138,6 +163,7 @@ def test_names_as_text() -> None:
         ("café.jpg".encode(), "café.jpg"),
         (rb"a\b.jpg", r"a\b.jpg"),
         (rb"a\xe9.jpg", r"a\x5cxe9.jpg"),
+        (b"a\r\nb.jpg", "a\\x0d\nb.jpg"),
     ):
         assert path_to_text(os.fsdecode(name)) == text
 

@@ -4,6 +4,7 @@ import csv
 import glob
 import io
 import os
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -28,9 +29,14 @@ _FORMATS = {
     **dict.fromkeys((".jp2", ".j2k", ".jxl", ".psd", ".svg", ".ico"), "image format not read"),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".3gp", ".mts"), "video"),
 }
-_SYSTEM_FOLDERS = frozenset({"@eadir", "#recycle", "$recycle.bin"})
+# Thumbnails, deleted files and snapshots of Synology, QNAP, Windows, macOS and Linux.
+_SYSTEM_FOLDERS = frozenset(
+    {"@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "$recycle.bin"}
+    | {"system volume information", "__macosx", "lost+found"}
+)
 _HIDDEN = "hidden or system"
 _LISTED = "linked, listed elsewhere"
+_NO_FILE = "pipe, socket or device"
 
 _MANIFESTS = frozenset({".csv", ".tsv", ".parquet", ".txt"})
 _COLUMNS = ("path", "uri")
@@ -43,11 +49,11 @@ def images_of(source: str, on_skip: OnSkip | None = None) -> Iterator[str]:
 
     Args:
         source: A folder: the files in and below it whose name ends with one of ``IMAGE_SUFFIXES``;
-            linked folders are followed once, hidden and system files are skipped. A glob (``**``
-            for any depth): every file it matches. A manifest: what it lists, relative to its own
-            folder and as often as it does. It is a ``.csv``, ``.tsv`` or ``.parquet`` file with a
-            column ``path`` or ``uri``, or a ``.txt`` file with one path per line. Folders and
-            manifests may be URIs of an object store.
+            linked folders are followed once; hidden and system files, pipes and devices are
+            skipped. A glob (``**`` for any depth): every file it matches. A manifest: what it
+            lists, relative to its own folder and as often as it does. It is a ``.csv``, ``.tsv`` or
+            ``.parquet`` file with a column ``path`` or ``uri``, or a ``.txt`` file with one path
+            per line. Folders and manifests may be URIs of an object store.
         on_skip: Called for every file and folder that is skipped.
 
     Raises:
@@ -124,8 +130,21 @@ def _in_folder(folder: Path, on_skip: OnSkip) -> Iterator[str]:
         folders[:] = [name for name in sorted(folders) if enters(Path(here) / name)]
         for name in sorted(names):
             path = str(Path(here) / name)
-            if _is_image(path, (name,), on_skip):
+            if not _is_image(path, (name,), on_skip):
+                continue
+            if _is_device(path):
+                on_skip(path, _NO_FILE)
+            else:
                 yield path
+
+
+def _is_device(path: str) -> bool:
+    """Return whether a path is something that never ends, such as a named pipe."""
+    try:
+        return not stat.S_ISREG(Path(path).stat().st_mode)
+    except OSError:
+        # A broken link is an image that cannot be read.
+        return False
 
 
 def _is_image(path: str, parts: Sequence[str], on_skip: OnSkip) -> bool:
