@@ -104,6 +104,12 @@ TEXTS = [
     ("list.tsv", "path\tlabel\na.jpg\t1\n", "utf-8"),
     ("list.txt", "a.jpg\r\n\r\n", "utf-16"),
     ("list.TXT", "a.jpg", "utf-8-sig"),
+    ("list.txt", '"a.jpg"\r\n', "utf-8"),
+    ("list.csv", "\r\n\r\npath,label\r\na.jpg,1\r\n", "utf-8-sig"),
+    ("list.csv", "# from a camera, 2024\n #\npath,label\na.jpg,1\n", "utf-8"),
+    ("list.csv", "sep=;\r\npath;label\r\na.jpg;1\r\n", "utf-16"),
+    ("list.csv", "#,path\n1,a.jpg\n", "utf-8"),
+    ("list.csv", 'label, path\n1, "a.jpg"\n', "utf-8"),
 ]
 
 
@@ -111,6 +117,13 @@ TEXTS = [
 def test_manifests(tmp_path: Path, name: str, text: str, encoding: str) -> None:
     (tmp_path / name).write_text(text, encoding=encoding, newline="")
     assert list(images_of(str(tmp_path / name))) == [str(tmp_path / "a.jpg")]
+
+
+def test_names_that_begin_with_a_space_or_hash(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("label,path\n1, a.jpg\n2,#b.jpg\n")
+    (tmp_path / "list.txt").write_text("# c.jpg\n")
+    paths = [*images_of(str(tmp_path / "list.csv")), *images_of(str(tmp_path / "list.txt"))]
+    assert [os.path.relpath(path, tmp_path) for path in paths] == [" a.jpg", "#b.jpg", "# c.jpg"]
 
 
 def test_a_big_endian_manifest(tmp_path: Path) -> None:
