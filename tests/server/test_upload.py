@@ -1,5 +1,7 @@
 """Forms as they should not be."""
 
+from base64 import b64encode, encodebytes
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -70,7 +72,7 @@ CASES = [
         FORM,
         body(HEAD + b"Content-Transfer-Encoding: base64\r\n\r\n/9j/4AAQ"),
         400,
-        "not_an_image",
+        "truncated_image",
     ),
     ("empty name", FORM, body(HEAD.replace(b"image", b"") + b"\r\nx"), 422, None),
 ]
@@ -123,6 +125,16 @@ def test_compressed_bodies_are_refused(
 ) -> None:
     headers = [("Content-Type", "image/jpeg"), *(("Content-Encoding", c) for c in codings)]
     assert client.post("/emotion", content=photo, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("encode", [b64encode, encodebytes, bytes])
+def test_parts_in_base64(
+    client: TestClient, photo: bytes, encode: Callable[[bytes], bytes]
+) -> None:
+    head = HEAD + b"Content-Transfer-Encoding: Base64\r\n\r\n"
+    content = body(head + encode(photo))
+    answer = client.post("/emotion", content=content, headers={"Content-Type": FORM})
+    assert len(answer.json()) == 2
 
 
 def test_text_instead_of_a_file_gets_a_hint(client: TestClient) -> None:

@@ -1,8 +1,6 @@
 """The body of a request, read within limits of size and time."""
 
 import asyncio
-import base64
-import binascii
 import json
 import re
 from collections.abc import Callable, Coroutine
@@ -14,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from mien.errors import InvalidParameterError
 from mien.server.errors import UnsupportedMediaTypeError, UploadTimeoutError, UploadTooLargeError
-from mien.server.multipart import FileField, FileForm, boundary_of
+from mien.server.multipart import FileField, FileForm, boundary_of, from_base64
 
 __all__ = ["BodyLimits", "read_files", "unless_disconnected"]
 
@@ -28,7 +26,6 @@ _JSON_BYTES = 1000
 # starts so: browsers and curl send JSON as text or as a form where no type is set.
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*\{[\s\0]*\"")
 _DATA_URI = re.compile(r"data:[^,]*?;\s*base64\s*,", re.IGNORECASE)
-_URL_SAFE = str.maketrans("-_", "+/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,15 +131,9 @@ def _decoded(body: bytes, field: FileField) -> bytes:
             raise InvalidParameterError(f"the data URI is not Base64; {allowed}")
         text = unquote(text[prefix.end() :])
     try:
-        return _from_base64(text)
-    except (binascii.Error, ValueError) as error:
+        return from_base64(text.encode("ascii"))
+    except ValueError as error:
         raise InvalidParameterError(f"{field.name} is not valid Base64; {allowed}") from error
-
-
-def _from_base64(text: str) -> bytes:
-    """Decode Base64 with either alphabet (RFC 4648, 4 and 5), with or without its padding."""
-    text = "".join(text.split()).translate(_URL_SAFE).rstrip("=")
-    return base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
 
 
 async def _receive(
