@@ -137,6 +137,31 @@ def test_parts_in_base64(
     assert len(answer.json()) == 2
 
 
+@pytest.mark.parametrize("kind", ["multipart/mixed", "Multipart/Related", "multipart/form-data"])
+def test_every_kind_of_multipart_body(client: TestClient, photo: bytes, kind: str) -> None:
+    headers = {"Content-Type": f"{kind}; boundary=b"}
+    answer = client.post("/emotion", content=body(HEAD + b"\r\n" + photo), headers=headers)
+    assert len(answer.json()) == 2
+    answer = client.post("/emotion", content=body(b"\r\n" + photo), headers=headers)
+    assert "Content-Disposition: form-data" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (b"X-A: " + b"a" * 9000 + b"\r\n", "longer than 8192 bytes"),
+        (b"X-A: a\r\n" * 17, "more than 16 headers"),
+        (b"X-A : a\r\n", "malformed"),
+    ],
+)
+def test_the_error_names_the_limit_of_headers(
+    client: TestClient, photo: bytes, head: bytes, reason: str
+) -> None:
+    content = body(head + HEAD + b"\r\n" + photo)
+    answer = client.post("/emotion", content=content, headers={"Content-Type": FORM})
+    assert reason in answer.json()["detail"]
+
+
 def test_text_instead_of_a_file_gets_a_hint(client: TestClient) -> None:
     answer = client.post("/emotion", files={"image": (None, "photo.jpg")})
     assert (answer.status_code, answer.json()["code"]) == (422, "missing_image")

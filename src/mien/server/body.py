@@ -74,7 +74,8 @@ async def read_files(
         raise UnsupportedMediaTypeError(f"send the body without Content-Encoding, not {codings!r}")
     header = request.headers.get("content-type", "")
     media_type = header.partition(";")[0].strip().lower()
-    if media_type == _FORM:
+    # Other kinds of multipart body have the same parts.
+    if media_type.startswith("multipart/"):
         form = FileForm(boundary_of(header), field, at_most=limits.files)
         await _receive(request, limits.size, limits, hold, form.feed)
         return form.finish()

@@ -118,7 +118,7 @@ class FileForm:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise InvalidParameterError(self._reason()) from error
+            raise InvalidParameterError(_reason(error)) from error
 
     def finish(self) -> list[bytes]:
         """Return the files, in the order of the form.
@@ -142,14 +142,6 @@ class FileForm:
             _encoded_file(file) if encoded else bytes(file)
             for file, encoded in zip(self.files, self._encoded, strict=True)
         ]
-
-    def _reason(self) -> str:
-        header = len(self._name) + len(self._value)
-        if header >= _MAX_HEADER_BYTES // 2:
-            return f"{_MALFORMED}: a header of a part is longer than {_MAX_HEADER_BYTES} bytes"
-        if len(self._headers) >= _MAX_HEADERS:
-            return f"{_MALFORMED}: a part has more than {_MAX_HEADERS} headers"
-        return _MALFORMED
 
     def _on_header_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -183,6 +175,16 @@ class FileForm:
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         self.files[-1] += memoryview(data)[start:end]
+
+
+def _reason(error: FormParserError) -> str:
+    """Return why a body is malformed; only the parser's texts tell its limits apart."""
+    text = str(error)
+    if "header size" in text:
+        return f"{_MALFORMED}: a header of a part is longer than {_MAX_HEADER_BYTES} bytes"
+    if "header count" in text:
+        return f"{_MALFORMED}: a part has more than {_MAX_HEADERS} headers"
+    return f"{_MALFORMED}; let the HTTP client write it"
 
 
 def from_base64(text: bytes | bytearray) -> bytes:
