@@ -316,12 +316,22 @@ def test_below_a_path_prefix() -> None:
             assert client.get(f"{prefix}/livez/").status_code == 200
             assert "text/html" in client.get(f"{prefix}/").headers["content-type"]
             assert "/mien/emotion" in client.get(f"{prefix}/docs").text
+            # Browsers resolve links against the folder of the address, which a missing slash moves.
+            assert '<base href="/mien/">' in client.get(prefix).text
+        assert client.get("/mienx").status_code == 404
         assert client.get("/openapi.json").json()["servers"] == [{"url": "/mien"}]
         assert client.get("/nowhere").json()["type"] == "/mien/docs#not_found"
 
 
+def test_the_documentation_below_a_path_prefix_without_the_page() -> None:
+    with TestClient(fake_app(root_path="/é", page=False)[0], follow_redirects=False) as client:
+        for prefix in ("/é", "/é/", "/"):
+            assert client.get(prefix).headers["location"] == "/%C3%A9/docs"
+
+
 def test_the_page_has_no_absolute_paths(client: TestClient) -> None:
     page = client.get("/").text
+    assert "<base" not in page
     links = re.findall(r'(?:href|src)="([^"]*)"', page)
     assert links
     assert all(not link.startswith("/") for link in links)

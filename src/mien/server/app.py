@@ -125,9 +125,9 @@ def _include_routers(app: FastAPI, service: Service) -> None:
     if settings.docs:
         app.include_router(docs_router(app))
     if settings.page:
-        app.include_router(page_router())
+        app.include_router(page_router(settings.root_path))
     elif settings.docs:
-        app.include_router(redirect_router())
+        app.include_router(redirect_router(settings.root_path))
 
 
 def _lifespan_of(
