@@ -7,9 +7,9 @@ import httpx2 as httpx
 import pytest
 from starlette.testclient import TestClient
 
-from http_fakes import FakeDetector, fake_app, logged, part, picture, running, wait_until
+from http_fakes import FakeDetector, encoded_image, fake_app, logged, part, running, wait_until
 
-PHOTO = picture()
+PHOTO = encoded_image()
 REQUEST = (
     b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
     % len(PHOTO)

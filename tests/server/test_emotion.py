@@ -5,14 +5,14 @@ from urllib.parse import quote
 import pytest
 from starlette.testclient import TestClient
 
-from http_fakes import FakeDetector, fake_app, part, picture
+from http_fakes import FakeDetector, encoded_image, fake_app, part
 from mien.types import Emotion
 
 SIX = [emotion.value for emotion in Emotion][:6]
 
 
 def test_no_face_is_an_empty_list(client: TestClient) -> None:
-    answer = client.post("/emotion", files=[part(picture(50, 50))])
+    answer = client.post("/emotion", files=[part(encoded_image(50, 50))])
     assert (answer.status_code, answer.json()) == (200, [])
 
 
@@ -28,7 +28,9 @@ def test_faces_have_exactly_three_keys(client: TestClient, photo: bytes) -> None
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WebP"])
 def test_the_body_may_be_the_image(client: TestClient, form: str) -> None:
     for kind in (f"image/{form.lower()}", "application/octet-stream", "IMAGE/PNG; x=y"):
-        answer = client.post("/emotion", content=picture(form=form), headers={"Content-Type": kind})
+        answer = client.post(
+            "/emotion", content=encoded_image(form=form), headers={"Content-Type": kind}
+        )
         assert len(answer.json()) == 2
 
 
@@ -122,7 +124,7 @@ def test_booleans_in_any_case(client: TestClient, photo: bytes, value: str) -> N
 def test_the_turn_of_an_image_is_in_the_response(photo: bytes) -> None:
     """The fake finds faces in images of at least 100 pixels of width."""
     with TestClient(fake_app()[0]) as client:
-        tall = picture(80, 120)
+        tall = encoded_image(80, 120)
         assert client.post("/emotion", content=tall).json() == []
         turned = client.post("/emotion?upright=auto", content=tall).json()
         assert [face["turn"] for face in turned] == [90, 90]
@@ -229,9 +231,9 @@ def test_bad_parameters_are_named(client: TestClient, path: str, query: str, nam
     [
         (b"", 400, "empty_upload"),
         (b"hello", 400, "not_an_image"),
-        (picture()[:400], 400, "truncated_image"),
+        (encoded_image()[:400], 400, "truncated_image"),
         (b"II*\0" + bytes(40), 400, "unsupported_format"),
-        (picture(1200, 1000), 413, "image_too_large"),
+        (encoded_image(1200, 1000), 413, "image_too_large"),
         (bytes(300_000), 413, "upload_too_large"),
     ],
 )
@@ -245,7 +247,7 @@ def test_bad_images(client: TestClient, data: bytes, status: int, code: str, raw
 
 
 def test_batch_keeps_order_and_isolates_failures(client: TestClient, photo: bytes) -> None:
-    parts = [part(photo), part(b"no picture"), part(picture(50, 50))]
+    parts = [part(photo), part(b"no picture"), part(encoded_image(50, 50))]
     answer = client.post("/emotion/batch?max_faces=1", files=parts)
     assert answer.status_code == 200
     first, second, third = answer.json()

@@ -22,7 +22,7 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from clips import plain
-from http_fakes import fake_app, picture, running
+from http_fakes import encoded_image, fake_app, running
 from mien.server import routes
 from mien.server.errors import PROBLEMS
 
@@ -57,7 +57,7 @@ def animated() -> bytes:
     return buffer.getvalue()
 
 
-SEEDS = [picture(form=form) for form in ("JPEG", "PNG", "WEBP", "GIF", "TIFF")] + [animated()]
+SEEDS = [encoded_image(form=form) for form in ("JPEG", "PNG", "WEBP", "GIF", "TIFF")] + [animated()]
 CLIPS = st.one_of(*(mutated(plain(0.3, form=form)) for form in ("mp4", "avi", "matroska")))
 PICTURES = st.one_of(*map(mutated, SEEDS), CLIPS, st.binary(max_size=200))
 

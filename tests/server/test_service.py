@@ -13,7 +13,7 @@ import pytest
 from fastapi import Request, Response
 from starlette.testclient import TestClient
 
-from http_fakes import FakeClassifier, FakeDetector, fake_app, logged, part, picture
+from http_fakes import FakeClassifier, FakeDetector, encoded_image, fake_app, logged, part
 from mien._version import __version__
 from mien.artifacts import load_card
 from mien.errors import ArtifactError, NotAnImageError, UnreadableFileError
@@ -366,5 +366,5 @@ def test_openapi_lists_all_codes(client: TestClient) -> None:
 
 
 def test_large_images_do_not_block_other_requests(client: TestClient) -> None:
-    files = [part(picture(1200, 1000))]
+    files = [part(encoded_image(1200, 1000))]
     assert client.post("/emotion", files=files).json()["code"] == "image_too_large"
