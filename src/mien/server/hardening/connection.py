@@ -167,7 +167,10 @@ class HttpConnection(_SendTimeout, H11Protocol):
         skip. Source: RFC 9110, 15.2; HTTP/1.0 has none.
         """
         cycle = self.cycle
-        if cycle is None or cycle.response_complete or self.conn.their_state is not h11.DONE:
+        if cycle is None or cycle.response_complete:
+            return False
+        # The second one is the state after a request with Connection: close.
+        if self.conn.their_state not in (h11.DONE, h11.MUST_CLOSE):
             return False
         if cycle.scope["http_version"] == "1.0":
             return False
