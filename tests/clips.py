@@ -16,7 +16,7 @@ _PIXEL_FORMATS = {"mjpeg": "yuvj420p", "gif": "rgb8"}
 _RATES = {"mpeg2video": Fraction(50), "h263": Fraction(30000, 1001)}
 
 
-def film(
+def encoded_video(
     pictures: Sequence[NDArray[np.uint8]],
     times_ms: Iterable[int],
     form: str = "mp4",
@@ -55,7 +55,7 @@ def plain(seconds: float = 1.0, width: int = 128, height: int = 96, **how: str) 
     count = round(10 * seconds)
     shades = np.linspace(60, 200, count, dtype=np.uint8)
     pictures = [np.full((height, width, 3), shade, np.uint8) for shade in shades]
-    return film(pictures, [100 * step for step in range(count)], **how)
+    return encoded_video(pictures, [100 * step for step in range(count)], **how)
 
 
 def with_timestamps(times_ms: Sequence[int], width: int = 64, height: int = 48) -> bytes:
@@ -64,7 +64,7 @@ def with_timestamps(times_ms: Sequence[int], width: int = 64, height: int = 48) 
     Frame n has the grey value 10 n.
     """
     pictures = [np.full((height, width, 3), 10 * n, np.uint8) for n in range(len(times_ms))]
-    even = film(pictures, range(0, 100 * len(times_ms), 100), "matroska", "mjpeg")
+    even = encoded_video(pictures, range(0, 100 * len(times_ms), 100), "matroska", "mjpeg")
     file = BytesIO()
     with av.open(BytesIO(even)) as source, av.open(file, "w", format="matroska") as container:
         stream = container.add_stream_from_template(source.streams.video[0])

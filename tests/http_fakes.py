@@ -108,7 +108,7 @@ class FakeClassifier:
         return rows
 
 
-def picture(width: int = 120, height: int = 80, form: str = "JPEG") -> bytes:
+def encoded_image(width: int = 120, height: int = 80, form: str = "JPEG") -> bytes:
     buffer = BytesIO()
     Image.new("RGB", (width, height), (200, 120, 40)).save(buffer, form)
     return buffer.getvalue()

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, expect
 
-from clips import film
+from clips import encoded_video
 from http_process import service
 from mien.server.errors import PROBLEMS
 from mien.server.keys import digest_of
@@ -351,7 +351,7 @@ def test_accessibility(
     scheme: str,
 ) -> None:
     """axe-core finds nothing in any state, and nothing is wider than the screen."""
-    video = film([astronaut] * 6, range(0, 600, 100), "mp4", "libx264")
+    video = encoded_video([astronaut] * 6, range(0, 600, 100), "mp4", "libx264")
     # axe-core is injected as text, which the page's own policy would block.
     options = {**DEVICES[device], "color_scheme": scheme, "bypass_csp": True}
     with opened(browser, address, **options) as page:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from clips import film
+from clips import encoded_video
 from mien.results import table_columns
 from pages import card, choose, give, hold, opened, take_shot
 
@@ -26,7 +26,7 @@ def video(astronaut: NDArray[np.uint8]) -> bytes:
     empty = face.copy()
     empty[20:100, 70:150] = 90
     frames = [np.hstack([face, face if step >= 15 else empty]) for step in range(30)]
-    return film(frames, range(0, 30 * STEP_MS, STEP_MS), "mp4", "libx264")
+    return encoded_video(frames, range(0, 30 * STEP_MS, STEP_MS), "mp4", "libx264")
 
 
 def test_a_video_has_a_timeline(page: Page, video: bytes) -> None:
@@ -133,7 +133,7 @@ def test_what_arrived_before_an_error_stays(page: Page, address: str, video: byt
 
 
 def test_a_video_that_the_browser_cannot_play(page: Page, astronaut: NDArray[np.uint8]) -> None:
-    video = film([astronaut] * 4, range(0, 400, STEP_MS), "mp4", "mpeg2video")
+    video = encoded_video([astronaut] * 4, range(0, 400, STEP_MS), "mp4", "mpeg2video")
     give(page, ("old.mp4", video))
     expect(page.locator(".note").first).to_contain_text("can't play this video")
     slider = page.get_by_role("slider", name="Position in the video")

@@ -6,7 +6,7 @@ import httpx2 as httpx
 import pytest
 from websockets.sync.client import connect
 
-from http_fakes import picture
+from http_fakes import encoded_image
 from test_emotion import (
     test_a_part_with_content_type_but_no_file_name,
     test_bad_images,
@@ -46,7 +46,7 @@ __all__ = [
 
 @pytest.fixture
 def photo() -> bytes:
-    return picture()
+    return encoded_image()
 
 
 @pytest.fixture(scope="module")
@@ -79,5 +79,5 @@ def test_operator_endpoints(client: httpx.Client) -> None:
 
 def test_a_live_view(service: str) -> None:
     with connect(f"{service.replace('http', 'ws')}/fake/live") as view:
-        view.send(picture())
+        view.send(encoded_image())
         assert '"frame":0' in view.recv().replace(" ", "")

@@ -11,7 +11,7 @@ import httpx2 as httpx
 import pytest
 import yaml
 
-from http_fakes import picture, wait_until
+from http_fakes import encoded_image, wait_until
 from http_process import served
 from programs import free_port, needs
 
@@ -82,7 +82,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def traffic(service: str) -> None:
-    image = {"image": picture()}
+    image = {"image": encoded_image()}
     for path in ("/emotion", "/emotion/batch", "/emotion?crop=true", "/emotion?x=1"):
         httpx.post(service + path, files=image)
 

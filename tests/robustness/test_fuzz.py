@@ -18,7 +18,7 @@ from mutations import mutate, seeds
 from numpy.typing import NDArray
 from PIL import Image
 
-from clips import film
+from clips import encoded_video
 from mien.server.errors import PROBLEMS
 
 CASES = 10_000
@@ -94,7 +94,7 @@ def test_broken_clips(service: Attacked, astronaut: NDArray[np.uint8]) -> None:
     """Mutated videos are decoded by a C library: the service survives."""
     chance, codes = random.Random(20_260_102), Counter[str]()
     pictures = [np.roll(astronaut[::4, ::4], step, axis=1) for step in range(8)]
-    whole = [film(pictures, range(0, 800, 100), form, encoder) for form, encoder in CLIPS]
+    whole = [encoded_video(pictures, range(0, 800, 100), form, encoder) for form, encoder in CLIPS]
     headers = {"Content-Type": "application/octet-stream"}
     with httpx.Client(base_url=service.address, timeout=60) as client:
         for number in range(CLIP_CASES):

@@ -4,12 +4,12 @@ from collections.abc import Iterator
 import pytest
 from starlette.testclient import TestClient
 
-from http_fakes import FakeDetector, fake_app, picture
+from http_fakes import FakeDetector, encoded_image, fake_app
 
 
 @pytest.fixture
 def photo() -> bytes:
-    return picture()
+    return encoded_image()
 
 
 @pytest.fixture

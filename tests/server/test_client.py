@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from clips import plain
-from http_fakes import fake_app, picture, running
+from http_fakes import encoded_image, fake_app, running
 from mien.settings import Settings
 
 pytest.importorskip("openapi_python_client")
@@ -59,16 +59,16 @@ def test_the_generated_client_works(generated: ModuleType, port: int) -> None:
         def file(data: bytes) -> object:
             return File(payload=BytesIO(data), file_name="photo.jpg", mime_type="image/jpeg")
 
-        form = models.AnalyzeFilesBody(image=file(picture()))
+        form = models.AnalyzeFilesBody(image=file(encoded_image()))
         faces = emotion.sync(client=client, body=form, include=[models.Include.SCORES])
         assert [face.bounding_box for face in faces] == [[5, 5, 40, 40], [55, 5, 30, 30]]
         assert faces[0].emotion == models.Emotion.HAPPY
         assert faces[0].scores.additional_properties
-        raw = emotion.sync_detailed(client=client, body=file(picture()), max_faces=1)
+        raw = emotion.sync_detailed(client=client, body=file(encoded_image()), max_faces=1)
         assert (raw.status_code, len(raw.parsed)) == (200, 1)
         refused = emotion.sync(client=client, body=file(b"x"))
         assert refused.code == "not_an_image"
-        several = models.AnalyzeBatchBody(image=[file(picture()), file(b"x")])
+        several = models.AnalyzeBatchBody(image=[file(encoded_image()), file(b"x")])
         first, second = batch.sync(client=client, body=several)
         assert len(first.faces) == 2
         assert second.error.code == "not_an_image"

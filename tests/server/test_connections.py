@@ -13,10 +13,10 @@ import pytest
 from http_fakes import (
     FakeDetector,
     connect,
+    encoded_image,
     fake_app,
     logged,
     part,
-    picture,
     read_all,
     running,
     wait_until,
@@ -212,7 +212,7 @@ def test_a_thousand_idle_connections(hasty_port: int) -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(max(soft, 2 * count + 200), hard), hard))
     idle = [connect(hasty_port) for _ in range(count)]
     try:
-        photo = {"image": picture()}
+        photo = {"image": encoded_image()}
         for _ in range(5):
             answer = httpx.post(f"http://127.0.0.1:{hasty_port}/emotion", files=photo, timeout=10)
             assert answer.status_code == 200
@@ -259,7 +259,7 @@ def form(*parts: bytes, end: bytes = b"--B--\r\n") -> bytes:
 
 
 IMAGE = b'Content-Disposition: form-data; name="image"; filename="%s"\r\n'
-JPEG = picture()
+JPEG = encoded_image()
 
 
 @pytest.mark.parametrize(

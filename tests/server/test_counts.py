@@ -9,7 +9,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from http_fakes import FakeDetector, fake_app, part, picture, wait_until
+from http_fakes import FakeDetector, encoded_image, fake_app, part, wait_until
 from http_process import served, workers_of
 from mien.server.errors import PROBLEMS
 
@@ -40,7 +40,7 @@ def ask(client: TestClient | httpx.Client) -> Counts:
 
 def test_requests_images_and_faces_are_counted(client: TestClient, photo: bytes) -> None:
     client.post("/emotion", files=[part(photo)])
-    client.post("/emotion", content=picture(60, 60), headers={"Content-Type": "image/jpeg"})
+    client.post("/emotion", content=encoded_image(60, 60), headers={"Content-Type": "image/jpeg"})
     client.post("/emotion/batch", files=[part(photo), part(b"x"), part(photo)])
     counts = ask(client)
     seen = {"method": "POST", "status": "200"}
@@ -130,7 +130,7 @@ def test_every_worker_reports_all_metrics(tmp_path: Path, monkeypatch: pytest.Mo
             return Counts(httpx.get(f"{address}/metrics", headers=fresh, timeout=20).text)
 
         def post() -> int:
-            image = {"image": picture()}
+            image = {"image": encoded_image()}
             return httpx.post(f"{address}/emotion", files=image, headers=fresh).status_code
 
         assert {post() for _ in range(20)} == {200}

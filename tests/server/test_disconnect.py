@@ -7,9 +7,9 @@ import httpx2 as httpx
 import pytest
 from starlette.testclient import TestClient
 
-from http_fakes import FakeDetector, fake_app, logged, part, picture, running, wait_until
+from http_fakes import FakeDetector, encoded_image, fake_app, logged, part, running, wait_until
 
-PHOTO = picture()
+PHOTO = encoded_image()
 REQUEST = (
     b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
     % len(PHOTO)
@@ -25,9 +25,9 @@ def address(detector: FakeDetector) -> Iterator[str]:
         detector.endless = False
 
 
-def ask(address: str) -> socket.socket:
+def ask(address: str, request: bytes = REQUEST) -> socket.socket:
     connection = socket.create_connection(("127.0.0.1", int(address.rpartition(":")[2])))
-    connection.sendall(REQUEST)
+    connection.sendall(request)
     return connection
 
 
@@ -54,6 +54,27 @@ def test_queued_tasks_of_disconnected_clients_never_start(
         assert httpx.post(f"{address}/emotion", files=[part(PHOTO)]).status_code == 200
     assert len(detector.asked) == begun + 1
     assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
+
+
+@pytest.mark.parametrize("version", [b"1.1", b"1.1\r\nConnection: close", b"1.0"])
+def test_a_client_may_close_its_sending_half(
+    address: str, detector: FakeDetector, version: bytes
+) -> None:
+    with ask(address, REQUEST.replace(b"HTTP/1.1", b"HTTP/" + version)) as connection:
+        with detector.held():
+            wait_until(lambda: detector.running == 1)
+            connection.shutdown(socket.SHUT_WR)
+            # Longer than the service takes to notice a client that has closed both halves.
+            interim = b""
+            while version != b"1.0" and interim.count(b"100 Continue") < 2:
+                interim += connection.recv(1000)
+        received = interim + b"".join(iter(lambda: connection.recv(1000), b""))
+    response = received.removeprefix(b"HTTP/1.1 100 Continue\r\n\r\n" * 2)
+    if version != b"1.0":
+        assert response.startswith(b"HTTP/1.1 200")
+        assert b'"bounding_box"' in response
+    else:
+        assert response == b"", "HTTP/1.0 has no interim responses"
 
 
 def test_all_images_of_a_disconnected_client_are_cancelled(

@@ -1,16 +1,18 @@
-from base64 import b64encode
+import json
+from base64 import b64encode, encodebytes, urlsafe_b64encode
+from urllib.parse import quote
 
 import pytest
 from starlette.testclient import TestClient
 
-from http_fakes import FakeDetector, fake_app, part, picture
+from http_fakes import FakeDetector, encoded_image, fake_app, part
 from mien.types import Emotion
 
 SIX = [emotion.value for emotion in Emotion][:6]
 
 
 def test_no_face_is_an_empty_list(client: TestClient) -> None:
-    answer = client.post("/emotion", files=[part(picture(50, 50))])
+    answer = client.post("/emotion", files=[part(encoded_image(50, 50))])
     assert (answer.status_code, answer.json()) == (200, [])
 
 
@@ -26,7 +28,9 @@ def test_faces_have_exactly_three_keys(client: TestClient, photo: bytes) -> None
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WebP"])
 def test_the_body_may_be_the_image(client: TestClient, form: str) -> None:
     for kind in (f"image/{form.lower()}", "application/octet-stream", "IMAGE/PNG; x=y"):
-        answer = client.post("/emotion", content=picture(form=form), headers={"Content-Type": kind})
+        answer = client.post(
+            "/emotion", content=encoded_image(form=form), headers={"Content-Type": kind}
+        )
         assert len(answer.json()) == 2
 
 
@@ -42,10 +46,45 @@ def test_the_format_is_detected_from_the_bytes(
     assert len(client.post(path, content=photo, headers=headers).json()) == 2
 
 
-@pytest.mark.parametrize("before", ["", "data:image/jpeg;base64,", "data:;base64,", "\n "])
+@pytest.mark.parametrize(
+    "before",
+    [
+        *("", "data:image/jpeg;base64,", "data:;base64,", "\n ", " DATA:IMAGE/PNG;BASE64, "),
+        "data:image/jpeg; charset=utf-8; base64,",
+    ],
+)
 def test_the_image_may_be_in_json(client: TestClient, photo: bytes, before: str) -> None:
     text = before + b64encode(photo).decode()
     assert len(client.post("/emotion", json={"image": text}).json()) == 2
+
+
+@pytest.mark.parametrize("trailing", [b"", b"x", b"xy"])
+def test_base64_of_any_alphabet_padding_and_line_length(
+    client: TestClient, photo: bytes, trailing: bytes
+) -> None:
+    plain = b64encode(photo + trailing).decode()
+    for text in (
+        plain.rstrip("="),
+        urlsafe_b64encode(photo + trailing).decode(),
+        urlsafe_b64encode(photo + trailing).decode().rstrip("="),
+        encodebytes(photo + trailing).decode(),
+        "data:image/jpeg;base64," + quote(plain, safe=""),
+    ):
+        assert len(client.post("/emotion", json={"image": text}).json()) == 2
+
+
+@pytest.mark.parametrize(
+    "kind",
+    ["application/x-www-form-urlencoded", "text/plain;charset=UTF-8", "application/x+json", None],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_json_is_recognized_without_its_content_type(
+    client: TestClient, photo: bytes, kind: str | None, encoding: str
+) -> None:
+    text = json.dumps({"image": b64encode(photo).decode()}, indent=1)
+    headers = {} if kind is None else {"Content-Type": kind}
+    answer = client.post("/emotion", content=text.encode(encoding), headers=headers)
+    assert len(answer.json()) == 2
 
 
 def test_json_has_the_limit_of_the_decoded_image(client: TestClient) -> None:
@@ -61,6 +100,7 @@ def test_json_has_the_limit_of_the_decoded_image(client: TestClient) -> None:
         (b"[" * 100_000, "invalid_parameter"),
         (b'{"image": "%%%"}', "invalid_parameter"),
         (b'{"image": "data:image/png,x"}', "invalid_parameter"),
+        (b'{"image": "data:image/png;base64"}', "invalid_parameter"),
         (b'{"image": "", "crop": true}', "invalid_parameter"),
         (b'{"image": 1}', "missing_image"),
         (b'{"picture": ""}', "missing_image"),
@@ -84,7 +124,7 @@ def test_booleans_in_any_case(client: TestClient, photo: bytes, value: str) -> N
 def test_the_turn_of_an_image_is_in_the_response(photo: bytes) -> None:
     """The fake finds faces in images of at least 100 pixels of width."""
     with TestClient(fake_app()[0]) as client:
-        tall = picture(80, 120)
+        tall = encoded_image(80, 120)
         assert client.post("/emotion", content=tall).json() == []
         turned = client.post("/emotion?upright=auto", content=tall).json()
         assert [face["turn"] for face in turned] == [90, 90]
@@ -191,9 +231,9 @@ def test_bad_parameters_are_named(client: TestClient, path: str, query: str, nam
     [
         (b"", 400, "empty_upload"),
         (b"hello", 400, "not_an_image"),
-        (picture()[:400], 400, "truncated_image"),
+        (encoded_image()[:400], 400, "truncated_image"),
         (b"II*\0" + bytes(40), 400, "unsupported_format"),
-        (picture(1200, 1000), 413, "image_too_large"),
+        (encoded_image(1200, 1000), 413, "image_too_large"),
         (bytes(300_000), 413, "upload_too_large"),
     ],
 )
@@ -207,7 +247,7 @@ def test_bad_images(client: TestClient, data: bytes, status: int, code: str, raw
 
 
 def test_batch_keeps_order_and_isolates_failures(client: TestClient, photo: bytes) -> None:
-    parts = [part(photo), part(b"no picture"), part(picture(50, 50))]
+    parts = [part(photo), part(b"no picture"), part(encoded_image(50, 50))]
     answer = client.post("/emotion/batch?max_faces=1", files=parts)
     assert answer.status_code == 200
     first, second, third = answer.json()

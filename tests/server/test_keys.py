@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from http_fakes import fake_app, part, picture
+from http_fakes import encoded_image, fake_app, part
 from mien.cli import main
 from mien.errors import InvalidParameterError
 from mien.server import run
@@ -32,8 +32,10 @@ def client() -> TestClient:
     ],
 )
 def test_each_key_is_accepted(client: TestClient, headers: dict[str, str]) -> None:
-    assert client.post("/emotion", files=[part(picture())], headers=headers).status_code == 200
-    assert client.post("/emotion/batch", files=[part(picture())], headers=headers).is_success
+    assert (
+        client.post("/emotion", files=[part(encoded_image())], headers=headers).status_code == 200
+    )
+    assert client.post("/emotion/batch", files=[part(encoded_image())], headers=headers).is_success
 
 
 @pytest.mark.parametrize(
@@ -52,7 +54,7 @@ def test_each_key_is_accepted(client: TestClient, headers: dict[str, str]) -> No
 )
 @pytest.mark.parametrize("path", ["/emotion", "/emotion/batch", "/emotion?no=such"])
 def test_other_keys_are_refused(client: TestClient, headers: dict[str, str], path: str) -> None:
-    answer = client.post(path, files=[part(picture())], headers=headers)
+    answer = client.post(path, files=[part(encoded_image())], headers=headers)
     assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
     assert answer.headers["WWW-Authenticate"] == "Bearer"
     assert KEY not in answer.text
@@ -66,7 +68,7 @@ def test_probes_and_documentation_need_no_key(client: TestClient) -> None:
 def test_without_keys_no_authentication_is_needed() -> None:
     app, _ = fake_app()
     with TestClient(app) as client:
-        assert client.post("/emotion", files=[part(picture())]).status_code == 200
+        assert client.post("/emotion", files=[part(encoded_image())]).status_code == 200
 
 
 def test_a_file_of_keys(tmp_path: Path) -> None:
@@ -75,9 +77,11 @@ def test_a_file_of_keys(tmp_path: Path) -> None:
     app, _ = fake_app(api_keys_file=file)
     with TestClient(app) as client:
         for key in (KEY, OTHER):
-            answer = client.post("/emotion", files=[part(picture())], headers={"X-API-Key": key})
+            answer = client.post(
+                "/emotion", files=[part(encoded_image())], headers={"X-API-Key": key}
+            )
             assert answer.status_code == 200
-        assert client.post("/emotion", files=[part(picture())]).status_code == 401
+        assert client.post("/emotion", files=[part(encoded_image())]).status_code == 401
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ import httpx2 as httpx
 import psutil
 import pytest
 
-from http_fakes import part, picture, wait_until
+from http_fakes import encoded_image, part, wait_until
 from http_process import (
     address_when_ready,
     alongside,
@@ -28,7 +28,7 @@ from http_process import (
 )
 from programs import posix
 
-PHOTO = picture()
+PHOTO = encoded_image()
 REQUEST = (
     b"POST /emotion HTTP/1.1\r\nHost: x\r\nContent-Type: image/jpeg\r\nContent-Length: %d\r\n\r\n"
     % len(PHOTO)

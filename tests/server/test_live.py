@@ -12,14 +12,14 @@ from starlette.testclient import TestClient, WebSocketDenialResponse
 from starlette.websockets import WebSocketDisconnect
 from websockets.asyncio.client import connect
 
-from http_fakes import Crowd, FakeDetector, fake_app, logged, picture, running, wait_until
+from http_fakes import Crowd, FakeDetector, encoded_image, fake_app, logged, running, wait_until
 from mien.server.keys import digest_of
 
 
 def test_a_frame_gives_a_message(client: TestClient) -> None:
     with client.websocket_connect("/live") as view:
         for number in range(3):
-            view.send_bytes(picture())
+            view.send_bytes(encoded_image())
             message = view.receive_json()
             assert message["frame"] == number
             assert message["dropped"] == 0
@@ -34,7 +34,7 @@ def test_the_parameters_of_an_image_are_accepted(
 ) -> None:
     url = "/live?include=scores&labels=eight&max_faces=1&min_face_size=30&smooth=true"
     with client.websocket_connect(url) as view:
-        view.send_bytes(picture())
+        view.send_bytes(encoded_image())
         (face,) = view.receive_json()["faces"]
     assert len(face["scores"]) == 8
     assert detector.asked[-1] == 30
@@ -45,14 +45,14 @@ def test_a_bad_frame_does_not_end_the_session(client: TestClient) -> None:
         for frame, code in (
             (b"no picture", "not_an_image"),
             (b"", "empty_upload"),
-            (picture()[:300], "truncated_image"),
-            (picture(1100, 1000), "image_too_large"),
+            (encoded_image()[:300], "truncated_image"),
+            (encoded_image(1100, 1000), "image_too_large"),
         ):
             view.send_bytes(frame)
             assert view.receive_json()["error"]["code"] == code
         view.send_text("frame")
         assert view.receive_json()["error"]["code"] == "unsupported_media_type"
-        view.send_bytes(picture())
+        view.send_bytes(encoded_image())
         assert view.receive_json()["frame"] == 5
 
 
@@ -61,7 +61,7 @@ def test_internal_errors_are_only_logged(
 ) -> None:
     detector.error = RuntimeError("secret")
     with client.websocket_connect("/live") as view:
-        view.send_bytes(picture())
+        view.send_bytes(encoded_image())
         error = view.receive_json()["error"]
     assert error["code"] == "internal_error"
     assert "secret" not in json.dumps(error)
@@ -162,7 +162,7 @@ def test_only_allowed_origins_may_connect() -> None:
     with TestClient(app) as client:
         for origin in ("http://testserver", "https://friend.example"):
             with client.websocket_connect("/live", headers={"Origin": origin}) as view:
-                view.send_bytes(picture())
+                view.send_bytes(encoded_image())
                 assert view.receive_json()["faces"]
 
 
@@ -200,7 +200,7 @@ def test_sessions_are_counted_and_limited() -> None:
             assert int(refused.value.headers["Retry-After"]) > 1
         wait_until(lambda: "mien_live_views 0.0" in client.get("/metrics").text)
         with client.websocket_connect("/live") as view:
-            view.send_bytes(picture())
+            view.send_bytes(encoded_image())
             assert view.receive_json()["faces"]
 
 
@@ -215,7 +215,7 @@ def test_silent_clients_are_disconnected() -> None:
 def test_a_session_is_one_log_line(client: TestClient, caplog: pytest.LogCaptureFixture) -> None:
     with client.websocket_connect("/live") as view:
         for _ in range(2):
-            view.send_bytes(picture())
+            view.send_bytes(encoded_image())
             view.receive_json()
     wait_until(lambda: any(record.name == "mien.access" for record in caplog.records))
     (line,) = (record for record in caplog.records if record.name == "mien.access")
@@ -229,14 +229,14 @@ def test_only_the_newest_frame_is_analyzed() -> None:
 
     async def look(port: int) -> list[dict]:
         async with connect(f"ws://127.0.0.1:{port}/live") as view:
-            await view.send(picture())
+            await view.send(encoded_image())
             await view.recv()
             with detector.held():
-                await view.send(picture(100))
+                await view.send(encoded_image(100))
                 while not detector.running:
                     await asyncio.sleep(0.01)
                 for width in (110, 120, 130, 140):
-                    await view.send(picture(width))
+                    await view.send(encoded_image(width))
                 # Its answer says that all before it has arrived.
                 await (await view.ping())
             return [json.loads(await view.recv()) for _ in range(2)]
@@ -254,7 +254,7 @@ def test_disconnecting_cancels_the_analysis() -> None:
     async def leave(port: int) -> None:
         view = await connect(f"ws://127.0.0.1:{port}/live")
         detector.endless = True
-        await view.send(picture())
+        await view.send(encoded_image())
         while not detector.running:
             await asyncio.sleep(0.01)
         view.transport.abort()
@@ -294,7 +294,7 @@ def test_a_client_that_reads_no_results_is_disconnected() -> None:
     app, _ = fake_app(Crowd(), max_live=1, live_idle_s=1.0)
     target = b"/live?include=scores,landmarks&labels=eight"
     # Masked with nothing.
-    frame = b"\x82\xfe%s\0\0\0\0%s" % (len(picture()).to_bytes(2), picture())
+    frame = b"\x82\xfe%s\0\0\0\0%s" % (len(encoded_image()).to_bytes(2), encoded_image())
     with running(app, send_timeout_s=0.5) as port, socket.socket() as caller:
         caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         caller.connect(("127.0.0.1", port))

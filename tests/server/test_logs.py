@@ -8,7 +8,7 @@ import httpx2 as httpx
 import pytest
 from starlette.testclient import TestClient
 
-from http_fakes import FakeDetector, fake_app, part, picture
+from http_fakes import FakeDetector, encoded_image, fake_app, part
 from http_process import served
 from mien.server.logs import logging_config
 
@@ -24,7 +24,7 @@ def lines_of(process: subprocess.Popen[str]) -> list[dict]:
 @pytest.mark.parametrize("workers", [1, 2])
 def test_every_line_is_json(workers: int) -> None:
     with served(workers, 0.0) as (process, address):
-        image = {"image": ("secret-name.jpg", picture())}
+        image = {"image": ("secret-name.jpg", encoded_image())}
         httpx.post(f"{address}/emotion", files=image, headers={"X-Request-ID": "r-1"})
         httpx.post(f"{address}/emotion?x=1", files=image, headers={"traceparent": TRACEPARENT})
         lines = lines_of(process)
@@ -56,8 +56,10 @@ def test_errors_are_logged_with_request_id_and_without_values(
     logging.config.dictConfig(logging_config("json"))
     with TestClient(app) as client:
         detector.error = RuntimeError("broken")
-        client.post("/emotion", files=[part(picture())], headers={"X-Request-ID": "r-2"})
-        client.post("/emotion/batch", files=[part(picture())], headers={"X-Request-ID": "r-3"})
+        client.post("/emotion", files=[part(encoded_image())], headers={"X-Request-ID": "r-2"})
+        client.post(
+            "/emotion/batch", files=[part(encoded_image())], headers={"X-Request-ID": "r-3"}
+        )
     lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
     failed = [line for line in lines if line["level"] == "error"]
     assert [line["request_id"] for line in failed] == ["r-2", "r-3"]

@@ -16,7 +16,7 @@ import psutil
 import pytest
 from PIL import Image
 
-from clips import film
+from clips import encoded_video
 from http_fakes import wait_until
 from programs import needs, omit
 
@@ -95,7 +95,7 @@ def large_picture() -> bytes:
 
 def noisy_clip() -> bytes:
     noise = np.random.default_rng(0).integers(0, 256, (20, 360, 640, 3), dtype=np.uint8)
-    return film(list(noise), range(0, 2000, 100), "avi", "mjpeg")
+    return encoded_video(list(noise), range(0, 2000, 100), "avi", "mjpeg")
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from starlette.testclient import TestClient
 
-from http_fakes import fake_app, part, picture, wait_until
+from http_fakes import encoded_image, fake_app, part, wait_until
 from mien.errors import InvalidParameterError
 from mien.server.keys import digest_of
 from mien.server.rates import RateLimits
 from mien.settings import load_settings
 from programs import needs
 
-FILES = [part(picture())]
+FILES = [part(encoded_image())]
 
 
 def statuses(client: TestClient, times: int, **headers: str) -> list[int]:

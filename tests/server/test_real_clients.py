@@ -12,10 +12,10 @@ from pathlib import Path
 import aiohttp
 import pytest
 
-from http_fakes import connect, fake_app, picture, running
+from http_fakes import connect, encoded_image, fake_app, running
 from programs import needs
 
-PHOTO = picture()
+PHOTO = encoded_image()
 JSON_BODY = {"image": base64.b64encode(PHOTO).decode()}
 BOXES = [[5, 5, 40, 40], [55, 5, 30, 30]]
 FORMS = ("raw", "multipart", "json")

@@ -1,10 +1,14 @@
 """Requests that schemathesis generates from the OpenAPI schema, with real and mutated images."""
 
 from collections.abc import Iterator
+from importlib import import_module
 from io import BytesIO
+from pkgutil import iter_modules
 
 import pytest
 import schemathesis
+from fastapi import APIRouter
+from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.errors import Unsatisfiable
@@ -18,9 +22,11 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from clips import plain
-from http_fakes import fake_app, picture, running
+from http_fakes import encoded_image, fake_app, running
+from mien.server import routes
 from mien.server.errors import PROBLEMS
 
+PREFIX = f"{routes.__name__}."
 CHECKS = [
     not_a_server_error,
     content_type_conformance,
@@ -51,7 +57,7 @@ def animated() -> bytes:
     return buffer.getvalue()
 
 
-SEEDS = [picture(form=form) for form in ("JPEG", "PNG", "WEBP", "GIF", "TIFF")] + [animated()]
+SEEDS = [encoded_image(form=form) for form in ("JPEG", "PNG", "WEBP", "GIF", "TIFF")] + [animated()]
 CLIPS = st.one_of(*(mutated(plain(0.3, form=form)) for form in ("mp4", "avi", "matroska")))
 PICTURES = st.one_of(*map(mutated, SEEDS), CLIPS, st.binary(max_size=200))
 
@@ -60,14 +66,10 @@ schemathesis.openapi.media_type("application/octet-stream", PICTURES)
 schemathesis.openapi.format("binary", PICTURES)
 
 
-OPERATIONS = [
-    ("POST", "/emotion"),
-    ("POST", "/emotion/batch"),
-    ("POST", "/video"),
-    ("GET", "/livez"),
-    ("GET", "/readyz"),
-    ("GET", "/version"),
-]
+def operations() -> list[tuple[str, str]]:
+    """Return the method and path of each operation of the document."""
+    paths = fake_app()[0].openapi()["paths"]
+    return [(method.upper(), path) for path, methods in paths.items() for method in methods]
 
 
 @pytest.fixture(scope="module")
@@ -77,13 +79,22 @@ def api() -> Iterator[schemathesis.BaseSchema]:
         yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
 
 
-def test_every_operation_is_tested(api: schemathesis.BaseSchema) -> None:
+def test_the_document_has_every_documented_route(api: schemathesis.BaseSchema) -> None:
+    modules = [import_module(module.name) for module in iter_modules(routes.__path__, PREFIX)]
+    routers = [each for m in modules for each in vars(m).values() if isinstance(each, APIRouter)]
+    expected = {
+        (method, route.path)
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and route.include_in_schema
+        for method in route.methods
+    }
     found = [result.ok() for result in api.get_all_operations()]
-    assert sorted((op.method.upper(), op.path) for op in found) == sorted(OPERATIONS)
+    assert {(op.method.upper(), op.path) for op in found} == set(operations()) == expected
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))
-@pytest.mark.parametrize(("method", "path"), OPERATIONS)
+@pytest.mark.parametrize(("method", "path"), operations())
 def test_every_response_matches_the_schema(
     api: schemathesis.BaseSchema, method: str, path: str, mode: schemathesis.GenerationMode
 ) -> None:

@@ -23,10 +23,10 @@ from http_fakes import (
     FakeClassifier,
     FakeDetector,
     connect,
+    encoded_image,
     fake_app,
     logged,
     part,
-    picture,
     read_all,
     running,
     wait_until,
@@ -180,7 +180,7 @@ def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> 
         answers: list[httpx.Response] = []
 
         def send() -> None:
-            files = [part(picture())]
+            files = [part(encoded_image())]
             answers.append(httpx.post(f"{address}/emotion", files=files, timeout=20))
 
         senders = [threading.Thread(target=send) for _ in range(2)]

@@ -14,7 +14,7 @@ import pytest
 from fastapi import Request, Response
 from starlette.testclient import TestClient
 
-from http_fakes import FakeClassifier, FakeDetector, fake_app, logged, part, picture
+from http_fakes import FakeClassifier, FakeDetector, encoded_image, fake_app, logged, part
 from mien._version import __version__
 from mien.artifacts import load_card
 from mien.errors import ArtifactError, NotAnImageError, UnreadableFileError
@@ -377,12 +377,22 @@ def test_below_a_path_prefix() -> None:
             assert client.get(f"{prefix}/livez/").status_code == 200
             assert "text/html" in client.get(f"{prefix}/").headers["content-type"]
             assert "/mien/emotion" in client.get(f"{prefix}/docs").text
+            # Browsers resolve links against the folder of the address, which a missing slash moves.
+            assert '<base href="/mien/">' in client.get(prefix).text
+        assert client.get("/mienx").status_code == 404
         assert client.get("/openapi.json").json()["servers"] == [{"url": "/mien"}]
         assert client.get("/nowhere").json()["type"] == "/mien/docs#not_found"
 
 
+def test_the_documentation_below_a_path_prefix_without_the_page() -> None:
+    with TestClient(fake_app(root_path="/é", page=False)[0], follow_redirects=False) as client:
+        for prefix in ("/é", "/é/", "/"):
+            assert client.get(prefix).headers["location"] == "/%C3%A9/docs"
+
+
 def test_the_page_has_no_absolute_paths(client: TestClient) -> None:
     page = client.get("/").text
+    assert "<base" not in page
     links = re.findall(r'(?:href|src)="([^"]*)"', page)
     assert links
     assert all(not link.startswith("/") for link in links)
@@ -417,5 +427,5 @@ def test_openapi_lists_all_codes(client: TestClient) -> None:
 
 
 def test_large_images_do_not_block_other_requests(client: TestClient) -> None:
-    files = [part(picture(1200, 1000))]
+    files = [part(encoded_image(1200, 1000))]
     assert client.post("/emotion", files=files).json()["code"] == "image_too_large"

@@ -10,7 +10,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from starlette.testclient import TestClient
 
-from http_fakes import FakeDetector, fake_app, part, picture
+from http_fakes import FakeDetector, encoded_image, fake_app, part
 from mien.errors import InvalidParameterError
 
 TRACE, PARENT = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
@@ -65,7 +65,7 @@ def test_a_span_for_each_stage(collector: Collector, caplog: pytest.LogCaptureFi
     with TestClient(app) as client:
         detector.wait_s = 0.05
         headers = {"traceparent": f"00-{TRACE}-{PARENT}-01"}
-        client.post("/emotion", files=[part(picture())], headers=headers)
+        client.post("/emotion", files=[part(encoded_image())], headers=headers)
     spans = {span.name: span for span in collector.spans}
     assert set(spans) == {"POST /emotion", "queue", "decode", "detect", "classify"}
     request = spans.pop("POST /emotion")
@@ -95,7 +95,7 @@ def test_traces_start_here_and_errors_are_marked(
     app, _ = fake_app(detector, trace_endpoint=collector.endpoint)
     with TestClient(app) as client:
         detector.error = RuntimeError("broken")
-        client.post("/emotion", files=[part(picture())])
+        client.post("/emotion", files=[part(encoded_image())])
     (request,) = [span for span in collector.spans if span.kind == Span.SPAN_KIND_SERVER]
     assert request.status.code == Status.STATUS_CODE_ERROR
     assert request.status.message == "internal_error"
@@ -115,7 +115,7 @@ def test_unsampled_traces_stay_unsampled(collector: Collector) -> None:
 def test_an_unreachable_collector_does_not_delay_requests(collector: Collector) -> None:
     app, _ = fake_app(trace_endpoint="http://127.0.0.1:9/v1/traces")
     with TestClient(app) as client:
-        assert client.post("/emotion", files=[part(picture())]).status_code == 200
+        assert client.post("/emotion", files=[part(encoded_image())]).status_code == 200
 
 
 def test_without_the_extra(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,7 @@
 """Forms as they should not be."""
 
+from base64 import b64encode, encodebytes
+from collections.abc import Callable
 from contextlib import suppress
 
 import pytest
@@ -70,7 +72,7 @@ CASES = [
         FORM,
         body(HEAD + b"Content-Transfer-Encoding: base64\r\n\r\n/9j/4AAQ"),
         400,
-        "not_an_image",
+        "truncated_image",
     ),
     ("empty name", FORM, body(HEAD.replace(b"image", b"") + b"\r\nx"), 422, None),
 ]
@@ -123,6 +125,41 @@ def test_compressed_bodies_are_refused(
 ) -> None:
     headers = [("Content-Type", "image/jpeg"), *(("Content-Encoding", c) for c in codings)]
     assert client.post("/emotion", content=photo, headers=headers).status_code == status
+
+
+@pytest.mark.parametrize("encode", [b64encode, encodebytes, bytes])
+def test_parts_in_base64(
+    client: TestClient, photo: bytes, encode: Callable[[bytes], bytes]
+) -> None:
+    head = HEAD + b"Content-Transfer-Encoding: Base64\r\n\r\n"
+    content = body(head + encode(photo))
+    answer = client.post("/emotion", content=content, headers={"Content-Type": FORM})
+    assert len(answer.json()) == 2
+
+
+@pytest.mark.parametrize("kind", ["multipart/mixed", "Multipart/Related", "multipart/form-data"])
+def test_every_kind_of_multipart_body(client: TestClient, photo: bytes, kind: str) -> None:
+    headers = {"Content-Type": f"{kind}; boundary=b"}
+    answer = client.post("/emotion", content=body(HEAD + b"\r\n" + photo), headers=headers)
+    assert len(answer.json()) == 2
+    answer = client.post("/emotion", content=body(b"\r\n" + photo), headers=headers)
+    assert "Content-Disposition: form-data" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("head", "reason"),
+    [
+        (b"X-A: " + b"a" * 9000 + b"\r\n", "longer than 8192 bytes"),
+        (b"X-A: a\r\n" * 17, "more than 16 headers"),
+        (b"X-A : a\r\n", "malformed"),
+    ],
+)
+def test_the_error_names_the_limit_of_headers(
+    client: TestClient, photo: bytes, head: bytes, reason: str
+) -> None:
+    content = body(head + HEAD + b"\r\n" + photo)
+    answer = client.post("/emotion", content=content, headers={"Content-Type": FORM})
+    assert reason in answer.json()["detail"]
 
 
 def test_text_instead_of_a_file_gets_a_hint(client: TestClient) -> None:

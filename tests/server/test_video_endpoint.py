@@ -14,8 +14,8 @@ import pytest
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
-from clips import film, plain
-from http_fakes import Crowd, FakeDetector, fake_app, picture, running, wait_until
+from clips import encoded_video, plain
+from http_fakes import Crowd, FakeDetector, encoded_image, fake_app, running, wait_until
 from mien.server.app import create_app
 from mien.server.responses import VideoLine
 from mien.settings import Settings
@@ -82,7 +82,9 @@ def test_parameters_are_accepted(service: TestClient, detector: FakeDetector) ->
 def test_a_real_face_is_tracked(astronaut: NDArray[np.uint8]) -> None:
     moving = [np.roll(astronaut[::2, ::2], step, axis=1) for step in range(12)]
     with TestClient(create_app(Settings())) as client:
-        answer = client.post("/video", content=film(moving, range(0, 1200, 100)), headers=MP4)
+        answer = client.post(
+            "/video", content=encoded_video(moving, range(0, 1200, 100)), headers=MP4
+        )
         *samples, last = lines_of(answer)
         counts = client.get("/metrics").text
     assert [[f["person"] for f in line["faces"]] for line in samples] == [[1]] * 12
@@ -97,7 +99,7 @@ def test_a_real_face_is_tracked(astronaut: NDArray[np.uint8]) -> None:
     ("request_", "status", "code"),
     [
         ({"content": b"", "headers": MP4}, 400, "empty_upload"),
-        ({"content": picture(), "headers": MP4}, 400, "unreadable_video"),
+        ({"content": encoded_image(), "headers": MP4}, 400, "unreadable_video"),
         ({"content": b"#EXTM3U\nfile:///etc/passwd\n", "headers": MP4}, 400, "unreadable_video"),
         ({"content": plain()[:400], "headers": MP4}, 400, "unreadable_video"),
         ({"content": plain(4), "headers": MP4}, 413, "video_too_large"),
@@ -139,7 +141,7 @@ def test_a_truncated_video_gives_its_readable_part(
     service: TestClient, form: str, encoder: str
 ) -> None:
     noise = np.random.default_rng(0).integers(0, 256, (20, 96, 128, 3), dtype=np.uint8)
-    whole = film(list(noise), range(0, 2000, 100), form, encoder)
+    whole = encoded_video(list(noise), range(0, 2000, 100), form, encoder)
     for content, damaged in ((whole, False), (whole[: len(whole) * 2 // 3], True)):
         *samples, last = lines_of(service.post("/video", content=content, headers=MP4))
         assert len(samples) == 20 if not damaged else 5 <= len(samples) < 20
@@ -193,7 +195,7 @@ def test_lines_are_streamed_and_concurrency_is_limited() -> None:
             assert (full.status_code, full.json()["code"]) == (429, "queue_full")
             assert int(full.headers["retry-after"]) > 1
             # Photos are not held up by clips.
-            photo = httpx.post(f"{client.base_url}/emotion", files={"image": picture()})
+            photo = httpx.post(f"{client.base_url}/emotion", files={"image": encoded_image()})
             assert photo.status_code == 200
         # The caller left: nothing more is read, and the place is free.
         wait_until(lambda: app.state.service.videos.free == 1)

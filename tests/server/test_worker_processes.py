@@ -17,7 +17,7 @@ import psutil
 import pytest
 from starlette.testclient import TestClient
 
-from http_fakes import FakeClassifier, FakeDetector, part, picture, wait_until
+from http_fakes import FakeClassifier, FakeDetector, encoded_image, part, wait_until
 from http_process import (
     address_when_ready,
     alongside,
@@ -36,7 +36,7 @@ from programs import posix
 
 pytestmark = posix
 
-PHOTO = picture()
+PHOTO = encoded_image()
 
 
 class Callers:

@@ -105,7 +105,7 @@ def test_a_mirrored_face_has_the_opposite_yaw(real: Recognizer, astronaut: np.nd
     photo = Image.fromarray(astronaut)
     one, other = measured(real, photo), measured(real, ImageOps.mirror(photo))
     assert abs(one.yaw) > 3
-    assert one.yaw == pytest.approx(-other.yaw, abs=5)
+    assert one.yaw == pytest.approx(-other.yaw, abs=8)
     assert one.roll == pytest.approx(-other.roll, abs=5)
     assert one.pitch == pytest.approx(other.pitch, abs=5)
 

@@ -51,6 +51,31 @@ def test_non_image_files_are_reported(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "folder",
+    [
+        *("@eaDir", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN"),
+        *("System Volume Information", "__MACOSX", "lost+found", ".Trash-1000"),
+    ],
+)
+def test_system_folders_are_skipped(tmp_path: Path, folder: str) -> None:
+    touch(tmp_path, "a.jpg", f"{folder}/deep/b.jpg")
+    assert names_of(tmp_path) == ["a.jpg"]
+    assert list(images_of(f"{tmp_path}/**/*.jpg")) == [str(tmp_path / "a.jpg")]
+
+
+@linux
+def test_pipes_are_skipped_and_broken_links_are_not(tmp_path: Path) -> None:
+    touch(tmp_path, "a.jpg")
+    os.mkfifo(tmp_path / "pipe.jpg")
+    (tmp_path / "broken.jpg").symlink_to("gone.jpg")
+    (tmp_path / "device.jpg").symlink_to("/dev/zero")
+    (tmp_path / "loop.jpg").symlink_to("loop.jpg")
+    skipped: dict[str, str] = {}
+    assert names_of(tmp_path, skipped) == ["a.jpg", "broken.jpg", "loop.jpg"]
+    assert skipped == dict.fromkeys(["device.jpg", "pipe.jpg"], "pipe, socket or device")
+
+
 def test_a_source_may_be_hidden_itself(tmp_path: Path) -> None:
     touch(tmp_path, ".photos/a.jpg")
     assert names_of(tmp_path / ".photos") == ["a.jpg"]
@@ -79,6 +104,12 @@ TEXTS = [
     ("list.tsv", "path\tlabel\na.jpg\t1\n", "utf-8"),
     ("list.txt", "a.jpg\r\n\r\n", "utf-16"),
     ("list.TXT", "a.jpg", "utf-8-sig"),
+    ("list.txt", '"a.jpg"\r\n', "utf-8"),
+    ("list.csv", "\r\n\r\npath,label\r\na.jpg,1\r\n", "utf-8-sig"),
+    ("list.csv", "# from a camera, 2024\n #\npath,label\na.jpg,1\n", "utf-8"),
+    ("list.csv", "sep=;\r\npath;label\r\na.jpg;1\r\n", "utf-16"),
+    ("list.csv", "#,path\n1,a.jpg\n", "utf-8"),
+    ("list.csv", 'label, path\n1, "a.jpg"\n', "utf-8"),
 ]
 
 
@@ -86,6 +117,13 @@ TEXTS = [
 def test_manifests(tmp_path: Path, name: str, text: str, encoding: str) -> None:
     (tmp_path / name).write_text(text, encoding=encoding, newline="")
     assert list(images_of(str(tmp_path / name))) == [str(tmp_path / "a.jpg")]
+
+
+def test_names_that_begin_with_a_space_or_hash(tmp_path: Path) -> None:
+    (tmp_path / "list.csv").write_text("label,path\n1, a.jpg\n2,#b.jpg\n")
+    (tmp_path / "list.txt").write_text("# c.jpg\n")
+    paths = [*images_of(str(tmp_path / "list.csv")), *images_of(str(tmp_path / "list.txt"))]
+    assert [os.path.relpath(path, tmp_path) for path in paths] == [" a.jpg", "#b.jpg", "# c.jpg"]
 
 
 def test_a_big_endian_manifest(tmp_path: Path) -> None:
@@ -138,6 +176,7 @@ def test_names_as_text() -> None:
         ("café.jpg".encode(), "café.jpg"),
         (rb"a\b.jpg", r"a\b.jpg"),
         (rb"a\xe9.jpg", r"a\x5cxe9.jpg"),
+        (b"a\r\nb.jpg", "a\\x0d\nb.jpg"),
     ):
         assert path_to_text(os.fsdecode(name)) == text
 

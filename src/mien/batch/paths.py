@@ -1,8 +1,9 @@
 r"""File names as text, for tables and JSON.
 
 On POSIX a file name is bytes. Each byte that is not UTF-8 is written as ``\x`` and two hexadecimal
-digits, so that every reader of CSV, JSON and Parquet accepts the text. A backslash that already
-stands before an ``x`` and two such digits is written as ``\x5c``, so the way back is unique.
+digits, so that every reader of CSV, JSON and Parquet accepts the text. So is a carriage return,
+which some versions of Python's csv module write without quotes. A backslash that already stands
+before an ``x`` and two such digits is written as ``\x5c``, so the way back is unique.
 """
 
 import os
@@ -18,7 +19,7 @@ def path_to_text(path: str) -> str:
     """Return a path as text that is valid UTF-8; ``path_from_text`` is the way back."""
     if os.sep == "\\":
         return path.encode("utf-8", "backslashreplace").decode()
-    escaped = _AMBIGUOUS.sub(r"\\x5c", path)
+    escaped = _AMBIGUOUS.sub(r"\\x5c", path).replace("\r", r"\x0d")
     return escaped.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 

@@ -4,6 +4,8 @@ import csv
 import glob
 import io
 import os
+import re
+import stat
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -28,13 +30,22 @@ _FORMATS = {
     **dict.fromkeys((".jp2", ".j2k", ".jxl", ".psd", ".svg", ".ico"), "image format not read"),
     **dict.fromkeys((".mp4", ".mov", ".avi", ".mkv", ".webm", ".m4v", ".3gp", ".mts"), "video"),
 }
-_SYSTEM_FOLDERS = frozenset({"@eadir", "#recycle", "$recycle.bin"})
+# Thumbnails, deleted files and snapshots of Synology, QNAP, Windows, macOS and Linux.
+_SYSTEM_FOLDERS = frozenset(
+    {"@eadir", "#recycle", "#snapshot", "@recycle", "@recently-snapshot", "$recycle.bin"}
+    | {"system volume information", "__macosx", "lost+found"}
+)
 _HIDDEN = "hidden or system"
 _LISTED = "linked, listed elsewhere"
+_NO_FILE = "pipe, socket or device"
 
 _MANIFESTS = frozenset({".csv", ".tsv", ".parquet", ".txt"})
 _COLUMNS = ("path", "uri")
 _DELIMITERS = (",", ";", "\t")
+# Lines before the header of a CSV file: empty ones, comments and Excel's own.
+_PREAMBLE = re.compile(r"\s*($|#)|sep=")
+# The Explorer of Windows copies paths in quotes.
+_QUOTED = re.compile(r'^"(.*)"$')
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -43,11 +54,12 @@ def images_of(source: str, on_skip: OnSkip | None = None) -> Iterator[str]:
 
     Args:
         source: A folder: the files in and below it whose name ends with one of ``IMAGE_SUFFIXES``;
-            linked folders are followed once, hidden and system files are skipped. A glob (``**``
-            for any depth): every file it matches. A manifest: what it lists, relative to its own
-            folder and as often as it does. It is a ``.csv``, ``.tsv`` or ``.parquet`` file with a
-            column ``path`` or ``uri``, or a ``.txt`` file with one path per line. Folders and
-            manifests may be URIs of an object store.
+            linked folders are followed once; hidden and system files, pipes and devices are
+            skipped. A glob (``**`` for any depth): every file it matches. A manifest: what it
+            lists, relative to its own folder and as often as it does. It is a ``.csv``, ``.tsv`` or
+            ``.parquet`` file with a column ``path`` or ``uri``, or a ``.txt`` file with one path
+            per line; comments may precede the header of a text table. Folders and manifests may be
+            URIs of an object store.
         on_skip: Called for every file and folder that is skipped.
 
     Raises:
@@ -124,8 +136,21 @@ def _in_folder(folder: Path, on_skip: OnSkip) -> Iterator[str]:
         folders[:] = [name for name in sorted(folders) if enters(Path(here) / name)]
         for name in sorted(names):
             path = str(Path(here) / name)
-            if _is_image(path, (name,), on_skip):
+            if not _is_image(path, (name,), on_skip):
+                continue
+            if _is_device(path):
+                on_skip(path, _NO_FILE)
+            else:
                 yield path
+
+
+def _is_device(path: str) -> bool:
+    """Return whether a path is something that never ends, such as a named pipe."""
+    try:
+        return not stat.S_ISREG(Path(path).stat().st_mode)
+    except OSError:
+        # A broken link is an image that cannot be read.
+        return False
 
 
 def _is_image(path: str, parts: Sequence[str], on_skip: OnSkip) -> bool:
@@ -175,11 +200,13 @@ def _listed(manifest: str, suffix: str, opening: Callable[[], IO[bytes]]) -> Ite
 def _csv(file: IO[bytes], manifest: str) -> Iterator[str]:
     with _text(file) as text:
         lines = _checked(text, manifest)
-        header = next(lines, "")
+        header = next((line for line in lines if _is_header(line)), "")
         headers = {each: next(csv.reader([header], delimiter=each), []) for each in _DELIMITERS}
         delimiter = max(headers, key=lambda each: (_has_column(headers[each]), len(headers[each])))
         column = _column(headers[delimiter], manifest)
-        for row in csv.reader(lines, delimiter=delimiter):
+        # Only if the header has spaces behind delimiters: names of files may begin with them.
+        spaced = any(name.startswith(" ") for name in headers[delimiter][1:])
+        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced):
             if column < len(row) and row[column]:
                 yield row[column]
 
@@ -193,7 +220,9 @@ def _parquet(file: IO[bytes], manifest: str) -> Iterator[str]:
 
 def _lines(file: IO[bytes], manifest: str) -> Iterator[str]:
     with _text(file) as lines:
-        yield from (line.strip() for line in _checked(lines, manifest) if line.strip())
+        for line in _checked(lines, manifest):
+            if path := _QUOTED.sub(r"\1", line.strip()):
+                yield path
 
 
 def _text(file: IO[bytes]) -> io.TextIOWrapper:
@@ -213,6 +242,11 @@ def _checked(lines: io.TextIOWrapper, manifest: str) -> Iterator[str]:
                 f"{manifest}: the manifest must be UTF-8, or UTF-16 with a byte order mark"
             )
         yield line
+
+
+def _is_header(line: str) -> bool:
+    # A column may be named "#".
+    return not _PREAMBLE.match(line) or _has_column(re.split(r"[,;\t]", line))
 
 
 def _has_column(names: Sequence[str]) -> bool:

@@ -53,10 +53,9 @@ _DESCRIPTION = (
 )
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
-    "allow_headers": [
-        *("Authorization", "Content-Type", "X-API-Key", "X-Request-ID", "X-Requested-With"),
-        *("traceparent", "tracestate", "sentry-trace", "baggage"),
-    ],
+    # Libraries of pages add headers of their own, for traces for example. All are harmless, because
+    # the service has no cookies.
+    "allow_headers": ["*"],
     "expose_headers": ["Retry-After", "Server-Timing", "X-Request-ID"],
 }
 
@@ -133,9 +132,9 @@ def _include_routers(app: FastAPI, service: Service) -> None:
     if settings.docs:
         app.include_router(docs_router(app))
     if settings.page:
-        app.include_router(page_router())
+        app.include_router(page_router(settings.root_path))
     elif settings.docs:
-        app.include_router(redirect_router())
+        app.include_router(redirect_router(settings.root_path))
 
 
 def _lifespan_of(

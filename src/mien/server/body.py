@@ -1,18 +1,18 @@
 """The body of a request, read within limits of size and time."""
 
 import asyncio
-import base64
-import binascii
 import json
+import re
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from starlette.requests import ClientDisconnect, Request
 
 from mien.errors import InvalidParameterError
 from mien.server.errors import UnsupportedMediaTypeError, UploadTimeoutError, UploadTooLargeError
-from mien.server.multipart import FileField, FileForm, boundary_of
+from mien.server.multipart import FileField, FileForm, boundary_of, from_base64
 
 __all__ = ["BodyLimits", "read_files", "unless_disconnected"]
 
@@ -22,6 +22,10 @@ _FORM = "multipart/form-data"
 _JSON = "application/json"
 # Around the Base64 text: the key, and the type of a data URI.
 _JSON_BYTES = 1000
+# How a JSON body starts, after a byte order mark; UTF-16 has zeros between the characters. No image
+# starts so: browsers and curl send JSON as text or as a form where no type is set.
+_JSON_START = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*\{[\s\0]*\"")
+_DATA_URI = re.compile(r"data:[^,]*?;\s*base64\s*,", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +53,8 @@ async def read_files(
 ) -> list[bytes]:
     """Return the files of a form, of JSON, or the one that is the body itself.
 
-    A form and JSON are recognized by their content type. Anything else is a file: its bytes decide
-    what it is, whatever its type is said to be.
+    A form is recognized by its content type, JSON also by its first bytes. Anything else is a file:
+    its bytes decide what it is, whatever its type is said to be.
 
     Args:
         request: The request.
@@ -70,21 +74,20 @@ async def read_files(
         raise UnsupportedMediaTypeError(f"send the body without Content-Encoding, not {codings!r}")
     header = request.headers.get("content-type", "")
     media_type = header.partition(";")[0].strip().lower()
-    if media_type == _FORM:
+    # Other kinds of multipart body have the same parts.
+    if media_type.startswith("multipart/"):
         form = FileForm(boundary_of(header), field, at_most=limits.files)
         await _receive(request, limits.size, limits, hold, form.feed)
         return form.finish()
     if form_only:
         raise UnsupportedMediaTypeError(f"send {_FORM} with files in the field {field.name}")
     body = bytearray()
-    is_json = media_type == _JSON
+    is_json = media_type == _JSON or media_type.endswith("+json")
     # Base64 makes four bytes of three.
     longest = limits.size * 4 // 3 + _JSON_BYTES if is_json else limits.size
     await _receive(request, longest, limits, hold, body.extend)
-    if is_json and bytes(body.lstrip()[:1]) in (b"{", b"[", b'"'):
-        file = _decoded(bytes(body), field)
-    else:
-        file = bytes(body)
+    declared = is_json and bytes(body.lstrip()[:1]) in (b"{", b"[", b'"')
+    file = _decoded(bytes(body), field) if declared or _JSON_START.match(body) else bytes(body)
     if len(file) > limits.size:
         raise _too_large(limits.size)
     return [file]
@@ -122,13 +125,15 @@ def _decoded(body: bytes, field: FileField) -> bytes:
         raise field.missing(f"the JSON body has no text {field.name!r}; {allowed}")
     if len(content) > 1:
         raise InvalidParameterError(f"the JSON body has keys besides {field.name!r}; {allowed}")
-    if text.startswith("data:"):
-        kind, _, text = text.partition(",")
-        if not kind.endswith(";base64"):
+    text = text.lstrip()
+    if text[:5].lower() == "data:":
+        prefix = _DATA_URI.match(text)
+        if prefix is None:
             raise InvalidParameterError(f"the data URI is not Base64; {allowed}")
+        text = unquote(text[prefix.end() :])
     try:
-        return base64.b64decode("".join(text.split()), validate=True)
-    except (binascii.Error, ValueError) as error:
+        return from_base64(text.encode("ascii"))
+    except ValueError as error:
         raise InvalidParameterError(f"{field.name} is not valid Base64; {allowed}") from error
 
 

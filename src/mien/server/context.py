@@ -376,10 +376,10 @@ async def _without_traceback(send: Send, message: Message) -> None:
 
 
 def _without_slash(scope: Scope) -> str:
-    """Return the path without a trailing slash, which makes no difference."""
+    """Return the path without a trailing slash, which makes no difference; with it for the root."""
     path: str = scope["path"]
-    is_root = path.removeprefix(scope.get("root_path", "")) in ("", "/")
-    return path if is_root else path.removesuffix("/")
+    below = path.removeprefix(scope.get("root_path", ""))
+    return path.removesuffix("/") + ("/" if below in ("", "/") else "")
 
 
 def _path(scope: Scope) -> str:

@@ -3,6 +3,8 @@
 Starlette's own form parser spools files to disk, which a service that stores no image must not do.
 """
 
+import base64
+import binascii
 import logging
 from dataclasses import dataclass
 
@@ -18,13 +20,14 @@ from mien.server.errors import (
     UnsupportedMediaTypeError,
 )
 
-__all__ = ["IMAGE", "VIDEO", "FileField", "FileForm", "boundary_of", "quoted"]
+__all__ = ["IMAGE", "VIDEO", "FileField", "FileForm", "boundary_of", "from_base64", "quoted"]
 
 _MAX_HEADERS = 16
 _MAX_HEADER_BYTES = 8 * 1024
 _MALFORMED = "the multipart body is malformed"
 _SHOWN_CHARS = 40
 _LONGEST_NAME = 1000
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
 # The parser logs bytes that it cannot parse, and the content of an image belongs in no log. Not
 # from getLogger: any configuration of logging could enable that one again.
@@ -82,6 +85,7 @@ class FileForm:
         """
         self.files: list[bytearray] = []
         self._named: list[bool] = []
+        self._encoded: list[bool] = []
         self._field, self._at_most = field, at_most
         self._headers: dict[bytes, bytes] = {}
         self._name = bytearray()
@@ -114,7 +118,7 @@ class FileForm:
         try:
             self._parser.write(chunk)
         except FormParserError as error:
-            raise InvalidParameterError(self._reason()) from error
+            raise InvalidParameterError(_reason(error)) from error
 
     def finish(self) -> list[bytes]:
         """Return the files, in the order of the form.
@@ -134,15 +138,10 @@ class FileForm:
                     f"the field {field.name} must be a file; "
                     f"with curl: -F {field.name}=@{field.example}"
                 )
-        return [bytes(file) for file in self.files]
-
-    def _reason(self) -> str:
-        header = len(self._name) + len(self._value)
-        if header >= _MAX_HEADER_BYTES // 2:
-            return f"{_MALFORMED}: a header of a part is longer than {_MAX_HEADER_BYTES} bytes"
-        if len(self._headers) >= _MAX_HEADERS:
-            return f"{_MALFORMED}: a part has more than {_MAX_HEADERS} headers"
-        return _MALFORMED
+        return [
+            _encoded_file(file) if encoded else bytes(file)
+            for file, encoded in zip(self.files, self._encoded, strict=True)
+        ]
 
     def _on_header_name(self, data: bytes, start: int, end: int) -> None:
         self._name += data[start:end]
@@ -170,10 +169,40 @@ class FileForm:
             raise field.too_many(f"send at most {count} in the field {name}")
         self.files.append(bytearray())
         # Some clients send filename*, which the parser leaves out, or only a type.
+        encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()
+        self._encoded.append(encoding == b"base64")
         self._named.append("filename" in disposition.lower() or b"content-type" in self._headers)
 
     def _on_data(self, data: bytes, start: int, end: int) -> None:
         self.files[-1] += memoryview(data)[start:end]
+
+
+def _reason(error: FormParserError) -> str:
+    """Return why a body is malformed; only the parser's texts tell its limits apart."""
+    text = str(error)
+    if "header size" in text:
+        return f"{_MALFORMED}: a header of a part is longer than {_MAX_HEADER_BYTES} bytes"
+    if "header count" in text:
+        return f"{_MALFORMED}: a part has more than {_MAX_HEADERS} headers"
+    return f"{_MALFORMED}; let the HTTP client write it"
+
+
+def from_base64(text: bytes | bytearray) -> bytes:
+    """Decode Base64 with either alphabet (RFC 4648, 4 and 5), with or without its padding.
+
+    Raises:
+        binascii.Error: The text is not Base64.
+    """
+    text = text.translate(_URL_SAFE, b" \t\r\n\v\f").rstrip(b"=")
+    return base64.b64decode(text + b"=" * (-len(text) % 4), validate=True)
+
+
+def _encoded_file(file: bytearray) -> bytes:
+    """Return a part that is said to be Base64; as it is if that is not true."""
+    try:
+        return from_base64(file)
+    except binascii.Error:
+        return bytes(file)
 
 
 def _is_text(file: bytearray) -> bool:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clips import film, with_display_matrix
+from clips import encoded_video, with_display_matrix
 from mien.types import RgbImage
 from mien.video.display import displayed_size, oriented
 from mien.video.reader import VideoLimits, open_video
@@ -40,7 +40,7 @@ def test_orientations(name: str, astronaut: NDArray[np.uint8]) -> None:
     entries, expected = ORIENTATIONS[name]
     # Neither square nor symmetrical.
     stored = astronaut[:192:2, :256:2]
-    data = film([stored] * 3, range(0, 300, 100), encoder="libx264")
+    data = encoded_video([stored] * 3, range(0, 300, 100), encoder="libx264")
     pixels = first_image(with_display_matrix(data, *entries)).pixels
     assert pixels.shape == expected(stored).shape
     assert np.abs(pixels.astype(int) - expected(stored)).mean() < 8
@@ -87,7 +87,7 @@ def test_pixels_that_are_not_square(
 ) -> None:
     square = astronaut[::2, ::2]
     stored = square[:, ::2] if aspect > 1 else square[::2]
-    image = first_image(film([stored] * 3, range(0, 300, 100), form, encoder, aspect))
+    image = first_image(encoded_video([stored] * 3, range(0, 300, 100), form, encoder, aspect))
     assert image.pixels.shape == square.shape
     assert np.abs(image.pixels.astype(int) - square).mean() < 12
 
@@ -95,7 +95,7 @@ def test_pixels_that_are_not_square(
 def test_tall_pixels_of_a_video_on_its_side(astronaut: NDArray[np.uint8]) -> None:
     """The shape of the pixels is that of the stored ones, before the turn."""
     square = astronaut[:256:2, ::2]
-    data = film([square[:, ::2]] * 3, range(0, 300, 100), "mp4", "libx264", Fraction(2))
+    data = encoded_video([square[:, ::2]] * 3, range(0, 300, 100), "mp4", "libx264", Fraction(2))
     pixels = first_image(with_display_matrix(data, 0, 1, -1, 0)).pixels
     assert pixels.shape == (256, 128, 3)
     assert np.abs(pixels.astype(int) - np.rot90(square, -1)).mean() < 12

@@ -9,7 +9,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from clips import film, plain, with_timestamps
+from clips import encoded_video, plain, with_timestamps
 from mien.deadline import Deadline
 from mien.errors import DeadlineExceededError, UnreadableVideoError, VideoTooLargeError
 from mien.video.reader import Frame, VideoLimits, VideoReader, open_video
@@ -49,7 +49,7 @@ def times_of(frames: list[Frame]) -> list[float]:
 def hidden(count: int) -> bytes:
     """Return a WebM video of so many frames, one a millisecond, none of which is displayed."""
     picture = np.zeros((32, 32, 3), np.uint8)
-    video = bytearray(film([picture] * count, range(count), "webm", "libvpx"))
+    video = bytearray(encoded_video([picture] * count, range(count), "webm", "libvpx"))
     with av.open(BytesIO(bytes(video))) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
     at = 0
@@ -65,7 +65,7 @@ def test_each_format(astronaut: NDArray[np.uint8], form: str, encoder: str) -> N
     # H.263 has few sizes; its pixels are wider than high.
     small = astronaut[48:192, 100:276] if encoder == "h263" else astronaut[::4, ::4]
     pictures = [np.roll(small, 2 * step, axis=1) for step in range(6)]
-    frames, video = read(film(pictures, range(0, 600, 100), form, encoder))
+    frames, video = read(encoded_video(pictures, range(0, 600, 100), form, encoder))
     assert times_of(frames) == [0.0, 0.1, 0.2, 0.3, 0.4, 0.5]
     if encoder == "h263":
         assert frames[3].image.pixels.shape == (144, 192, 3)
@@ -142,7 +142,8 @@ def test_a_cover_is_not_the_video() -> None:
 def test_joined_recordings(form: str, encoder: str, starts_ms: tuple[int, ...]) -> None:
     picture = np.full((64, 64, 3), 128, np.uint8)
     parts = [
-        film([picture] * 10, range(start, start + 1000, 100), form, encoder) for start in starts_ms
+        encoded_video([picture] * 10, range(start, start + 1000, 100), form, encoder)
+        for start in starts_ms
     ]
     frames, video = read(b"".join(parts))
     assert times_of(frames) == [round(0.1 * n, 2) for n in range(10 * len(parts))]
@@ -177,7 +178,7 @@ def test_joined_recordings_that_can_not_be_read_are_reported(form: str, encoder:
 def test_broadcasts_joined_with_a_forward_jump() -> None:
     picture = np.full((64, 64, 3), 128, np.uint8)
     parts = [
-        film([picture] * 10, range(start, start + 1000, 100), "mpegts", "libx264")
+        encoded_video([picture] * 10, range(start, start + 1000, 100), "mpegts", "libx264")
         for start in (0, 20_000_000)
     ]
     frames, _ = read(b"".join(parts), VideoLimits(seconds=3))
@@ -214,7 +215,7 @@ def test_the_reported_join(shared: Path) -> None:
 
 def test_frames_that_can_not_be_decoded_are_counted() -> None:
     noise = np.random.default_rng(0).integers(0, 256, (10, 96, 128, 3), dtype=np.uint8)
-    data = bytearray(film(list(noise), range(0, 1000, 100), "avi", "mjpeg"))
+    data = bytearray(encoded_video(list(noise), range(0, 1000, 100), "avi", "mjpeg"))
     with av.open(BytesIO(bytes(data))) as container:
         packets = [bytes(packet) for packet in container.demux(video=0) if packet.size]
     for packet in packets[3:6]:
@@ -236,7 +237,7 @@ def test_frames_before_a_limit_are_read() -> None:
 
 def test_cuts_are_found_whatever_the_rate(astronaut: NDArray[np.uint8]) -> None:
     small = astronaut[::4, ::4]
-    data = film([small] * 20 + [255 - small] * 20, range(0, 1600, 40), "webm", "libvpx")
+    data = encoded_video([small] * 20 + [255 - small] * 20, range(0, 1600, 40), "webm", "libvpx")
     for per_second, time_s in ((50.0, 0.8), (5.0, 0.8), (0.7, 1 / 0.7)):
         with open_video(data, VideoLimits()) as video:
             cuts = [frame.time_s for frame in video.frames(per_second) if frame.cut]

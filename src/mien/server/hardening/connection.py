@@ -30,6 +30,9 @@ _FREE_CHUNKS = 1000
 _BYTES_PER_CHUNK = 64
 # The same for frames without content: so much of one client is read before others have their turn.
 _READ_BYTES = 16 * 1024
+# Time for the network to report that a client has closed its connection.
+_PROBE_S = 0.5
+_INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
 # At shutdown, idle connections stay open for so long: their next request may be on its way.
 _LAST_REQUEST_S = 0.05
 # Host, optional port, and the rest.
@@ -155,6 +158,31 @@ class HttpConnection(_SendTimeout, H11Protocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._head_is_there()
         super().connection_lost(exc)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Return whether to keep the connection: clients may close only their sending half.
+
+        Only a write shows whether the client has closed both halves: the system then resets the
+        connection, and the next write fails. Both writes are interim responses, which clients
+        skip. Source: RFC 9110, 15.2; HTTP/1.0 has none.
+        """
+        cycle = self.cycle
+        if cycle is None or cycle.response_complete:
+            return False
+        # The second one is the state after a request with Connection: close.
+        if self.conn.their_state not in (h11.DONE, h11.MUST_CLOSE):
+            return False
+        if cycle.scope["http_version"] == "1.0":
+            return False
+        cycle.keep_alive = False
+        self._probe()
+        self.loop.call_later(_PROBE_S, self._probe)
+        return True
+
+    def _probe(self) -> None:
+        assert self.cycle is not None  # noqa: S101 - a half-closed connection has no further one
+        if not self.cycle.response_started and not self.transport.is_closing():
+            self.transport.write(_INTERIM)
 
     def shutdown(self) -> None:
         """Close the connection after its last request; uvicorn resets one that it has not read."""

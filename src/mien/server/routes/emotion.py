@@ -48,8 +48,8 @@ async def analyze(
 ) -> Response:
     """Find the faces of an image, largest first, and classify the emotion that each shows.
 
-    An image without a face gives an empty list. The bytes decide whether the body is an image,
-    whatever its content type; a form and JSON are recognized by theirs.
+    An image without a face gives an empty list. The bytes decide whether the body is an image or
+    JSON, whatever its content type; a form is recognized by its type.
     """
     outcomes = await unless_disconnected(request, service.analyze([image], query.options()))
     context.add(outcomes)

@@ -1,7 +1,9 @@
 """``GET /``: the page for people, and the files it is made of."""
 
 from collections.abc import Awaitable, Callable
+from html import escape
 from importlib.resources import files
+from urllib.parse import quote
 
 from fastapi import APIRouter
 from starlette.responses import RedirectResponse, Response
@@ -23,31 +25,40 @@ _HEADERS = {
     # of the user's files, to show photos and to play videos.
     "Content-Security-Policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; "
-        "media-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+        "media-src blob:; connect-src 'self'; base-uri 'self'; form-action 'none'; "
         "frame-ancestors 'none'"
     ),
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
 }
 
 
-def page_router() -> APIRouter:
-    """Return the routes of the page; its files are read once."""
+def page_router(root_path: str) -> APIRouter:
+    """Return the routes of the page; its files are read once.
+
+    Args:
+        root_path: Path prefix below which a proxy serves the page, also without a final slash.
+    """
     router = APIRouter(include_in_schema=False, dependencies=OPEN)
     for file in _FOLDER.iterdir():
         name, suffix = file.name, "." + file.name.rpartition(".")[2]
         if suffix in _TYPES:
             path = "/" if name == "index.html" else f"/web/{name}"
-            router.add_api_route(path, _sender(file.read_bytes(), _TYPES[suffix]))
+            content = file.read_bytes()
+            if path == "/" and root_path:
+                base = f'<head>\n  <base href="{escape(quote(root_path))}/">'
+                content = content.replace(b"<head>", base.encode(), 1)
+            router.add_api_route(path, _sender(content, _TYPES[suffix]))
     return router
 
 
-def redirect_router() -> APIRouter:
+def redirect_router(root_path: str) -> APIRouter:
     """Return the route that leads to the documentation where there is no page."""
+    docs = f"{quote(root_path)}/docs" if root_path else "docs"
     router = APIRouter(include_in_schema=False, dependencies=OPEN)
 
     @router.get("/")
     async def root() -> Response:
-        return RedirectResponse("docs", status_code=307)
+        return RedirectResponse(docs, status_code=307)
 
     return router
 
