@@ -21,7 +21,7 @@ Region = tuple[int, int, int, int]
 POSSIBLE = 0.15
 # Longer sides in pixels of the full size: smaller faces are located better at full size, larger
 # ones are found at half size. Between the two, a score of CLEAR makes a second look needless.
-SMALL_PX, LARGE_PX, CLEAR = 128, 256, 0.7
+SMALL_PX, LARGE_PX, CLEAR = 64, 256, 0.7
 # Pixels around a face that the network needs: a share of its longer side, and a constant.
 MARGIN, MARGIN_PX = 0.25, 8
 # Regions consist of square cells. One with this share of its cells around proposals stays whole.

@@ -37,7 +37,7 @@ PROPOSED, SURE = 0.4, 0.9
 # Probability that a proposal is a face: the logistic function of YUNET * logit(YuNet's score) +
 # ONET * O-Net's logit + BIAS. For proposals above SURE, SURE_LOGIT replaces O-Net's logit.
 # Fitted by benchmarks/fit_scores.py.
-YUNET, ONET, BIAS, SURE_LOGIT = 1.97, 0.22, -0.85, 4.0
+YUNET, ONET, BIAS, SURE_LOGIT = 2.03, 0.22, -0.93, 4.0
 # O-Net's logits are clipped here: larger ones are rare, so the fit is not valid for them.
 MAX_LOGIT = 9.0
 MIN_SCORE = 0.66

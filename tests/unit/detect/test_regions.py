@@ -67,8 +67,8 @@ def test_each_box_is_whole_in_one_region(corners: list[tuple[float, float, float
     [
         (0.1, 20, True),
         (0.95, 20, True),  # located better at full size
-        (0.95, 120, True),
-        (0.95, 130, False),
+        (0.95, 60, True),
+        (0.95, 70, False),
         (0.6, 130, True),
         (0.6, 250, True),
         (0.6, 260, False),
