@@ -119,6 +119,8 @@ def test_a_server_process_that_fails_to_start_is_retried(
         lost, left = workers_of(process)
         broken.touch()
         lost.kill()
+        # The process may have accepted a connection just before it died.
+        ready(address)
         tried: set[psutil.Process] = set()
         while len(tried) < 3:
             tried |= {*workers_of(process)} - {lost, left}
