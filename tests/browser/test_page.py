@@ -195,7 +195,7 @@ def test_the_annotated_image_has_the_size_of_the_photo(page: Page, group: bytes)
 def test_faces_that_cannot_be_read_are_grey(page: Page, astronaut: NDArray[np.uint8]) -> None:
     photo = Image.fromarray(astronaut)
     small = Image.new("RGB", (512, 512))
-    small.paste(photo.resize((90, 90)), (200, 200))
+    small.paste(photo.resize((110, 110)), (200, 200))
     give(page, ("sharp.jpg", encode(photo, "JPEG")))
     expect(page.locator(".face")).to_have_count(1)
     expect(page.locator(".doubtful")).to_have_count(0)
