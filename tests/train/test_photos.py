@@ -75,7 +75,7 @@ def test_missed_faces_count_as_wrong_end_to_end(
         ([[*FACE, "stratified", "", "happy"]], "no random face"),
         ([["astronaut.jpg", "left", 1, 2, 3, "random", "", "happy"]], "left"),
         ([["missing.jpg", *FACE[1:], "random", "", "happy"]], "missing.jpg"),
-        ([[*NOWHERE, "random", "", "happy"]], "none of the labelled faces is found"),
+        ([[*NOWHERE, "random", "", "happy"]], "none of the labeled faces is found"),
     ],
 )
 def test_unscorable_photos_are_named(
