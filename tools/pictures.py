@@ -16,7 +16,8 @@ from PIL import Image, ImageDraw
 
 from mien.classify.crop import Region, crop_region, region_of_face
 from mien.classify.onnx import load_classifier
-from mien.detect.levels import MAX_OVERLAP, levels_of
+from mien.detect.levels import levels_of
+from mien.detect.regions import MAX_OVERLAP
 from mien.detect.yunet import PROPOSED, YunetDetector
 from mien.geometry import suppress
 from mien.image import load_image

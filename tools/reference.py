@@ -19,6 +19,7 @@ from mien.cli import _COMMANDS, main
 from mien.options import option_fields
 from mien.server.app import create_app
 from mien.server.errors import PROBLEMS
+from mien.server.openapi import body_fields
 from mien.settings import Settings
 from mien_train.parser import COMMANDS, parser
 
@@ -65,10 +66,8 @@ def _operation(name: str, operation: Mapping[str, Any], schemas: dict[str, Any])
     if "requestBody" in operation:
         body = operation["requestBody"]
         yield from (body["description"], "", "| content type | field | meaning |", "|---|---|---|")
-        for kind, media in body["content"].items():
-            fields = media["schema"].get("properties", {"": media["schema"]})
-            for field, schema in fields.items():
-                yield f"| `{kind}` | {field and f'`{field}`'} | {schema['description']} |"
+        for kind, field, schema in body_fields(body):
+            yield f"| `{kind}` | {field and f'`{field}`'} | {schema['description']} |"
         yield ""
     content = operation["responses"]["200"].get("content", {}).values()
     done = [_type(media["schema"], schemas) for media in content if "schema" in media]

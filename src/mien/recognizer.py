@@ -111,11 +111,11 @@ class Recognizer:
         if isinstance(detector, str):
             file = None if detector_model is None else Path(detector_model)
             detector = build_detector(detector, file, providers=chosen)
-        self.detector = detector
         if not hasattr(detector, "detect"):
             raise InvalidParameterError(
                 f"detector must be a name or an object with a method detect, not {detector!r}"
             )
+        self.detector = detector
         if model is None or isinstance(model, str | Path):
             model = build_classifier(model, providers=chosen)
         if not hasattr(model, "predict"):

@@ -243,11 +243,11 @@ def load_settings(**options: Any) -> Settings:
     variables = [name for name in os.environ if name.startswith(PREFIX)]
     for name in (*variables, *map(_variable, options)):
         _check_known(name)
+    given = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})
+        return Settings(**given)
     except ValidationError as error:
-        given = {name for name, value in options.items() if value is not None}
-        problems = [_described(problem, given) for problem in error.errors()]
+        problems = [_described(problem, given.keys()) for problem in error.errors()]
         raise InvalidParameterError("; ".join(problems)) from None
 
 

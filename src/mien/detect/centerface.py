@@ -1,6 +1,6 @@
 """CenterFace: finds more faces than the default detector, but takes several times as long.
 
-One network without anchors that marks the centres of faces on a map.
+One network without anchors that marks the centers of faces on a map.
 Source: Xu et al. 2019, arXiv 1911.03599; outputs are decoded as the package deface does.
 """
 
@@ -77,7 +77,7 @@ def decoded(heat: Floats, sizes: Floats, offsets: Floats, points: Floats) -> Flo
     Args:
         heat: (1, h, w) scores.
         sizes: (2, h, w) logarithms of height and width in cells.
-        offsets: (2, h, w) of the centre from the middle of its cell, down and right, in cells.
+        offsets: (2, h, w) of the center from the middle of its cell, down and right, in cells.
         points: (10, h, w) five points, down and right from the box's corner, in its sides.
     """
     y, x = np.nonzero(heat[0] >= np.float32(POSSIBLE))

@@ -5,7 +5,7 @@ so on, where it finds larger faces. At full size it runs only on regions around 
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,11 +13,11 @@ from PIL import Image
 
 from mien.detect.detections import Detections
 from mien.detect.light import exposures
-from mien.detect.regions import Region, regions_around, unclear
+from mien.detect.regions import MAX_OVERLAP, Region, regions_around, unclear
 from mien.geometry import PAIRS, intersection_over_union, suppress
 from mien.types import RgbImage
 
-__all__ = ["MAX_OVERLAP", "best_boxes", "filled", "levels_of", "search"]
+__all__ = ["best_boxes", "filled", "levels_of", "search"]
 
 Floats = NDArray[np.float32]
 # Takes pixels (H, W, 3), returns rows (N, 15): score, box, five points, in these pixels.
@@ -35,8 +35,8 @@ LAST_LEVEL_PX = 384
 LARGE_FACE_PX = 64
 # No face is found in a level with a shorter side.
 LEAST_PX = 8
-# Overlapping boxes of one face; the best becomes the mean of those that overlap it by SAME_FACE.
-MAX_OVERLAP, SAME_FACE = 0.3, 0.6
+# The best box of a face becomes the mean of those that overlap it by this.
+SAME_FACE = 0.6
 # A box is dropped if this share of it lies in a better one, or of a better one in it.
 MAX_COVERED = 0.7
 # Larger levels are searched in tiles, which bounds the memory. A face in the overlap is whole in
@@ -86,18 +86,22 @@ def search(
         last_level_px: Longer side of an image in which the network finds a face that fills it.
     """
     levels = list(levels_of(image, min_face_size, last_level_px))
-    found = [np.empty((0, 15), dtype=np.float32)]
-    for number, (level, factor) in enumerate(levels[1:]):
+    if not levels:
+        return np.empty((0, 15), dtype=np.float32)
+    (full, factor), *smaller = levels
+    found: list[Floats] = []
+    for number, (level, reduced_by) in enumerate(smaller):
         rows = _tiled(level, network)
         if number > 0:
             rows = rows[(rows[:, 3:5] - rows[:, 1:3]).max(axis=1) >= LARGE_FACE_PX]
-        found.append(_scaled(rows, factor))
-    for level, factor in levels[:1]:
-        regions = [(0, 0, *level.size)]
-        if len(levels) > 1:
-            regions = list(regions_around(unclear(_scaled(found[1], 1 / factor)), *level.size))
-        found.extend(_scaled(_in_region(level, region, network), factor) for region in regions)
-    rows = np.concatenate(found)
+        found.append(_scaled(rows, reduced_by))
+    regions: Iterable[Region] = [(0, 0, *full.size)]
+    if smaller:
+        regions = regions_around(unclear(_scaled(found[0], 1 / factor)), *full.size)
+    for left, top, right, bottom in regions:
+        rows = _tiled(full.crop((left, top, right, bottom)), network)
+        found.append(_scaled(_moved(rows, left, top), factor))
+    rows = np.concatenate([np.empty((0, 15), dtype=np.float32), *found])
     rows = rows[rows[:, 0] >= np.float32(min_score)]
     return averaged(rows, suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP))
 
@@ -143,17 +147,14 @@ def _tiled(level: Image.Image, network: Network) -> Floats:
     for top in _starts(level.height):
         for left in _starts(level.width):
             rows = network(pixels[top : top + TILE_PX, left : left + TILE_PX])
-            found.append(_moved(rows, (left, top)))
+            found.append(_moved(rows, left, top))
     return np.concatenate(found)
 
 
-def _in_region(level: Image.Image, region: Region, network: Network) -> Floats:
-    return _moved(_tiled(level.crop(region), network), region[:2])
-
-
-def _moved(rows: Floats, offset: tuple[int, int]) -> Floats:
-    """Return rows with boxes and points moved right and down by ``offset``."""
-    return np.concatenate([rows[:, :1], rows[:, 1:] + np.array(offset * 7, np.float32)], axis=1)
+def _moved(rows: Floats, right: int, down: int) -> Floats:
+    """Return rows with boxes and points moved by so many pixels."""
+    offset = np.array([right, down] * 7, dtype=np.float32)
+    return np.concatenate([rows[:, :1], rows[:, 1:] + offset], axis=1)
 
 
 def _scaled(rows: Floats, factor: float) -> Floats:

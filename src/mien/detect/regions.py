@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mien.geometry import suppress
 
-__all__ = ["POSSIBLE", "Region", "regions_around", "unclear"]
+__all__ = ["MAX_OVERLAP", "POSSIBLE", "Region", "regions_around", "unclear"]
 
 Floats = NDArray[np.float32]
 # (left, top, right, bottom) in pixels.
@@ -26,6 +26,7 @@ SMALL_PX, LARGE_PX, CLEAR = 64, 256, 0.7
 MARGIN, MARGIN_PX = 0.25, 8
 # Regions consist of square cells. One with this share of its cells around proposals stays whole.
 CELL_PX, FULL = 32, 0.5
+# Boxes that overlap by more show one face.
 MAX_OVERLAP = 0.3
 
 
@@ -80,11 +81,11 @@ def _rectangles(wanted: NDArray[np.bool_], left: int, top: int) -> Iterator[Regi
         for axis, used in ((0, rows), (1, columns)):
             gaps = np.flatnonzero(np.diff(used) > 1)
             if len(gaps):
-                # In the middle of an empty stretch, so each part keeps its cells.
-                middle = int(used[gaps[0]]) + 1
-                first, second = np.split(wanted, [middle], axis=axis)
+                # The first empty row or column, so no wanted cells are cut apart.
+                cut = int(used[gaps[0]]) + 1
+                first, second = np.split(wanted, [cut], axis=axis)
                 yield from _rectangles(first, left, top)
-                at = (left, top + middle) if axis == 0 else (left + middle, top)
+                at = (left, top + cut) if axis == 0 else (left + cut, top)
                 yield from _rectangles(second, *at)
                 return
     yield (left + int(columns[0]), top + int(rows[0]), left + int(right), top + int(bottom))

@@ -148,7 +148,7 @@ def _decoded(
     Args:
         classes: (M, 1) scores of the cells of each stride, row by row.
         objects: (M, 1) scores.
-        boxes: (M, 4) centres and logarithms of the sides, in cells.
+        boxes: (M, 4) centers and logarithms of the sides, in cells.
         points: (M, 10), in cells.
         height: Of the input in pixels.
         width: Of the input in pixels.

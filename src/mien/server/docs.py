@@ -14,7 +14,7 @@ from starlette.responses import HTMLResponse, Response
 
 from mien.server.dependencies import OPEN
 from mien.server.errors import PROBLEMS
-from mien.server.openapi import LINES_TYPE
+from mien.server.openapi import LINES_TYPE, body_fields
 
 __all__ = ["docs_router"]
 
@@ -131,18 +131,15 @@ def _parameters(parameters: list[dict[str, Any]], schemas: dict[str, Any]) -> st
 
 
 def _body(body: dict[str, Any], schemas: dict[str, Any]) -> str:
-    rows = []
-    for kind, media in body["content"].items():
-        fields = media["schema"].get("properties", {"": media["schema"]})
-        rows += [
-            (
-                f"<code>{escape(kind)}</code>",
-                f"<code>{escape(name)}</code>" if name else "",
-                _type(field, schemas),
-                _meaning(field, field),
-            )
-            for name, field in fields.items()
-        ]
+    rows = [
+        (
+            f"<code>{escape(kind)}</code>",
+            f"<code>{escape(name)}</code>" if name else "",
+            _type(field, schemas),
+            _meaning(field, field),
+        )
+        for kind, name, field in body_fields(body)
+    ]
     return _prose(body.get("description", "")) + _table(
         ("Content type", "Field", "Value", "Meaning"), rows
     )

@@ -1,5 +1,6 @@
 """What FastAPI cannot generate of the OpenAPI document: bodies, headers and problems."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from fastapi import FastAPI
@@ -8,9 +9,10 @@ from pydantic import TypeAdapter
 
 from mien.server.responses import VideoLine
 
-__all__ = ["BATCH_BODY", "IMAGE_BODY", "LINES_TYPE", "VIDEO_BODY", "document_of"]
+__all__ = ["BATCH_BODY", "IMAGE_BODY", "LINES_TYPE", "VIDEO_BODY", "body_fields", "document_of"]
 
 LINES_TYPE = "application/x-ndjson"
+_FORM_TYPE = "multipart/form-data"
 
 _FIRST_ERROR = 400
 _TEXT = {"type": "string"}
@@ -26,9 +28,6 @@ _HEADERS = {
     },
 }
 _RETRY_AFTER = {"Retry-After": {"description": "Seconds to wait.", "schema": {"type": "integer"}}}
-
-
-_FORM_TYPE = "multipart/form-data"
 
 
 def _object(name: str, schema: dict[str, Any]) -> dict[str, Any]:
@@ -89,6 +88,13 @@ BATCH_BODY = _body(
         )
     },
 )
+
+
+def body_fields(body: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Yield content type, name and schema of each field; a file alone has an empty name."""
+    for kind, media in body["content"].items():
+        for name, schema in media["schema"].get("properties", {"": media["schema"]}).items():
+            yield kind, name, schema
 
 
 def document_of(app: FastAPI) -> dict[str, Any]:
