@@ -234,8 +234,13 @@ class Settings(_Features, _Access, _Timeouts, _Limits, _Workers, _Models, _Netwo
         return self
 
 
-def load_settings(**options: Any) -> Settings:
+def load_settings(*, flags: bool = False, **options: Any) -> Settings:
     """Return the settings of the environment; options that are not None take precedence.
+
+    Args:
+        flags: Whether the options were typed as flags, such as ``--port``; errors then name those
+            instead of variables.
+        **options: Settings by name.
 
     Raises:
         InvalidParameterError: A variable or option is unknown or out of range.
@@ -247,7 +252,8 @@ def load_settings(**options: Any) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        problems = [_described(problem, given.keys()) for problem in error.errors()]
+        typed = given.keys() if flags else frozenset()
+        problems = [_described(problem, typed) for problem in error.errors()]
         raise InvalidParameterError("; ".join(problems)) from None
 
 
@@ -338,14 +344,14 @@ def _check_known(variable: str) -> None:
     raise InvalidParameterError(f"there is no setting {variable}; {hint}")
 
 
-def _described(error: Any, options: Set[str]) -> str:
-    """Return a sentence on one thing that is wrong; names are as the user typed them."""
+def _described(error: Any, flags: Set[str]) -> str:
+    """Return a sentence on one thing that is wrong; settings in ``flags`` are named as flags."""
     text = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
         return text
     name = str(error["loc"][0])
     field = Settings.model_fields[name]
-    shown = "--" + name.replace("_", "-") if name in options else _variable(name)
+    shown = "--" + name.replace("_", "-") if name in flags else _variable(name)
     if field.annotation == SecretStr | None:
         return f"{shown}: {text}"
     if error["type"] == "string_pattern_mismatch":

@@ -87,7 +87,7 @@ def test_clients_are_identified_by_address(
         ({"rate_limit_storage": "memcached://localhost"}, "redis://"),
         ({"rate_limit_storage": "redis://[::1"}, "no address of a Redis"),
         ({"rate_limit_storage": "redis://localhost:port"}, "no address of a Redis"),
-        ({"trusted_proxies": -1}, "trusted-proxies"),
+        ({"trusted_proxies": -1}, "MIEN_TRUSTED_PROXIES"),
     ],
 )
 def test_invalid_limits_are_refused_at_start(settings: dict[str, object], words: str) -> None:

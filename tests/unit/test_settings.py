@@ -173,7 +173,7 @@ def test_a_wrong_value_is_reported_under_the_name_that_was_typed(
         ({"MIEN_ROOT_PATH": "x/"}, {}, "MIEN_ROOT_PATH: "),
     ):
         with pytest.raises(InvalidParameterError) as caught:
-            load(monkeypatch, variables, **options)
+            load(monkeypatch, variables, flags=True, **options)
         assert caught.value.message.startswith(name)
         assert "pattern" not in caught.value.message
         for variable in variables:

@@ -19,7 +19,7 @@ def run(arguments: Sequence[str]) -> int:
     """Serve until stopped. Raises InvalidParameterError before it begins."""
     options = vars(_parser().parse_args(arguments))
     print_config = options.pop("print_config")
-    settings = load_settings(**options)
+    settings = load_settings(flags=True, **options)
     if print_config:
         print("\n".join(_lines(table(settings, **options))))
         return 0
