@@ -85,7 +85,7 @@ def test_a_replica_is_killed_under_load(service: str, face_photo: bytes) -> None
 
 
 def test_requests_in_progress_finish_at_shutdown(astronaut: object) -> None:
-    large = encode(Image.fromarray(astronaut).resize((1600, 1600)), "JPEG")
+    large = encode(Image.fromarray(astronaut).resize((5000, 5000)), "JPEG")
     with running("serving.py", "1", "{}") as told, ThreadPoolExecutor(3) as pool:
         path, files = "/emotion?min_face_size=12", {"image": large}
         answers = [pool.submit(post, told["address"], path, files=files) for _ in range(3)]
