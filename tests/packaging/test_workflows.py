@@ -139,7 +139,7 @@ def test_programs_are_found_on_windows() -> None:
 
 
 def test_make_alone_lists_every_target_for_users() -> None:
-    listed = subprocess.run(["make"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
     names = re.findall(r"^make ([\w-]+) {2,}\S.+$", listed, re.MULTILINE)
     assert len(names) == len(listed.splitlines())
     (phony,) = re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)
