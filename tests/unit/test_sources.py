@@ -73,7 +73,16 @@ def test_pipes_are_skipped_and_broken_links_are_not(tmp_path: Path) -> None:
     (tmp_path / "loop.jpg").symlink_to("loop.jpg")
     skipped: dict[str, str] = {}
     assert names_of(tmp_path, skipped) == ["a.jpg", "broken.jpg", "loop.jpg"]
-    assert skipped == dict.fromkeys(["device.jpg", "pipe.jpg"], "pipe, socket or device")
+    expected = dict.fromkeys(["device.jpg", "pipe.jpg"], "pipe, socket or device")
+    assert skipped == expected
+
+    manifest = tmp_path / "list.txt"
+    manifest.write_text("pipe.jpg\na.jpg\nbroken.jpg\ndevice.jpg\n.\n")
+    skipped.clear()
+    # A folder and a broken link are listed, so that their lines get an error in the results.
+    found = list(images_of(str(manifest), skipped.__setitem__))
+    assert found == [str(tmp_path / name) for name in ("a.jpg", "broken.jpg", ".")]
+    assert {Path(path).name: reason for path, reason in skipped.items()} == expected
 
 
 def test_a_source_may_be_hidden_itself(tmp_path: Path) -> None:

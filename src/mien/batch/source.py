@@ -58,8 +58,8 @@ def images_of(source: str, on_skip: OnSkip | None = None) -> Iterator[str]:
             skipped. A glob (``**`` for any depth): every file it matches. A manifest: what it
             lists, relative to its own folder and as often as it does. It is a ``.csv``, ``.tsv`` or
             ``.parquet`` file with a column ``path`` or ``uri``, or a ``.txt`` file with one path
-            per line; comments may precede the header of a text table. Folders and manifests may be
-            URIs of an object store.
+            per line; comments may precede the header of a text table; pipes and devices are
+            skipped. Folders and manifests may be URIs of an object store.
         on_skip: Called for every file and folder that is skipped.
 
     Raises:
@@ -77,7 +77,7 @@ def images_of(source: str, on_skip: OnSkip | None = None) -> Iterator[str]:
                 f"{source} is a single file: give a folder, a glob or a manifest "
                 f"({', '.join(sorted(_MANIFESTS))}); for single images use mien analyze"
             )
-        return _listed(source, path.suffix, lambda: path.open("rb"))
+        return _listed(source, path.suffix, lambda: path.open("rb"), on_skip)
     if glob.has_magic(source):
         return _matching(source)
     raise InvalidParameterError(f"{source}: no such folder, glob or manifest")
@@ -99,7 +99,7 @@ def _in_store(source: str, on_skip: OnSkip) -> Iterator[str]:
     try:
         if suffix in _MANIFESTS:
             files, path = opened(source)
-            return _listed(source, suffix, lambda: files.open_input_file(path))
+            return _listed(source, suffix, lambda: files.open_input_file(path), on_skip)
         if not is_folder(source):
             raise InvalidParameterError(f"{source}: no such folder or manifest")
         return (
@@ -147,10 +147,11 @@ def _in_folder(folder: Path, on_skip: OnSkip) -> Iterator[str]:
 def _is_device(path: str) -> bool:
     """Return whether a path is something that never ends, such as a named pipe."""
     try:
-        return not stat.S_ISREG(Path(path).stat().st_mode)
+        mode = Path(path).stat().st_mode
     except OSError:
         # A broken link is an image that cannot be read.
         return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _is_image(path: str, parts: Sequence[str], on_skip: OnSkip) -> bool:
@@ -180,7 +181,9 @@ def _matching(pattern: str) -> Iterator[str]:
     )
 
 
-def _listed(manifest: str, suffix: str, opening: Callable[[], IO[bytes]]) -> Iterator[str]:
+def _listed(
+    manifest: str, suffix: str, opening: Callable[[], IO[bytes]], on_skip: OnSkip
+) -> Iterator[str]:
     folder = manifest.rpartition("/")[0] if is_uri(manifest) else Path(manifest).parent
     empty = True
     try:
@@ -189,8 +192,12 @@ def _listed(manifest: str, suffix: str, opening: Callable[[], IO[bytes]]) -> Ite
                 empty = False
                 if is_uri(path):
                     yield path
+                elif isinstance(folder, str):
+                    yield f"{folder}/{path}"
+                elif _is_device(local := str(folder / path)):
+                    on_skip(local, _NO_FILE)
                 else:
-                    yield f"{folder}/{path}" if isinstance(folder, str) else str(folder / path)
+                    yield local
     except (OSError, ValueError, csv.Error) as error:
         raise InvalidParameterError(f"{manifest}: the manifest cannot be read") from error
     if empty:
