@@ -111,14 +111,14 @@ class Recognizer:
         if isinstance(detector, str):
             file = None if detector_model is None else Path(detector_model)
             detector = build_detector(detector, file, providers=chosen)
-        if not hasattr(detector, "detect"):
+        if isinstance(detector, type) or not hasattr(detector, "detect"):
             raise InvalidParameterError(
                 f"detector must be a name or an object with a method detect, not {detector!r}"
             )
         self.detector = detector
         if model is None or isinstance(model, str | Path):
             model = build_classifier(model, providers=chosen)
-        if not hasattr(model, "predict"):
+        if isinstance(model, type) or not hasattr(model, "predict"):
             raise InvalidParameterError(
                 f"model must be a path, a name or an object with a method predict, not {model!r}"
             )

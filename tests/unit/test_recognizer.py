@@ -365,6 +365,8 @@ def test_results_contain_plain_numbers(astronaut: np.ndarray, larger: int) -> No
         {"detector": 5},
         {"model": 5},
         {"model": b"model.onnx"},
+        {"detector": StubDetector},
+        {"model": StubClassifier},
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, Any]) -> None:
