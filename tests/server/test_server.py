@@ -223,12 +223,12 @@ def test_serving_in_this_process(
     assert server_run.serve(Settings(port=0, processes=False)) == 0
     stopper.join()
     assert signal.getsignal(signal.SIGTERM) == before
-    assert "serving on http://127.0.0.1:" in capsys.readouterr().err
+    assert "listening on http://127.0.0.1:" in capsys.readouterr().err
 
     detector.error = RuntimeError("broken")
     assert server_run.serve(Settings(port=0, host="::1", processes=False)) == 1
     words = capsys.readouterr().err
-    assert "serving on http://[::1]:" in words
+    assert "listening on http://[::1]:" in words
     assert "the service did not start" in words
 
 

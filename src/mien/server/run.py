@@ -182,7 +182,7 @@ def _process_app(settings: Settings, metrics_folder: Path) -> FastAPI:
 def _announce(listener: socket.socket) -> None:
     host, port = listener.getsockname()[:2]
     shown = f"[{host}]" if ":" in host else host
-    _log.info("serving on http://%s:%d", shown, port)
+    _log.info("listening on http://%s:%d", shown, port)
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
