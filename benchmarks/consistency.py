@@ -37,7 +37,7 @@ PATCH_MARGIN = 1.0
 
 
 def box_itself(face: Face) -> Region:
-    """Return the square with the box's centre and area."""
+    """Return the square with the box's center and area."""
     return _square(face.box, math.sqrt(face.box.area))
 
 
@@ -65,9 +65,9 @@ def main() -> None:
     detector, classifier = build_detector(arguments.detector), load_classifier()
     changes: dict[str, list[dict[str, bool]]] = {}
     for patch in patches(arguments.folder, detector):
-        before = answers(patch, classifier)
+        before = predictions(patch, classifier)
         for name, seen in variants(patch, detector):
-            after = answers(seen, classifier)
+            after = predictions(seen, classifier)
             changes.setdefault(name, []).append({k: before[k] == after[k] for k in CROPS})
     print(f"{'same prediction':16} {'pairs':>6}", *(f"{name:>8}" for name in CROPS))
     for name, kept in changes.items():
@@ -103,7 +103,7 @@ def variants(patch: Seen, detector: FaceDetector) -> Iterator[tuple[str, Seen]]:
         yield "jittered", (image, _jittered(face, random))
 
 
-def answers(seen: Seen, classifier: OnnxClassifier) -> dict[str, int]:
+def predictions(seen: Seen, classifier: OnnxClassifier) -> dict[str, int]:
     """Return the emotion, as a position among the six, for each way to cut."""
     image, face = seen
     regions = [cut(face) for cut in CROPS.values()]

@@ -34,21 +34,21 @@ def main() -> None:
     classifier = load_classifier(arguments.model)
     right: dict[tuple[str, str], list[bool]] = {}
     random: list[bool] = []
-    for image, face, labelled in located(arguments.folder):
-        random.append(labelled.is_random)
+    for image, face, labeled in located(arguments.folder):
+        random.append(labeled.is_random)
         for light, (factor, offset) in LIGHTS.items():
             changed = RgbImage((image.pixels * factor + offset).round().astype(np.uint8))
             for name, flat in STRETCHED.items():
                 with patch.object(crop, "FLAT", flat):
-                    label = answer(changed, face, classifier)
-                right.setdefault((light, name), []).append(label == labelled.label)
+                    label = prediction(changed, face, classifier)
+                right.setdefault((light, name), []).append(label == labeled.label)
     print(f"{'accuracy':12} {'crops':10} {'random':>7} {'all':>7}   {len(random)} faces")
     for (light, name), hits in right.items():
         every = np.array(hits)
         print(f"{light:12} {name:10} {every[np.array(random)].mean():7.3f} {every.mean():7.3f}")
 
 
-def answer(image: RgbImage, face: Face, classifier: OnnxClassifier) -> str:
+def prediction(image: RgbImage, face: Face, classifier: OnnxClassifier) -> str:
     """Return what the face is called."""
     crops = classifier.crop.crops(image, [crop.region_of_face(face)])
     scores: NDArray[np.float32] = narrow(

@@ -2,7 +2,7 @@
 
     python -m benchmarks.limits FOLDER [--every N] [--out docs/images/limits.svg]
 
-FOLDER holds photos and labels.csv, as for ``mien-train evaluate --photos``. Takes the labelled
+FOLDER holds photos and labels.csv, as for ``mien-train evaluate --photos``. Takes the labeled
 faces of at least ``BASE_PX``, brings each to that size with what lies around it, and changes one
 thing at a time. For each change: the share of faces found, the accuracy on those that are found,
 and their mean confidence. Then accuracy and confidence by the pose of the head in the unchanged
@@ -31,7 +31,7 @@ from matplotlib import pyplot as plt
 mpl.rcParams["svg.hashsalt"] = "mien"
 
 BASE_PX = 80
-# Of the face's side, on each side of its centre.
+# Of the face's side, on each side of its center.
 AROUND = 2.0
 # The grey of what covers a face.
 COVER = (90, 90, 90)
@@ -40,7 +40,7 @@ YAWS = (0, 15, 30, 90)
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """A photo with one labelled face; box as left, top, right, bottom in pixels."""
+    """A photo with one labeled face; box as left, top, right, bottom in pixels."""
 
     image: Image.Image
     box: tuple[float, float, float, float]
@@ -74,16 +74,16 @@ Change = Callable[[View, float], View]
 
 
 def turned(view: View, degrees: float) -> View:
-    """Turn the image about the face's centre; the new box holds the ellipse in the old one."""
+    """Turn the image about the face's center; the new box holds the ellipse in the old one."""
     left, top, right, bottom = view.box
-    centre = ((left + right) / 2, (top + bottom) / 2)
+    center = ((left + right) / 2, (top + bottom) / 2)
     mean = tuple(int(shade) for shade in np.asarray(view.image).mean(axis=(0, 1)))
-    image = view.image.rotate(degrees, Image.Resampling.BICUBIC, center=centre, fillcolor=mean)
+    image = view.image.rotate(degrees, Image.Resampling.BICUBIC, center=center, fillcolor=mean)
     turn = np.radians(degrees)
     across, down = (right - left) / 2, (bottom - top) / 2
     half_width = np.hypot(across * np.cos(turn), down * np.sin(turn))
     half_height = np.hypot(across * np.sin(turn), down * np.cos(turn))
-    x, y = centre
+    x, y = center
     return View(image, (x - half_width, y - half_height, x + half_width, y + half_height))
 
 
@@ -125,7 +125,7 @@ CHANGES: Mapping[str, tuple[Change, tuple[float, ...]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is said of a labelled face: whether it is right, with which score, and the yaw."""
+    """What is said of a labeled face: whether it is right, with which score, and the yaw."""
 
     right: bool
     score: float
@@ -141,17 +141,17 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/images/limits.svg"))
     arguments = parser.parse_args()
     recognizer = Recognizer(quality=True)
-    answers: dict[tuple[str, float], list[Answer | None]] = {}
+    predictions: dict[tuple[str, float], list[Answer | None]] = {}
     for number, (view, label) in enumerate(views(arguments.folder)):
         if number % arguments.every:
             continue
         for name, (change, steps) in CHANGES.items():
             start = view if change is View.shrunk else view.shrunk(BASE_PX).cut()
             for step in steps:
-                answer = ask(recognizer, change(start, step), label)
-                answers.setdefault((name, step), []).append(answer)
-    print_tables(answers)
-    draw(answers, arguments.out)
+                prediction = ask(recognizer, change(start, step), label)
+                predictions.setdefault((name, step), []).append(prediction)
+    print_tables(predictions)
+    draw(predictions, arguments.out)
     print(arguments.out)
 
 
@@ -176,33 +176,39 @@ def ask(recognizer: Recognizer, view: View, label: str) -> Answer | None:
     return Answer(face.emotion.value == label, face.confidence, abs(yaw))
 
 
-def figures(answers: list[Answer | None]) -> NDArray[np.float64]:
+def figures(predictions: list[Answer | None]) -> NDArray[np.float64]:
     """Return the share that is found, and of those the accuracy and the mean score."""
-    found = [answer for answer in answers if answer is not None]
-    pairs = np.array([(answer.right, answer.score) for answer in found], dtype=float).reshape(-1, 2)
+    found = [prediction for prediction in predictions if prediction is not None]
+    pairs = np.array(
+        [(prediction.right, prediction.score) for prediction in found], dtype=float
+    ).reshape(-1, 2)
     means = pairs.mean(axis=0) if found else (np.nan, np.nan)
-    return np.array([len(found) / len(answers), *means])
+    return np.array([len(found) / len(predictions), *means])
 
 
-def print_tables(answers: Mapping[tuple[str, float], list[Answer | None]]) -> None:
+def print_tables(predictions: Mapping[tuple[str, float], list[Answer | None]]) -> None:
     head = f"{'found':>8}{'accuracy':>10}{'confidence':>12}"
-    print(f"{len(next(iter(answers.values())))} faces{'':28}{head}")
-    for (name, step), given in answers.items():
+    print(f"{len(next(iter(predictions.values())))} faces{'':28}{head}")
+    for (name, step), given in predictions.items():
         found, accuracy, score = figures(given)
         print(f"{name:30}{step:8g}{found:8.3f}{accuracy:10.3f}{score:12.3f}")
-    whole = [answer for answer in answers[next(iter(answers))] if answer is not None]
+    whole = [
+        prediction for prediction in predictions[next(iter(predictions))] if prediction is not None
+    ]
     for low, high in pairwise(YAWS):
-        group: list[Answer | None] = [answer for answer in whole if low <= answer.yaw < high]
+        group: list[Answer | None] = [
+            prediction for prediction in whole if low <= prediction.yaw < high
+        ]
         if group:
             _, accuracy, score = figures(group)
             name = f"yaw {low} to {high} degrees"
             print(f"{name:30}{len(group):8}{'':8}{accuracy:10.3f}{score:12.3f}")
 
 
-def draw(answers: Mapping[tuple[str, float], list[Answer | None]], out: Path) -> None:
+def draw(predictions: Mapping[tuple[str, float], list[Answer | None]], out: Path) -> None:
     figure, grid = plt.subplots(2, 3, figsize=(9, 5.2), sharey=True)
     for axes, (name, (_, steps)) in zip(grid.flat, CHANGES.items(), strict=True):
-        lines = np.array([figures(answers[name, step]) for step in steps]).T
+        lines = np.array([figures(predictions[name, step]) for step in steps]).T
         at = range(len(steps))
         for line, label in zip(lines, ("found", "accuracy", "mean confidence"), strict=True):
             style = "--" if label == "mean confidence" else "-"

@@ -27,7 +27,7 @@ class WorkerError(SystemExit):
 
 @dataclass
 class Worker:
-    """A process that answers requests.
+    """A process that replies to requests.
 
     Attributes:
         name: For messages.
@@ -83,15 +83,15 @@ class Worker:
         Raises:
             WorkerError: See the class.
         """
-        answer = self.request({"photo": str(photo)})
+        reply = self.request({"photo": str(photo)})
         self.first_answer_s = self.first_answer_s or time.perf_counter() - self.started
-        return answer
+        return reply
 
     def ask_again(self, photo: Path, repeats: int = 3) -> dict[str, Any]:
         """Pause, analyze a photo several times, and return the result with the median time."""
         time.sleep(PAUSE_S)
-        answers = [self.ask(photo) for _ in range(repeats)]
-        return sorted(answers, key=lambda answer: float(answer["seconds"]))[repeats // 2]
+        replies = [self.ask(photo) for _ in range(repeats)]
+        return sorted(replies, key=lambda reply: float(reply["seconds"]))[repeats // 2]
 
     def scores(self, crops: Sequence[str]) -> list[Mapping[str, float]]:
         """Return the scores of cropped faces, each 48 * 48 bytes of grey in base64.
@@ -127,11 +127,11 @@ class Worker:
             self.process.stdin.flush()
         except BrokenPipeError:
             raise WorkerError(self._ended()) from None
-        answer = self._read()
-        if "error" in answer:
-            raise WorkerError(f"{self.name}: {answer['error']}")
-        self.peak_mb = answer["peak_mb"]
-        return answer
+        reply = self._read()
+        if "error" in reply:
+            raise WorkerError(f"{self.name}: {reply['error']}")
+        self.peak_mb = reply["peak_mb"]
+        return reply
 
     def __enter__(self) -> "Worker":
         return self
@@ -152,20 +152,20 @@ class Worker:
         line = self.process.stdout.readline()
         timer.cancel()
         if not line:
-            late = f"{self.name} gave no answer in {self.patience_s:.0f} s"
+            late = f"{self.name} gave no reply in {self.patience_s:.0f} s"
             raise WorkerError(late if time.perf_counter() >= until else self._ended())
         return line
 
     def _read(self) -> dict[str, Any]:
         line = self._line()
         try:
-            answer = json.loads(line)
+            reply = json.loads(line)
         except ValueError:
-            answer = None
-        if not isinstance(answer, dict):
+            reply = None
+        if not isinstance(reply, dict):
             self.stop()
             raise WorkerError(f"{self.name} answered no JSON: {line.strip()[:_SHOWN]!r}")
-        return answer
+        return reply
 
     def _ended(self) -> str:
         return f"{self.name} ended with status {self.process.wait()}"
@@ -174,9 +174,9 @@ class Worker:
 def commit(folder: Path = ROOT) -> str:
     """Return the short hash of the checked-out commit; ``unknown`` without git or a commit."""
     try:
-        asked = ["git", "rev-parse", "--short", "HEAD"]
+        arguments = ["git", "rev-parse", "--short", "HEAD"]
         return subprocess.check_output(
-            asked, cwd=folder, text=True, stderr=subprocess.DEVNULL
+            arguments, cwd=folder, text=True, stderr=subprocess.DEVNULL
         ).strip()
     except (OSError, subprocess.CalledProcessError):
         return "unknown"

@@ -54,14 +54,17 @@ def compare(photos: dict[str, Path], reference: str, rounds: int) -> None:
         print(f"{worker.name}: {worker.peak_mb:.0f} MB after the first result")
     for name, path in photos.items():
         print(f"\n{name}")
-        answers = [[worker.ask_again(path) for worker in workers] for _ in range(rounds)]
+        predictions = [[worker.ask_again(path) for worker in workers] for _ in range(rounds)]
         for position, worker in enumerate(workers):
-            seconds = [answer[position]["seconds"] for answer in answers]
-            ratios = [s / answer[0]["seconds"] for s, answer in zip(seconds, answers, strict=True)]
+            seconds = [prediction[position]["seconds"] for prediction in predictions]
+            ratios = [
+                s / prediction[0]["seconds"]
+                for s, prediction in zip(seconds, predictions, strict=True)
+            ]
             print(
                 f"  {worker.name:22} {statistics.median(seconds) * 1e3:8.1f} ms"
                 f"  x {statistics.median(ratios):5.1f} ({min(ratios):.1f} to {max(ratios):.1f})"
-                f"  {len(answers[0][position]['faces'])} faces"
+                f"  {len(predictions[0][position]['faces'])} faces"
             )
     print()
     for worker in workers:

@@ -27,7 +27,7 @@ class FakeDetector:
     """Finds two faces in images of 100 pixels or more, none in smaller ones; optionally slow."""
 
     def __init__(self) -> None:
-        self.asked: list[int | None] = []
+        self.received: list[int | None] = []
         self.wait_s = 0.0
         self.endless = False  # as a picture that was made to take for ever
         self._may_go_on = threading.Event()
@@ -65,13 +65,13 @@ class FakeDetector:
         with self.lock:
             self.running += 1
             self.most_running = max(self.most_running, self.running)
-            self.asked.append(min_face_size)
+            self.received.append(min_face_size)
         try:
             self.work()
         finally:
             with self.lock:
                 self.running -= 1
-        if self.error is not None and len(self.asked) >= self.fail_from:
+        if self.error is not None and len(self.received) >= self.fail_from:
             raise self.error
         if image.width < 100:
             return ()

@@ -96,8 +96,8 @@ def ready(address: str) -> bool:
 def wait_until_asked(address: str, times: int) -> None:
     """Wait until so many requests are under way."""
     # The one that asks is among them.
-    told = f"http_requests_in_flight {times + 1}.0"
-    wait_until(lambda: told in httpx.get(f"{address}/metrics", timeout=20).text)
+    reported = f"http_requests_in_flight {times + 1}.0"
+    wait_until(lambda: reported in httpx.get(f"{address}/metrics", timeout=20).text)
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:

@@ -55,10 +55,10 @@ class StubDetector:
     """Finds two faces in an image that is 100 pixels wide, none in others."""
 
     def __init__(self) -> None:
-        self.asked: list[dict[str, float | None]] = []
+        self.received: list[dict[str, float | None]] = []
 
     def detect(self, image: RgbImage, **options: float | None) -> tuple[Face, ...]:
-        self.asked.append(options)
+        self.received.append(options)
         if image.width < 100:
             return ()
         boxes = (

@@ -19,7 +19,7 @@ class LastingDetector(FakeDetector):
     """Quick with the first picture, by which it is warmed up."""
 
     def work(self) -> None:
-        if len(self.asked) > 1:
+        if len(self.received) > 1:
             self.endless, self.wait_s = sys.argv[2] == "endless", 15.0
         super().work()
 
@@ -28,7 +28,7 @@ class HeldDetector(FakeDetector):
     """Quick with the first picture; no other is done before a file is there."""
 
     def work(self) -> None:
-        if len(self.asked) > 1:
+        if len(self.received) > 1:
             wait_until(Path(sys.argv[2].removeprefix("until:")).exists)
 
 

@@ -43,17 +43,17 @@ def echo(state: str, value: object = None) -> tuple[int, str, object]:
     return os.getpid(), state, value
 
 
-def nap(state: str, seconds: float, begun: Path | None = None) -> int:
-    """Sleep without checking the deadline. begun: a file that exists from then on."""
-    if begun:
-        begun.touch()
+def nap(state: str, seconds: float, started: Path | None = None) -> int:
+    """Sleep without checking the deadline. started: a file that exists from then on."""
+    if started:
+        started.touch()
     time.sleep(seconds)
     return os.getpid()
 
 
-def run_until_deadline(state: str, begun: Path | None = None) -> None:
-    if begun:
-        begun.touch()
+def run_until_deadline(state: str, started: Path | None = None) -> None:
+    if started:
+        started.touch()
     while True:
         check_deadline()
         time.sleep(0.005)

@@ -197,12 +197,12 @@ class Runner:
                 _compare(shown, printed)
 
     def _command(self, command: str) -> str:
-        words = shlex.split(command, comments=True)
+        arguments = shlex.split(command, comments=True)
         variables: dict[str, str] = {}
-        while words and re.fullmatch(r"[A-Z_]+=.*", words[0]):
-            name, _, value = words.pop(0).partition("=")
+        while arguments and re.fullmatch(r"[A-Z_]+=.*", arguments[0]):
+            name, _, value = arguments.pop(0).partition("=")
             variables[name] = value
-        match words:
+        match arguments:
             case ["mien", "serve", *options]:
                 # A service is running already; this checks the options.
                 return self._output([*self._mien, "serve", *options, "--print-config"], variables)

@@ -57,7 +57,7 @@ def main() -> None:
     TARGET.mkdir(exist_ok=True)
     random = np.random.default_rng(0)
     crops = random.integers(0, 256, (3, 48, 48), dtype=np.uint8)
-    answers = {"crops": crops}
+    outputs = {"crops": crops}
     for name, model in (("chain", chain()), ("nested", nested())):
         for weight in model.weights:
             if weight.name in {"moving_mean", "moving_variance", "gamma", "beta"}:
@@ -67,8 +67,8 @@ def main() -> None:
         kernel.assign(kernel * 50)
         model.save(TARGET / f"{name}.keras")
         pixels = np.repeat(crops[..., None] / np.float32(255), 3, axis=3)
-        answers[name] = model.predict(pixels, verbose=0)
-    np.savez_compressed(TARGET / "answers.npz", **answers)
+        outputs[name] = model.predict(pixels, verbose=0)
+    np.savez_compressed(TARGET / "answers.npz", **outputs)
 
 
 if __name__ == "__main__":

@@ -141,11 +141,11 @@ def command_line() -> str:
 
 def _helps(command: str, names: Iterable[str], run: Callable[[list[str]], Any]) -> Iterator[str]:
     for name in ("", *names):
-        words = [name, "--help"] if name else ["--help"]
-        yield f"### {f'{command} {name}'.strip()}\n\n```text\n{_printed(run, words)}```\n"
+        arguments = [name, "--help"] if name else ["--help"]
+        yield f"### {f'{command} {name}'.strip()}\n\n```text\n{_printed(run, arguments)}```\n"
 
 
-def _printed(run: Callable[[list[str]], Any], words: list[str]) -> str:
+def _printed(run: Callable[[list[str]], Any], arguments: list[str]) -> str:
     # argparse follows the terminal's width and colors, and exits after printing.
     variables = {"COLUMNS": HELP_COLUMNS, "NO_COLOR": "1"}
     with (
@@ -153,7 +153,7 @@ def _printed(run: Callable[[list[str]], Any], words: list[str]) -> str:
         redirect_stdout(StringIO()) as printed,
         suppress(SystemExit),
     ):
-        run(words)
+        run(arguments)
     return printed.getvalue()
 
 

@@ -53,9 +53,9 @@ def main() -> None:
     everybody = systems(arguments.mien)
     if arguments.sections:
         results |= {"machine": machine(), "order": [system.name for system in everybody]}
-        asked = [s for s in everybody if not arguments.only or s.name in arguments.only]
+        chosen = [s for s in everybody if not arguments.only or s.name in arguments.only]
         with LOG.open("w") as log:
-            ready, about, left_out = prepare(asked, log)
+            ready, about, left_out = prepare(chosen, log)
             results |= {"systems": results.get("systems", {}) | about, "left out": left_out}
             run = Run(
                 systems=ready,
@@ -87,8 +87,8 @@ def section(name: str, run: Run) -> dict[str, Any]:
     except MissingError as missing:
         print(f"  left out: {missing}", file=sys.stderr)
         return {"missing": str(missing)}
-    for system, words in measured["failed"].items():
-        print(f"  {system}: {words} (its output: {LOG})", file=sys.stderr)
+    for system, reason in measured["failed"].items():
+        print(f"  {system}: {reason} (its output: {LOG})", file=sys.stderr)
     others = (others_s() - before) / (time.perf_counter() - began)
     today = datetime.now(UTC).date().isoformat()
     others_cores = round(max(others, 0), 2)

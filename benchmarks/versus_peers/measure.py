@@ -119,7 +119,7 @@ def crops(run: Run) -> Result:
         )
     data = load_fer2013(run.data).split("PublicTest")
     encoded = [base64.b64encode(face.tobytes()).decode() for face in data.faces]
-    asked = questions(data)
+    asked_questions = questions(data)
 
     def scored(chosen: tuple[System, str | None]) -> Result:
         system, output = chosen
@@ -128,15 +128,15 @@ def crops(run: Run) -> Result:
             scores = []
             for at in range(0, len(encoded), CROPS_AT_ONCE):
                 scores += worker.scores(encoded[at : at + CROPS_AT_ONCE])
-        return {question.name: accuracy(question, scores) for question in asked}
+        return {question.name: accuracy(question, scores) for question in asked_questions}
 
     taking_part: dict[str, tuple[System, str | None]] = {}
     for system in run.systems:
         taking_part[system.name] = (system, None)
         taking_part |= {f"{system.name}, {o} output": (system, o) for o in system.outputs}
     failed: dict[str, str] = {}
-    answers = each(taking_part, failed, scored)
-    return {"faces": len(data), "accuracy": answers, "failed": failed}
+    predictions = each(taking_part, failed, scored)
+    return {"faces": len(data), "accuracy": predictions, "failed": failed}
 
 
 def found(run: Run) -> Result:
@@ -155,20 +155,20 @@ def found(run: Run) -> Result:
     def searched(system: System) -> Result:
         with system.start(run.log) as worker:
             boxes = [boxes_of(worker.ask(photo.path)) for photo in known]
-        answers = {}
+        predictions = {}
         for overlap in OVERLAPS:
             outcomes = [outcome(p, found, overlap) for p, found in zip(known, boxes, strict=True)]
             recalls = {str(height): recall(outcomes, height) for height in HEIGHTS_PX}
-            answers[str(overlap)] = {"recall": recalls, "precision": precision(outcomes)}
-        return answers
+            predictions[str(overlap)] = {"recall": recalls, "precision": precision(outcomes)}
+        return predictions
 
-    answers, failed = of_systems(run, searched)
+    predictions, failed = of_systems(run, searched)
     faces = sum(int(photo.counted.sum()) for photo in known)
-    return {"photos": len(known), "faces": faces, "found": answers, "failed": failed}
+    return {"photos": len(known), "faces": faces, "found": predictions, "failed": failed}
 
 
 def natural(run: Run) -> Result:
-    """Measure faces found and accuracy on labelled faces of everyday photos.
+    """Measure faces found and accuracy on labeled faces of everyday photos.
 
     Raises:
         MissingError: There are no such photos.
@@ -178,22 +178,22 @@ def natural(run: Run) -> Result:
             f"{run.natural} needs photos and labels.csv, as for mien-train evaluate --photos; "
             "another folder with them: OPTIONS='--natural FOLDER'"
         )
-    labelled = load_labels(run.natural)
-    files = sorted({face.file for face in labelled})
+    labeled = load_labels(run.natural)
+    files = sorted({face.file for face in labeled})
 
     def scored(system: System) -> Result:
         with system.start(run.log) as worker:
             found = {file: worker.ask(run.natural / file)["faces"] for file in files}
-        faces = [found[face.file] for face in labelled]
-        random = [number for number, face in enumerate(labelled) if face.is_random]
+        faces = [found[face.file] for face in labeled]
+        random = [number for number, face in enumerate(labeled) if face.is_random]
         return {
-            "random": scoring.natural([labelled[n] for n in random], [faces[n] for n in random]),
-            "every": scoring.natural(labelled, faces),
+            "random": scoring.natural([labeled[n] for n in random], [faces[n] for n in random]),
+            "every": scoring.natural(labeled, faces),
         }
 
-    answers, failed = of_systems(run, scored)
-    counts = {"random": sum(face.is_random for face in labelled), "every": len(labelled)}
-    return {"faces": counts, "scores": answers, "failed": failed}
+    predictions, failed = of_systems(run, scored)
+    counts = {"random": sum(face.is_random for face in labeled), "every": len(labeled)}
+    return {"faces": counts, "scores": predictions, "failed": failed}
 
 
 def closeups(run: Run) -> Result:
@@ -213,8 +213,8 @@ def closeups(run: Run) -> Result:
         with system.start(run.log) as worker:
             return sum(bool(worker.ask(photo)["faces"]) for photo in photos) / len(photos)
 
-    answers, failed = of_systems(run, searched)
-    return {"photos": len(photos), "found": answers, "failed": failed}
+    predictions, failed = of_systems(run, searched)
+    return {"photos": len(photos), "found": predictions, "failed": failed}
 
 
 def of_systems(run: Run, do: Callable[[System], Any]) -> tuple[Result, dict[str, str]]:
@@ -233,14 +233,14 @@ def each(
         failed: Receives the reasons of failures, by system.
         do: The call.
     """
-    answers = {}
+    predictions = {}
     for name, taker in list(taking_part.items()):
         try:
-            answers[name] = do(taker)
+            predictions[name] = do(taker)
         except WorkerError as error:
             failed[name] = str(error).removeprefix(f"{name}: ")
             del taking_part[name]
-    return answers
+    return predictions
 
 
 def able(worker: Worker) -> Worker:

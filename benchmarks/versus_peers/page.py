@@ -157,7 +157,7 @@ def _ahead(results: Results) -> str:
             ahead.setdefault((_with_reasons(names, row.key), row.key), []).append(row.name)
     if not ahead:
         return "No other system is better than `mien` in any row, including the tables below."
-    lines = [f"- {'; '.join(places)}: {words}." for (words, _), places in ahead.items()]
+    lines = [f"- {'; '.join(places)}: {reason}." for (reason, _), places in ahead.items()]
     title = "Rows in which other systems are better than `mien`, including the tables below:\n"
     return "\n".join([title, *lines])
 
@@ -184,13 +184,13 @@ def _level(results: Results) -> str:
 def _left_out(results: Results) -> str:
     """Return the systems and sections that are missing, and why."""
     places: dict[tuple[str, str], list[str]] = {}
-    for name, words in results.get("left out", {}).items():
-        places.setdefault((name, words), []).append("everything")
+    for name, reason in results.get("left out", {}).items():
+        places.setdefault((name, reason), []).append("everything")
     sections: dict[str, Any] = {k: of for k, of in results.items() if isinstance(of, dict)}
     for section, of in sections.items():
-        for name, words in of.get("failed", {}).items():
-            places.setdefault((name, words), []).append(section)
-    lines = [f"- {name}, {', '.join(where)}: {words}" for (name, words), where in places.items()]
+        for name, reason in of.get("failed", {}).items():
+            places.setdefault((name, reason), []).append(section)
+    lines = [f"- {name}, {', '.join(where)}: {reason}" for (name, reason), where in places.items()]
     lines += [f"- {name}: {of['missing']}" for name, of in sections.items() if "missing" in of]
     return "\n".join(["Not measured:\n", *lines]) if lines else ""
 

@@ -13,7 +13,7 @@ from matplotlib import pyplot as plt
 # Makes files reproducible.
 mpl.rcParams["svg.hashsalt"] = "mien"
 
-COLOURS = {
+COLORS = {
     OURS: "#d1495b",
     "reference": "#30638e",
     "fer": "#3b8b5a",
@@ -47,9 +47,9 @@ def _times(results: Results, axes: plt.Axes) -> bool:
     for system, seconds in measured.get("seconds", {}).items():
         taken = [[t * 1e3 for t in seconds[name]] for name in photos]
         middle = [statistics.median(times) for times in taken]
-        axes.plot(sizes, middle, marker="o", color=COLOURS[system], label=system)
+        axes.plot(sizes, middle, marker="o", color=COLORS[system], label=system)
         low, high = [min(t) for t in taken], [max(t) for t in taken]
-        axes.fill_between(sizes, low, high, color=COLOURS[system], alpha=0.15)
+        axes.fill_between(sizes, low, high, color=COLORS[system], alpha=0.15)
     axes.set(xscale="log", yscale="log", xlabel="megapixels")
     axes.set_ylabel(f"ms a photo with one face, {SECTION}")
     axes.set_xticks(sizes, [f"{size:.2g}" for size in sizes])
@@ -69,7 +69,7 @@ def _accuracy(results: Results, axes: plt.Axes) -> bool:
     for system in both:
         six = scores[system]["six"]
         at = statistics.median(times[system][SMALLEST]) * 1e3, six["accuracy"] * 100
-        axes.errorbar(*at, yerr=six["half_interval"] * 100, fmt="o", color=COLOURS[system])
+        axes.errorbar(*at, yerr=six["half_interval"] * 100, fmt="o", color=COLORS[system])
         axes.annotate(system, at, xytext=(0, -26), textcoords="offset points", ha="center")
     axes.set(xscale="log", xlabel=f"ms a photo, {SMALLEST}, {SECTION}")
     axes.set_xticks(TICKS_MS, map(str, TICKS_MS))
@@ -89,8 +89,8 @@ def _sizes(results: Results, axes: plt.Axes) -> bool:
         there = [(at, name) for at, name in enumerate(names) if name in sizes]
         places = [at + (offset - 0.5) * 0.38 for at, _ in there]
         widths = [sizes[name] for _, name in there]
-        colours = [COLOURS[name] for _, name in there]
-        bars = axes.barh(places, widths, 0.36, color=colours, alpha=alpha)
+        colors = [COLORS[name] for _, name in there]
+        bars = axes.barh(places, widths, 0.36, color=colors, alpha=alpha)
         axes.bar_label(bars, [f"{width:,.0f}" for width in widths], padding=3, fontsize=8)
     axes.set_yticks(range(len(names)), names)
     axes.invert_yaxis()

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset
 from mien_train.metrics import measure
-from mien_train.photos import SIX, LabelledFace, match
+from mien_train.photos import SIX, LabeledFace, match
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,21 +59,21 @@ def accuracy(question: Question, scores: Sequence[Mapping[str, float]]) -> dict[
     faces = [(s, int(t)) for s, t in zip(scores, question.truth, strict=True) if t >= 0]
     if not faces:
         raise ValueError(f"no face has one of {', '.join(question.labels)}")
-    correct = sum(answer(score, question.labels) == question.labels[t] for score, t in faces)
+    correct = sum(prediction(score, question.labels) == question.labels[t] for score, t in faces)
     share = correct / len(faces)
     half = 1.96 * math.sqrt(share * (1 - share) / len(faces))
     return {"accuracy": share, "half_interval": half, "faces": len(faces)}
 
 
 def natural(
-    labelled: Sequence[LabelledFace], faces: Sequence[Sequence[Mapping[str, Any]]]
+    labeled: Sequence[LabeledFace], faces: Sequence[Sequence[Mapping[str, Any]]]
 ) -> dict[str, float]:
-    """Score a system on labelled faces of whole photos.
+    """Score a system on labeled faces of whole photos.
 
     The six labels are compared: a score that is missing is zero, and their sum is made 1.
 
     Args:
-        labelled: The faces.
+        labeled: The faces.
         faces: For each of them, the faces that the system finds in its photo, as in the protocol.
 
     Returns:
@@ -81,13 +81,13 @@ def natural(
         system has scores; and the accuracy if missed faces count as wrong.
     """
     found = []
-    for face, others in zip(labelled, faces, strict=True):
+    for face, others in zip(labeled, faces, strict=True):
         index = match(face.box, [other["box"] for other in others])
         found.append(None if index is None else others[index])
     share = {"found": sum(face is not None for face in found) / len(found)}
     scored = [
         (face["scores"], one.label)
-        for one, face in zip(labelled, found, strict=True)
+        for one, face in zip(labeled, found, strict=True)
         if face and face.get("scores")
     ]
     if not scored:
@@ -100,11 +100,11 @@ def natural(
         "accuracy": metrics.accuracy,
         "macro_f1": metrics.macro_f1,
         "calibration_error": metrics.calibration_error,
-        "end_to_end": float(metrics.right.sum() / len(labelled)),
+        "end_to_end": float(metrics.right.sum() / len(labeled)),
     }
 
 
-def answer(scores: Mapping[str, float], labels: Sequence[str]) -> str | None:
+def prediction(scores: Mapping[str, float], labels: Sequence[str]) -> str | None:
     """Return the label with the highest score; None if there is a score for none of them."""
     known = {label: score for label, score in scores.items() if label in labels}
     return max(known, key=known.__getitem__) if known else None

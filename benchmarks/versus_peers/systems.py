@@ -121,19 +121,19 @@ def systems(python: Path) -> tuple[System, ...]:
 
 
 def prepare(
-    asked: Sequence[System], log: IO[str]
+    chosen: Sequence[System], log: IO[str]
 ) -> tuple[list[System], dict[str, Any], dict[str, str]]:
     """Install the systems.
 
     Args:
-        asked: The systems.
+        chosen: The systems.
         log: Receives the standard error of workers.
 
     Returns:
         The systems that start; their versions and sizes; the reasons of the others.
     """
     ready, about, left_out = [], {}, {}
-    for system in asked:
+    for system in chosen:
         print(f"{system.name}: its environment", file=sys.stderr)
         try:
             system.install()
@@ -176,6 +176,6 @@ def _python_peer(name: str) -> System:
 def _run(*command: str, folder: Path = ROOT) -> None:
     done = subprocess.run(command, capture_output=True, text=True, cwd=folder, check=False)
     if done.returncode:
-        words = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
-        errors = [line for line in words if "error" in line.lower()] or words
+        reason = done.stderr.strip().splitlines() or [f"status {done.returncode}"]
+        errors = [line for line in reason if "error" in line.lower()] or reason
         raise InstallError(f"{' '.join(command[:3])}: {errors[-1][:_REASON]}")

@@ -103,10 +103,10 @@ def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None
 
 def _in_photos(classifier: OnnxClassifier, folder: Path) -> _Faces:
     crops, truth, random = [], [], []
-    for image, face, labelled in located(folder):
+    for image, face, labeled in located(folder):
         crops.append(classifier.crop.crops(image, [region_of_face(face)]))
-        truth.append(SIX.index(labelled.label))
-        random.append(labelled.is_random)
+        truth.append(SIX.index(labeled.label))
+        random.append(labeled.is_random)
     if not any(random):
         raise DataError(f"{folder}: no face of the random sample is found")
     first, *rest = classifier.outputs(np.concatenate(crops))

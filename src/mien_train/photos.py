@@ -26,7 +26,7 @@ from mien_train.metrics import Metrics, measure
 from mien_train.report.text import metrics_lines
 
 __all__ = [
-    "LabelledFace",
+    "LabeledFace",
     "PhotoScores",
     "Sample",
     "load_labels",
@@ -47,7 +47,7 @@ SIX = tuple(emotion.value for emotion in LabelSet.SIX.emotions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LabelledFace:
+class LabeledFace:
     """A face of a photo: box as left, top, right, bottom in pixels, and one of the six."""
 
     file: str
@@ -60,31 +60,31 @@ class LabelledFace:
 class Sample:
     """Metrics of a set of labeled faces.
 
-    labelled: (6,) number of faces per emotion; found: metrics of the detected ones.
+    labeled: (6,) number of faces per emotion; found: metrics of the detected ones.
     """
 
-    labelled: NDArray[np.int64]
+    labeled: NDArray[np.int64]
     found: Metrics
 
     @property
     def accuracy(self) -> float:
         """End-to-end accuracy: a missed face counts as wrong."""
-        return float(np.trace(self.found.confusion) / self.labelled.sum())
+        return float(np.trace(self.found.confusion) / self.labeled.sum())
 
     @property
     def recall(self) -> dict[str, float]:
         """End-to-end recall of each emotion that occurs."""
         right = np.diagonal(self.found.confusion)
         return {
-            label: float(right[row] / self.labelled[row])
+            label: float(right[row] / self.labeled[row])
             for row, label in enumerate(SIX)
-            if self.labelled[row]
+            if self.labeled[row]
         }
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON and cards."""
         return {
-            "labelled": int(self.labelled.sum()),
+            "labeled": int(self.labeled.sum()),
             "accuracy": round(self.accuracy, 4),
             "recall": {label: round(recall, 4) for label, recall in self.recall.items()},
             "found": {**self.found.to_dict(), "balanced": round(self.found.balanced, 4)},
@@ -103,7 +103,7 @@ class PhotoScores:
         return {"random": self.random.to_dict(), "every": self.every.to_dict()}
 
 
-def load_labels(folder: Path) -> list[LabelledFace]:
+def load_labels(folder: Path) -> list[LabeledFace]:
     """Read the faces that have one of the six labels, those of one photo together.
 
     Raises DataError if the file or a column is missing, a number is invalid, or no face remains.
@@ -115,7 +115,7 @@ def load_labels(folder: Path) -> list[LabelledFace]:
             missing = set(COLUMNS) - set(reader.fieldnames or ())
             if missing:
                 raise DataError(f"{path}: missing columns {sorted(missing)}")
-            faces = [_labelled(row) for row in reader if row["label"] in SIX]
+            faces = [_labeled(row) for row in reader if row["label"] in SIX]
     except (OSError, ValueError) as error:
         raise DataError(f"{path} can't be read: {error}") from error
     if not any(face.is_random for face in faces):
@@ -137,7 +137,7 @@ def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
     )
 
 
-def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabelledFace]]:
+def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabeledFace]]:
     """Yield each labeled face that the default detector finds, with its photo.
 
     Raises DataError if a photo can't be read.
@@ -149,10 +149,10 @@ def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabelledFace]]:
         except MienError as error:
             raise DataError(f"{folder / file}: {error}") from error
         faces = detector.detect(image)
-        for labelled in group:
-            index = match(labelled.box, [face.box.xyxy for face in faces])
+        for labeled in group:
+            index = match(labeled.box, [face.box.xyxy for face in faces])
             if index is not None:
-                yield image, faces[index], labelled
+                yield image, faces[index], labeled
 
 
 def photo_lines(scores: PhotoScores) -> Iterator[str]:
@@ -162,26 +162,26 @@ def photo_lines(scores: PhotoScores) -> Iterator[str]:
         yield f"balanced accuracy {sample.found.balanced:.4f}"
         recalls = ", ".join(f"{label} {recall:.3f}" for label, recall in sample.recall.items())
         yield (
-            f"{title}, end to end: {sample.found.faces} of {sample.labelled.sum()} found, "
+            f"{title}, end to end: {sample.found.faces} of {sample.labeled.sum()} found, "
             f"accuracy {sample.accuracy:.4f}, recall {recalls}"
         )
         yield ""
 
 
-def _sample(faces: Sequence[LabelledFace], rows: Sequence[list[float] | None]) -> Sample:
+def _sample(faces: Sequence[LabeledFace], rows: Sequence[list[float] | None]) -> Sample:
     truth = np.array([SIX.index(face.label) for face in faces])
     found = np.array([row is not None for row in rows])
     if not found.any():
         raise DataError("none of the labeled faces is found")
     scores = np.array([row for row in rows if row is not None], dtype=np.float64)
     return Sample(
-        labelled=np.bincount(truth, minlength=len(SIX)), found=measure(scores, truth[found], SIX)
+        labeled=np.bincount(truth, minlength=len(SIX)), found=measure(scores, truth[found], SIX)
     )
 
 
-def _labelled(row: dict[str, str]) -> LabelledFace:
+def _labeled(row: dict[str, str]) -> LabeledFace:
     x, y, width, height = (float(row[name]) for name in ("x", "y", "width", "height"))
-    return LabelledFace(
+    return LabeledFace(
         file=row["file"],
         box=(x, y, x + width, y + height),
         is_random=row["draw"] == RANDOM,
@@ -190,7 +190,7 @@ def _labelled(row: dict[str, str]) -> LabelledFace:
 
 
 def _scores(
-    recognizer: Recognizer, folder: Path, faces: Sequence[LabelledFace]
+    recognizer: Recognizer, folder: Path, faces: Sequence[LabeledFace]
 ) -> Iterator[list[float] | None]:
     """Yield the six scores of each face, None where it is not found."""
     for file, group in groupby(faces, key=lambda face: face.file):

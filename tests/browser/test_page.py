@@ -15,12 +15,12 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from playwright.sync_api import Browser, Page, expect
 
-from clips import encoded_video
 from http_process import service
 from mien.server.errors import PROBLEMS
 from mien.server.keys import digest_of
 from pages import DEVICES, DONE, SHOTS, card, give, opened, take_shot
 from samples import encode
+from videos import encoded_video
 
 KEY = "mien_a-key-for-this-test"
 
@@ -163,13 +163,13 @@ def test_json_and_curl_can_be_copied_and_are_correct(
     assert len(shown[0]["scores"]) == 8
     program, flag, form, url = shlex.split(line)
     assert (program, flag, form) == ("curl", "-F", f"image=@{name}")
-    answer = subprocess.run(
+    response = subprocess.run(
         [*shlex.split(f"{sys.executable} -c"), ASK, url, str(tmp_path / name)],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert json.loads(answer.stdout) == shown
+    assert json.loads(response.stdout) == shown
 
 
 ASK = """
@@ -211,11 +211,11 @@ def test_faces_that_cannot_be_read_are_grey(page: Page, astronaut: NDArray[np.ui
 def test_requests_to_a_busy_service_are_retried(
     page: Page, address: str, face_photo: bytes
 ) -> None:
-    asked = []
+    received = []
 
     def busy_once(route):
-        asked.append(route)
-        if len(asked) > 1:
+        received.append(route)
+        if len(received) > 1:
             return route.continue_()
         problem = json.dumps({"code": "queue_full", "detail": "busy"})
         return route.fulfill(status=429, headers={"Retry-After": "1"}, body=problem)
@@ -223,7 +223,7 @@ def test_requests_to_a_busy_service_are_retried(
     page.route(f"{address}/emotion?*", busy_once)
     give(page, ("a.jpg", face_photo))
     expect(page.locator(".state")).to_have_text("1 face")
-    assert len(asked) == 2
+    assert len(received) == 2
 
 
 def test_an_unreachable_service_is_reported(page: Page, address: str, face_photo: bytes) -> None:
@@ -233,16 +233,16 @@ def test_an_unreachable_service_is_reported(page: Page, address: str, face_photo
 
 
 def test_no_percentage_is_0_or_100(page: Page) -> None:
-    told = page.evaluate(
+    reported = page.evaluate(
         """import('/web/emotions.js').then(({ percent }) =>
                [0, 0.004, 0.006, 0.94, 0.994, 0.9992, 1].map(percent))"""
     )
-    assert told == ["< 1 %", "< 1 %", "1 %", "94 %", "99 %", "> 99 %", "> 99 %"]
+    assert reported == ["< 1 %", "< 1 %", "1 %", "94 %", "99 %", "> 99 %", "> 99 %"]
 
 
 def test_every_code_has_a_message(page: Page) -> None:
-    told = page.evaluate("import('/web/emotions.js').then(module => module.MESSAGES)")
-    assert set(PROBLEMS) <= set(told)
+    reported = page.evaluate("import('/web/emotions.js').then(module => module.MESSAGES)")
+    assert set(PROBLEMS) <= set(reported)
 
 
 def test_the_page_prompts_for_a_key_and_sends_it(browser: Browser, face_photo: bytes) -> None:
@@ -266,7 +266,7 @@ def test_the_camera_takes_a_photo_and_goes_live(page: Page) -> None:
     page.get_by_role("button", name="Go live").click()
     expect(page.get_by_role("status")).to_have_text("Live: happy")
     expect(page.locator("#pace")).to_have_text(re.compile(r"^\d+\.\d frames/s$"))
-    # One person, though the picture moves; a row of the timeline in the colour of the emotion.
+    # One person, though the picture moves; a row of the timeline in the color of the emotion.
     page.wait_for_timeout(1500)
     assert page.locator("#timeline").evaluate("canvas => canvas.height / devicePixelRatio") == 26
     painted = page.locator("#overlay").evaluate(

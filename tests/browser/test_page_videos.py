@@ -11,9 +11,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
-from clips import encoded_video
 from mien.results import table_columns
 from pages import card, choose, give, hold, opened, take_shot
+from videos import encoded_video
 
 STEP_MS = 100
 

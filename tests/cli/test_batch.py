@@ -100,10 +100,10 @@ def test_one_row_per_face_and_per_failure(mixed: Path, tmp_path: Path, suffix: s
 
 def test_the_rows_are_those_of_analyze(mixed: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.csv"
-    asked = ["--labels", "eight", "--include", "scores,landmarks,detection,quality"]
-    run("batch", mixed, "--out", out, *asked)
+    received = ["--labels", "eight", "--include", "scores,landmarks,detection,quality"]
+    run("batch", mixed, "--out", out, *received)
     photos = [mixed / name for name in ("a.png", "b.JPG", "deeper/c.jpg", "deeper/d.webp")]
-    analyzed = run("analyze", "--csv", *asked, *photos)
+    analyzed = run("analyze", "--csv", *received, *photos)
     assert out.read_text() == analyzed.stdout
 
 
@@ -177,7 +177,7 @@ def test_sources(mixed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["nowhere", "--out", "r.csv"], "nowhere: no such folder, glob or manifest"),
         (["a.png", "--out", "r.csv"], "a.png is a single file"),
@@ -197,7 +197,7 @@ def test_sources(mixed: Path, tmp_path: Path) -> None:
         (["."], "the following arguments are required: --out"),
     ],
 )
-def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "a.png").write_bytes(encode(Image.new("RGB", (64, 64)), "PNG"))
     (tmp_path / "list.csv").write_text("name\na.png\n")
     (tmp_path / "empty.txt").write_text("\n")
@@ -206,7 +206,7 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: st
     (tmp_path / "full" / "x.parquet").write_text("")
     done = run("batch", *arguments, cwd=tmp_path)
     assert done.returncode == 2
-    assert words in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
     # A run that has not begun leaves nothing behind.
     assert not [*tmp_path.glob("*.shards"), *tmp_path.rglob("_plan")]
@@ -215,9 +215,9 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: st
 @posix
 def test_killed_and_resumed_again_and_again(tmp_path: Path, small: bytes) -> None:
     folder, out = fill(tmp_path / "photos", small, 300), tmp_path / "results.jsonl"
-    asked = ["batch", folder, "--out", out, "--shard-size", 5, "--resume"]
+    received = ["batch", folder, "--out", out, "--shard-size", 5, "--resume"]
     for stop in (1, 15, 30):
-        process = begin(*asked)
+        process = begin(*received)
         wait_until(lambda stop=stop: finished(out) > stop)
         workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGKILL)
@@ -227,13 +227,13 @@ def test_killed_and_resumed_again_and_again(tmp_path: Path, small: bytes) -> Non
         assert not out.exists()
     # As if a kill had cut off a shard while it was written.
     (tmp_path / "results.jsonl.shards" / "_unfinished-1-0000059.jsonl").write_text('{"path":')
-    done = run(*asked)
+    done = run(*received)
     assert done.returncode == 0, done.stderr
     assert "finished before" in done.stderr
     paths = [row["path"] for row in rows_of(out)]
     assert paths == [str(folder / f"{number:04}.jpg") for number in range(300)]
     assert files_beside(out) == ["results.jsonl", "results.jsonl.run.json"]
-    again = run(*asked)
+    again = run(*received)
     assert (again.returncode, "nothing to do, 300 finished before" in again.stderr) == (0, True)
 
 
@@ -296,11 +296,11 @@ def test_a_stopped_run_is_not_overwritten(
     workers = psutil.Process(process.pid).children(recursive=True)
     process.send_signal(number)
     process.send_signal(signal.SIGCONT)
-    _, words = process.communicate()
+    _, message = process.communicate()
     assert process.returncode == status
     assert not psutil.wait_procs(workers, timeout=20)[1]
-    assert "Traceback" not in words
-    command = shlex.split(words.splitlines()[-1].split("to continue: ")[1])
+    assert "Traceback" not in message
+    command = shlex.split(message.splitlines()[-1].split("to continue: ")[1])
     assert command[:3] == ["mien", "batch", "--resume"]
     without = run("batch", folder, "--out", out)
     assert (without.returncode, "continue it with --resume" in without.stderr) == (2, True)
@@ -324,8 +324,8 @@ def test_a_killed_worker_loses_no_rows(tmp_path: Path, small: bytes) -> None:
     for shards in (1, 12):
         wait_until(lambda shards=shards: finished(out) > shards)
         workers_of(process)[0].kill()
-    _, words = process.communicate(timeout=300)
-    assert process.returncode == 0, words
+    _, message = process.communicate(timeout=300)
+    assert process.returncode == 0, message
     assert [row["emotion"] for row in rows_of(out)] == ["happy"] * 200
 
 
@@ -336,9 +336,9 @@ def test_results_that_cannot_be_written(tmp_path: Path, small: bytes) -> None:
     wait_until(lambda: finished(out) > 2)
     plan = tmp_path / "results.csv.shards" / "_plan"
     plan.rename(tmp_path / "aside")
-    _, words = process.communicate(timeout=100)
-    assert (process.returncode, "Traceback" in words) == (1, False), words
-    assert "--resume" in words.splitlines()[-1]
+    _, message = process.communicate(timeout=100)
+    assert (process.returncode, "Traceback" in message) == (1, False), message
+    assert "--resume" in message.splitlines()[-1]
     shutil.rmtree(plan, ignore_errors=True)
     (tmp_path / "aside").rename(plan)
     assert run("batch", folder, "--out", out, "--resume").returncode == 0
@@ -398,7 +398,7 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
         done = run("report", table, "--sheet", sheet, "--out", tmp_path / f"{suffix}.html")
         assert done.returncode == 0, done.stderr
         page = (tmp_path / f"{suffix}.html").read_text()
-        for words in (
+        for message in (
             "<strong>5</strong>photos<",
             "<strong>1</strong>face<",
             "<strong>1</strong>photo without a face<",
@@ -406,7 +406,7 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
             "truncated_image</code>: 1",
             "data:image/jpeg;base64,",
         ):
-            assert words in page
+            assert message in page
         assert "<img src=x" not in page
         with Image.open(sheet) as picture:
             assert picture.width >= 200
@@ -414,7 +414,7 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "words"),
+    ("name", "content", "message"),
     [
         ("gone.csv", None, "no such file"),
         ("bad.parquet", b"nothing", "not a readable .parquet table"),
@@ -425,12 +425,12 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
     ],
 )
 def test_a_report_of_another_file_is_refused(
-    tmp_path: Path, name: str, content: bytes | None, words: str
+    tmp_path: Path, name: str, content: bytes | None, message: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
     done = run("report", tmp_path / name)
     assert done.returncode == 2
-    assert any(part in done.stderr for part in words.split("|"))
+    assert any(part in done.stderr for part in message.split("|"))
     assert len(done.stderr.splitlines()) == 1
     assert [file.name for file in tmp_path.iterdir()] == ([name] if content is not None else [])

@@ -157,7 +157,7 @@ def test_ctrl_c() -> None:
         process.stdout.readline()
         process.send_signal(signal.SIGINT)
         started = time.monotonic()
-        _, words = process.communicate(timeout=60)
+        _, message = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert words == b""
+    assert message == b""
     assert time.monotonic() - started < 30

@@ -14,9 +14,9 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from clips import encoded_video, plain, with_display_matrix, with_timestamps
 from mien.video.reader import VideoLimits, open_video
 from programs import posix
+from videos import encoded_video, plain, with_display_matrix, with_timestamps
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:
@@ -227,8 +227,8 @@ def test_signals(
             assert time.monotonic() < deadline
             time.sleep(0.05)
         process.send_signal(number)
-        _, words = process.communicate(timeout=60)
-    assert (process.returncode, b"Traceback" in words) == (status, False), words
+        _, message = process.communicate(timeout=60)
+    assert (process.returncode, b"Traceback" in message) == (status, False), message
     if number == signal.SIGINT:
         assert {path.name for path in tmp_path.iterdir()} == {"long.mp4", "r.csv", "copy.mp4"}
         with av.open(str(copy)) as copied:

@@ -25,9 +25,9 @@ def running(script: str, *arguments: str) -> Iterator[dict[str, Any]]:
     )
     try:
         lines = iter(process.stdout.readline, "")
-        told = next((line for line in lines if line.startswith("{")), None)
-        assert told, process.communicate()[1]
-        yield {**json.loads(told), "process": process}
+        reported = next((line for line in lines if line.startswith("{")), None)
+        assert reported, process.communicate()[1]
+        yield {**json.loads(reported), "process": process}
     finally:
         children = psutil.Process(process.pid).children(recursive=True)
         process.communicate(timeout=120)

@@ -38,9 +38,9 @@ def begin(*arguments: object, program: Sequence[object] = MIEN) -> subprocess.Po
 
 
 def finished(process: subprocess.Popen[str]) -> str:
-    _, words = process.communicate(timeout=300)
-    assert process.returncode == 0, words
-    return words
+    _, message = process.communicate(timeout=300)
+    assert process.returncode == 0, message
+    return message
 
 
 def tables(folder: Path) -> list[Path]:
@@ -53,8 +53,8 @@ def paths_in(folder: Path) -> Counter[str]:
     )
 
 
-def totals_in(words: str) -> str:
-    (line,) = (line for line in words.splitlines() if " per second" in line)
+def totals_in(message: str) -> str:
+    (line,) = (line for line in message.splitlines() if " per second" in line)
     return line.partition(";")[0]
 
 
@@ -95,15 +95,15 @@ def test_the_same_rows_as_the_local_engine(mixed: Path, tmp_path: Path, cluster:
     names += [f"file://{mixed}/gone.jpg", "https://example.org/x.jpg", "odd://x/y.jpg"]
     (mixed / "list.txt").write_text("\n".join(names))
     on_ray = ["--engine", "ray", "--address", cluster["address"]]
-    asked = ["--include", "scores,landmarks", "--labels", "eight"]
+    received = ["--include", "scores,landmarks", "--labels", "eight"]
     for source, name in ((mixed, "folder"), (f"file://{mixed}/list.txt", "list")):
         here, there = tmp_path / f"here-{name}.csv", tmp_path / f"there-{name}.csv"
-        locally = run(source, "--out", here, *asked)
-        done = run(source, "--out", there, *asked, *on_ray, "--shard-size", 2)
+        locally = run(source, "--out", here, *received)
+        done = run(source, "--out", there, *received, *on_ray, "--shard-size", 2)
         assert (done.returncode, locally.returncode) == (1, 1), done.stderr
         assert there.read_bytes() == here.read_bytes()
         assert not Path(f"{there}.shards").exists()
-        totals = [totals_in(words) for words in (locally.stderr, done.stderr)]
+        totals = [totals_in(message) for message in (locally.stderr, done.stderr)]
         assert totals[0] == totals[1]
     folder = tmp_path / "folder"
     run(mixed, "--out", folder, *on_ray, "--shard-size", 2)
@@ -126,8 +126,8 @@ def test_the_same_rows_as_the_local_engine(mixed: Path, tmp_path: Path, cluster:
 def test_the_driver_is_killed_and_the_run_resumed(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.csv"
     some = photos / "00[0-5]*.jpg"
-    asked = [some, "--out", out, "--engine", "ray", "--shard-size", 5, *SLOW, "--resume"]
-    process = begin(*asked)
+    received = [some, "--out", out, "--engine", "ray", "--shard-size", 5, *SLOW, "--resume"]
+    process = begin(*received)
     folder = tmp_path / "results.csv.shards"
     wait_until(lambda: len(list(folder.glob("*.jsonl"))) > 2, 120)
     whole = psutil.Process(process.pid).children(recursive=True)
@@ -141,9 +141,9 @@ def test_the_driver_is_killed_and_the_run_resumed(photos: Path, tmp_path: Path) 
     working = [p for p in whole if p not in agents]
     assert not psutil.wait_procs(working, timeout=30)[1]
     assert not out.exists()
-    without = run(*asked[:-1])
+    without = run(*received[:-1])
     assert (without.returncode, "continue it with --resume" in without.stderr) == (2, True)
-    done = run(*asked)
+    done = run(*received)
     assert "finished before" in done.stderr
     assert Counter(line.split(",")[0] for line in out.read_text().splitlines()[1:]) == {
         str(photo): 1 for photo in photos.glob(some.name)
@@ -153,15 +153,15 @@ def test_the_driver_is_killed_and_the_run_resumed(photos: Path, tmp_path: Path) 
 
 def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, doomed: dict) -> None:
     out = tmp_path / "results"
-    asked = ["--engine", "ray", "--address", doomed["address"], "--shard-size", 5, *SLOW]
-    process = begin(photos, "--out", out, *asked, "--stall-after", 1)
+    received = ["--engine", "ray", "--address", doomed["address"], "--shard-size", 5, *SLOW]
+    process = begin(photos, "--out", out, *received, "--stall-after", 1)
     wait_until(lambda: len(tables(out)) > 1, 120)
     # All that is there stands still for a while, which the watchdog tells.
     victim, *others = stopped = actors()
     for actor in stopped:
         actor.suspend()
     # One run at a time.
-    second = run(photos, "--out", out, *asked, "--resume")
+    second = run(photos, "--out", out, *received, "--resume")
     assert (second.returncode, "another run is writing" in second.stderr) == (2, True)
     time.sleep(2.5)
     # A worker process that dies is one that Ray starts again.
@@ -173,10 +173,10 @@ def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, do
     # The second node is gone for good; what it had begun is done by the first.
     assert len(tables(out)) < 20
     os.kill(doomed["raylets"][1], signal.SIGKILL)
-    _, words = process.communicate(timeout=300)
-    assert process.returncode == 1, words
-    assert "no shard was finished for" in words
-    assert "Ray has 2 nodes with 2 cores" in words
+    _, message = process.communicate(timeout=300)
+    assert process.returncode == 1, message
+    assert "no shard was finished for" in message
+    assert "Ray has 2 nodes with 2 cores" in message
     assert paths_in(out) == {str(photo): 1 for photo in photos.glob("*.jpg")}
     left = [p.name for p in out.rglob("*") if "unfinished" in p.name or "started" in str(p)]
     assert not left
@@ -186,12 +186,12 @@ def test_a_photo_that_kills_costs_a_row(tmp_path: Path, cluster: dict) -> None:
     command = [sys.executable, HERE / "poisoned.py", cluster["address"], tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout.splitlines()[-1])
-    assert told["shards"] == [[0, 2, 1], [1, 2, 0]]
+    reported = json.loads(done.stdout.splitlines()[-1])
+    assert reported["shards"] == [[0, 2, 1], [1, 2, 0]]
     names = ["a.jpg", "deadly.jpg", "b.jpg", "c.jpg"]
     codes = [None, "internal_error", None, None]
-    assert [record["path"] for record in told["records"]] == names
-    assert [record["error_code"] for record in told["records"]] == codes
+    assert [record["path"] for record in reported["records"]] == names
+    assert [record["error_code"] for record in reported["records"]] == codes
 
 
 @pytest.mark.parametrize(("end", "status"), [("interrupt", 130), ("error", 1)])
@@ -199,39 +199,39 @@ def test_no_thread_outlives_the_work(
     tmp_path: Path, photos: Path, cluster: dict, end: str, status: int
 ) -> None:
     out = tmp_path / "results"
-    asked = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
+    received = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
     some = photos / "00[0-3]*.jpg"
-    process = begin(some, "--out", out, *asked, program=[HERE / "lingering.py"])
+    process = begin(some, "--out", out, *received, program=[HERE / "lingering.py"])
     # More than there are nodes: the first are waited for without such threads.
     wait_until(lambda: len(tables(out)) > 2, 120)
     if end == "interrupt":
         process.send_signal(signal.SIGINT)
     else:
         shutil.move(out / "_plan", tmp_path / "aside")
-    _, words = process.communicate(timeout=300)
-    assert process.returncode == status, words
-    assert "--resume" in words.splitlines()[-1]
+    _, message = process.communicate(timeout=300)
+    assert process.returncode == status, message
+    assert "--resume" in message.splitlines()[-1]
 
 
 def test_results_that_cant_be_written(tmp_path: Path, photos: Path, cluster: dict) -> None:
     out = tmp_path / "results"
-    asked = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
+    received = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
     some = photos / "00[0-3]*.jpg"
-    process = begin(some, "--out", out, *asked)
+    process = begin(some, "--out", out, *received)
     wait_until(lambda: bool(tables(out)), 120)
     shutil.move(out / "_plan", tmp_path / "aside")
-    _, words = process.communicate(timeout=300)
-    assert (process.returncode, "Traceback" in words) == (1, False), words
-    assert "the results cannot be written" in words.splitlines()[-1]
+    _, message = process.communicate(timeout=300)
+    assert (process.returncode, "Traceback" in message) == (1, False), message
+    assert "the results cannot be written" in message.splitlines()[-1]
     shutil.rmtree(out / "_plan", ignore_errors=True)
     shutil.move(tmp_path / "aside", out / "_plan")
-    resumed = run(some, "--out", out, *asked, "--resume")
+    resumed = run(some, "--out", out, *received, "--resume")
     assert "finished before" in resumed.stderr
     assert paths_in(out) == {str(photo): 1 for photo in photos.glob(some.name)}
 
 
 @pytest.mark.parametrize(
-    ("arguments", "words"),
+    ("arguments", "message"),
     [
         (["nowhere"], "nowhere: no such folder, glob or manifest"),
         (["file:///nowhere"], "file:///nowhere: no such folder or manifest"),
@@ -245,7 +245,7 @@ def test_results_that_cant_be_written(tmp_path: Path, photos: Path, cluster: dic
         ([".", "--out", "r.csv", "--stall-after", "0"], "at least 1"),
     ],
 )
-def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: str) -> None:
+def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], message: str) -> None:
     (tmp_path / "a.png").write_bytes(encode(Image.new("RGB", (64, 64)), "PNG"))
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "x.parquet").write_text("")
@@ -253,15 +253,15 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], words: st
     out = [] if "--out" in arguments else ["--out", "results"]
     done = run(*arguments, *out, "--engine", "ray", cwd=tmp_path)
     assert done.returncode == 2
-    assert words in done.stderr.splitlines()[-1]
+    assert message in done.stderr.splitlines()[-1]
     assert "Traceback" not in done.stderr
 
 
 def test_nobody_takes_part_without_the_token(mixed: Path, tmp_path: Path, cluster: dict) -> None:
-    asked = ["--out", tmp_path / "out", "--engine", "ray", "--address", cluster["address"]]
+    received = ["--out", tmp_path / "out", "--engine", "ray", "--address", cluster["address"]]
     done = run(
         mixed,
-        *asked,
+        *received,
         env={**os.environ, "RAY_AUTH_TOKEN": "0" * 64},
     )
     assert done.returncode == 2

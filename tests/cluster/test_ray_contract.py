@@ -62,10 +62,10 @@ def client(service: str) -> Iterator[httpx.Client]:
 def test_unknown_routes(
     client: httpx.Client, method: str, path: str, status: int, code: str
 ) -> None:
-    answer = client.request(method, path)
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
-    assert answer.headers["Content-Type"] == "application/problem+json"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    response = client.request(method, path)
+    assert (response.status_code, response.json()["code"]) == (status, code)
+    assert response.headers["Content-Type"] == "application/problem+json"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
 
 
 def test_operator_endpoints(client: httpx.Client) -> None:

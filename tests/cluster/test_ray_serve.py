@@ -28,17 +28,17 @@ def replicas() -> list[psutil.Process]:
 
 
 def test_faces(service: str, face_photo: bytes) -> None:
-    answers = [
+    responses = [
         post(service, files={"image": face_photo}),
         post(service, content=face_photo, headers={"Content-Type": "image/jpeg"}),
     ]
-    for answer in answers:
-        assert (answer.status_code, answer.headers["Content-Type"]) == (200, "application/json")
-        (face,) = answer.json()
+    for response in responses:
+        assert (response.status_code, response.headers["Content-Type"]) == (200, "application/json")
+        (face,) = response.json()
         assert face["emotion"] == "happy"
         assert set(face) == {"bounding_box", "emotion", "confidence"}
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert "decode;dur=" in answer.headers["Server-Timing"]
+        assert response.headers["X-Content-Type-Options"] == "nosniff"
+        assert "decode;dur=" in response.headers["Server-Timing"]
     named = post(service, files={"image": face_photo}, headers={"X-Request-ID": "mine"})
     assert named.headers.get_list("X-Request-ID") == ["mine"]
 
@@ -47,11 +47,11 @@ def test_excess_requests_are_refused_as_queue_full(service: str, face_photo: byt
     """The service's own words, not those of a proxy in front of it."""
     with ThreadPoolExecutor(60) as pool:
         slow = {"files": {"image": face_photo}}
-        answers = list(
+        responses = list(
             pool.map(lambda _: post(service, "/emotion?min_face_size=12", **slow), range(60))
         )
-    assert {answer.status_code for answer in answers} == {200, 429}
-    refused = next(answer for answer in answers if answer.status_code == 429)
+    assert {response.status_code for response in responses} == {200, 429}
+    refused = next(response for response in responses if response.status_code == 429)
     assert refused.json()["code"] == "queue_full"
     assert int(refused.headers["Retry-After"]) >= 1
 
@@ -86,15 +86,15 @@ def test_a_replica_is_killed_under_load(service: str, face_photo: bytes) -> None
 
 def test_requests_in_progress_finish_at_shutdown(astronaut: object) -> None:
     large = encode(Image.fromarray(astronaut).resize((5000, 5000)), "JPEG")
-    with running("serving.py", "1", "{}") as told, ThreadPoolExecutor(3) as pool:
+    with running("serving.py", "1", "{}") as reported, ThreadPoolExecutor(3) as pool:
         path, files = "/emotion?min_face_size=12", {"image": large}
-        answers = [pool.submit(post, told["address"], path, files=files) for _ in range(3)]
+        responses = [pool.submit(post, reported["address"], path, files=files) for _ in range(3)]
         time.sleep(0.3)
-        assert not any(answer.done() for answer in answers)
-        told["process"].stdin.write("\n")
-        told["process"].stdin.flush()
-        assert [answer.result().status_code for answer in answers] == [200] * 3
-        own = psutil.Process(told["process"].pid).children(recursive=True)
+        assert not any(response.done() for response in responses)
+        reported["process"].stdin.write("\n")
+        reported["process"].stdin.flush()
+        assert [response.result().status_code for response in responses] == [200] * 3
+        own = psutil.Process(reported["process"].pid).children(recursive=True)
         wait_until(lambda: not set(own) & set(replicas()))
 
 

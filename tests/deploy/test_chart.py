@@ -130,14 +130,16 @@ def test_root_filesystem_is_read_only_with_a_memory_volume() -> None:
 
 def test_probes_use_existing_endpoints() -> None:
     only = container(rendered())
-    asked = {kind: only[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")}
-    assert {kind: get["path"] for kind, get in asked.items()} == {
+    received = {
+        kind: only[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")
+    }
+    assert {kind: get["path"] for kind, get in received.items()} == {
         "startup": "/readyz",
         "readiness": "/readyz",
         "liveness": "/livez",
     }
     (port,) = only["ports"]
-    assert {get["port"] for get in asked.values()} == {port["name"]}
+    assert {get["port"] for get in received.values()} == {port["name"]}
     assert port["containerPort"] == Settings().port
 
 

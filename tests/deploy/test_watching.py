@@ -95,9 +95,9 @@ def ask(address: str, expression: str) -> list[float]:
         return []
     if reply.status_code == 503:  # It listens before it is ready, and says so in plain text.
         return []
-    answer = reply.json()
-    assert answer["status"] == "success", answer
-    return [float(result["value"][1]) for result in answer["data"]["result"]]
+    response = reply.json()
+    assert response["status"] == "success", response
+    return [float(result["value"][1]) for result in response["data"]["result"]]
 
 
 @pytest.mark.parametrize(("title", "expression"), EXPRESSIONS)

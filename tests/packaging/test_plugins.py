@@ -102,8 +102,8 @@ def test_command_line_and_service_use_a_plugin(
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)[0]["faces"] == [FOUND]
     with serving(chosen, *options) as address:
-        answer = httpx.post(f"{address}/emotion", content=PHOTO.read_bytes(), timeout=30)
-        assert (answer.status_code, answer.json()) == (200, [FOUND])
+        response = httpx.post(f"{address}/emotion", content=PHOTO.read_bytes(), timeout=30)
+        assert (response.status_code, response.json()) == (200, [FOUND])
         version = httpx.get(f"{address}/version", timeout=30).json()
         assert (version["detector"], version["model"]) == ("corner", "gloomy")
 

@@ -201,14 +201,14 @@ class Advisories(BaseHTTPRequestHandler):
     """A fake OSV service with one vulnerability, in Pillow."""
 
     def do_POST(self) -> None:
-        asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        affected = [{"package": asked["package"], "ranges": []}]
+        received = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        affected = [{"package": received["package"], "ranges": []}]
         known = {"vulns": [{"id": "GHSA-test", "summary": "so", "affected": affected}]}
-        answer = json.dumps(known if asked["package"]["name"] == "pillow" else {}).encode()
+        response = json.dumps(known if received["package"]["name"] == "pillow" else {}).encode()
         self.send_response(200)
-        self.send_header("Content-Length", str(len(answer)))
+        self.send_header("Content-Length", str(len(response)))
         self.end_headers()
-        self.wfile.write(answer)
+        self.wfile.write(response)
 
     def log_message(self, *_: object) -> None:
         pass
@@ -246,16 +246,16 @@ def test_unavailable_checks_are_not_reported_as_passed(
         pass
     for tool in (release_check.tool, ignorant):
         monkeypatch.setattr(release_check, "tool", tool)
-        told = release_check.check_vulnerabilities(pins(tmp_path, "tqdm"), url, release=False)
-        assert told.startswith("NOT CHECKED: ")
+        reported = release_check.check_vulnerabilities(pins(tmp_path, "tqdm"), url, release=False)
+        assert reported.startswith("NOT CHECKED: ")
         with pytest.raises(ReleaseError):
             release_check.check_vulnerabilities(pins(tmp_path, "tqdm"), url, release=True)
 
 
 def ignorant(_: str) -> tuple[str, str, str]:
     """Stand in for pip-audit with a service that knows no package: it calls that a success."""
-    answer = {"dependencies": [{"name": "tqdm", "skip_reason": "not found"}], "fixes": []}
-    return (sys.executable, "-c", f"print({json.dumps(answer)!r})")
+    response = {"dependencies": [{"name": "tqdm", "skip_reason": "not found"}], "fixes": []}
+    return (sys.executable, "-c", f"print({json.dumps(response)!r})")
 
 
 def test_checksums_match_the_files(tmp_path: Path) -> None:
@@ -292,10 +292,10 @@ def test_the_first_failure_ends_the_check_with_a_message(
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["release_check", "--tag", "v0.0.0"])
     assert release_check.main() == 1
-    told = capsys.readouterr().err
-    assert told.startswith("release-check: failed: ")
-    assert "v0.0.0" in told
-    assert told.count("\n") == 1
+    reported = capsys.readouterr().err
+    assert reported.startswith("release-check: failed: ")
+    assert "v0.0.0" in reported
+    assert reported.count("\n") == 1
 
 
 def test_placeholder_addresses_stop_a_release_but_not_a_rehearsal() -> None:

@@ -88,9 +88,9 @@ def test_each_step_runs_a_makefile_target() -> None:
     made = set()
     for name, job in jobs():
         for step in job["steps"]:
-            words = step.get("run", "make").removeprefix("sudo ").split()
-            assert words[0] in {"make", *NOT_MADE}, name
-            made |= set(words[1:]) if words[0] == "make" else set()
+            message = step.get("run", "make").removeprefix("sudo ").split()
+            assert message[0] in {"make", *NOT_MADE}, name
+            made |= set(message[1:]) if message[0] == "make" else set()
     assert {"test-all", "docs", "release-check", "container-check"} <= made
     for target in made:
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target
@@ -139,7 +139,9 @@ def test_programs_are_found_on_windows() -> None:
 
 
 def test_make_alone_lists_every_target_for_users() -> None:
-    listed = subprocess.run(["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    listed = subprocess.run(
+        ["make", "--no-print-directory"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     names = re.findall(r"^make ([\w-]+) {2,}\S.+$", listed, re.MULTILINE)
     assert len(names) == len(listed.splitlines())
     (phony,) = re.findall(r"^\.PHONY: (.+)$", MAKEFILE, re.MULTILINE)

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from benchmarks.process import ROOT, commit
 from benchmarks.versus_peers import page
-from benchmarks.versus_peers.scoring import Question, accuracy, answer, natural, questions
+from benchmarks.versus_peers.scoring import Question, accuracy, natural, prediction, questions
 
 from mien_train.data import FerDataset
-from mien_train.photos import LabelledFace
+from mien_train.photos import LabeledFace
 
 PHOTO = "640 x 480, 1 face"
 LABELS = ("happy", "sad", "contempt")
@@ -71,13 +71,13 @@ def test_systems_without_clear_difference_are_not_bold() -> None:
     level = results()
     # Faster in two rounds of three, and in the median; then in all, by as little.
     level["start"]["import_s"] = {"mien": [0.140, 0.150, 0.137], "human": [0.139, 0.139, 0.139]}
-    words = page.summary(level).replace(page.NO_BREAK, " ")
-    assert "| import | 140 ms | - | 139 ms (1.0 x) | - |" in words
-    assert "- import: human.\n" in words.partition("clear difference from `mien`")[2]
+    message = page.summary(level).replace(page.NO_BREAK, " ")
+    assert "| import | 140 ms | - | 139 ms (1.0 x) | - |" in message
+    assert "- import: human.\n" in message.partition("clear difference from `mien`")[2]
     level["start"]["import_s"]["mien"] = [0.140, 0.150, 0.1391]
-    words = page.summary(level).replace(page.NO_BREAK, " ")
-    assert "**139 ms (1.0 x)**" in words
-    assert "clear difference from" not in words
+    message = page.summary(level).replace(page.NO_BREAK, " ")
+    assert "**139 ms (1.0 x)**" in message
+    assert "clear difference from" not in message
 
 
 def test_the_best_system_stays_bold_next_to_an_equal_third() -> None:
@@ -112,16 +112,16 @@ def test_each_section_has_date_and_commit() -> None:
     dated = results()
     dated["start"] |= {"date": "2026-01-03", "commit": "1a2b3c4"}
     dated["crops"] |= {"date": "2026-01-02"}
-    words = page.page(dated)
+    message = page.page(dated)
     when = "2026-01-02 (one thread, crops); 2026-01-03 at commit 1a2b3c4 (start)"
-    assert f"Measured {when}, on abacus" in words
+    assert f"Measured {when}, on abacus" in message
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_the_commit_comes_from_git(tmp_path: Path) -> None:
     author = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    for words in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    for message in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *message], cwd=tmp_path, check=True)
     head = (tmp_path / ".git" / "HEAD").read_text().split()[-1]
     assert (tmp_path / ".git" / head).read_text().startswith(commit(tmp_path))
 
@@ -142,12 +142,12 @@ def test_numbers_do_not_break_from_units_nor_names_across_lines() -> None:
 
 
 def test_better_and_missing_systems_are_listed() -> None:
-    words = page.summary(results())
-    assert f"- import: human: {page.REASONS['import_s']}." in words
-    assert "- peak memory: fer." in words
-    assert "- deepface, everything: no network" in words
-    assert "- fer, start: it died" in words
-    assert "- found: get the photos" in words
+    message = page.summary(results())
+    assert f"- import: human: {page.REASONS['import_s']}." in message
+    assert "- peak memory: fer." in message
+    assert "- deepface, everything: no network" in message
+    assert "- fer, start: it died" in message
+    assert "- found: get the photos" in message
     alone = results() | {"start": {}, "left out": {}, "found": {}}
     alone["one thread"]["peak_mb"]["fer"] = 500
     assert "No other system is better" in page.summary(alone)
@@ -183,7 +183,7 @@ def test_the_committed_page_matches_the_committed_measurements() -> None:
 def test_the_prediction_is_the_most_probable_compared_label(
     scores: dict[str, float], expected: str | None
 ) -> None:
-    assert answer(scores, LABELS) == expected
+    assert prediction(scores, LABELS) == expected
 
 
 def test_accuracy_counts_only_faces_with_compared_labels() -> None:
@@ -215,8 +215,8 @@ def test_questions_follow_the_published_protocol() -> None:
     assert [fer2013.labels[t] for t in fer2013.truth] == ["happy", "angry", "happy", "neutral"]
 
 
-def labelled(left: float, label: str) -> LabelledFace:
-    return LabelledFace(file="a.jpg", box=(left, 0, left + 100, 100), is_random=True, label=label)
+def labeled(left: float, label: str) -> LabeledFace:
+    return LabeledFace(file="a.jpg", box=(left, 0, left + 100, 100), is_random=True, label=label)
 
 
 def test_natural_faces_are_matched_by_their_boxes() -> None:
@@ -224,7 +224,7 @@ def test_natural_faces_are_matched_by_their_boxes() -> None:
         {"box": [0, 0, 100, 90], "scores": {"happy": 0.9, "disgust": 5.0}},
         {"box": [200, 0, 300, 100], "scores": {"sad": 0.5, "neutral": 0.3}},
     ]
-    known = [labelled(0, "happy"), labelled(200, "neutral"), labelled(400, "angry")]
+    known = [labeled(0, "happy"), labeled(200, "neutral"), labeled(400, "angry")]
     scores = natural(known, [faces] * 3)
     assert scores["found"] == pytest.approx(2 / 3)
     assert scores["accuracy"] == 0.5
@@ -234,8 +234,8 @@ def test_natural_faces_are_matched_by_their_boxes() -> None:
 
 
 def test_systems_without_emotions_only_have_recall_on_natural_faces() -> None:
-    assert natural([labelled(0, "happy")], [[{"box": [0, 0, 100, 100]}]]) == {"found": 1.0}
-    assert natural([labelled(0, "happy")], [[]]) == {"found": 0.0}
+    assert natural([labeled(0, "happy")], [[{"box": [0, 0, 100, 100]}]]) == {"found": 1.0}
+    assert natural([labeled(0, "happy")], [[]]) == {"found": 0.0}
 
 
 def test_the_page_has_natural_faces_and_closeups() -> None:

@@ -47,12 +47,12 @@ def worker(
 
 def test_workers_speak_the_protocol(worker: Worker, tmp_path: Path) -> None:
     no_photo = tmp_path / "photo.txt"
-    no_photo.write_text("words")
+    no_photo.write_text("message")
     with worker:
         assert worker.import_s > 0
-        answer = worker.ask(PHOTO)
-        assert answer["faces"] == [{"box": [0, 0, 10, 20], "scores": {"happy": 1.0}}]
-        assert 0 <= answer["seconds"] < worker.first_answer_s - worker.import_s
+        response = worker.ask(PHOTO)
+        assert response["faces"] == [{"box": [0, 0, 10, 20], "scores": {"happy": 1.0}}]
+        assert 0 <= response["seconds"] < worker.first_answer_s - worker.import_s
         assert worker.peak_mb > 1
         assert worker.scores([DARK, BRIGHT]) == [{"happy": 0, "sad": 0.5}, {"happy": 1, "sad": 0.5}]
         assert worker.about()["lacks"] is None

@@ -18,8 +18,8 @@ from mutations import mutate, seeds
 from numpy.typing import NDArray
 from PIL import Image
 
-from clips import encoded_video
 from mien.server.errors import PROBLEMS
+from videos import encoded_video
 
 CASES = 10_000
 CLIENTS = 4
@@ -100,8 +100,8 @@ def test_broken_clips(service: Attacked, astronaut: NDArray[np.uint8]) -> None:
         for number in range(CLIP_CASES):
             clip = whole[number % len(whole)]
             content = clip if number < len(whole) else mutate(clip, whole, chance)
-            answer = client.post("/video", content=content, headers=headers)
-            codes[check_lines(answer)] += 1
+            response = client.post("/video", content=content, headers=headers)
+            codes[check_lines(response)] += 1
             if number == CLIP_CASES // 2:
                 service.note_memory()
     service.check_unharmed()
@@ -109,11 +109,11 @@ def test_broken_clips(service: Attacked, astronaut: NDArray[np.uint8]) -> None:
         assert codes[code] > CLIP_CASES / 10, codes
 
 
-def check_lines(answer: httpx.Response) -> str:
+def check_lines(response: httpx.Response) -> str:
     """Return the code of a refusal, or what the last line is."""
-    if answer.status_code != 200:
-        return check(answer)
-    *samples, last = map(json.loads, answer.text.splitlines())
+    if response.status_code != 200:
+        return check(response)
+    *samples, last = map(json.loads, response.text.splitlines())
     assert all("faces" in line for line in samples)
     if "error" in last:
         assert PROBLEMS[last["error"]["code"]].status < 500, last

@@ -60,7 +60,7 @@ def lets_in(worker: psutil.Process, port: int) -> bool:
 
 @contextmanager
 def two_workers() -> Iterator[tuple[subprocess.Popen[str], int, list[psutil.Process]]]:
-    """Give the service's process, its port and its workers once both of them let callers in."""
+    """Give the service's process, its port and its workers once both of them accept clients."""
     with served(2, 0.0) as (process, address):
         port, workers = urlsplit(address).port, workers_of(process)
         assert len(workers) == 2

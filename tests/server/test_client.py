@@ -10,9 +10,9 @@ from types import ModuleType
 
 import pytest
 
-from clips import plain
 from http_fakes import encoded_image, fake_app, running
 from mien.settings import Settings
+from videos import plain
 
 pytest.importorskip("openapi_python_client")
 

@@ -82,13 +82,13 @@ def test_unfinished_headers_time_out(hasty_port: int, caplog: pytest.LogCaptureF
         dripping = threading.Thread(target=drip, args=(connection, HEAD + b"X-Slow: " * 50))
         began = time.monotonic()
         dripping.start()
-        answer = read_all(connection)
+        response = read_all(connection)
         took_s = time.monotonic() - began
         dripping.join()
-    assert answer.startswith(b"HTTP/1.1 408")
-    assert b'"code":"upload_timeout"' in answer
-    assert b"connection: close" in answer.lower()
-    assert b"x-request-id: " in answer.lower()
+    assert response.startswith(b"HTTP/1.1 408")
+    assert b'"code":"upload_timeout"' in response
+    assert b"connection: close" in response.lower()
+    assert b"x-request-id: " in response.lower()
     assert HEAD_TIMEOUT_S <= took_s < 7
     wait_until(lambda: logged(caplog) == ["other  408"])
 
@@ -118,7 +118,7 @@ def test_slow_headers_within_the_timeout_are_accepted(hasty_port: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "words",
+    "sent",
     [
         b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(200),  # TLS
         b"hello\r\n\r\n",
@@ -132,16 +132,16 @@ def test_slow_headers_within_the_timeout_are_accepted(hasty_port: int) -> None:
         b"\0" * 1000,
     ],
 )
-def test_malformed_http(port: int, words: bytes, caplog: pytest.LogCaptureFixture) -> None:
+def test_malformed_http(port: int, sent: bytes, caplog: pytest.LogCaptureFixture) -> None:
     with connect(port) as connection:
         try:
-            connection.sendall(words)
+            connection.sendall(sent)
         except OSError:
             return  # it was cut off amid what it was sending
-        answer = read_all(connection)
-    if answer:
-        assert answer.startswith(b"HTTP/1.1 400")
-        assert b'"code":"malformed_request"' in answer
+        response = read_all(connection)
+    if response:
+        assert response.startswith(b"HTTP/1.1 400")
+        assert b'"code":"malformed_request"' in response
     assert httpx.get(f"http://127.0.0.1:{port}/livez").status_code == 200
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
@@ -158,9 +158,9 @@ def test_a_malformed_body_gets_one_response(
         for piece in pieces if wait_s else [b"".join(pieces)]:
             connection.sendall(piece)
             time.sleep(wait_s)
-        answer = read_all(connection)
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert answer.startswith((b"HTTP/1.1 400", b"HTTP/1.1 422"))
+        response = read_all(connection)
+    assert response.count(b"HTTP/1.1 ") == 1
+    assert response.startswith((b"HTTP/1.1 400", b"HTTP/1.1 422"))
     wait_until(lambda: any("/emotion" in line for line in logged(caplog)))
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
@@ -169,18 +169,18 @@ def test_conflicting_lengths_are_refused(port: int) -> None:
     head = HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connect(port) as connection:
         connection.sendall(head + b"0\r\n\r\nGET /version HTTP/1.1\r\nHost: x\r\n\r\n")
-        answer = read_all(connection)
-    assert answer.count(b"HTTP/1.1 ") == 1
-    assert b'"code":"malformed_request"' in answer
+        response = read_all(connection)
+    assert response.count(b"HTTP/1.1 ") == 1
+    assert b'"code":"malformed_request"' in response
 
 
 def test_a_body_in_tiny_chunks_is_refused(port: int) -> None:
     head = HEAD + b"Content-Type: image/jpeg\r\nTransfer-Encoding: chunked\r\n\r\n"
     with connect(port) as connection:
         connection.sendall(head + b"1\r\nx\r\n" * 1100)
-        answer = read_all(connection)
-    assert answer.startswith(b"HTTP/1.1 400")
-    assert b'"code":"malformed_request"' in answer
+        response = read_all(connection)
+    assert response.startswith(b"HTTP/1.1 400")
+    assert b'"code":"malformed_request"' in response
 
 
 def test_a_body_in_small_chunks_is_read(port: int) -> None:
@@ -189,8 +189,8 @@ def test_a_body_in_small_chunks_is_read(port: int) -> None:
 
     address, headers = f"http://127.0.0.1:{port}/emotion", {"Content-Type": "image/jpeg"}
     for size in (1, 100):
-        answer = httpx.post(address, content=pieces(size), headers=headers)
-        assert answer.status_code == 200
+        response = httpx.post(address, content=pieces(size), headers=headers)
+        assert response.status_code == 200
 
 
 def test_unsupported_upgrades(port: int) -> None:
@@ -200,8 +200,8 @@ def test_unsupported_upgrades(port: int) -> None:
         "Sec-WebSocket-Version": "13",
         "Sec-WebSocket-Key": "dGhlIHNhbXBsZSBub25jZQ==",
     }
-    answer = httpx.get(f"http://127.0.0.1:{port}/livez", headers=headers)
-    assert answer.status_code < 500
+    response = httpx.get(f"http://127.0.0.1:{port}/livez", headers=headers)
+    assert response.status_code < 500
 
 
 def test_a_thousand_idle_connections(hasty_port: int) -> None:
@@ -214,8 +214,8 @@ def test_a_thousand_idle_connections(hasty_port: int) -> None:
     try:
         photo = {"image": encoded_image()}
         for _ in range(5):
-            answer = httpx.post(f"http://127.0.0.1:{hasty_port}/emotion", files=photo, timeout=10)
-            assert answer.status_code == 200
+            response = httpx.post(f"http://127.0.0.1:{hasty_port}/emotion", files=photo, timeout=10)
+            assert response.status_code == 200
         for connection in idle:
             assert read_all(connection) == b""
     finally:
@@ -228,7 +228,7 @@ def test_slow_clients_do_not_delay_others() -> None:
     starts = [HEAD + b"X-Slow: "] * 100
     starts += [HEAD + b"Content-Type: image/jpeg\r\nContent-Length: 1000000\r\n\r\n"] * 100
     over = threading.Event()
-    # Far fewer places than slow callers, and time enough that none of them is given up.
+    # Far fewer places than slow clients, and time enough that none of them is disconnected.
     settings = {"max_queue": 16, "head_timeout_s": 300, "upload_timeout_s": 300}
     with served(1, 0.0, processes=True, **settings) as (_, address), ExitStack() as stack:
         slow = [stack.enter_context(connect(urlsplit(address).port)) for _ in starts]
@@ -245,8 +245,8 @@ def test_slow_clients_do_not_delay_others() -> None:
         with alongside([threading.Thread(target=drip_all)]):
             try:
                 for _ in range(20):
-                    answer = httpx.post(f"{address}/emotion", files=[part(JPEG)], timeout=30)
-                    assert answer.status_code == 200
+                    response = httpx.post(f"{address}/emotion", files=[part(JPEG)], timeout=30)
+                    assert response.status_code == 200
                 wait_until_asked(address, 100)
             finally:
                 over.set()
@@ -280,13 +280,16 @@ JPEG = encoded_image()
     ],
 )
 def test_odd_forms(port: int, body: bytes, code: str | int) -> None:
-    answer = httpx.post(
+    response = httpx.post(
         f"http://127.0.0.1:{port}/emotion",
         content=body,
         headers={"Content-Type": "multipart/form-data; boundary=B"},
         timeout=10,
     )
-    assert code in (answer.status_code, answer.json()["code"] if answer.status_code > 200 else 200)
+    assert code in (
+        response.status_code,
+        response.json()["code"] if response.status_code > 200 else 200,
+    )
 
 
 def test_endless_parts_are_cut_off_at_the_limit(port: int) -> None:
@@ -301,13 +304,13 @@ def test_endless_parts_are_cut_off_at_the_limit(port: int) -> None:
                 connection.sendall(b"%x\r\n%s\r\n" % (len(piece), piece))
         except OSError:
             pass
-        answer = read_all(connection)
-    assert answer == b"" or b'"code":"upload_too_large"' in answer
+        response = read_all(connection)
+    assert response == b"" or b'"code":"upload_too_large"' in response
 
 
 @pytest.mark.parametrize("kind", ["multipart/form-data", "multipart/form-data; boundary="])
 def test_a_form_without_boundary(port: int, kind: str) -> None:
-    answer = httpx.post(
+    response = httpx.post(
         f"http://127.0.0.1:{port}/emotion", content=b"--B\r\n", headers={"Content-Type": kind}
     )
-    assert answer.json()["code"] == "unsupported_media_type"
+    assert response.json()["code"] == "unsupported_media_type"

@@ -32,10 +32,10 @@ class Counts:
 
 
 def ask(client: TestClient | httpx.Client) -> Counts:
-    answer = client.get("/metrics")
-    assert answer.status_code == 200
-    assert answer.headers["content-type"].startswith("text/plain; version=")
-    return Counts(answer.text)
+    response = client.get("/metrics")
+    assert response.status_code == 200
+    assert response.headers["content-type"].startswith("text/plain; version=")
+    return Counts(response.text)
 
 
 def test_requests_images_and_faces_are_counted(client: TestClient, photo: bytes) -> None:
@@ -96,10 +96,10 @@ def test_gauges_show_current_activity(photo: bytes) -> None:
         batch = {"files": [part(photo)] * 3}
         with ThreadPoolExecutor(1) as pool:
             with detector.held():
-                asked = pool.submit(client.post, "/emotion/batch", **batch)
+                received = pool.submit(client.post, "/emotion/batch", **batch)
                 wait_until(lambda: detector.running == 1)
                 during = ask(client)
-            assert asked.result().status_code == 200
+            assert received.result().status_code == 200
         after = ask(client)
     bodies = [counts.total("mien_pending_bytes") for counts in (before, during, after)]
     assert bodies[0] == bodies[2] == 0
@@ -116,9 +116,9 @@ def test_metrics_can_be_switched_off() -> None:
 
 
 def test_openmetrics_format_on_request(client: TestClient) -> None:
-    answer = client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
-    assert answer.headers["content-type"].startswith("application/openmetrics-text")
-    assert answer.text.endswith("# EOF\n")
+    response = client.get("/metrics", headers={"Accept": "application/openmetrics-text"})
+    assert response.headers["content-type"].startswith("application/openmetrics-text")
+    assert response.text.endswith("# EOF\n")
 
 
 def test_every_worker_reports_all_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

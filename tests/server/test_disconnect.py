@@ -47,12 +47,12 @@ def test_queued_tasks_of_disconnected_clients_never_start(
     with ask(address):
         with detector.held():
             wait_until(lambda: detector.running == 1)
-            begun = len(detector.asked)
+            started = len(detector.received)
             for connection in [ask(address) for _ in range(5)]:
                 connection.close()
             wait_until(lambda: logged(caplog).count("POST /emotion 499") == 5)
         assert httpx.post(f"{address}/emotion", files=[part(PHOTO)]).status_code == 200
-    assert len(detector.asked) == begun + 1
+    assert len(detector.received) == started + 1
     assert not [r for r in caplog.records if r.levelname in ("WARNING", "ERROR")]
 
 
@@ -81,18 +81,18 @@ def test_all_images_of_a_disconnected_client_are_cancelled(
     address: str, detector: FakeDetector
 ) -> None:
     detector.endless = True
-    begun = len(detector.asked)
+    started = len(detector.received)
     with httpx.Client() as client, pytest.raises(httpx.ReadTimeout):
         client.post(f"{address}/emotion/batch", files=[part(PHOTO)] * 8, timeout=1)
     wait_until(lambda: detector.running == 0, timeout_s=15)
-    assert len(detector.asked) == begun + 1
+    assert len(detector.received) == started + 1
 
 
 def test_a_cancelled_endless_task_frees_its_thread(photo: bytes) -> None:
     app, detector = fake_app(threads=1, deadline_s=2.0)
     with TestClient(app) as client:
         detector.endless = True
-        answer = client.post("/emotion", files=[part(photo)])
-        assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+        late = client.post("/emotion", files=[part(photo)])
+        assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
         detector.endless = False
         assert client.post("/emotion", files=[part(photo)]).status_code == 200

@@ -12,14 +12,14 @@ SIX = [emotion.value for emotion in Emotion][:6]
 
 
 def test_no_face_is_an_empty_list(client: TestClient) -> None:
-    answer = client.post("/emotion", files=[part(encoded_image(50, 50))])
-    assert (answer.status_code, answer.json()) == (200, [])
+    response = client.post("/emotion", files=[part(encoded_image(50, 50))])
+    assert (response.status_code, response.json()) == (200, [])
 
 
 def test_faces_have_exactly_three_keys(client: TestClient, photo: bytes) -> None:
-    answer = client.post("/emotion", files=[part(photo)])
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json() == [
+    response = client.post("/emotion", files=[part(photo)])
+    assert response.headers["content-type"] == "application/json"
+    assert response.json() == [
         {"bounding_box": [5, 5, 40, 40], "emotion": "happy", "confidence": 0.7222},
         {"bounding_box": [55, 5, 30, 30], "emotion": "happy", "confidence": 0.7222},
     ]
@@ -28,10 +28,10 @@ def test_faces_have_exactly_three_keys(client: TestClient, photo: bytes) -> None
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "WebP"])
 def test_the_body_may_be_the_image(client: TestClient, form: str) -> None:
     for kind in (f"image/{form.lower()}", "application/octet-stream", "IMAGE/PNG; x=y"):
-        answer = client.post(
+        response = client.post(
             "/emotion", content=encoded_image(form=form), headers={"Content-Type": kind}
         )
-        assert len(answer.json()) == 2
+        assert len(response.json()) == 2
 
 
 @pytest.mark.parametrize(
@@ -83,8 +83,8 @@ def test_json_is_recognized_without_its_content_type(
 ) -> None:
     text = json.dumps({"image": b64encode(photo).decode()}, indent=1)
     headers = {} if kind is None else {"Content-Type": kind}
-    answer = client.post("/emotion", content=text.encode(encoding), headers=headers)
-    assert len(answer.json()) == 2
+    response = client.post("/emotion", content=text.encode(encoding), headers=headers)
+    assert len(response.json()) == 2
 
 
 def test_json_has_the_limit_of_the_decoded_image(client: TestClient) -> None:
@@ -134,12 +134,12 @@ def test_the_turn_of_an_image_is_in_the_response(photo: bytes) -> None:
 
 def test_a_part_with_content_type_but_no_file_name(client: TestClient, photo: bytes) -> None:
     head = b'--b\r\nContent-Disposition: form-data; name="image"\r\nContent-Type: image/png\r\n\r\n'
-    answer = client.post(
+    response = client.post(
         "/emotion",
         content=head + photo + b"\r\n--b--",
         headers={"Content-Type": 'multipart/form-data; boundary="b"'},
     )
-    assert len(answer.json()) == 2
+    assert len(response.json()) == 2
 
 
 @pytest.mark.parametrize(
@@ -164,21 +164,21 @@ def test_include_adds_keys(client: TestClient, photo: bytes, query: str, keys: s
 
 @pytest.mark.parametrize(("labels", "count"), [("six", 6), ("seven", 7), ("eight", 8)])
 def test_labels(client: TestClient, photo: bytes, labels: str, count: int) -> None:
-    answer = client.post(f"/emotion?labels={labels}&include=scores", files=[part(photo)])
-    assert len(answer.json()[0]["scores"]) == count
+    response = client.post(f"/emotion?labels={labels}&include=scores", files=[part(photo)])
+    assert len(response.json()[0]["scores"]) == count
 
 
 def test_options_reach_the_pipeline(
     client: TestClient, photo: bytes, detector: FakeDetector
 ) -> None:
-    detector.asked.clear()
+    detector.received.clear()
     assert len(client.post("/emotion?max_faces=1", files=[part(photo)]).json()) == 1
     client.post("/emotion?min_face_size=12", files=[part(photo)])
-    assert detector.asked == [None, 12]
-    answer = client.post("/emotion?crop=true&include=detection", files=[part(photo)])
-    assert answer.json()[0]["bounding_box"] == [0, 0, 120, 80]
-    assert answer.json()[0]["detection"] is None
-    assert len(detector.asked) == 2
+    assert detector.received == [None, 12]
+    response = client.post("/emotion?crop=true&include=detection", files=[part(photo)])
+    assert response.json()[0]["bounding_box"] == [0, 0, 120, 80]
+    assert response.json()[0]["detection"] is None
+    assert len(detector.received) == 2
 
 
 BAD_QUERIES = [
@@ -220,10 +220,10 @@ BAD_QUERIES = [
 @pytest.mark.parametrize("path", ["/emotion", "/emotion/batch"])
 @pytest.mark.parametrize(("query", "named"), BAD_QUERIES)
 def test_bad_parameters_are_named(client: TestClient, path: str, query: str, named: str) -> None:
-    answer = client.post(f"{path}?{query}", files=[part(b"never looked at")])
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
-    assert named in answer.json()["detail"]
-    assert len(answer.json()["detail"]) < 200
+    response = client.post(f"{path}?{query}", files=[part(b"never looked at")])
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_parameter")
+    assert named in response.json()["detail"]
+    assert len(response.json()["detail"]) < 200
 
 
 @pytest.mark.parametrize(
@@ -240,17 +240,17 @@ def test_bad_parameters_are_named(client: TestClient, path: str, query: str, nam
 @pytest.mark.parametrize("raw", [False, True])
 def test_bad_images(client: TestClient, data: bytes, status: int, code: str, raw: bool) -> None:
     if raw:
-        answer = client.post("/emotion", content=data, headers={"Content-Type": "image/jpeg"})
+        response = client.post("/emotion", content=data, headers={"Content-Type": "image/jpeg"})
     else:
-        answer = client.post("/emotion", files=[part(data)])
-    assert (answer.status_code, answer.json()["code"]) == (status, code)
+        response = client.post("/emotion", files=[part(data)])
+    assert (response.status_code, response.json()["code"]) == (status, code)
 
 
 def test_batch_keeps_order_and_isolates_failures(client: TestClient, photo: bytes) -> None:
     parts = [part(photo), part(b"no picture"), part(encoded_image(50, 50))]
-    answer = client.post("/emotion/batch?max_faces=1", files=parts)
-    assert answer.status_code == 200
-    first, second, third = answer.json()
+    response = client.post("/emotion/batch?max_faces=1", files=parts)
+    assert response.status_code == 200
+    first, second, third = response.json()
     assert len(first["faces"]) == 1
     assert second["error"]["code"] == "not_an_image"
     assert set(second["error"]) == {"code", "message"}
@@ -258,10 +258,10 @@ def test_batch_keeps_order_and_isolates_failures(client: TestClient, photo: byte
 
 
 def test_batch_limits_and_types(client: TestClient, photo: bytes) -> None:
-    answer = client.post("/emotion/batch", files=[part(photo)] * 4)
-    assert (answer.status_code, answer.json()["code"]) == (422, "too_many_images")
-    answer = client.post("/emotion/batch", content=photo, headers={"Content-Type": "image/jpeg"})
-    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported_media_type")
+    response = client.post("/emotion/batch", files=[part(photo)] * 4)
+    assert (response.status_code, response.json()["code"]) == (422, "too_many_images")
+    response = client.post("/emotion/batch", content=photo, headers={"Content-Type": "image/jpeg"})
+    assert (response.status_code, response.json()["code"]) == (415, "unsupported_media_type")
 
 
 def test_batch_server_errors_stay_with_their_image(
@@ -271,7 +271,10 @@ def test_batch_server_errors_stay_with_their_image(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     detector.error = RuntimeError("secret")
-    answer = client.post("/emotion/batch?include=scores", files=[part(photo), part(b"")])
-    assert [entry["error"]["code"] for entry in answer.json()] == ["internal_error", "empty_upload"]
-    assert "secret" not in answer.text
+    response = client.post("/emotion/batch?include=scores", files=[part(photo), part(b"")])
+    assert [entry["error"]["code"] for entry in response.json()] == [
+        "internal_error",
+        "empty_upload",
+    ]
+    assert "secret" not in response.text
     assert "secret" in caplog.text

@@ -24,12 +24,12 @@ class Slow:
     """An application with a long response; ``gone``: whether it learned of a disconnect."""
 
     def __init__(self) -> None:
-        self.begun = self.gone = False
+        self.called = self.gone = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await receive()
         await send({"type": "http.response.start", "status": 200, "headers": []})
-        self.begun = True
+        self.called = True
         for _ in range(300):
             await send({"type": "http.response.body", "body": bytes(100_000), "more_body": True})
         await send({"type": "http.response.body", "body": b""})
@@ -87,7 +87,7 @@ def test_a_client_that_accepts_no_data_is_kept() -> None:
     app = Slow()
     with plain(app) as port, connect(port) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-        wait_until(lambda: app.begun)
+        wait_until(lambda: app.called)
         with pytest.raises(TimeoutError):
             wait_until(lambda: app.gone, 3)
         assert connection.recv(10)
@@ -123,7 +123,7 @@ def test_unread_requests_are_lost_at_shutdown() -> None:
         with contextlib.suppress(ConnectionResetError):
             received = connection.recv(65536)
     assert received == b""
-    assert not app.begun
+    assert not app.called
 
 
 def test_uvicorn_stops_listening_on_shutdown() -> None:

@@ -29,36 +29,36 @@ def test_responses_have_security_headers(client: TestClient, path: str) -> None:
 
 def test_cors_is_off_by_default(client: TestClient, photo: bytes) -> None:
     assert client.options("/emotion", headers=PREFLIGHT).status_code == 405
-    answer = client.post("/emotion", files=[part(photo)], headers={"Origin": ORIGIN})
-    assert not [name for name in answer.headers if name.startswith("access-control")]
+    response = client.post("/emotion", files=[part(photo)], headers={"Origin": ORIGIN})
+    assert not [name for name in response.headers if name.startswith("access-control")]
 
 
 def cors(client: TestClient, origin: str) -> tuple[httpx.Response, httpx.Response]:
-    asked = client.options("/emotion", headers={**PREFLIGHT, "Origin": origin})
-    return asked, client.post("/emotion?x=1", headers={"Origin": origin})
+    preflight = client.options("/emotion", headers={**PREFLIGHT, "Origin": origin})
+    return preflight, client.post("/emotion?x=1", headers={"Origin": origin})
 
 
 @pytest.mark.parametrize("allowed", [f"https://other.org, {ORIGIN}", "*"])
 def test_allowed_origins(allowed: str) -> None:
     with TestClient(fake_app(cors_origins=allowed)[0]) as client:
-        asked, answered = cors(client, ORIGIN)
-    assert asked.status_code == 200
-    assert answered.status_code == 422, "an error too can be read by the page"
-    for answer in (asked, answered):
-        assert answer.headers["access-control-allow-origin"] in (ORIGIN, "*")
-        assert "access-control-allow-credentials" not in answer.headers
-        assert answer.headers["x-request-id"]
-    assert "Retry-After" in answered.headers["access-control-expose-headers"]
+        preflight, actual = cors(client, ORIGIN)
+    assert preflight.status_code == 200
+    assert actual.status_code == 422, "an error too can be read by the page"
+    for response in (preflight, actual):
+        assert response.headers["access-control-allow-origin"] in (ORIGIN, "*")
+        assert "access-control-allow-credentials" not in response.headers
+        assert response.headers["x-request-id"]
+    assert "Retry-After" in actual.headers["access-control-expose-headers"]
 
 
 def test_disallowed_origins() -> None:
     with TestClient(fake_app(cors_origins="https://other.org")[0]) as client:
-        for answer in cors(client, ORIGIN):
-            assert "access-control-allow-origin" not in answer.headers
+        for response in cors(client, ORIGIN):
+            assert "access-control-allow-origin" not in response.headers
 
 
 @pytest.mark.parametrize(
-    ("asked", "status"),
+    ("preflight", "status"),
     [
         ({"Origin": "https://other.org"}, 400),
         ({"Access-Control-Request-Method": "DELETE"}, 400),
@@ -68,16 +68,16 @@ def test_disallowed_origins() -> None:
         ({"Access-Control-Request-Headers": "b3,cache-control,newrelic,x-datadog-trace-id"}, 200),
     ],
 )
-def test_the_framework_responds_to_preflights(asked: dict[str, str], status: int) -> None:
+def test_the_framework_responds_to_preflights(preflight: dict[str, str], status: int) -> None:
     with TestClient(fake_app(cors_origins=ORIGIN)[0]) as client:
-        answer = client.options("/emotion", headers=PREFLIGHT | asked)
-    assert answer.status_code == status
-    assert answer.headers["x-request-id"]
+        response = client.options("/emotion", headers=PREFLIGHT | preflight)
+    assert response.status_code == status
+    assert response.headers["x-request-id"]
     if status == 200:
-        allowed = answer.headers["access-control-allow-headers"].lower().split(",")
-        wanted = asked.get("Access-Control-Request-Headers", "x-api-key").lower().split(",")
+        allowed = response.headers["access-control-allow-headers"].lower().split(",")
+        wanted = preflight.get("Access-Control-Request-Headers", "x-api-key").lower().split(",")
         assert {name.strip() for name in allowed} >= set(wanted)
-    assert answer.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["x-content-type-options"] == "nosniff"
 
 
 def test_the_documentation_can_be_disabled() -> None:

@@ -54,10 +54,10 @@ def test_each_key_is_accepted(client: TestClient, headers: dict[str, str]) -> No
 )
 @pytest.mark.parametrize("path", ["/emotion", "/emotion/batch", "/emotion?no=such"])
 def test_other_keys_are_refused(client: TestClient, headers: dict[str, str], path: str) -> None:
-    answer = client.post(path, files=[part(encoded_image())], headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (401, "unauthorized")
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
-    assert KEY not in answer.text
+    response = client.post(path, files=[part(encoded_image())], headers=headers)
+    assert (response.status_code, response.json()["code"]) == (401, "unauthorized")
+    assert response.headers["WWW-Authenticate"] == "Bearer"
+    assert KEY not in response.text
 
 
 def test_probes_and_documentation_need_no_key(client: TestClient) -> None:
@@ -77,10 +77,10 @@ def test_a_file_of_keys(tmp_path: Path) -> None:
     app, _ = fake_app(api_keys_file=file)
     with TestClient(app) as client:
         for key in (KEY, OTHER):
-            answer = client.post(
+            response = client.post(
                 "/emotion", files=[part(encoded_image())], headers={"X-API-Key": key}
             )
-            assert answer.status_code == 200
+            assert response.status_code == 200
         assert client.post("/emotion", files=[part(encoded_image())]).status_code == 401
 
 
@@ -109,18 +109,18 @@ def test_a_key_instead_of_its_hash_is_refused_at_start(
 ) -> None:
     monkeypatch.setenv("MIEN_API_KEYS", KEY)
     assert main(["serve", "--port", "0"]) == 2
-    told = capsys.readouterr().err
-    assert "mien keys" in told
-    assert KEY not in told
+    reported = capsys.readouterr().err
+    assert "mien keys" in reported
+    assert KEY not in reported
 
 
 def test_generated_keys_match_their_hashes(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["keys"]) == 0
     assert main(["keys"]) == 0
-    told = capsys.readouterr()
-    lines = dict(line.split() for line in told.out.splitlines()[:2])
+    reported = capsys.readouterr()
+    lines = dict(line.split() for line in reported.out.splitlines()[:2])
     assert digest_of(lines["key"]) == lines["hash"]
-    assert "MIEN_API_KEYS" in told.err
+    assert "MIEN_API_KEYS" in reported.err
 
 
 @pytest.mark.parametrize(

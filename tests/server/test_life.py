@@ -36,11 +36,11 @@ REQUEST = (
 LIVEZ = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
 
 
-class Callers:
+class Clients:
     """Threads that send requests on new connections until stopped."""
 
     def __init__(self, address: str, count: int, *, while_ready: bool = False) -> None:
-        self.answers: Counter[int | str] = Counter()
+        self.responses: Counter[int | str] = Counter()
         self._address = address
         self._while_ready = while_ready
         self._stop = threading.Event()
@@ -51,10 +51,10 @@ class Callers:
             if self._while_ready and not ready(self._address):
                 return
             try:
-                answer = httpx.post(f"{self._address}/emotion", files=[part(PHOTO)], timeout=20)
-                self.answers[answer.status_code] += 1
+                response = httpx.post(f"{self._address}/emotion", files=[part(PHOTO)], timeout=20)
+                self.responses[response.status_code] += 1
             except httpx.TransportError as error:
-                self.answers[type(error).__name__] += 1
+                self.responses[type(error).__name__] += 1
 
     @contextmanager
     def asking(self) -> Iterator[None]:
@@ -88,22 +88,22 @@ def outcome_of(connection: socket.socket) -> str:
 
 @posix
 def test_a_killed_server_process_is_replaced() -> None:
-    callers = 4
+    clients = 4
     with served(2, 0.02) as (process, address):
-        load = Callers(address, callers)
+        load = Clients(address, clients)
         with load.asking():
-            wait_until(lambda: load.answers[200] > 20)
+            wait_until(lambda: load.responses[200] > 20)
             before = workers_of(process)
             assert len(before) == 2
             before[0].send_signal(signal.SIGKILL)
-            killed_at = load.answers[200]
-            wait_until(lambda: load.answers[200] > killed_at + 10)
+            killed_at = load.responses[200]
+            wait_until(lambda: load.responses[200] > killed_at + 10)
             wait_until(lambda: len(set(workers_of(process)) - {before[0]}) == 2)
-            after = load.answers[200]
-            wait_until(lambda: load.answers[200] > after + 20)
-        lost = sum(load.answers.values()) - load.answers[200]
+            after = load.responses[200]
+            wait_until(lambda: load.responses[200] > after + 20)
+        lost = sum(load.responses.values()) - load.responses[200]
         # Those that it was working on, and those that it had just taken up.
-        assert lost <= 2 * callers
+        assert lost <= 2 * clients
         process.terminate()
         assert f"process {before[0].pid} ended with status -9" in process.stderr.read()
 
@@ -214,36 +214,36 @@ def test_running_out_of_files_is_logged_briefly_and_survived() -> None:
         one.rlimit(psutil.RLIMIT_NOFILE, (one.num_fds() + 20, limits[1]))
         crowd = [connect(address) for _ in range(60)]
         time.sleep(2)
-        for caller in crowd:
-            caller.close()
+        for connection in crowd:
+            connection.close()
         one.rlimit(psutil.RLIMIT_NOFILE, limits)
         wait_until(lambda: ready(address))
         process.terminate()
-        told = process.stderr.read().count("out of system resource")
-        assert 0 < told < 20
+        reported = process.stderr.read().count("out of system resource")
+        assert 0 < reported < 20
 
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_accepted_requests_finish_at_shutdown_under_load(workers: int) -> None:
-    # Long enough for a caller to come between its look at /readyz and the end.
+    # Long enough for a client to come between its look at /readyz and the end.
     with served(workers, 0.05, stop_delay_s=2.0) as (process, address):
-        load = Callers(address, 4, while_ready=True)
+        load = Clients(address, 4, while_ready=True)
         # Connected before the signal, asking after it.
         late = [connect(address) for _ in range(3)]
         with load.asking():
-            wait_until(lambda: load.answers[200] > 10)
+            wait_until(lambda: load.responses[200] > 10)
             process.terminate()
             wait_until(lambda: httpx.get(f"{address}/readyz").status_code == 503)
             for connection in late:
                 connection.sendall(REQUEST + PHOTO)
-            answers = [read_all(connection) for connection in late]
+            responses = [read_all(connection) for connection in late]
             for connection in late:
                 connection.close()
             assert process.wait(60) == 0
-        assert set(load.answers) == {200}
-        for answer in answers:
-            assert answer.startswith(b"HTTP/1.1 200")
-            assert b"connection: close" in answer.lower()
+        assert set(load.responses) == {200}
+        for response in responses:
+            assert response.startswith(b"HTTP/1.1 200")
+            assert b"connection: close" in response.lower()
         with pytest.raises(ConnectionRefusedError):
             connect(address)
 
@@ -253,10 +253,10 @@ def test_requests_beyond_the_drain_time_are_cancelled() -> None:
         connection.sendall(REQUEST + PHOTO)
         wait_until_asked(address, 1)
         process.terminate()
-        answer = read_all(connection)
-        assert answer.startswith(b"HTTP/1.1 503")
-        assert b'"code":"not_ready"' in answer
-        assert b"retry-after: 1" in answer.lower()
+        response = read_all(connection)
+        assert response.startswith(b"HTTP/1.1 503")
+        assert b'"code":"not_ready"' in response
+        assert b"retry-after: 1" in response.lower()
         assert process.wait(60) == 0
 
 

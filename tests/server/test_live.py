@@ -37,7 +37,7 @@ def test_the_parameters_of_an_image_are_accepted(
         view.send_bytes(encoded_image())
         (face,) = view.receive_json()["faces"]
     assert len(face["scores"]) == 8
-    assert detector.asked[-1] == 30
+    assert detector.received[-1] == 30
 
 
 def test_a_bad_frame_does_not_end_the_session(client: TestClient) -> None:
@@ -99,7 +99,7 @@ LIVE = HANDSHAKE % b"/live"
 
 
 @pytest.mark.parametrize(
-    ("words", "status", "code"),
+    ("sent", "status", "code"),
     [
         (LIVE + b"Content-Length: 5\r\n\r\nhello", 400, "malformed_request"),
         (LIVE + b"Transfer-Encoding: chunked\r\n\r\n", 400, "malformed_request"),
@@ -117,15 +117,15 @@ LIVE = HANDSHAKE % b"/live"
     ],
 )
 def test_failed_handshakes_get_a_response(
-    words: bytes, status: int, code: str, caplog: pytest.LogCaptureFixture
+    sent: bytes, status: int, code: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     app, _ = fake_app()
-    with running(app) as port, socket.create_connection(("127.0.0.1", port), 5) as caller:
-        caller.sendall(words)
-        answer = b"".join(iter(lambda: caller.recv(65536), b""))
-    assert answer.startswith(b"HTTP/1.1 %d " % status)
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["code"] == code
-    assert b"x-request-id: " in answer.lower()
+    with running(app) as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(sent)
+        response = b"".join(iter(lambda: connection.recv(65536), b""))
+    assert response.startswith(b"HTTP/1.1 %d " % status)
+    assert json.loads(response.partition(b"\r\n\r\n")[2])["code"] == code
+    assert b"x-request-id: " in response.lower()
     assert [line.rpartition(" ")[2] for line in logged(caplog)] == [str(status)]
     assert not [record for record in caplog.records if record.levelname == "ERROR"]
 
@@ -145,11 +145,11 @@ def test_a_message_that_is_not_a_frame_ends_the_session(
     frames: bytes, code: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     app, _ = fake_app(max_live=1)
-    with running(app) as port, socket.create_connection(("127.0.0.1", port), 5) as caller:
-        caller.sendall(LIVE + b"\r\n")
-        assert caller.recv(65536).startswith(b"HTTP/1.1 101")
-        caller.sendall(frames)
-        last = b"".join(iter(lambda: caller.recv(65536), b""))
+    with running(app) as port, socket.create_connection(("127.0.0.1", port), 5) as connection:
+        connection.sendall(LIVE + b"\r\n")
+        assert connection.recv(65536).startswith(b"HTTP/1.1 101")
+        connection.sendall(frames)
+        last = b"".join(iter(lambda: connection.recv(65536), b""))
         assert last[0] == 0x88
         assert int.from_bytes(last[2:4]) == code
         wait_until(lambda: app.state.service.live.free == 1)
@@ -237,7 +237,7 @@ def test_only_the_newest_frame_is_analyzed() -> None:
                     await asyncio.sleep(0.01)
                 for width in (110, 120, 130, 140):
                     await view.send(encoded_image(width))
-                # Its answer says that all before it has arrived.
+                # Its response says that all before it has arrived.
                 await (await view.ping())
             return [json.loads(await view.recv()) for _ in range(2)]
 
@@ -295,15 +295,15 @@ def test_a_client_that_reads_no_results_is_disconnected() -> None:
     target = b"/live?include=scores,landmarks&labels=eight"
     # Masked with nothing.
     frame = b"\x82\xfe%s\0\0\0\0%s" % (len(encoded_image()).to_bytes(2), encoded_image())
-    with running(app, send_timeout_s=0.5) as port, socket.socket() as caller:
-        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        caller.connect(("127.0.0.1", port))
-        caller.sendall(HANDSHAKE % target + b"\r\n")
-        assert caller.recv(12) == b"HTTP/1.1 101"
-        caller.settimeout(0.5)
+    with running(app, send_timeout_s=0.5) as port, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(HANDSHAKE % target + b"\r\n")
+        assert connection.recv(12) == b"HTTP/1.1 101"
+        connection.settimeout(0.5)
         # Until it is cut off, or nobody takes frames any more since nobody takes answers.
         with contextlib.suppress(OSError):
             for _ in range(2000):
-                caller.sendall(frame)
+                connection.sendall(frame)
                 time.sleep(0.005)
         wait_until(lambda: app.state.service.live.free == 1)

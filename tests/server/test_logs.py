@@ -93,7 +93,7 @@ def test_text_format(capsys: pytest.CaptureFixture[str]) -> None:
     ],
 )
 def test_trace_ids_are_logged(client: TestClient, header: str, kept: bool) -> None:
-    answer = client.get("/livez", headers={"traceparent": header})
-    assert (answer.headers["x-request-id"] == TRACE) == kept
+    response = client.get("/livez", headers={"traceparent": header})
+    assert (response.headers["x-request-id"] == TRACE) == kept
     both = client.get("/livez", headers={"traceparent": header, "X-Request-ID": "own"})
     assert both.headers["x-request-id"] == "own"

@@ -16,9 +16,9 @@ import psutil
 import pytest
 from PIL import Image
 
-from clips import encoded_video
 from http_fakes import wait_until
 from programs import needs, omit
+from videos import encoded_video
 
 MARK = "Anna-at-the-clinic"
 PAIR = r"UNIX(?:-STREAM)?:\[\d+->\d+\]>"
@@ -126,7 +126,7 @@ def test_images_are_stored_nowhere(tmp_path: Path, workers: str, face_photo: byt
         calls = service.since(seen)
     here = re.escape(service.address.removeprefix("http://"))
     allowed = re.compile(
-        # What goes to the log, to a caller, or from one thread or process of the service to another
+        # What goes to the log, to a client, or from one thread or process of the service to another
         # through a pair of sockets: one with a name in the file system would show it here.
         rf"(write|sendto|sendmsg)\((2<|\d+<(TCP:\[{here}->|{PAIR}|pipe|anon_inode|/dev/null))"
         # Counts that workers share, in a folder that is theirs.
@@ -145,9 +145,9 @@ def test_images_are_stored_nowhere(tmp_path: Path, workers: str, face_photo: byt
     assert {str(process) for process in at_work} <= service.callers()
     for call in [*everything, *calls]:
         assert not call.startswith(("connect(", "sendfile(", "memfd_create(")), call
-    words = service.log.read_text()
-    assert words.count('"path": "/emotion') == 7
-    assert words.count('"path": "/video') == 1
-    assert MARK not in words + "".join(calls)
+    message = service.log.read_text()
+    assert message.count('"path": "/emotion') == 7
+    assert message.count('"path": "/video') == 1
+    assert MARK not in message + "".join(calls)
     left = {path.name for path in tmp_path.rglob("*") if path.is_file()}
     assert left == {"calls", "log"}

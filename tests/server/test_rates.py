@@ -29,9 +29,9 @@ def test_exceeding_the_limit_returns_retry_after() -> None:
     app, _ = fake_app(rate_limit="3/minute")
     with TestClient(app) as client:
         assert statuses(client, 3) == [200] * 3
-        answer = client.post("/emotion", files=FILES)
-        assert (answer.status_code, answer.json()["code"]) == (429, "rate_limited")
-        assert 50 <= int(answer.headers["Retry-After"]) <= 61
+        response = client.post("/emotion", files=FILES)
+        assert (response.status_code, response.json()["code"]) == (429, "rate_limited")
+        assert 50 <= int(response.headers["Retry-After"]) <= 61
         assert client.post("/emotion/batch", files=FILES).status_code == 429, "it counts both"
         assert client.get("/readyz").status_code == 200
 
@@ -55,7 +55,7 @@ def test_each_key_has_its_own_limit() -> None:
     [
         (0, "1.1.1.1", "2.2.2.2", True),  # nobody is believed
         (1, "1.1.1.1", "2.2.2.2", False),
-        (1, "9.9.9.9, 1.1.1.1", "8.8.8.8, 1.1.1.1", True),  # what a caller made up
+        (1, "9.9.9.9, 1.1.1.1", "8.8.8.8, 1.1.1.1", True),  # what a client made up
         (2, "1.1.1.1, 7.7.7.7", "2.2.2.2, 7.7.7.7", False),
         (2, "1.1.1.1", "2.2.2.2", False),
         (1, "2001:db8::1", "2001:db8::2", True),
@@ -74,12 +74,12 @@ def test_clients_are_identified_by_address(
     app, _ = fake_app(rate_limit="1/minute", trusted_proxies=proxies)
     with TestClient(app) as client:
         given = [{"X-Forwarded-For": text.encode("latin-1")} for text in (first, second)]
-        answers = [client.post("/emotion", files=FILES, headers=headers) for headers in given]
-    assert [answer.status_code for answer in answers] == [200, 429 if shared else 200]
+        responses = [client.post("/emotion", files=FILES, headers=headers) for headers in given]
+    assert [response.status_code for response in responses] == [200, 429 if shared else 200]
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("settings", "pattern"),
     [
         ({"rate_limit": "many"}, "60/minute"),
         ({"rate_limit": "5"}, "60/minute"),
@@ -90,8 +90,8 @@ def test_clients_are_identified_by_address(
         ({"trusted_proxies": -1}, "MIEN_TRUSTED_PROXIES"),
     ],
 )
-def test_invalid_limits_are_refused_at_start(settings: dict[str, object], words: str) -> None:
-    with pytest.raises(InvalidParameterError, match=words):
+def test_invalid_limits_are_refused_at_start(settings: dict[str, object], pattern: str) -> None:
+    with pytest.raises(InvalidParameterError, match=pattern):
         RateLimits(load_settings(**settings))
 
 
@@ -148,8 +148,8 @@ def test_without_redis_requests_pass_and_one_warning_is_logged(
         assert statuses(client, 2) == [200, 429]
         redis.kill()
         assert statuses(client, 3) == [200] * 3
-        told = [record for record in caplog.records if "not counted" in record.message]
-        assert len(told) == 1
+        reported = [record for record in caplog.records if "not counted" in record.message]
+        assert len(reported) == 1
         redis.start()
         assert statuses(client, 2) == [200, 429], "it counts again"
 

@@ -57,12 +57,12 @@ def by_library(name: str) -> Callable[[str, Path, str], str]:
         library = import_module(name)
         if form == "multipart":
             with file.open("rb") as stream:
-                answer = library.post(url, files={"image": stream}, timeout=30)
+                response = library.post(url, files={"image": stream}, timeout=30)
         else:
             body = {raw: PHOTO} if form == "raw" else {"json": JSON_BODY}
-            answer = library.post(url, timeout=30, **body)
-        assert answer.status_code == 200, answer.text
-        return str(answer.text)
+            response = library.post(url, timeout=30, **body)
+        assert response.status_code == 200, response.text
+        return str(response.text)
 
     return send
 
@@ -72,9 +72,9 @@ def by_aiohttp(url: str, file: Path, form: str) -> str:
         fields = aiohttp.FormData()
         fields.add_field("image", file.read_bytes(), filename="photo.jpg")
         body = {"raw": {"data": PHOTO}, "multipart": {"data": fields}, "json": {"json": JSON_BODY}}
-        async with aiohttp.ClientSession() as session, session.post(url, **body[form]) as answer:
-            assert answer.status == 200
-            return str(await answer.text())
+        async with aiohttp.ClientSession() as session, session.post(url, **body[form]) as response:
+            assert response.status == 200
+            return str(await response.text())
 
     return asyncio.run(send())
 
@@ -176,8 +176,8 @@ def test_requests_of_other_platforms(
         if b"Expect" in headers:
             assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
         connection.sendall(chunked(body) if in_chunks else body)
-        answer = HTTPResponse(connection)
-        answer.begin()
-        text = answer.read()
-    assert answer.status == 200, text
+        response = HTTPResponse(connection)
+        response.begin()
+        text = response.read()
+    assert response.status == 200, text
     assert [face["bounding_box"] for face in json.loads(text)] == BOXES

@@ -21,10 +21,10 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from clips import plain
 from http_fakes import encoded_image, fake_app, running
 from mien.server import routes
 from mien.server.errors import PROBLEMS
+from videos import plain
 
 PREFIX = f"{routes.__name__}."
 CHECKS = [
@@ -52,7 +52,7 @@ def mutated(data: bytes) -> st.SearchStrategy[bytes]:
 
 def animated() -> bytes:
     buffer = BytesIO()
-    frames = [Image.new("RGB", (120, 80), colour) for colour in ("red", "blue")]
+    frames = [Image.new("RGB", (120, 80), color) for color in ("red", "blue")]
     frames[0].save(buffer, "PNG", save_all=True, append_images=frames[1:])
     return buffer.getvalue()
 
@@ -104,13 +104,13 @@ def test_every_response_matches_the_schema(
     @settings(max_examples=60, suppress_health_check=list(HealthCheck))
     @given(case=operation.as_strategy(generation_mode=mode))
     def ask(case: schemathesis.Case) -> None:
-        answer = case.call()
-        case.validate_response(answer, checks=CHECKS)
-        statuses.add(answer.status_code)
-        assert answer.headers["x-request-id"]
-        if answer.status_code >= 400:
-            problem = answer.json()
-            assert PROBLEMS[problem["code"]].status == problem["status"] == answer.status_code
+        response = case.call()
+        case.validate_response(response, checks=CHECKS)
+        statuses.add(response.status_code)
+        assert response.headers["x-request-id"]
+        if response.status_code >= 400:
+            problem = response.json()
+            assert PROBLEMS[problem["code"]].status == problem["status"] == response.status_code
 
     try:
         ask()

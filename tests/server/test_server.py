@@ -75,33 +75,33 @@ def test_a_slow_upload_times_out(hasty_port: int) -> None:
 
         dripping = threading.Thread(target=drip)
         dripping.start()
-        answer = read_all(connection)
+        response = read_all(connection)
         stop.set()
         dripping.join()
-    assert answer.startswith(b"HTTP/1.1 408")
-    assert b'"code":"upload_timeout"' in answer
-    assert b"connection: close" in answer.lower()
-    # The wait for the body, then the wait for the caller to stop.
+    assert response.startswith(b"HTTP/1.1 408")
+    assert b'"code":"upload_timeout"' in response
+    assert b"connection: close" in response.lower()
+    # The wait for the body, then the wait for the client to stop.
     assert 0.4 <= time.monotonic() - began < 9
 
 
 def test_too_large_without_a_length(port: int) -> None:
     with connect(port) as connection:
         connection.sendall(HEAD + b"Transfer-Encoding: chunked\r\n\r\n")
-        # Far more than the limit, all sent before the answer is read.
+        # Far more than the limit, all sent before the response is read.
         for _ in range(100):
             connection.sendall(b"%x\r\n" % 65536 + bytes(65536) + b"\r\n")
         connection.sendall(b"0\r\n\r\n")
-        answer = read_all(connection)
-    assert answer.startswith(b"HTTP/1.1 413")
-    assert b'"code":"upload_too_large"' in answer
+        response = read_all(connection)
+    assert response.startswith(b"HTTP/1.1 413")
+    assert b'"code":"upload_too_large"' in response
 
 
 def test_too_large_by_its_length_is_refused_before_the_body(port: int) -> None:
     with connect(port) as connection:
         connection.sendall(HEAD + b"Content-Length: 100001\r\nExpect: 100-continue\r\n\r\n")
-        answer = connection.recv(65536)
-    assert answer.startswith(b"HTTP/1.1 413")
+        response = connection.recv(65536)
+    assert response.startswith(b"HTTP/1.1 413")
 
 
 @pytest.mark.parametrize(
@@ -120,9 +120,9 @@ def test_an_unneeded_body_is_read_only_up_to_a_limit(
     began = time.monotonic()
     with connect(port) as connection:
         connection.sendall(head + length + b"\r\n\r\n")
-        answer = read_all(connection)
-    assert answer.startswith(b"HTTP/1.1 %d" % status)
-    assert b"connection: close" in answer.lower()
+        response = read_all(connection)
+    assert response.startswith(b"HTTP/1.1 %d" % status)
+    assert b"connection: close" in response.lower()
     assert time.monotonic() - began < 9
 
 
@@ -132,9 +132,9 @@ def test_a_body_that_was_read_keeps_the_connection(port: int, photo: bytes) -> N
     last = get + b"\r\n" + get + b"Connection: close\r\n\r\n"
     with connect(port) as connection:
         connection.sendall(request + HEAD + b"Content-Length: 1\r\n\r\nx" + last)
-        answer = read_all(connection)
-    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"200", b"400", b"200", b"200"]
-    assert answer.lower().count(b"connection: close") == 1
+        response = read_all(connection)
+    assert re.findall(rb"HTTP/1.1 (\d+)", response) == [b"200", b"400", b"200", b"200"]
+    assert response.lower().count(b"connection: close") == 1
 
 
 def test_a_disconnecting_client_is_not_an_error(
@@ -168,20 +168,20 @@ def test_a_hundred_at_once(port: int, photo: bytes) -> None:
                 *(client.post(address, files=[part(photo)]) for _ in range(100))
             )
 
-    answers = asyncio.run(main())
-    assert {(answer.status_code, len(answer.json())) for answer in answers} == {(200, 2)}
-    assert len({answer.headers["x-request-id"] for answer in answers}) == 100
+    responses = asyncio.run(main())
+    assert {(response.status_code, len(response.json())) for response in responses} == {(200, 2)}
+    assert len({response.headers["x-request-id"] for response in responses}) == 100
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> None:
     with served(workers, 1.0) as (process, address):
-        answers: list[httpx.Response] = []
+        responses: list[httpx.Response] = []
 
         def send() -> None:
             files = [part(encoded_image())]
-            answers.append(httpx.post(f"{address}/emotion", files=files, timeout=20))
+            responses.append(httpx.post(f"{address}/emotion", files=files, timeout=20))
 
         senders = [threading.Thread(target=send) for _ in range(2)]
         for sender in senders:
@@ -190,7 +190,7 @@ def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> 
         process.send_signal(number)
         for sender in senders:
             sender.join()
-        assert [answer.status_code for answer in answers] == [200, 200]
+        assert [response.status_code for response in responses] == [200, 200]
         assert process.wait(60) == 0
         assert "Traceback" not in process.stderr.read()
 
@@ -200,9 +200,9 @@ def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> 
 )
 def test_models_that_fail_when_run(workers: int, reason: str) -> None:
     process = start(workers, "broken")
-    _, words = process.communicate(timeout=60)
+    _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert f"mien: {reason}" in words
+    assert f"mien: {reason}" in stderr
 
 
 @posix
@@ -214,7 +214,7 @@ def test_serving_in_this_process(
     before = signal.getsignal(signal.SIGTERM)
 
     def stop_when_warm() -> None:
-        wait_until(lambda: len(detector.asked) == 1)
+        wait_until(lambda: len(detector.received) == 1)
         time.sleep(0.3)
         os.kill(os.getpid(), signal.SIGTERM)
 
@@ -227,9 +227,9 @@ def test_serving_in_this_process(
 
     detector.error = RuntimeError("broken")
     assert server_run.serve(Settings(port=0, host="::1", processes=False)) == 1
-    words = capsys.readouterr().err
-    assert "listening on http://[::1]:" in words
-    assert "the service did not start" in words
+    stderr = capsys.readouterr().err
+    assert "listening on http://[::1]:" in stderr
+    assert "the service did not start" in stderr
 
 
 @pytest.mark.parametrize(("exitcode", "status"), [(-15, 0), (3, 1)])

@@ -30,19 +30,19 @@ PATHS = ["/livez", "/readyz", "/version", "/openapi.json", "/docs", "/"]
 @pytest.mark.parametrize("path", [*PATHS, "/nowhere"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "OPTIONS"])
 def test_every_response_has_the_headers(client: TestClient, method: str, path: str) -> None:
-    answer = client.request(method, path, follow_redirects=False)
-    assert re.fullmatch("[0-9a-f]{32}", answer.headers["x-request-id"])
-    assert answer.headers["x-content-type-options"] == "nosniff"
-    timing = answer.headers["server-timing"]
+    response = client.request(method, path, follow_redirects=False)
+    assert re.fullmatch("[0-9a-f]{32}", response.headers["x-request-id"])
+    assert response.headers["x-content-type-options"] == "nosniff"
+    timing = response.headers["server-timing"]
     assert re.fullmatch(
         r"decode;dur=[\d.]+, detect;dur=[\d.]+, classify;dur=[\d.]+, queue;dur=[\d.]+", timing
     )
     if method == "HEAD":
-        assert answer.content == b""
-    if answer.status_code >= 400 and method != "HEAD":
-        assert answer.headers["content-type"] == "application/problem+json"
-        assert set(answer.json()) == {"type", "title", "status", "detail", "code", "instance"}
-        assert answer.json()["instance"].endswith(answer.headers["x-request-id"])
+        assert response.content == b""
+    if response.status_code >= 400 and method != "HEAD":
+        assert response.headers["content-type"] == "application/problem+json"
+        assert set(response.json()) == {"type", "title", "status", "detail", "code", "instance"}
+        assert response.json()["instance"].endswith(response.headers["x-request-id"])
 
 
 @pytest.mark.parametrize(
@@ -58,8 +58,8 @@ def test_every_response_has_the_headers(client: TestClient, method: str, path: s
     ],
 )
 def test_request_ids(client: TestClient, given: str, kept: bool) -> None:
-    answer = client.get("/livez", headers={"X-Request-ID": given.encode()})
-    assert (answer.headers["x-request-id"] == given) is kept
+    response = client.get("/livez", headers={"X-Request-ID": given.encode()})
+    assert (response.headers["x-request-id"] == given) is kept
 
 
 @pytest.mark.parametrize("path", PATHS)
@@ -74,19 +74,19 @@ def test_head_is_get_without_a_body(client: TestClient, path: str) -> None:
     [("GET", "/emotion", "POST"), ("HEAD", "/emotion/batch", "POST"), ("POST", "/livez", "GET")],
 )
 def test_wrong_method(client: TestClient, method: str, path: str, allow: str) -> None:
-    answer = client.request(method, path)
-    assert (answer.status_code, answer.headers["allow"]) == (405, allow)
+    response = client.request(method, path)
+    assert (response.status_code, response.headers["allow"]) == (405, allow)
     if method != "HEAD":
-        assert answer.json()["code"] == "method_not_allowed"
-        assert allow in answer.json()["detail"]
+        assert response.json()["code"] == "method_not_allowed"
+        assert allow in response.json()["detail"]
 
 
 @pytest.mark.parametrize(
     "path", ["/emotions", "/emotion//", "/%2e%2e/etc/passwd", "/%00%ff%0a", "/docs/x"]
 )
 def test_unknown_path(client: TestClient, path: str) -> None:
-    answer = client.get(path)
-    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+    response = client.get(path)
+    assert (response.status_code, response.json()["code"]) == (404, "not_found")
 
 
 @pytest.mark.parametrize("path", ["/livez/", "/docs/", "/openapi.json/"])
@@ -97,9 +97,9 @@ def test_a_trailing_slash_makes_no_difference(client: TestClient, path: str) -> 
 
 @pytest.mark.parametrize("path", sorted({*PATHS} - {"/openapi.json"}))
 def test_unknown_parameters_are_refused(client: TestClient, path: str) -> None:
-    answer = client.get(f"{path}?what=1", follow_redirects=False)
-    assert (answer.status_code, answer.json()["code"]) == (422, "invalid_parameter")
-    assert "'what'" in answer.json()["detail"]
+    response = client.get(f"{path}?what=1", follow_redirects=False)
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_parameter")
+    assert "'what'" in response.json()["detail"]
 
 
 def test_timings_are_in_the_response(
@@ -141,17 +141,17 @@ def test_version_names_the_model_of_the_card() -> None:
 
 
 def test_live_over_plain_http_is_called_a_websocket(client: TestClient) -> None:
-    for answer in (client.get("/live"), client.post("/live")):
-        assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
-        assert "WebSocket" in answer.json()["detail"]
+    for response in (client.get("/live"), client.post("/live")):
+        assert (response.status_code, response.json()["code"]) == (404, "not_found")
+        assert "WebSocket" in response.json()["detail"]
     assert "WebSocket" not in client.get("/lives").json()["detail"]
 
 
 def test_root_redirects_to_the_docs_without_a_page() -> None:
     app, _ = fake_app(page=False)
     with TestClient(app) as client:
-        answer = client.get("/", follow_redirects=False)
-        assert (answer.status_code, answer.headers["location"]) == (307, "docs")
+        response = client.get("/", follow_redirects=False)
+        assert (response.status_code, response.headers["location"]) == (307, "docs")
         assert client.get("/web/main.js").status_code == 404
 
 
@@ -160,9 +160,9 @@ def test_not_ready_before_the_start_and_while_draining(photo: bytes) -> None:
     cold = TestClient(app)
     assert cold.get("/livez").status_code == 200
     for method, path in (("GET", "/readyz"), ("POST", "/emotion"), ("GET", "/version")):
-        answer = cold.request(method, path)
-        assert (answer.status_code, answer.json()["code"]) == (503, "not_ready")
-        assert answer.headers["retry-after"] == "1"
+        response = cold.request(method, path)
+        assert (response.status_code, response.json()["code"]) == (503, "not_ready")
+        assert response.headers["retry-after"] == "1"
     with TestClient(app) as client:
         assert client.get("/readyz").json() == {"status": "ready"}
         app.state.service.drain()
@@ -172,7 +172,7 @@ def test_not_ready_before_the_start_and_while_draining(photo: bytes) -> None:
 
 
 def test_warm_up_runs_the_models(detector: FakeDetector, client: TestClient) -> None:
-    assert detector.asked == [None]
+    assert detector.received == [None]
 
 
 def test_a_model_that_fails_ends_the_start() -> None:
@@ -191,12 +191,12 @@ def test_unexpected_errors_reveal_nothing(
     for error in (RuntimeError("secret"), UnreadableFileError("secret"), ArtifactError("secret")):
         detector.error = error
         caplog.clear()
-        answer = client.post("/emotion", files=[part(photo)], headers={"X-Request-ID": "r-1"})
-        assert (answer.status_code, answer.json()["code"]) == (500, "internal_error")
-        assert "secret" not in answer.text
+        response = client.post("/emotion", files=[part(photo)], headers={"X-Request-ID": "r-1"})
+        assert (response.status_code, response.json()["code"]) == (500, "internal_error")
+        assert "secret" not in response.text
         assert "secret" in caplog.text
         assert caplog.records[0].request_id == "r-1"
-        assert answer.headers["x-request-id"] == "r-1"
+        assert response.headers["x-request-id"] == "r-1"
 
 
 def test_one_line_per_request(
@@ -229,26 +229,26 @@ def test_every_problem_is_explained(client: TestClient, code: str) -> None:
 def test_problems_contain_no_file_names() -> None:
     error = NotAnImageError("this is not a picture")
     error.path = Path("/srv/secret.jpg")
-    answer = problem_response(error, "id")
-    assert json.loads(bytes(answer.body))["detail"] == "this is not a picture"
+    response = problem_response(error, "id")
+    assert json.loads(bytes(response.body))["detail"] == "this is not a picture"
 
 
 def test_problem_of_an_error_from_a_plugin() -> None:
-    answer = problem_response(ValueError("secret"), "id")
-    assert answer.status_code == 500
-    assert b"secret" not in bytes(answer.body)
+    response = problem_response(ValueError("secret"), "id")
+    assert response.status_code == 500
+    assert b"secret" not in bytes(response.body)
 
 
 def test_the_page_loads_nothing_from_other_hosts(client: TestClient) -> None:
-    answer = client.get("/docs")
-    assert answer.headers["content-type"] == "text/html; charset=utf-8"
-    assert "default-src 'none'" in answer.headers["content-security-policy"]
-    assert "<script" not in answer.text
-    addresses = re.findall(r'(?:href|src|action)="([^"]*)"', answer.text)
+    response = client.get("/docs")
+    assert response.headers["content-type"] == "text/html; charset=utf-8"
+    assert "default-src 'none'" in response.headers["content-security-policy"]
+    assert "<script" not in response.text
+    addresses = re.findall(r'(?:href|src|action)="([^"]*)"', response.text)
     assert addresses
     assert {address for address in addresses if address[0] != "#"} == {"openapi.json"}
     for shown in ("/emotion/batch", "min_face_size", "multipart/form-data"):
-        assert shown in answer.text
+        assert shown in response.text
 
 
 @pytest.mark.parametrize(
@@ -279,7 +279,7 @@ def test_the_examples_use_the_requested_host(
     assert len(commands) == 3
     for command in commands:
         assert shlex.split(command)[-1].startswith(f"{address}/emotion")
-    assert all(words not in page for words in ("<script", "touch", "evil", "{address}"))
+    assert all(message not in page for message in ("<script", "touch", "evil", "{address}"))
 
 
 def test_the_docs_show_lists_bodies_types_and_the_websocket(client: TestClient) -> None:
@@ -321,8 +321,8 @@ def test_openapi_describes_every_body(client: TestClient) -> None:
     (example,) = paths["/emotion"]["post"]["requestBody"]["content"]["application/json"]["schema"][
         "properties"
     ]["image"]["examples"]
-    answer = client.post("/emotion", json={"image": example})
-    assert answer.json()["code"] == "truncated_image", "Base64 that the service can decode"
+    response = client.post("/emotion", json={"image": example})
+    assert response.json()["code"] == "truncated_image", "Base64 that the service can decode"
     (include,) = (p for p in paths["/emotion"]["post"]["parameters"] if p["name"] == "include")
     assert include["schema"]["examples"] == [["scores", "landmarks"]]
 
@@ -407,8 +407,8 @@ def test_the_page_has_no_absolute_paths(client: TestClient) -> None:
 
 def test_openapi_lists_all_codes(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
-    told = set(schema["paths"]["/emotion"]["post"]["responses"])
-    assert told == {
+    reported = set(schema["paths"]["/emotion"]["post"]["responses"])
+    assert reported == {
         "200",
         "400",
         "401",

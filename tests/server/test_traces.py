@@ -71,10 +71,10 @@ def test_a_span_for_each_stage(collector: Collector, caplog: pytest.LogCaptureFi
     request = spans.pop("POST /emotion")
     assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, PARENT)
     assert request.kind == Span.SPAN_KIND_SERVER
-    told = {a.key: a.value.int_value or a.value.string_value for a in request.attributes}
-    assert told["http.response.status_code"] == 200
-    assert told["http.route"] == "/emotion"
-    assert told["mien.faces"] == 2
+    reported = {a.key: a.value.int_value or a.value.string_value for a in request.attributes}
+    assert reported["http.response.status_code"] == 200
+    assert reported["http.route"] == "/emotion"
+    assert reported["mien.faces"] == 2
     for span in spans.values():
         assert span.parent_span_id == request.span_id
         assert request.start_time_unix_nano <= span.start_time_unix_nano

@@ -85,8 +85,8 @@ def test_forms(
     client: TestClient, kind: str | None, content: bytes, status: int, code: str | None
 ) -> None:
     headers = {} if kind is None else {"Content-Type": kind}
-    answer = client.post("/emotion", content=content, headers=headers)
-    assert (answer.status_code, answer.json()["code"]) == (status, code or "invalid_parameter")
+    response = client.post("/emotion", content=content, headers=headers)
+    assert (response.status_code, response.json()["code"]) == (status, code or "invalid_parameter")
 
 
 @pytest.mark.parametrize(
@@ -104,8 +104,8 @@ def test_forms(
 )
 def test_file_names_do_not_matter(client: TestClient, photo: bytes, filename: bytes) -> None:
     head = b'Content-Disposition: form-data; name="image"; ' + filename + b"\r\n\r\n"
-    answer = client.post("/emotion", content=body(head + photo), headers={"Content-Type": FORM})
-    assert len(answer.json()) == 2
+    response = client.post("/emotion", content=body(head + photo), headers={"Content-Type": FORM})
+    assert len(response.json()) == 2
 
 
 @pytest.mark.parametrize(
@@ -133,17 +133,17 @@ def test_parts_in_base64(
 ) -> None:
     head = HEAD + b"Content-Transfer-Encoding: Base64\r\n\r\n"
     content = body(head + encode(photo))
-    answer = client.post("/emotion", content=content, headers={"Content-Type": FORM})
-    assert len(answer.json()) == 2
+    response = client.post("/emotion", content=content, headers={"Content-Type": FORM})
+    assert len(response.json()) == 2
 
 
 @pytest.mark.parametrize("kind", ["multipart/mixed", "Multipart/Related", "multipart/form-data"])
 def test_every_kind_of_multipart_body(client: TestClient, photo: bytes, kind: str) -> None:
     headers = {"Content-Type": f"{kind}; boundary=b"}
-    answer = client.post("/emotion", content=body(HEAD + b"\r\n" + photo), headers=headers)
-    assert len(answer.json()) == 2
-    answer = client.post("/emotion", content=body(b"\r\n" + photo), headers=headers)
-    assert "Content-Disposition: form-data" in answer.json()["detail"]
+    response = client.post("/emotion", content=body(HEAD + b"\r\n" + photo), headers=headers)
+    assert len(response.json()) == 2
+    response = client.post("/emotion", content=body(b"\r\n" + photo), headers=headers)
+    assert "Content-Disposition: form-data" in response.json()["detail"]
 
 
 @pytest.mark.parametrize(
@@ -158,20 +158,20 @@ def test_the_error_names_the_limit_of_headers(
     client: TestClient, photo: bytes, head: bytes, reason: str
 ) -> None:
     content = body(head + HEAD + b"\r\n" + photo)
-    answer = client.post("/emotion", content=content, headers={"Content-Type": FORM})
-    assert reason in answer.json()["detail"]
+    response = client.post("/emotion", content=content, headers={"Content-Type": FORM})
+    assert reason in response.json()["detail"]
 
 
 def test_text_instead_of_a_file_gets_a_hint(client: TestClient) -> None:
-    answer = client.post("/emotion", files={"image": (None, "photo.jpg")})
-    assert (answer.status_code, answer.json()["code"]) == (422, "missing_image")
-    assert "-F image=@" in answer.json()["detail"]
+    response = client.post("/emotion", files={"image": (None, "photo.jpg")})
+    assert (response.status_code, response.json()["code"]) == (422, "missing_image")
+    assert "-F image=@" in response.json()["detail"]
 
 
 def test_an_extra_field_is_named(client: TestClient, photo: bytes) -> None:
-    answer = client.post("/emotion", files=[part(photo)], data={"crop": "true"})
-    assert answer.json()["code"] == "invalid_parameter"
-    assert "'crop'" in answer.json()["detail"]
+    response = client.post("/emotion", files=[part(photo)], data={"crop": "true"})
+    assert response.json()["code"] == "invalid_parameter"
+    assert "'crop'" in response.json()["detail"]
 
 
 def test_an_image_that_contains_almost_the_boundary(client: TestClient) -> None:
@@ -207,5 +207,5 @@ def test_any_bytes_arrive_intact_in_any_chunks(data: bytes, cuts: list[int]) -> 
 @pytest.mark.parametrize("length", ["9" * 5000, "200001", "-1", "x"])
 def test_declared_length(client: TestClient, photo: bytes, length: str) -> None:
     headers = {"Content-Type": "image/jpeg", "Content-Length": length}
-    answer = client.post("/emotion", content=photo, headers=headers)
-    assert answer.status_code == (413 if length.isdigit() else 200)
+    response = client.post("/emotion", content=photo, headers=headers)
+    assert response.status_code == (413 if length.isdigit() else 200)

@@ -14,11 +14,11 @@ import pytest
 from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
-from clips import encoded_video, plain
 from http_fakes import Crowd, FakeDetector, encoded_image, fake_app, running, wait_until
 from mien.server.app import create_app
 from mien.server.responses import VideoLine
 from mien.settings import Settings
+from videos import encoded_video, plain
 
 MP4 = {"Content-Type": "video/mp4"}
 
@@ -37,17 +37,17 @@ def service(detector: FakeDetector) -> Iterator[TestClient]:
         yield client
 
 
-def lines_of(answer: httpx.Response) -> list[dict]:
-    assert answer.headers["content-type"] == "application/x-ndjson"
-    lines = [json.loads(line) for line in answer.text.splitlines()]
+def lines_of(response: httpx.Response) -> list[dict]:
+    assert response.headers["content-type"] == "application/x-ndjson"
+    lines = [json.loads(line) for line in response.text.splitlines()]
     for line in lines:
         VideoLine.model_validate(line)
     return lines
 
 
 def test_a_line_for_each_sample_then_the_summary(service: TestClient) -> None:
-    answer = service.post("/video", content=plain(), headers=MP4)
-    *samples, last = lines_of(answer)
+    response = service.post("/video", content=plain(), headers=MP4)
+    *samples, last = lines_of(response)
     assert [line["time_s"] for line in samples] == [pytest.approx(n / 10) for n in range(10)]
     assert [line["frame"] for line in samples] == list(range(10))
     assert all(line["size"] == [128, 96] for line in samples)
@@ -57,7 +57,7 @@ def test_a_line_for_each_sample_then_the_summary(service: TestClient) -> None:
     assert (summary["samples"], summary["seconds"], summary["cut_off"]) == (10, 1.0, False)
     assert [person["emotions"] for person in summary["persons"]] == [{"happy": 1.0}] * 2
     form = service.post("/video", files={"video": ("clip.mp4", plain(), "video/mp4")})
-    assert form.text == answer.text
+    assert form.text == response.text
 
 
 @pytest.mark.parametrize("kind", ["image/jpeg", "application/mp4", None])
@@ -82,10 +82,10 @@ def test_parameters_are_accepted(service: TestClient, detector: FakeDetector) ->
 def test_a_real_face_is_tracked(astronaut: NDArray[np.uint8]) -> None:
     moving = [np.roll(astronaut[::2, ::2], step, axis=1) for step in range(12)]
     with TestClient(create_app(Settings())) as client:
-        answer = client.post(
+        response = client.post(
             "/video", content=encoded_video(moving, range(0, 1200, 100)), headers=MP4
         )
-        *samples, last = lines_of(answer)
+        *samples, last = lines_of(response)
         counts = client.get("/metrics").text
     assert [[f["person"] for f in line["faces"]] for line in samples] == [[1]] * 12
     assert {face["emotion"] for line in samples for face in line["faces"]} == {"happy"}
@@ -122,9 +122,9 @@ def test_a_real_face_is_tracked(astronaut: NDArray[np.uint8]) -> None:
 def test_invalid_requests_are_refused(
     service: TestClient, request_: dict, status: int, code: str | None
 ) -> None:
-    answer = service.post("/video", **request_)
-    problem = answer.json()
-    assert (answer.status_code, problem["code"]) == (status, code or "unsupported_media_type")
+    response = service.post("/video", **request_)
+    problem = response.json()
+    assert (response.status_code, problem["code"]) == (status, code or "unsupported_media_type")
     # Its place is free again.
     assert service.post("/video", content=plain(), headers=MP4).status_code == 200
 
@@ -162,7 +162,7 @@ def test_a_video_longer_than_declared(service: TestClient) -> None:
 def test_an_error_in_the_middle_is_the_last_line(
     service: TestClient, detector: FakeDetector, caplog: pytest.LogCaptureFixture
 ) -> None:
-    detector.fail_from = len(detector.asked) + 4
+    detector.fail_from = len(detector.received) + 4
     detector.error = RuntimeError("secret")
     *samples, last = lines_of(service.post("/video", content=plain(), headers=MP4))
     assert len(samples) == 3
@@ -178,31 +178,31 @@ def test_an_error_before_the_first_line_has_a_status(
     service: TestClient, detector: FakeDetector
 ) -> None:
     detector.endless = True
-    answer = service.post("/video", content=plain(), headers=MP4)
-    assert (answer.status_code, answer.json()["code"]) == (504, "deadline_exceeded")
+    response = service.post("/video", content=plain(), headers=MP4)
+    assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
 
 
 def test_lines_are_streamed_and_concurrency_is_limited() -> None:
     app, detector = fake_app(max_videos=1)
     detector.wait_s = 0.1
     with running(app) as port, httpx.Client(base_url=f"http://127.0.0.1:{port}") as client:
-        with client.stream("POST", "/video", content=plain(3), headers=MP4) as answer:
-            assert answer.headers["x-accel-buffering"] == "no"
-            lines = answer.iter_lines()
+        with client.stream("POST", "/video", content=plain(3), headers=MP4) as response:
+            assert response.headers["x-accel-buffering"] == "no"
+            lines = response.iter_lines()
             json.loads(next(lines))
-            assert len(detector.asked) < 30
+            assert len(detector.received) < 30
             full = httpx.post(f"{client.base_url}/video", content=plain(), headers=MP4)
             assert (full.status_code, full.json()["code"]) == (429, "queue_full")
             assert int(full.headers["retry-after"]) > 1
             # Photos are not held up by clips.
             photo = httpx.post(f"{client.base_url}/emotion", files={"image": encoded_image()})
             assert photo.status_code == 200
-        # The caller left: nothing more is read, and the place is free.
+        # The client left: nothing more is read, and the place is free.
         wait_until(lambda: app.state.service.videos.free == 1)
-        asked = len(detector.asked)
-        assert asked < 30
+        received = len(detector.received)
+        assert received < 30
         assert client.post("/video", content=plain(0.2), headers=MP4).status_code == 200
-        assert len(detector.asked) <= asked + 3
+        assert len(detector.received) <= received + 3
 
 
 def test_a_client_that_reads_no_lines_is_disconnected() -> None:
@@ -211,15 +211,15 @@ def test_a_client_that_reads_no_lines_is_disconnected() -> None:
     target = b"/video?fps=30&include=scores,landmarks&labels=eight"
     head = b"POST %s HTTP/1.1\r\nHost: x\r\nContent-Type: video/mp4\r\n" % target
     clip = plain(30)
-    with running(app, send_timeout_s=0.5) as port, socket.socket() as caller:
-        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
-        caller.connect(("127.0.0.1", port))
-        caller.sendall(head + b"Content-Length: %d\r\n\r\n" % len(clip) + clip)
+    with running(app, send_timeout_s=0.5) as port, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        connection.connect(("127.0.0.1", port))
+        connection.sendall(head + b"Content-Length: %d\r\n\r\n" % len(clip) + clip)
         wait_until(lambda: app.state.service.videos.free == 0)
         wait_until(lambda: app.state.service.videos.free == 1)
         last = b""
         with contextlib.suppress(ConnectionResetError):
-            while piece := caller.recv(65536):
+            while piece := connection.recv(65536):
                 last = piece
         assert b"summary" not in last
 
@@ -240,22 +240,22 @@ def test_a_client_that_disconnects_before_the_first_line() -> None:
         thread.join()
         wait_until(lambda: app.state.service.videos.free == 1)
         detector.endless = False
-        answer = httpx.post(url, content=plain(), headers=MP4)
-        assert len(lines_of(answer)) == 11
+        response = httpx.post(url, content=plain(), headers=MP4)
+        assert len(lines_of(response)) == 11
 
 
 def test_without_the_extra(service: TestClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "av", None)
-    answer = service.post("/video")
-    assert (answer.status_code, answer.json()["code"]) == (501, "video_unavailable")
-    assert "pip install 'mien[video]'" in answer.json()["detail"]
+    response = service.post("/video")
+    assert (response.status_code, response.json()["code"]) == (501, "video_unavailable")
+    assert "pip install 'mien[video]'" in response.json()["detail"]
 
 
 def test_the_endpoint_can_be_disabled() -> None:
     app, _ = fake_app(max_videos=0)
     with TestClient(app) as client:
-        answer = client.post("/video", content=plain(), headers=MP4)
-    assert (answer.status_code, answer.json()["code"]) == (501, "video_unavailable")
+        response = client.post("/video", content=plain(), headers=MP4)
+    assert (response.status_code, response.json()["code"]) == (501, "video_unavailable")
 
 
 def test_a_key_is_required() -> None:

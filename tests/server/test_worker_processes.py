@@ -43,23 +43,23 @@ class Callers:
     """Threads that each ask once."""
 
     def __init__(self, address: str, count: int) -> None:
-        self.answers: list[httpx.Response] = []
+        self.responses: list[httpx.Response] = []
         self._address = address
         self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
 
     def _ask(self) -> None:
         try:
-            answer = httpx.post(f"{self._address}/emotion", files=[part(PHOTO)], timeout=30)
+            response = httpx.post(f"{self._address}/emotion", files=[part(PHOTO)], timeout=30)
         except httpx.TransportError:
             return
-        self.answers.append(answer)
+        self.responses.append(response)
 
     def asking(self) -> AbstractContextManager[None]:
         return alongside(self._threads)
 
     @property
     def statuses(self) -> Counter[int]:
-        return Counter(answer.status_code for answer in self.answers)
+        return Counter(response.status_code for response in self.responses)
 
 
 def waiting(address: str) -> float:
@@ -82,7 +82,7 @@ def test_a_killed_process_costs_the_service_one_request() -> None:
             wait_until(lambda: waiting(address) == 4)
             before[0].kill()
         assert load.statuses == {200: 5, 500: 1}
-        (failed,) = (answer for answer in load.answers if answer.status_code == 500)
+        (failed,) = (response for response in load.responses if response.status_code == 500)
         assert failed.json()["code"] == "internal_error"
         assert str(before[0].pid) not in failed.text
         assert process.poll() is None
@@ -108,11 +108,11 @@ def test_a_full_queue_refuses_requests_and_loses_none(tmp_path: Path) -> None:
         load = Callers(address, 40)
         with load.asking():
             try:
-                wait_until(lambda: len(load.answers) == 22)
+                wait_until(lambda: len(load.responses) == 22)
             finally:
                 go.touch()
         assert load.statuses == {200: 18, 429: 22}
-        for refused in load.answers[:22]:
+        for refused in load.responses[:22]:
             assert refused.json()["code"] == "queue_full"
             assert int(refused.headers["Retry-After"]) >= 1
         again = httpx.post(f"{address}/emotion", files=[part(PHOTO)], timeout=30)
@@ -154,8 +154,8 @@ def test_stopping_during_startup_exits_cleanly() -> None:
         family = psutil.Process(process.pid).children(recursive=True)
         for each in [psutil.Process(process.pid), *family]:
             each.send_signal(signal.SIGINT)
-        words = process.communicate(timeout=60)[1]
-        assert "Traceback" not in words
+        message = process.communicate(timeout=60)[1]
+        assert "Traceback" not in message
         assert process.returncode == 0
         wait_until(lambda: all(map(is_over, family)))
     finally:

@@ -136,7 +136,7 @@ def test_the_model_is_served(model: Path, fer_folder: Path) -> None:
     process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
     try:
         address = address_when_ready(process)
-        answers = [
+        responses = [
             httpx.post(
                 f"{address}/emotion?crop=true",
                 content=picture_of(face),
@@ -148,7 +148,7 @@ def test_the_model_is_served(model: Path, fer_folder: Path) -> None:
     finally:
         process.terminate()
         process.communicate(timeout=60)
-    emotions = [face["emotion"] for (face,) in answers]
+    emotions = [face["emotion"] for (face,) in responses]
     assert emotions == [FER2013_LABELS[label] for label in data.fer2013]
 
 
@@ -252,7 +252,7 @@ def test_a_start_from_several_runs_is_their_mean(
 
 
 @pytest.mark.parametrize(
-    ("share", "options", "words"),
+    ("share", "options", "message"),
     [
         ("0.5", [], "0 teachers"),
         ("0.0", ["--teacher", "no-such.onnx"], "1 teachers"),
@@ -267,10 +267,10 @@ def test_incompatible_teachers_and_starts_are_refused(
     capsys: pytest.CaptureFixture[str],
     share: str,
     options: list[str],
-    words: str,
+    message: str,
 ) -> None:
     recipe = tmp_path / "pupil.toml"
     recipe.write_text(f"teacher_share = {share}\n" + recipe_file.read_text())
     train = ["train", str(recipe), "--data", str(fer_folder), "--out", str(tmp_path / "run")]
     assert cli.main([*train, *options]) == 1
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -67,7 +67,7 @@ def test_the_published_majority_protocol(copy: Path, votes: str, majority: str |
 
 
 @pytest.mark.parametrize(
-    ("file", "row", "change", "words"),
+    ("file", "row", "change", "message"),
     [
         ("fer2013.csv", 1, lambda _: "emotion,pixel,Usage", "row 1: missing columns"),
         ("fer2013.csv", 3, lambda s: s.replace(" ", "", 1), "row 3: 2303 pixels, not 2304"),
@@ -83,10 +83,10 @@ def test_the_published_majority_protocol(copy: Path, votes: str, majority: str |
     ],
 )
 def test_a_wrong_row_is_named(
-    copy: Path, file: str, row: int, change: Callable[[str], str], words: str
+    copy: Path, file: str, row: int, change: Callable[[str], str], message: str
 ) -> None:
     edit(copy / file, row, change)
-    with pytest.raises(DataError, match=words) as caught:
+    with pytest.raises(DataError, match=message) as caught:
         load_fer2013(copy)
     assert file in str(caught.value)
 

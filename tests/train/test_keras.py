@@ -25,11 +25,11 @@ FILES = Path(__file__).with_name("keras")
 @pytest.mark.parametrize("name", ["chain", "nested"])
 def test_predictions_match_keras(name: str, tmp_path: Path) -> None:
     with np.load(FILES / "answers.npz") as stored:
-        crops, answers = stored["crops"], stored[name]
-    assert np.ptp(answers, axis=0).max() > 1e-3, "the answers depend on the crops"
+        crops, responses = stored["crops"], stored[name]
+    assert np.ptp(responses, axis=0).max() > 1e-3, "the answers depend on the crops"
     classifier = load_classifier(import_keras(FILES / f"{name}.keras", tmp_path / "model"))
     ours = classifier.predict(crops[:, None].astype(np.float32) / np.float32(255))
-    np.testing.assert_allclose(ours, answers, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(ours, responses, rtol=0, atol=1e-4)
 
 
 def test_the_imported_model_runs_in_mien(
@@ -105,7 +105,7 @@ def groups(model: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (narrower_input, r"expected an input of \[48, 48, 3\], found \[64, 64, 1\]"),
         (one_label_less, r"expected weights of \(\(8, 6\), \(6,\)\), found \(\(8, 7\)"),
@@ -121,9 +121,9 @@ def groups(model: dict[str, Any]) -> None:
     ],
 )
 def test_other_models_are_refused(
-    change: Callable[[dict[str, Any]], object], words: str, tmp_path: Path
+    change: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(KerasFileError, match=words):
+    with pytest.raises(KerasFileError, match=message):
         import_keras(changed(tmp_path, config=change), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -151,7 +151,7 @@ def missing(file: h5py.File) -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("change", "message"),
     [
         (external, "not plain data"),
         (link, "can be read"),
@@ -160,9 +160,9 @@ def missing(file: h5py.File) -> None:
     ],
 )
 def test_other_weights_are_refused(
-    change: Callable[[h5py.File], object], words: str, tmp_path: Path
+    change: Callable[[h5py.File], object], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(KerasFileError, match=words):
+    with pytest.raises(KerasFileError, match=message):
         import_keras(changed(tmp_path, weights=change), tmp_path / "out")
 
 

@@ -56,8 +56,8 @@ def weights() -> Weights:
     return made
 
 
-def original(weights: Weights, colours: torch.Tensor) -> torch.Tensor:
-    """The network as TensorFlow runs it, from colours of 0 to 255 less their means."""
+def original(weights: Weights, colors: torch.Tensor) -> torch.Tensor:
+    """The network as TensorFlow runs it, from colors of 0 to 255 less their means."""
 
     def same(x: torch.Tensor, name: str, stride: int, groups: int = 1) -> torch.Tensor:
         kernel = torch.from_numpy(weights[name].transpose(3, 2, 0, 1).copy())
@@ -72,7 +72,7 @@ def original(weights: Weights, colours: torch.Tensor) -> torch.Tensor:
     def column(name: str) -> torch.Tensor:
         return torch.from_numpy(weights[name]).view(1, -1, 1, 1)
 
-    x = same(colours, "conv1/convolution/merged_input", 2)
+    x = same(colors, "conv1/convolution/merged_input", 2)
     x = (x + column("conv1_bn/batchnorm_1/sub")).clamp(0, 6)
     for number, (_, stride) in enumerate(BLOCKS, start=1):
         depth, point = f"conv_dw_{number}", f"conv_pw_{number}"
@@ -85,13 +85,13 @@ def original(weights: Weights, colours: torch.Tensor) -> torch.Tensor:
 
 def test_the_converted_network_matches_the_original(tool: dict[str, Any], weights: Weights) -> None:
     faces = torch.rand(16, 1, 64, 64, generator=torch.Generator().manual_seed(0))
-    colours = faces.expand(-1, 3, -1, -1) * 255 - torch.tensor(MEANS).view(1, 3, 1, 1)
+    colors = faces.expand(-1, 3, -1, -1) * 255 - torch.tensor(MEANS).view(1, 3, 1, 1)
     network = MobileNet().eval()
     tool["load"](network, weights, faces)
     with torch.no_grad():
-        features, expected = network(faces), original(weights, colours)
+        features, expected = network(faces), original(weights, colors)
     assert expected.std() > 0.01
-    # At the picture's edge alone the colours' means are not one grey level.
+    # At the picture's edge alone the colors' means are not one grey level.
     assert (features - expected).abs().mean() < 0.05 * expected.std()
     assert network.norm.running_var.max() != 1, "statistics were measured"
     assert torch.allclose(network.norm.weight.square(), network.norm.running_var + 1e-3)
@@ -126,8 +126,8 @@ def test_the_command_accepts_only_the_original_file(
     data = b"".join(value.astype("<f4").tobytes() for value in weights.values())
     (tmp_path / "faceres-deep.bin").write_bytes(data)
     out = tmp_path / "new" / "start.pt"
-    words = ["convert", str(tmp_path), "--data", str(fer_folder), "--out", str(out)]
-    monkeypatch.setattr(sys, "argv", words)
+    arguments = ["convert", str(tmp_path), "--data", str(fer_folder), "--out", str(out)]
+    monkeypatch.setattr(sys, "argv", arguments)
     main: Callable[[], int] = tool["main"]
     with pytest.raises(SystemExit, match="SHA-256"):
         main()

@@ -85,7 +85,7 @@ def test_photos_and_twins_are_shown_if_measured(model: Path) -> None:
     page = render(model)
     card = tomllib.loads((model.parent / CARD_NAME).read_text())
     sample = card["photos"]["random"]
-    assert f"| random sample | {sample['found']['faces']} of {sample['labelled']} |" in page
+    assert f"| random sample | {sample['found']['faces']} of {sample['labeled']} |" in page
     twins = card["measured"]["publictest"].pop("twins")["ferplus"]
     assert f"| FER+ output | {twins['twins']} | {100 * twins['twins_accuracy']:.1f} % |" in page
     update_card(model.parent, "measured", {"publictest": card["measured"]["publictest"]})
@@ -164,15 +164,15 @@ def test_weaknesses_are_computed(
     not_said: list[str],
 ) -> None:
     text = "\n".join(weaknesses(view(confusion, reliability)))
-    for words in said:
-        assert words in text
-    for words in not_said:
-        assert words not in text
+    for message in said:
+        assert message in text
+    for message in not_said:
+        assert message not in text
 
 
 def test_larger_label_sets_have_their_own_weaknesses() -> None:
     table = view([[50, 0, 0], [0, 50, 0], [0, 0, 50]], [EMPTY])
     table["ferplus"] = {"per_class": {"disgust": {"recall": 0.3333, "faces": 24}}}
-    (words,) = weaknesses(table)
-    assert words.startswith("**disgust**")
-    assert "in 8 of 24" in words
+    (message,) = weaknesses(table)
+    assert message.startswith("**disgust**")
+    assert "in 8 of 24" in message

@@ -62,7 +62,7 @@ def test_a_face_has_the_same_crop_in_a_photo_and_in_a_close_up(tmp_path: Path) -
     assert np.corrcoef(close.ravel(), whole.ravel())[0, 1] > 0.8
 
 
-def test_without_a_detection_the_labelled_box_is_used(tmp_path: Path) -> None:
+def test_without_a_detection_the_labeled_box_is_used(tmp_path: Path) -> None:
     """The box of the rocket beside the face holds no face."""
     (face,) = load_natural(
         write(tmp_path, [["whole.jpg", "b", "sad", "", 360, 80, 440, 180]])
@@ -73,15 +73,15 @@ def test_without_a_detection_the_labelled_box_is_used(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "message"),
     [
         ([], "no faces with one of happy"),
         ([["missing.png", "a", "sad", "", "", "", "", ""]], "missing.png"),
         ([["whole.jpg", "b", "sad", "", "left", 1, 2, 3]], "left"),
     ],
 )
-def test_unreadable_files_are_named(tmp_path: Path, rows: list[list[object]], words: str) -> None:
-    with pytest.raises(DataError, match=words):
+def test_unreadable_files_are_named(tmp_path: Path, rows: list[list[object]], message: str) -> None:
+    with pytest.raises(DataError, match=message):
         load_natural(write(tmp_path, rows))
 
 
@@ -144,8 +144,8 @@ def test_a_prior_is_added_to_the_emotions_logit(
     run.save()
     outputs = []
     for name, options in (("plain", []), ("prior", ["--prior", "angry=0.5"])):
-        words = ["export", str(run.checkpoint_path), "--out", str(tmp_path / name), *options]
-        assert cli.main(words) == 0
+        message = ["export", str(run.checkpoint_path), "--out", str(tmp_path / name), *options]
+        assert cli.main(message) == 0
         model = load_classifier(tmp_path / name / "model.onnx")
         outputs.append(model.outputs(np.full((1, 1, 48, 48), 0.4, dtype=np.float32))[0][0])
     change = np.zeros(8)

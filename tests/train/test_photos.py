@@ -57,9 +57,9 @@ def test_missed_faces_count_as_wrong_end_to_end(
     assert cli.main([*evaluate, "--json", "--record"]) == 0
     scores = json.loads(capsys.readouterr().out)
     random, every = scores["random"], scores["every"]
-    assert (random["labelled"], random["found"]["faces"]) == (2, 1)
+    assert (random["labeled"], random["found"]["faces"]) == (2, 1)
     assert (random["accuracy"], random["found"]["accuracy"]) == (0.5, 1.0)
-    assert (every["labelled"], every["found"]["faces"]) == (3, 2)
+    assert (every["labeled"], every["found"]["faces"]) == (3, 2)
     assert every["recall"]["happy"] == 1
     assert every["recall"]["neutral"] == every["recall"]["sad"] == 0
     assert every["found"]["balanced"] == 0.5, "happy and sad occur"
@@ -69,7 +69,7 @@ def test_missed_faces_count_as_wrong_end_to_end(
 
 
 @pytest.mark.parametrize(
-    ("rows", "words"),
+    ("rows", "message"),
     [
         ([], "no random face"),
         ([[*FACE, "stratified", "", "happy"]], "no random face"),
@@ -83,10 +83,10 @@ def test_unscorable_photos_are_named(
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
     rows: list[list[object]],
-    words: str,
+    message: str,
 ) -> None:
     assert cli.main(["evaluate", str(model), "--photos", str(photos(tmp_path, rows))]) == 1
-    assert words in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 def test_missing_labels_and_columns_are_named(tmp_path: Path) -> None:
@@ -121,8 +121,8 @@ def test_photos_affect_the_share(fer_folder: Path, tmp_path: Path, label: str, s
     )
     share = fit(classifier, data, folder).second_share
     calibrated = classifier.recalibrated({"second_share": share})
-    answer = calibrated.predict(np.zeros((1, 1, 48, 48), dtype=np.float32))[0]
-    assert (answer.argmax() == classifier.labels.index(Emotion.SAD)) == sad
+    response = calibrated.predict(np.zeros((1, 1, 48, 48), dtype=np.float32))[0]
+    assert (response.argmax() == classifier.labels.index(Emotion.SAD)) == sad
     empty = photos(tmp_path, [[*NOWHERE, "random", "", "neutral"]])
     with pytest.raises(DataError, match="random sample"):
         fit(classifier, data, empty)

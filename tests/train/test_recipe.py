@@ -17,12 +17,12 @@ def test_every_shipped_recipe_parses(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "words"),
+    ("text", "message"),
     [
         ("", "no .*phases"),
         ("[[phases]]\nsize_px=48\nepochs=1\nrate=1e-3", "backbone"),
         ("backbone='x'\n[[phases]]\nsize=48", "unknown keys"),
-        ("backbone='x'\ncolour='red'\n[[phases]]\nsize_px=48\nepochs=1\nrate=1e-3", "unknown keys"),
+        ("backbone='x'\ncolor='red'\n[[phases]]\nsize_px=48\nepochs=1\nrate=1e-3", "unknown keys"),
         ("backbone = ", "not valid TOML"),
         (PLAIN + "[early_stopping]", "patience"),
         (PLAIN + "[early_stopping]\npatience=0", "patience must be 1 or more"),
@@ -31,10 +31,10 @@ def test_every_shipped_recipe_parses(name: str) -> None:
         (PLAIN + "[early_stopping]\nepochs=1", "unknown keys"),
     ],
 )
-def test_errors_of_a_recipe_are_named(tmp_path: Path, text: str, words: str) -> None:
+def test_errors_of_a_recipe_are_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text)
-    with pytest.raises(RecipeError, match=words):
+    with pytest.raises(RecipeError, match=message):
         load_recipe(str(path))
 
 

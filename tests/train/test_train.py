@@ -143,10 +143,10 @@ def test_ctrl_c_prints_how_to_resume(
 
         patch.setattr(Trainer, "_advance", stop)
         assert cli.main(arguments) == 130
-        words = capsys.readouterr().err
-        command = shlex.split(words.splitlines()[-1])
+        message = capsys.readouterr().err
+        command = shlex.split(message.splitlines()[-1])
         assert command == ["mien-train", *arguments, "--resume"]
-        assert "stopped after step 1, saved in" in words
+        assert "stopped after step 1, saved in" in message
         assert cli.main(command[1:]) == 130
     assert "stopped after step 2" in capsys.readouterr().err
 
@@ -185,16 +185,16 @@ def test_a_second_run_does_not_overwrite_the_first(
 
 
 @pytest.mark.parametrize(
-    ("content", "words"),
+    ("content", "message"),
     [(None, "no such checkpoint"), (b"", "not a checkpoint"), (b"PK\x03\x04", "not a checkpoint")],
 )
 def test_resume_needs_a_checkpoint(
-    faces: FerDataset, tmp_path: Path, content: bytes | None, words: str
+    faces: FerDataset, tmp_path: Path, content: bytes | None, message: str
 ) -> None:
     run = trainer(faces, tmp_path)
     if content is not None:
         run.checkpoint_path.write_bytes(content)
-    with pytest.raises(TrainingError, match=words):
+    with pytest.raises(TrainingError, match=message):
         run.resume()
 
 
@@ -373,13 +373,13 @@ def test_random_states_of_all_devices_are_saved(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_determinism_is_configured_only_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    told = []
-    monkeypatch.setattr(torch, "use_deterministic_algorithms", told.append)
+    reported = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", reported.append)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     device.repeat_exactly(torch.device("cpu"))
-    assert told == []
+    assert reported == []
     device.repeat_exactly(torch.device("cuda"))
-    assert told == [True]
+    assert reported == [True]
     assert not torch.backends.cudnn.benchmark
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")

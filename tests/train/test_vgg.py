@@ -40,15 +40,15 @@ def test_weights_from_a_file(tmp_path: Path) -> None:
 
 
 def test_weights_from_their_address(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = []
+    received = []
 
     def load(address: str, **options: object) -> dict[str, torch.Tensor]:
-        asked.append((address, options["check_hash"]))
+        received.append((address, options["check_hash"]))
         return state("vgg19-bn")
 
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", load)
     build_classifier("vgg19-bn", 0.3, 0.0)
-    assert asked == [(VGG["vgg19-bn"], True)]
+    assert received == [(VGG["vgg19-bn"], True)]
 
 
 def test_missing_weights_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

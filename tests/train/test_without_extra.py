@@ -28,10 +28,10 @@ def test_a_missing_own_module_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_help_needs_no_torch() -> None:
-    words = (
+    arguments = (
         "import sys; sys.modules['torch'] = None; from mien_train.parser import parser; parser()"
     )
-    subprocess.run([sys.executable, "-c", words], check=True)
+    subprocess.run([sys.executable, "-c", arguments], check=True)
 
 
 def test_each_listed_command_exists() -> None:

@@ -81,7 +81,7 @@ def overlap(
     return float(common / (min(areas) if of_smaller else sum(areas) - common))
 
 
-def test_squares_keep_the_centre_and_the_longer_side() -> None:
+def test_squares_keep_the_center_and_the_longer_side() -> None:
     np.testing.assert_allclose(
         squared(np.array([[0, 0, 10, 4], [0, 0, 2, 8]], dtype=np.float32)),
         [[0, -3, 10, 7], [-3, 0, 5, 8]],

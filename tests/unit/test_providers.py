@@ -26,7 +26,7 @@ class Runtime:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, has: str, starts: str) -> None:
         self.has = [PROVIDERS[name].ort_name for name in has.split()]
         self.starts = [PROVIDERS[name].ort_name for name in starts.split()]
-        self.asked: list[Sequence[tuple[str, dict[str, str]]]] = []
+        self.received: list[Sequence[tuple[str, dict[str, str]]]] = []
         self.preloaded = 0
         self._real = ort.onnxruntime.InferenceSession
         monkeypatch.setattr(ort.onnxruntime, "get_available_providers", lambda: self.has)
@@ -34,7 +34,7 @@ class Runtime:
         monkeypatch.setattr(ort.onnxruntime, "preload_dlls", self._preload, raising=False)
 
     def _session(self, model: bytes, options: Any, *, providers: Any) -> Any:
-        self.asked.append(providers)
+        self.received.append(providers)
         started = [name for name, _ in providers if name in self.starts]
         session = self._real(model, options, providers=["CPUExecutionProvider"])
         session.get_providers = lambda: started
@@ -67,7 +67,7 @@ def test_repeated_names_are_refused() -> None:
 def test_the_cpu_alone_is_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     runtime = Runtime(monkeypatch, has="cuda cpu", starts="cuda cpu")
     OrtSession(GRAPH)
-    assert runtime.asked == [[("CPUExecutionProvider", {})]]
+    assert runtime.received == [[("CPUExecutionProvider", {})]]
     assert runtime.preloaded == 0
 
 
@@ -76,8 +76,8 @@ def test_all_graphs_use_the_setting(
 ) -> None:
     runtime = Runtime(monkeypatch, has="cuda cpu", starts="cuda cpu")
     recognizer = Recognizer(providers="cuda")
-    assert len(runtime.asked) == 3
-    assert {tuple(name for name, _ in asked) for asked in runtime.asked} == {
+    assert len(runtime.received) == 3
+    assert {tuple(name for name, _ in received) for received in runtime.received} == {
         ("CUDAExecutionProvider", "CPUExecutionProvider")
     }
     assert recognizer.analyze(RgbImage(np.zeros((64, 64, 3), dtype=np.uint8))).faces == ()
@@ -90,7 +90,7 @@ def test_openvino_keeps_precision_and_thread_limit(
 ) -> None:
     runtime = Runtime(monkeypatch, has="openvino cpu", starts="openvino cpu")
     OrtSession(GRAPH, threads=3, providers=parse_providers("openvino,cpu"))
-    ((first, second),) = runtime.asked
+    ((first, second),) = runtime.received
     assert first[1] == {"device_type": "CPU", "num_of_threads": "3", "precision": "FP32"}
     assert second == ("CPUExecutionProvider", {})
 
@@ -114,7 +114,7 @@ def test_the_command_reports_it_in_one_line(
 ) -> None:
     monkeypatch.setenv("MIEN_PROVIDERS", "openvino")
     assert main(["analyze", "no-such-photo.jpg"]) == 2
-    told = capsys.readouterr()
-    assert told.out == ""
-    assert told.err.count("\n") == 1
-    assert "onnxruntime-openvino" in told.err
+    reported = capsys.readouterr()
+    assert reported.out == ""
+    assert reported.err.count("\n") == 1
+    assert "onnxruntime-openvino" in reported.err

@@ -33,11 +33,11 @@ class Finds:
     def __init__(self, *faces: tuple[Face, ...]) -> None:
         self.faces = list(faces)
         self.sizes: list[tuple[int, int]] = []
-        self.asked: list[dict[str, float | None]] = []
+        self.received: list[dict[str, float | None]] = []
 
     def detect(self, image: RgbImage, **options: float | None) -> tuple[Face, ...]:
         self.sizes.append((image.width, image.height))
-        self.asked.append(options)
+        self.received.append(options)
         return self.faces[min(len(self.sizes), len(self.faces)) - 1]
 
 
@@ -110,20 +110,20 @@ def test_many_bgr_arrays(astronaut: np.ndarray) -> None:
 
 
 @pytest.mark.parametrize(
-    ("default", "asked", "used"), [(None, None, None), (40, None, 40), (40, 25, 25)]
+    ("default", "given", "used"), [(None, None, None), (40, None, 40), (40, 25, 25)]
 )
 def test_min_face_size_of_the_call_takes_precedence(
-    default: int | None, asked: int | None, used: int | None
+    default: int | None, given: int | None, used: int | None
 ) -> None:
     recognizer = finding((), min_face_size=default)
-    recognizer.analyze(IMAGE, Options(min_face_size=asked))
-    assert recognizer.detector.asked == [{"min_face_size": used, "min_score": None}]
+    recognizer.analyze(IMAGE, Options(min_face_size=given))
+    assert recognizer.detector.received == [{"min_face_size": used, "min_score": None}]
 
 
 def test_a_crop_is_one_face_without_detection() -> None:
     recognizer = finding((face(0, 40), face(50, 30)))
     result = recognizer.analyze(IMAGE, Options(crop=True))
-    assert recognizer.detector.asked == []
+    assert recognizer.detector.received == []
     (found,) = result.faces
     assert found.box.to_pixels(160, 90) == (0, 0, 160, 90)
     assert found.detection is None
@@ -280,10 +280,10 @@ def test_a_copy_by_pickle_gives_the_same_result(face_photo: bytes) -> None:
 def test_streaming_reads_only_a_few_ahead() -> None:
     taken = itertools.count()
     source = (next(taken) for _ in itertools.count())
-    answers = in_order(lambda n: n * n, source, threads=2)
-    assert [next(answers) for _ in range(10)] == [n * n for n in range(10)]
+    responses = in_order(lambda n: n * n, source, threads=2)
+    assert [next(responses) for _ in range(10)] == [n * n for n in range(10)]
     assert next(taken) <= 10 + 2 * 2
-    answers.close()
+    responses.close()
 
 
 def test_streaming_yields_results_while_the_source_is_slow() -> None:
@@ -295,17 +295,17 @@ def test_streaming_yields_results_while_the_source_is_slow() -> None:
             yield number
             time.sleep(0.02)
 
-    answers = in_order(lambda n: n, slow_source(), threads=50)
-    assert next(answers) == 0
+    responses = in_order(lambda n: n, slow_source(), threads=50)
+    assert next(responses) == 0
     assert len(taken) < 100
-    answers.close()
+    responses.close()
 
 
 def test_stopping_early_cancels_queued_images() -> None:
     done: list[int] = []
-    answers = in_order(lambda n: done.append(n) or n, range(1000), threads=1)
-    assert next(answers) == 0
-    answers.close()
+    responses = in_order(lambda n: done.append(n) or n, range(1000), threads=1)
+    assert next(responses) == 0
+    responses.close()
     assert len(done) <= 3
 
 

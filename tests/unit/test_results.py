@@ -155,9 +155,9 @@ def test_a_fastapi_route_can_return_a_result() -> None:
     def route() -> ImageResult:
         return RESULT
 
-    answer = TestClient(app).get("/").json()
-    assert answer["faces"][1]["emotion"] == "sad"
-    assert answer["faces"][1]["scores"]["sad"] == 0.9375
+    response = TestClient(app).get("/").json()
+    assert response["faces"][1]["emotion"] == "sad"
+    assert response["faces"][1]["scores"]["sad"] == 0.9375
 
 
 def test_boxes_in_both_forms() -> None:

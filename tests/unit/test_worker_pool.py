@@ -64,14 +64,14 @@ async def begin(
     pool: WorkerPool[str],
     task: Callable[..., Any],
     *arguments: Any,
-    begun: Path,
+    started: Path,
     seconds: float = 30,
 ) -> "asyncio.Task[Any]":
     """Start a task that touches a file, and wait until it runs."""
     running = asyncio.ensure_future(
-        pool.run(task, *arguments, begun, deadline=Deadline.after(seconds))
+        pool.run(task, *arguments, started, deadline=Deadline.after(seconds))
     )
-    await until(begun.exists)
+    await until(started.exists)
     return running
 
 
@@ -214,7 +214,7 @@ def test_deadlines_of_queued_and_running_tasks(processes: bool, tmp_path: Path) 
 def test_cancelled_tasks_stop_and_leave_the_queue(processes: bool, tmp_path: Path) -> None:
     async def main(pool: WorkerPool[str]) -> None:
         before, notes = await pid(pool), tmp_path / "notes"
-        running = await begin(pool, tasks.run_until_deadline, begun=tmp_path / "begun")
+        running = await begin(pool, tasks.run_until_deadline, started=tmp_path / "started")
         waiting = asyncio.ensure_future(pool.run_all(tasks.add, [(notes, "x")] * 2))
         await asyncio.sleep(0)
         for task in (running, waiting):
@@ -230,7 +230,7 @@ def test_cancelled_tasks_stop_and_leave_the_queue(processes: bool, tmp_path: Pat
 
 def test_an_expired_task_reports_its_waiting_time(tmp_path: Path) -> None:
     async def main(pool: WorkerPool[str]) -> Outcome[None]:
-        running = await begin(pool, tasks.nap, 0.2, begun=tmp_path / "begun")
+        running = await begin(pool, tasks.nap, 0.2, started=tmp_path / "started")
         (late,) = await pool.run_all(tasks.run_until_deadline, [()], deadline=Deadline.after(1))
         await running
         return late
@@ -245,7 +245,7 @@ def test_a_killed_worker_costs_the_task_it_runs(
 ) -> None:
     async def main(pool: WorkerPool[str]) -> None:
         (before,) = pool.process_ids
-        running = await begin(pool, tasks.nap, 20, begun=tmp_path / "begun")
+        running = await begin(pool, tasks.nap, 20, started=tmp_path / "started")
         waiting = asyncio.ensure_future(pid(pool))
         os.kill(before, signal.SIGKILL)
         with pytest.raises(WorkerDiedError, match=str(before)):
@@ -280,18 +280,18 @@ def test_other_workers_continue_while_one_starts(tmp_path: Path) -> None:
     folder.mkdir()
 
     async def main(pool: WorkerPool[str]) -> None:
-        running = await begin(pool, tasks.nap, 20, begun=tmp_path / "begun")
+        running = await begin(pool, tasks.nap, 20, started=tmp_path / "started")
         other = await pid(pool)
         (killed,) = set(pool.process_ids) - {other}
         os.kill(killed, signal.SIGKILL)
         with pytest.raises(WorkerDiedError):
             await running
         assert [await pid(pool) for _ in range(3)] == [other] * 3
-        busy = await begin(pool, tasks.nap, 1, begun=tmp_path / "busy")
+        busy = await begin(pool, tasks.nap, 1, started=tmp_path / "busy")
         with pytest.raises(DeadlineExceededError):
             await pool.run(tasks.echo, deadline=Deadline.after(0.3))
         assert await busy == other
-        busy = await begin(pool, tasks.nap, 6, begun=tmp_path / "busy-again")
+        busy = await begin(pool, tasks.nap, 6, started=tmp_path / "busy-again")
         assert await pid(pool) not in {other, killed}
         assert await busy == other
 
@@ -328,8 +328,8 @@ def test_tasks_that_ignore_their_deadline_are_killed(
             await pool.run(tasks.nap, 20, deadline=Deadline.after(0.2))
         # The client does not wait for the end of the worker.
         assert time.monotonic() - began < 0.5
-        cancelled = asyncio.ensure_future(pool.run(tasks.nap, 20, tmp_path / "begun"))
-        await until((tmp_path / "begun").exists)
+        cancelled = asyncio.ensure_future(pool.run(tasks.nap, 20, tmp_path / "started"))
+        await until((tmp_path / "started").exists)
         (second,) = pool.process_ids
         cancelled.cancel()
         assert await pid(pool) not in {before, second}
@@ -372,7 +372,7 @@ def test_signals_to_all_processes_end_no_worker(stops: list[int], tmp_path: Path
             os.kill(before, number)
             await asyncio.sleep(0.02)
         await starting
-        running = await begin(pool, tasks.nap, 0.5, begun=tmp_path / "begun")
+        running = await begin(pool, tasks.nap, 0.5, started=tmp_path / "started")
         for number in stops:
             os.kill(before, number)
         assert await running == before
@@ -434,7 +434,7 @@ def test_workers_end_with_their_parent(tmp_path: Path) -> None:
 
 def test_closing_does_not_wait_for_tasks(tmp_path: Path) -> None:
     async def main(pool: WorkerPool[str]) -> None:
-        running = await begin(pool, tasks.nap, 30, begun=tmp_path / "begun")
+        running = await begin(pool, tasks.nap, 30, started=tmp_path / "started")
         waiting = asyncio.ensure_future(pool.run(tasks.echo))
         await asyncio.sleep(0)
         began = time.monotonic()

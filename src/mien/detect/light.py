@@ -24,7 +24,7 @@ def exposures(image: RgbImage) -> tuple[RgbImage, ...]:
     size = (max(1, image.width // factor), max(1, image.height // factor))
     # Single pixels, not means: in a large image, means take as long as a part of the search.
     samples = image.picture.resize(size, Image.Resampling.NEAREST)
-    shades = np.sort(samples.convert("L"), axis=None)
+    shades = np.sort(np.asarray(samples.convert("L")), axis=None)
     low, high = (float(shades[len(shades) * percent // 100]) for percent in PERCENTILES)
     if not BLANK < high - low < FLAT:
         return (image,)

@@ -17,13 +17,13 @@ AFFECTNET = [
     "neutral", "happiness", "sadness", "surprise", "fear", "disgust", "anger", "contempt",
 ]  # fmt: skip
 IMAGENET_MEAN, IMAGENET_STD = [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]
-COLOUR = (250, 90, 30)
+COLOR = (250, 90, 30)
 
 
 def model(
     folder: Path, shape: list[int | str], axes: list[int], weights: np.ndarray, last: str, card: str
 ) -> Path:
-    """Write a graph that multiplies a crop's mean colour with weights, and its card."""
+    """Write a graph that multiplies a crop's mean color with weights, and its card."""
     nodes = [
         helper.make_node("ReduceMean", ["crops", "axes"], ["means"], keepdims=0),
         helper.make_node("MatMul", ["means", "weights"], ["products"]),
@@ -31,7 +31,7 @@ def model(
     ]
     graph = helper.make_graph(
         nodes,
-        "colours",
+        "colors",
         [helper.make_tensor_value_info("crops", TensorProto.FLOAT, shape)],
         [helper.make_tensor_value_info("scores", TensorProto.FLOAT, [shape[0], weights.shape[1]])],
         [
@@ -44,7 +44,7 @@ def model(
     path.write_bytes(made.SerializeToString())
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
     (folder / "card.toml").write_text(
-        'name = "mine"\ntask = "emotion"\ndescription = "colours"\nlicence = "MIT"\n'
+        'name = "mine"\ntask = "emotion"\ndescription = "colors"\nlicence = "MIT"\n'
         f'source = "a test"\n[files]\n"model.onnx" = "{digest}"\n[model]\n{card}'
     )
     return path
@@ -56,10 +56,10 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def uniform(side: int) -> np.ndarray:
-    return np.full((side, side, 3), COLOUR, dtype=np.uint8)
+    return np.full((side, side, 3), COLOR, dtype=np.uint8)
 
 
-def test_colours_of_224_pixels_with_imagenet_means_and_eight_labels(tmp_path: Path) -> None:
+def test_colors_of_224_pixels_with_imagenet_means_and_eight_labels(tmp_path: Path) -> None:
     weights = np.random.default_rng(3).normal(size=(3, 8))
     card = f"""
 size_px = 224
@@ -73,7 +73,7 @@ labels = {AFFECTNET}
     path = model(tmp_path, ["n", 3, 224, 224], [2, 3], weights, "Identity", card)
     recognizer = Recognizer(model=path, crop=True, labels="eight")
     (face,) = recognizer.analyze(uniform(300)).faces
-    expected = softmax((np.array(COLOUR) / 255 - IMAGENET_MEAN) / IMAGENET_STD @ weights)
+    expected = softmax((np.array(COLOR) / 255 - IMAGENET_MEAN) / IMAGENET_STD @ weights)
     renamed = {"happiness": "happy", "sadness": "sad", "anger": "angry"}
     for name, probability in zip(AFFECTNET, expected, strict=True):
         assert face.scores[Emotion(renamed.get(name, name))] == pytest.approx(probability, abs=1e-4)
@@ -92,7 +92,7 @@ labels = {labels}
     path = model(tmp_path, [1, 48, 48, 3], [1, 2], weights, "Softmax", card)
     recognizer = Recognizer(model=path, crop=True, labels="seven")
     (face,) = recognizer.analyze(uniform(48)).faces
-    expected = softmax(np.array(COLOUR[::-1]) / 255 @ weights)
+    expected = softmax(np.array(COLOR[::-1]) / 255 @ weights)
     for name, probability in zip(labels, expected, strict=True):
         assert face.scores[Emotion(name)] == pytest.approx(probability, abs=1e-4)
     crops = recognizer.classifier.crop.crops

@@ -21,7 +21,7 @@ def test_no_faces_narrow_to_no_rows() -> None:
     assert narrow(empty, LabelSet.EIGHT.emotions, LabelSet.SIX.emotions).shape == (0, 6)
 
 
-def test_the_rest_is_renormalised_and_ordered() -> None:
+def test_the_rest_is_renormalized_and_ordered() -> None:
     labels = (Emotion.DISGUST, Emotion.NEUTRAL, Emotion.HAPPY)
     rows = np.array([[0.5, 0.1, 0.4]], dtype=np.float32)
     narrowed = narrow(rows, labels, LabelSet.SIX.emotions)

@@ -29,19 +29,19 @@ def detector() -> StubDetector:
 @pytest.fixture
 def models_built(monkeypatch: pytest.MonkeyPatch, detector: StubDetector) -> list[Any]:
     """No weights: stubs analyze the photos; gives the names and files that were asked for."""
-    asked: list[Any] = []
+    received: list[Any] = []
 
     def build_detector(name: str, file: Path | None, **_: object) -> StubDetector:
-        asked.append((name, file))
+        received.append((name, file))
         return detector
 
     def build_classifier(file: Path | None, **_: object) -> StubClassifier:
-        asked.append(file)
+        received.append(file)
         return StubClassifier()
 
     monkeypatch.setattr(recognizer, "build_detector", build_detector)
     monkeypatch.setattr(recognizer, "build_classifier", build_classifier)
-    return asked
+    return received
 
 
 @pytest.fixture

@@ -98,19 +98,19 @@ def test_options_reach_the_models(
         "0.4", "--max-faces", "1", "--include", "scores", "--model", "m.onnx", "--detector",
         "yunet", "--detector-model", "y.onnx",
     )  # fmt: skip
-    assert detector.asked == [{"min_face_size": 33, "min_score": 0.4}]
+    assert detector.received == [{"min_face_size": 33, "min_score": 0.4}]
     assert models_built == [("yunet", Path("y.onnx")), "m.onnx"]
     ((face,),) = (record["faces"] for record in json.loads(done.out))
     assert len(face["scores"]) == 8
     mien("analyze", photo, "--crop")
-    assert len(detector.asked) == 1
+    assert len(detector.received) == 1
 
 
 def test_a_photo_without_a_face_is_tried_rotated(mien, small: Path, detector: StubDetector) -> None:
     mien("analyze", small)
-    assert len(detector.asked) == 1
+    assert len(detector.received) == 1
     mien("analyze", small, "--upright", "auto")
-    assert len(detector.asked) == 5
+    assert len(detector.received) == 5
 
 
 def test_models_may_come_from_the_environment(

@@ -80,8 +80,8 @@ def test_help_of_a_command(mien, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["analyze", "serve"])
 def test_help_names_every_detector(mien, command: str) -> None:
-    words = mien(command, "--help").out
-    assert [name for name in DETECTORS if name not in words] == []
+    message = mien(command, "--help").out
+    assert [name for name in DETECTORS if name not in message] == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["list"]])
@@ -157,7 +157,7 @@ def test_serve_with_wrong_numbers(mien, served: list[Settings], arguments: list[
 
 def test_unexpected_exit_is_wrong_usage(monkeypatch: pytest.MonkeyPatch) -> None:
     def leave() -> None:
-        raise SystemExit("words")
+        raise SystemExit("message")
 
     monkeypatch.setattr(cli, "_parser", leave)
     assert main([]) == 2
@@ -181,9 +181,9 @@ def test_results_that_can_not_be_written(
     with Path("/dev/full").open("w") as full:
         monkeypatch.setattr(sys, "stdout", full)
         assert main(["models"]) == 1
-    told = capfd.readouterr().err
-    assert told.startswith("mien: ")
-    assert told.count("\n") == 1
+    reported = capfd.readouterr().err
+    assert reported.startswith("mien: ")
+    assert reported.count("\n") == 1
 
 
 def test_as_a_module(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> None:

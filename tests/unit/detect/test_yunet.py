@@ -46,7 +46,7 @@ class Session:
             named["obj_16"][0, cell] = 1.3
             named["bbox_16"][0, cell] = [0.25, 0.5, np.log(40 / 16), np.log(60 / 16)]
             named["kps_16"][0, cell] = np.array(POINTS).ravel() + np.tile([0.25, 0.5], 5)
-            # Its neighbour says nearly the same with a lower score.
+            # Its neighbor says nearly the same with a lower score.
             named["cls_16"][0, cell + 1] = named["obj_16"][0, cell + 1] = 0.8
             named["bbox_16"][0, cell + 1] = [-0.7, 0.5, np.log(40 / 16), np.log(60 / 16)]
             named["kps_16"][0, cell + 1] = np.array(POINTS).ravel() + np.tile([-0.7, 0.5], 5)
@@ -59,10 +59,10 @@ class Verifier:
     logit = 9.0
 
     def __init__(self, **_: object) -> None:
-        self.asked: list[int] = []
+        self.received: list[int] = []
 
     def logits(self, image: RgbImage, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
-        self.asked.append(len(boxes))
+        self.received.append(len(boxes))
         return np.full(len(boxes), self.logit, dtype=np.float32)
 
 
@@ -83,7 +83,7 @@ def test_cells_become_faces(session: Session, tmp_path: Path) -> None:
     (file := tmp_path / "y.onnx").write_bytes(b"")
     (face,) = YunetDetector(file).detect(white(200, 150))
     box = face.box
-    # Its neighbour, 0.8 pixels to the right, has a say by the square of its score.
+    # Its neighbor, 0.8 pixels to the right, has a say by the square of its score.
     shift = 0.8 * 0.8**2 / (0.8**2 + 0.9**2)
     expected_box = (80 + shift, 42, 120 + shift, 102)
     assert (box.left, box.top, box.right, box.bottom) == pytest.approx(expected_box)
@@ -133,14 +133,14 @@ def test_onet_verifies_uncertain_faces(
     (file := tmp_path / "y.onnx").write_bytes(b"")
     detector = YunetDetector(file)
     assert len(detector.detect(white(200, 150))) == faces
-    assert detector._verifier.asked == [1]
+    assert detector._verifier.received == [1]
 
 
 def test_onet_skips_sure_faces(session: Session, tmp_path: Path) -> None:
     (file := tmp_path / "y.onnx").write_bytes(b"")
     detector = YunetDetector(file)
     assert len(detector.detect(white(200, 150))) == 1
-    assert detector._verifier.asked == [0]
+    assert detector._verifier.received == [0]
 
 
 class SquareSession(Session):

@@ -44,7 +44,7 @@ def test_box_and_label_are_drawn_and_the_face_stays_free(size: tuple[int, int]) 
     assert columns.max() - columns.min() >= width * 0.19
 
 
-def test_every_emotion_has_its_own_colour() -> None:
+def test_every_emotion_has_its_own_color() -> None:
     image = photo(400, 300)
     pictures = {drawn(image, make_face(150, 100, 80, 90, e)).tobytes() for e in Emotion}
     assert len(pictures) == len(Emotion)

@@ -7,7 +7,7 @@ from mien.types import Emotion
 
 
 @pytest.mark.parametrize(
-    ("share", "decimals", "words"),
+    ("share", "decimals", "text"),
     [
         (0.0, 0, "0 %"),
         (1e-12, 0, "< 1 %"),
@@ -26,23 +26,23 @@ from mien.types import Emotion
     ],
 )
 def test_a_share_is_rounded_to_0_or_100_only_if_exact(
-    share: float, decimals: int, words: str
+    share: float, decimals: int, text: str
 ) -> None:
-    assert format_percent(share, decimals) == words
+    assert format_percent(share, decimals) == text
 
 
 @pytest.mark.parametrize(
-    ("probability", "words"), [(0.0, "< 1 %"), (0.4, "40 %"), (0.9992, "> 99 %"), (1.0, "> 99 %")]
+    ("probability", "text"), [(0.0, "< 1 %"), (0.4, "40 %"), (0.9992, "> 99 %"), (1.0, "> 99 %")]
 )
-def test_a_probability_is_never_certain(probability: float, words: str) -> None:
-    assert format_probability(probability) == words
+def test_a_probability_is_never_certain(probability: float, text: str) -> None:
+    assert format_probability(probability) == text
 
 
 @pytest.mark.parametrize(
-    ("count", "words"), [(0, "0 faces"), (1, "1 face"), (2, "2 faces"), (1234, "1,234 faces")]
+    ("count", "text"), [(0, "0 faces"), (1, "1 face"), (2, "2 faces"), (1234, "1,234 faces")]
 )
-def test_things_are_counted(count: int, words: str) -> None:
-    assert format_count(count, "face") == words
+def test_things_are_counted(count: int, text: str) -> None:
+    assert format_count(count, "face") == text
 
 
 def test_a_report_shows_no_certainty() -> None:
@@ -55,5 +55,5 @@ def test_a_report_shows_no_certainty() -> None:
         examples={Emotion.HAPPY: [("a.jpg", 1.0, Image.new("RGB", (8, 8)))]},
         failures={},
     )
-    for words in (">&gt; 99.9 %<", ">&lt; 0.1 %<", ">&gt; 99 %</figure>", "0 to 100 %: 1 face"):
-        assert words in page
+    for text in (">&gt; 99.9 %<", ">&lt; 0.1 %<", ">&gt; 99 %</figure>", "0 to 100 %: 1 face"):
+        assert text in page

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from clips import encoded_video, with_display_matrix
 from mien.types import RgbImage
 from mien.video.display import displayed_size, oriented
 from mien.video.reader import VideoLimits, open_video
+from videos import encoded_video, with_display_matrix
 
 # (a, b, c, d) of the matrix, and what Pillow-like steps do to the array.
 ORIENTATIONS = {

@@ -9,10 +9,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from clips import encoded_video, plain, with_timestamps
 from mien.deadline import Deadline
 from mien.errors import DeadlineExceededError, UnreadableVideoError, VideoTooLargeError
 from mien.video.reader import Frame, VideoLimits, VideoReader, open_video
+from videos import encoded_video, plain, with_timestamps
 
 FORMATS = [
     ("mp4", "libx264"),
@@ -103,7 +103,7 @@ def test_a_codec_that_is_not_supported() -> None:
 
 
 def test_an_animation_by_another_program(astronaut: NDArray[np.uint8]) -> None:
-    """Frames that hold only what changes, each with its own duration and colours."""
+    """Frames that hold only what changes, each with its own duration and colors."""
     pictures = [Image.fromarray(np.roll(astronaut[::4, ::4], 9 * n, axis=1)) for n in range(4)]
     file = BytesIO()
     durations_ms = [100, 300, 50, 3000]

@@ -4,9 +4,9 @@ import os
 
 import pytest
 
-from clips import plain
 from mien.errors import EmptyUploadError, UnreadableVideoError
 from mien.video.formats import SNIFF_BYTES, demuxer_for
+from videos import plain
 
 
 @pytest.mark.parametrize(

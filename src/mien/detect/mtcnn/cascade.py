@@ -2,7 +2,7 @@
 
 Boxes are 1-based with inclusive ends, as in the networks' training and in facenet-pytorch.
 Used as edges, as is usual with facenet-pytorch, left and top are one pixel too far inside.
-Source: Zhang et al. 2016, arXiv 1604.02878; behaviour as facenet-pytorch 2.6.0.
+Source: Zhang et al. 2016, arXiv 1604.02878; behavior as facenet-pytorch 2.6.0.
 """
 
 from collections.abc import Iterable, Iterator, Sequence

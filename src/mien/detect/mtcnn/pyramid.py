@@ -1,7 +1,7 @@
 """The pyramid of an image and crops of it, resampled exactly as in facenet-pytorch.
 
 Each output pixel is the mean of the source pixels from ``floor(i * in / out)`` up to
-``ceil((i + 1) * in / out)``, so neighbouring windows share a pixel. Sums come from a summed-area
+``ceil((i + 1) * in / out)``, so neighboring windows share a pixel. Sums come from a summed-area
 table: four lookups per pixel at any scale. Source: Crow 1984, "Summed-area tables for texture
 mapping"; the windows are those of adaptive average pooling.
 """

@@ -51,7 +51,7 @@ def encoded_video(
 
 
 def plain(seconds: float = 1.0, width: int = 128, height: int = 96, **how: str) -> bytes:
-    """Return a video of frames of one colour each, ten per second."""
+    """Return a video of frames of one color each, ten per second."""
     count = round(10 * seconds)
     shades = np.linspace(60, 200, count, dtype=np.uint8)
     pictures = [np.full((height, width, 3), shade, np.uint8) for shade in shades]
