@@ -114,13 +114,11 @@ def test_a_server_process_that_fails_to_start_is_retried(
 ) -> None:
     broken = tmp_path / "broken"
     with served(2, str(broken)) as (process, address):
-        # Of both: each has places for 64.
+        # Both serve: each has places for 64.
         wait_until(lambda: "mien_queue_capacity 128.0" in httpx.get(f"{address}/metrics").text)
         lost, left = workers_of(process)
         broken.touch()
         lost.kill()
-        # The process may have accepted a connection just before it died.
-        ready(address)
         tried: set[psutil.Process] = set()
         while len(tried) < 3:
             tried |= {*workers_of(process)} - {lost, left}

@@ -98,9 +98,9 @@ class Metrics:
             ProcessCollector(registry=registry)
             PlatformCollector(registry=registry)
 
-    def _live(self, name: str, words: str) -> Gauge:
+    def _live(self, name: str, description: str) -> Gauge:
         """Return a gauge that is summed over all running processes."""
-        return Gauge(name, words, registry=self._registry, multiprocess_mode="livesum")
+        return Gauge(name, description, registry=self._registry, multiprocess_mode="livesum")
 
     def count_request(self, method: str, route: str, status: int, seconds: float) -> None:
         """Count a request; ``route`` is the declared path, such as ``/emotion``."""

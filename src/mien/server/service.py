@@ -75,7 +75,6 @@ class Service:
             processes=settings.processes,
             report_waiting=metrics.queue_depth.set,
         )
-        metrics.queue_capacity.set(settings.max_queue)
         self._pending_bytes = 0
         self.live = Slots(settings.max_live, "live connections", metrics.live_views)
         self.videos = Slots(settings.max_videos, "videos", metrics.videos)
@@ -95,6 +94,7 @@ class Service:
         card_name = await self.pool.run(_name_on_card)
         self.model = self._plugin() or card_name or "custom"
         self.started = True
+        self.metrics.queue_capacity.set(self.settings.max_queue)
         self.metrics.record_model(
             version=__version__, detector=self.settings.detector, model=self.model
         )
