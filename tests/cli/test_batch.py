@@ -20,7 +20,7 @@ from PIL import Image
 
 from http_fakes import wait_until
 from mien.batch.paths import path_from_text
-from mien.batch.table import read_rows
+from mien.batch.table import SUFFIXES, read_rows
 from programs import posix
 from samples import encode
 
@@ -82,7 +82,7 @@ def mixed(tmp_path: Path, face_photo: bytes) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("suffix", [".parquet", ".csv", ".jsonl"])
+@pytest.mark.parametrize("suffix", SUFFIXES)
 def test_one_row_per_face_and_per_failure(mixed: Path, tmp_path: Path, suffix: str) -> None:
     out = tmp_path / f"results{suffix}"
     done = run("batch", mixed, "--out", out)
@@ -126,7 +126,7 @@ def test_every_table_shows_names_that_are_not_utf_8_alike(small: bytes, tmp_path
     photos.mkdir()
     name = os.fsencode(photos) + b"/caf\xe9.jpg"
     Path(os.fsdecode(name)).write_bytes(small)
-    for suffix in (".parquet", ".csv", ".jsonl"):
+    for suffix in SUFFIXES:
         out = tmp_path / f"results{suffix}"
         assert run("batch", photos, "--out", out).returncode == 0
         (row,) = rows_of(out)
@@ -186,7 +186,7 @@ def test_sources(mixed: Path, tmp_path: Path) -> None:
         (["empty.txt", "--out", "r.csv"], "the manifest lists no image"),
         (["broken.parquet", "--out", "r.csv"], "the manifest cannot be read"),
         (["https://a.org/b.csv", "--out", "r.csv"], "https://a.org/b.csv: images are not"),
-        ([".", "--out", "results.xls"], "must end with .parquet, .csv, .jsonl"),
+        ([".", "--out", "results.xls"], f"must end with {', '.join(SUFFIXES)}"),
         ([".", "--out", "no-folder/r.csv"], "--out: no such folder: no-folder"),
         ([".", "--out", "list.csv"], "list.csv exists"),
         ([".", "--out", "list.csv", "--resume"], "list.csv.run.json with its options is missing"),
@@ -391,7 +391,7 @@ def test_memory_does_not_grow(tmp_path: Path, small: bytes) -> None:
 def test_a_report(mixed: Path, tmp_path: Path) -> None:
     evil = mixed / "<img src=x onerror=alert(1)>.jpg"
     evil.write_bytes(b"no photo")
-    for suffix in (".parquet", ".csv", ".jsonl"):
+    for suffix in SUFFIXES:
         table = tmp_path / f"results{suffix}"
         run("batch", mixed, "--out", table)
         sheet = tmp_path / f"faces{suffix}.png"

@@ -29,6 +29,7 @@ def locked(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("ab") as file:
         try:
+            # Both raise one of the two errors below if another process holds the lock.
             if sys.platform == "win32":
                 file.seek(0)
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
@@ -36,7 +37,7 @@ def locked(path: Path) -> Iterator[None]:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             # The holder before may have deleted the file that was opened here.
             current = path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
-        except OSError:
+        except (BlockingIOError, PermissionError):
             current = False
         if not current:
             raise InvalidParameterError(

@@ -180,8 +180,7 @@ class RunFolder:
 
     def delete(self) -> None:
         """Delete everything of the run, the plan first: without it the rest is no run."""
-        if self.folder.has(_PLAN):
-            self.folder.remove([_PLAN])
+        self.folder.remove([_PLAN])
         self.remove_shards()
         self.folder.clear(_PLAN_FOLDER)
         self.folder.remove_if_empty()

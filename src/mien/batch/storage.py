@@ -260,7 +260,8 @@ class _StoreFolder:
 
     def remove(self, names: Iterable[str]) -> None:
         for name in names:
-            self._files.delete_file(f"{self._path}/{name}")
+            with suppress(FileNotFoundError):
+                self._files.delete_file(f"{self._path}/{name}")
 
     def clear(self, below: str) -> None:
         path = f"{self._path}/{below}"

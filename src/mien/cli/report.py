@@ -8,7 +8,7 @@ from PIL import Image
 
 from mien.batch.paths import path_to_text
 from mien.batch.statistics import BINS, TableStatistics, statistics_of
-from mien.batch.table import read_rows
+from mien.batch.table import SUFFIXES, read_rows
 from mien.cli.annotations import encoded, write_new
 from mien.cli.console import printable, say
 from mien.errors import ImageError, InvalidParameterError
@@ -82,7 +82,7 @@ def _parser() -> argparse.ArgumentParser:
         "confidence, examples, and failures. The page is a single file.",
     )
     parser.add_argument(
-        "table", type=Path, metavar="TABLE", help=".parquet, .csv, .jsonl, or a folder of .parquet"
+        "table", type=Path, metavar="TABLE", help=f"{', '.join(SUFFIXES)}, or a folder of .parquet"
     )
     parser.add_argument(
         "--out", type=Path, metavar="FILE", help="the page; default: the name of TABLE with .html"

@@ -22,8 +22,6 @@ DETECTORS: Mapping[str, Callable[..., FaceDetector]] = {
     "centerface": CenterFaceDetector,
     "mtcnn": MtcnnDetector,
 }
-# Those that can run a file of the same network in place of the one in the package.
-_TAKE_A_FILE = frozenset({"yunet"})
 
 
 def build_detector(
@@ -49,16 +47,13 @@ def build_detector(
         raise InvalidParameterError(f"no detector {name!r}; there are {known}")
     arguments: dict[str, Any] = {"providers": providers}
     if model_file is not None:
-        if not _takes_a_file(name, factory):
-            raise InvalidParameterError(
-                f"the detector {name} takes no model file; {', '.join(_TAKE_A_FILE)} does"
-            )
+        if not _takes_a_file(factory):
+            able = ", ".join(each for each in DETECTORS if _takes_a_file(DETECTORS[each]))
+            raise InvalidParameterError(f"the detector {name} takes no model file; {able} does")
         arguments["model_file"] = model_file
     return factory(**arguments)
 
 
-def _takes_a_file(name: str, factory: Callable[..., FaceDetector]) -> bool:
-    if name in DETECTORS:
-        return name in _TAKE_A_FILE
+def _takes_a_file(factory: Callable[..., FaceDetector]) -> bool:
     parameters = signature(factory).parameters.values()
     return any(each.name == "model_file" or each.kind is each.VAR_KEYWORD for each in parameters)

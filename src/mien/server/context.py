@@ -180,9 +180,8 @@ def record(
         trace: Gives it to a tracer and returns the trace id.
     """
     context.seconds = time.perf_counter() - context.began_s
-    if (
-        status != HTTPStatus.SWITCHING_PROTOCOLS
-    ):  # a WebSocket, which lasts as long as its client likes
+    # A WebSocket lasts as long as its client likes.
+    if status != HTTPStatus.SWITCHING_PROTOCOLS:
         metrics.count_request(context.method, context.route, status, context.seconds)
     metrics.count_rejections(context.codes)
     line = {
@@ -192,11 +191,10 @@ def record(
         "status": status,
         "duration_ms": round(context.seconds * 1000, 1),
     }
-    if context.images and not context.stages:
+    if context.images or context.stages:
         line |= {"pictures": context.images, "faces": context.faces}
     if context.stages:
-        stages = {f"{name}_ms": ms for name, ms in context.milliseconds.items()}
-        line |= {"pictures": context.images, "faces": context.faces, **stages}
+        line |= {f"{name}_ms": ms for name, ms in context.milliseconds.items()}
     if context.codes:
         line["codes"] = context.codes
     if trace:

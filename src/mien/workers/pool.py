@@ -68,6 +68,7 @@ class WorkerPool(Generic[_State]):
         # Last in, first out: the data of the worker used last is in the processor's caches.
         self._idle: list[asyncio.Future[Task]] = []
         self._unfinished = 0
+        self._closed = False
         self._recent_s: deque[float] = deque(maxlen=_RECENT)
         self._sockets: set[socket.socket] = set()
         # The interpreter waits for its child processes when it exits. These end with their socket.
@@ -163,7 +164,8 @@ class WorkerPool(Generic[_State]):
         return list(await asyncio.gather(*map(self._outcome, tasks)))
 
     async def close(self) -> None:
-        """Cancel the tasks and end the workers."""
+        """Cancel the tasks, also later ones, and end the workers."""
+        self._closed = True
         for task in [*self._slots, *(waiting.future for waiting in self._waiting)]:
             task.cancel()
         if self._slots:
@@ -173,6 +175,9 @@ class WorkerPool(Generic[_State]):
         self._disconnect()
 
     def _submit(self, task: Task, *, first: bool = False) -> None:
+        if self._closed:
+            task.future.cancel()
+            return
         self._count(1)
         while self._idle:
             idle = self._idle.pop()

@@ -138,7 +138,7 @@ def _work(end: socket.socket, build: Callable[[], Any]) -> None:
 
 
 def _receive_tasks(end: socket.socket, tasks: _Tasks) -> None:
-    """Queue tasks as they arrive; on an abort message, end the deadline of the last task.
+    """Queue tasks as they arrive; on None, end the deadline of the last task.
 
     The socket is closed when the parent process ends or stops this one.
     """
