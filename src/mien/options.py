@@ -95,7 +95,7 @@ class Options:
     )
     upright: Upright = field(
         default=Upright.OFF,
-        metadata=_about("auto: where no face is found, try the image turned by quarters, too."),
+        metadata=_about("auto: find the quarter turn by which the faces are upright."),
     )
     quality: bool = field(
         default=False,

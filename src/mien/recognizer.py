@@ -4,7 +4,7 @@ import functools
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import replace
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 from queue import SimpleQueue
 from threading import Thread
@@ -46,7 +46,9 @@ _ENOUGH_PIXELS = 1_800_000
 _CONFIDENT = 0.9
 # No image is as large; detectors compare with numbers of C.
 _LARGEST_PX = 1_000_000_000
-_TURNS = (0, 90, 180, 270)
+# From this score on a face is taken for upright: most turned ones get lower scores. Measured by
+# benchmarks/upright.py.
+_UPRIGHT = 0.99
 # What can be iterated over, but is one image.
 _SINGLE = (
     *(str, bytes, bytearray, memoryview, PathLike, BinaryReader),
@@ -135,7 +137,8 @@ class Recognizer:
         Args:
             image: A path, the bytes of an image file, a file object, a PIL image, or an array as
                 ``mien.image.load_image`` takes it.
-            options: None: the options of this recognizer.
+            options: In place of those of this recognizer, of which only ``min_face_size`` then
+                applies, where these have none. None: the options of this recognizer.
             channels: The order of an array's color channels: ``rgb``, or ``bgr`` as OpenCV has it.
 
         Raises:
@@ -256,16 +259,20 @@ class Recognizer:
         if options.crop:
             whole = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
             return 0, image, (Face(box=whole, score=1.0),)
-        for turn in _TURNS if options.upright is Upright.AUTO else _TURNS[:1]:
-            turned = _turned(image, turn)
-            faces = self.detector.detect(
-                turned,
-                min_face_size=self._min_face_size(options),
-                min_score=options.min_score,
-            )
-            if faces:
-                return turn, turned, _largest(faces, options.max_faces)
-        return 0, image, ()
+        found = 0, image, self._faces(image, options)
+        if options.upright is Upright.AUTO and _best_score(found[2]) < _UPRIGHT:
+            for turn, transpose in _TRANSPOSE.items():
+                turned = RgbImage(image.picture.transpose(transpose))
+                faces = self._faces(turned, options)
+                if _best_score(faces) > _best_score(found[2]):
+                    found = turn, turned, faces
+        turn, turned, faces = found
+        return turn, turned, _largest(faces, options.max_faces)
+
+    def _faces(self, image: RgbImage, options: Options) -> tuple[Face, ...]:
+        return self.detector.detect(
+            image, min_face_size=self._min_face_size(options), min_score=options.min_score
+        )
 
     def _classify(
         self, image: RgbImage, faces: tuple[Face, ...], options: Options
@@ -383,7 +390,7 @@ def _options(keywords: OptionKeywords) -> Options:
         return Options(**keywords)  # type: ignore[arg-type]
     except TypeError as error:
         known = ", ".join(OptionKeywords.__annotations__)
-        unknown = ", ".join(set(keywords) - set(OptionKeywords.__annotations__))
+        unknown = ", ".join(sorted(set(keywords) - set(OptionKeywords.__annotations__)))
         raise InvalidParameterError(
             f"no option {unknown}; the options are {known}. "
             "For BGR arrays, analyze takes channels='bgr'"
@@ -391,7 +398,11 @@ def _options(keywords: OptionKeywords) -> Options:
 
 
 def _path(image: object) -> str | None:
-    return str(image) if isinstance(image, str | Path) else None
+    return fspath(image) if isinstance(image, str | PathLike) else None
+
+
+def _best_score(faces: tuple[Face, ...]) -> float:
+    return max((face.score for face in faces), default=0.0)
 
 
 def _largest(faces: tuple[Face, ...], max_faces: int | None) -> tuple[Face, ...]:
@@ -400,10 +411,6 @@ def _largest(faces: tuple[Face, ...], max_faces: int | None) -> tuple[Face, ...]
         return faces
     preferred = sorted(range(len(faces)), key=lambda at: (faces[at].score < _CONFIDENT, at))
     return tuple(faces[at] for at in sorted(preferred[:max_faces]))
-
-
-def _turned(image: RgbImage, turn: int) -> RgbImage:
-    return image if turn == 0 else RgbImage(image.picture.transpose(_TRANSPOSE[turn]))
 
 
 def _turned_back(face: Face, turn: int, image: RgbImage) -> Face:

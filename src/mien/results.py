@@ -58,9 +58,9 @@ class ImageResult:
         path: The file; None if the image was not read from one.
         width: Width of the upright image in pixels; 0 if it could not be decoded.
         height: Height of the upright image in pixels; 0 if it could not be decoded.
-        turn: Degrees clockwise, 0, 90, 180 or 270, by which the image had to be turned before a
-            face was found (only with ``upright="auto"``). Boxes and landmarks are in the image as
-            it is, not turned.
+        turn: Degrees clockwise, 0, 90, 180 or 270, by which the image had to be turned so that its
+            faces were upright (only with ``upright="auto"``). Boxes and landmarks are in the image
+            as it is, not turned.
         faces: Largest first; empty if there is no face.
         seconds: Time of each stage.
         error: Why the image failed; None if it was analyzed.
@@ -96,7 +96,10 @@ class ImageResult:
             InvalidParameterError: ``include`` names anything else, or the quality of a face, which
                 was not measured.
         """
-        return [face_record(face, self.width, self.height, include) for face in self.faces]
+        return [
+            face_record(face, self.width, self.height, include, turn=self.turn)
+            for face in self.faces
+        ]
 
     def to_dict(self, include: Collection[str] = ()) -> dict[str, Any]:
         """Return ``path``, ``size``, ``faces`` and ``seconds``, or ``path`` and ``error``.
@@ -223,15 +226,18 @@ class ImageResult:
 
 
 def face_record(
-    face: FaceEmotion, width: int, height: int, include: Collection[str] = ()
+    face: FaceEmotion, width: int, height: int, include: Collection[str] = (), *, turn: int = 0
 ) -> dict[str, Any]:
     """Return ``bounding_box``, ``emotion``, ``confidence`` and the optional keys of ``include``.
+
+    ``turn`` is included if it is not 0.
 
     Args:
         face: The face.
         width: Width of the image in pixels; the rounded box stays inside.
         height: Height of the image in pixels.
         include: Optional keys.
+        turn: Of the image, see ``ImageResult``.
 
     Raises:
         InvalidParameterError: ``include`` names anything else, or a quality that was not measured.
@@ -242,6 +248,8 @@ def face_record(
         "emotion": face.emotion.value,
         "confidence": round(face.confidence, _DECIMALS),
     }
+    if turn:
+        record["turn"] = turn
     if Include.SCORES in keys:
         record["scores"] = {e.value: round(p, _DECIMALS) for e, p in face.scores.items()}
     if Include.LANDMARKS in keys:

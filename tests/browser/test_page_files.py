@@ -118,7 +118,7 @@ def test_the_csv_is_that_of_the_command(
         (tmp_path / name).write_bytes(data)
     page.get_by_text("Options").click()
     page.get_by_label("Emotions").select_option("seven")
-    page.get_by_label("Try quarter turns").check()
+    page.get_by_label("Turn photos upright").check()
     give(page, *files.items())
     with page.expect_download() as saved:
         page.get_by_role("button", name="Download CSV").click()

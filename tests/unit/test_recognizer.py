@@ -149,10 +149,12 @@ def test_faces_of_a_turned_image_are_in_stored_coordinates(turn: int) -> None:
     found = Face(box=box, score=0.9, landmarks=points_of(box))
     stored = np.ascontiguousarray(np.rot90(upright, turn // 90))
     nothing = [()] * (turn // 90)
-    recognizer = finding(*nothing, (found,), upright="auto")
+    # A face that is not upright may be found, too, with a lower score.
+    sideways = replace(found, score=0.8)
+    recognizer = finding((sideways,), *nothing[1:], (found,), (sideways,), upright="auto")
     result = recognizer.analyze(stored)
     assert result.turn == turn
-    assert len(recognizer.detector.sizes) == turn // 90 + 1
+    assert len(recognizer.detector.sizes) == 4
     x, y, width, height = result.faces[0].box.to_pixels(result.width, result.height)
     assert stored[y : y + height, x : x + width].min() == 255
     assert stored.sum() == stored[y : y + height, x : x + width].sum()
@@ -168,9 +170,14 @@ def test_an_image_is_turned_only_on_request_and_if_needed() -> None:
     result = recognizer.analyze(IMAGE, Options(upright="auto"))
     assert (result.turn, result.faces) == (0, ())
     assert recognizer.detector.sizes[1:] == [(160, 90), (90, 160), (160, 90), (90, 160)]
-    recognizer = finding((face(0, 40),), upright="auto")
+    sure = replace(face(0, 40), score=0.995)
+    recognizer = finding((sure,), upright="auto")
     assert recognizer.analyze(IMAGE).turn == 0
     assert len(recognizer.detector.sizes) == 1
+    # Equal scores do not turn it.
+    recognizer = finding((face(0, 40),), upright="auto")
+    assert recognizer.analyze(IMAGE).turn == 0
+    assert len(recognizer.detector.sizes) == 4
 
 
 def test_no_images() -> None:
@@ -395,3 +402,12 @@ def test_a_huge_smallest_face_finds_nothing(astronaut: np.ndarray) -> None:
     for detector in DETECTORS:
         recognizer = Recognizer(detector=detector, min_face_size=10**400)
         assert len(recognizer.analyze(astronaut)) == 0
+
+
+def test_a_path_of_any_kind_is_in_the_result(tmp_path: Path) -> None:
+    path = tmp_path / "photo.png"
+    path.write_bytes(encode(Image.new("RGB", (90, 60)), "PNG"))
+    with os.scandir(tmp_path) as entries:
+        (entry,) = entries
+        for each in (path, str(path), entry):
+            assert finding(()).analyze(each).path == str(path)

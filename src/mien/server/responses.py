@@ -67,8 +67,8 @@ class Face(_Closed):
     )
     turn: Literal[90, 180, 270] | None = Field(
         None,
-        description="With upright=auto: degrees clockwise by which the image had to be turned "
-        "before a face was found. Absent if it was not turned.",
+        description="With upright=auto: degrees clockwise by which the image had to be turned so "
+        "that its faces were upright. Absent if it was not turned.",
     )
     scores: dict[Emotion, _Probability] = Field(
         default_factory=dict,

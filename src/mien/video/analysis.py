@@ -16,10 +16,11 @@ PER_SECOND = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A frame of a video and the tracked faces in it."""
+    """A frame of a video, the tracked faces in it, and its turn, see ``ImageResult``."""
 
     frame: Frame
     faces: tuple[Tracked, ...]
+    turn: int = 0
 
     def record(self, include: frozenset[Include] = frozenset()) -> dict[str, Any]:
         """Return it for JSON: ``time_s``, ``frame``, ``size`` and ``faces``."""
@@ -27,7 +28,7 @@ class Sample:
         return {
             "time_s": round(self.frame.time_s, 3),
             "frame": self.frame.index,
-            **tracked_record(self.faces, image.width, image.height, include),
+            **tracked_record(self.faces, image.width, image.height, include, turn=self.turn),
         }
 
 
@@ -36,4 +37,4 @@ def followed(results: Iterable[tuple[Frame, ImageResult]], tracker: Tracker) -> 
     for frame, result in results:
         if frame.cut:
             tracker.end_tracks()
-        yield Sample(frame, tracker.update(result.faces, frame.time_s))
+        yield Sample(frame, tracker.update(result.faces, frame.time_s), result.turn)

@@ -38,7 +38,12 @@ class Tracked:
 
 
 def tracked_record(
-    tracked: Sequence[Tracked], width: int, height: int, include: frozenset[Include] = frozenset()
+    tracked: Sequence[Tracked],
+    width: int,
+    height: int,
+    include: frozenset[Include] = frozenset(),
+    *,
+    turn: int = 0,
 ) -> dict[str, Any]:
     """Return ``size`` and ``faces`` for JSON, each face with its person.
 
@@ -47,9 +52,10 @@ def tracked_record(
         width: Pixels of the frame.
         height: Pixels of the frame.
         include: Further keys of each face.
+        turn: Of the frame, see ``ImageResult``.
     """
     faces = [
-        {"person": item.person, **face_record(item.face, width, height, include)}
+        {"person": item.person, **face_record(item.face, width, height, include, turn=turn)}
         for item in tracked
     ]
     return {"size": [width, height], "faces": faces}

@@ -34,6 +34,13 @@ def spans_of(summary: Summary) -> list[tuple[Emotion, float, float]]:
     ]
 
 
+def test_a_record_has_the_turn_of_its_frame() -> None:
+    faces = (Tracked(1, make_face(0, 0, 1, 1, HAPPY)),)
+    for turn, expected in ((0, None), (90, 90)):
+        (face,) = Sample(Frame(0.0, 0, IMAGE), faces, turn).record()["faces"]
+        assert face.get("turn") == expected
+
+
 def test_no_samples() -> None:
     assert summary_of([], []).record(cut_off=False, dropped_frames=2) == {
         "samples": 0,

@@ -26,12 +26,23 @@ router = APIRouter(tags=["emotion"], dependencies=GUARDED)
 
 _QUERY = Annotated[Any, Depends(emotion_query)]
 _UPLOAD = (
-    *("deadline_exceeded", "missing_image", "not_ready", "queue_full", "rate_limited"),
-    *("unauthorized", "unsupported_media_type", "upload_timeout", "upload_too_large"),
+    "deadline_exceeded",
+    "missing_image",
+    "not_ready",
+    "queue_full",
+    "rate_limited",
+    "unauthorized",
+    "unsupported_media_type",
+    "upload_timeout",
+    "upload_too_large",
     "too_many_images",
 )
 _IMAGE = (
-    *("empty_upload", "image_too_large", "not_an_image", "truncated_image", "unsupported_format"),
+    "empty_upload",
+    "image_too_large",
+    "not_an_image",
+    "truncated_image",
+    "unsupported_format",
 )
 
 
@@ -53,7 +64,7 @@ async def analyze(
     """
     outcomes = await unless_disconnected(request, service.analyze([image], query.options()))
     context.add(outcomes)
-    return json_response(face_records(outcomes[0].unwrap(), query))
+    return json_response(outcomes[0].unwrap().face_records(query.include))
 
 
 @router.post(
@@ -76,13 +87,7 @@ async def analyze_batch(
     return json_response([_entry(outcome, query, context) for outcome in outcomes])
 
 
-def face_records(result: ImageResult, query: Any) -> list[dict[str, Any]]:
-    """Return the faces, each with the turn of the image if it had to be turned."""
-    records = result.face_records(query.include)
-    return [record | {"turn": result.turn} for record in records] if result.turn else records
-
-
 def _entry(outcome: Outcome[ImageResult], query: Any, context: RequestContext) -> dict[str, Any]:
     if not isinstance(outcome.result, BaseException):
-        return {"faces": face_records(outcome.result, query)}
+        return {"faces": outcome.result.face_records(query.include)}
     return {"error": context.failure(outcome.result, "an image failed")}

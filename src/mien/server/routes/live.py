@@ -131,7 +131,7 @@ class _Frames:
         tracked = self._tracker.update(result.faces, time.monotonic())
         include = frozenset(self._query.include)
         return {
-            **tracked_record(tracked, result.width, result.height, include),
+            **tracked_record(tracked, result.width, result.height, include, turn=result.turn),
             "seconds": {
                 stage: round(getattr(result.seconds, stage), 4)
                 for stage in ("decode", "detect", "classify")
