@@ -33,11 +33,11 @@ OUTPUTS = tuple(f"{kind}_{stride}" for kind in COLUMNS for stride in STRIDES)
 # Sides are filled up to whole cells of the largest stride.
 CELL_PX = STRIDES[-1]
 # Minimum score of a proposal. From SURE on, O-Net would not change the result.
-PROPOSED, SURE = 0.4, 0.85
+PROPOSED, SURE = 0.45, 0.85
 # Probability that a proposal is a face: the logistic function of YUNET * logit(YuNet's score) +
 # ONET * O-Net's logit + BIAS. For proposals above SURE, SURE_LOGIT replaces O-Net's logit.
 # Fitted by benchmarks/fit_scores.py.
-YUNET, ONET, BIAS, SURE_LOGIT = 2.02, 0.22, -0.93, 4.0
+YUNET, ONET, BIAS, SURE_LOGIT = 2.04, 0.23, -0.95, 4.0
 # O-Net's logits are clipped here: larger ones are rare, so the fit is not valid for them.
 MAX_LOGIT = 9.0
 MIN_SCORE = 0.66
