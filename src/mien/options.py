@@ -126,6 +126,8 @@ def included(names: Iterable[str]) -> frozenset[Include]:
     """
     if isinstance(names, str):
         names = [name.strip() for name in names.split(",")] if names else ()
+    if not isinstance(names, Iterable):
+        raise InvalidParameterError(f"include must be a list of names, not {names!r}")
     return frozenset(_choice("include", Include, name) for name in names)
 
 

@@ -22,7 +22,7 @@ from mien.classify.registry import build_classifier
 from mien.cores import available_cores
 from mien.detect import FaceDetector
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
-from mien.errors import InvalidParameterError, MienError
+from mien.errors import InvalidParameterError, MienError, ModelContractError
 from mien.image import BinaryReader, ImageInput, check_channels, load_image
 from mien.options import OptionKeywords, Options, Upright, whole_number
 from mien.quality import measure_quality
@@ -110,6 +110,8 @@ class Recognizer:
         self.max_pixels = whole_number("max_pixels", max_pixels)
         self.threads = available_cores() if threads is None else whole_number("threads", threads)
         chosen = parse_providers(providers)
+        if not isinstance(detector_model, str | PathLike | None):
+            raise InvalidParameterError(f"detector_model must be a path, not {detector_model!r}")
         if isinstance(detector, str):
             file = None if detector_model is None else Path(detector_model)
             detector = build_detector(detector, file, providers=chosen)
@@ -120,9 +122,11 @@ class Recognizer:
         self.detector = detector
         if model is None or isinstance(model, str | Path):
             model = build_classifier(model, providers=chosen)
-        if isinstance(model, type) or not hasattr(model, "predict"):
+        members = ("predict", "labels", "crop")
+        if isinstance(model, type) or not all(hasattr(model, member) for member in members):
             raise InvalidParameterError(
-                f"model must be a path, a name or an object with a method predict, not {model!r}"
+                "model must be a path, a name or an object with a method predict and attributes "
+                f"labels and crop, not {model!r}"
             )
         self.classifier: EmotionClassifier = model
 
@@ -270,9 +274,12 @@ class Recognizer:
         return turn, turned, _largest(faces, options.max_faces)
 
     def _faces(self, image: RgbImage, options: Options) -> tuple[Face, ...]:
-        return self.detector.detect(
+        faces: object = self.detector.detect(
             image, min_face_size=self._min_face_size(options), min_score=options.min_score
         )
+        if not isinstance(faces, tuple | list):
+            raise ModelContractError(f"the detector returned no tuple of faces, but {faces!r}")
+        return tuple(faces)
 
     def _classify(
         self, image: RgbImage, faces: tuple[Face, ...], options: Options

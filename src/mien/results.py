@@ -96,9 +96,9 @@ class ImageResult:
             InvalidParameterError: ``include`` names anything else, or the quality of a face, which
                 was not measured.
         """
+        keys = included(include)
         return [
-            face_record(face, self.width, self.height, include, turn=self.turn)
-            for face in self.faces
+            face_record(face, self.width, self.height, keys, turn=self.turn) for face in self.faces
         ]
 
     def to_dict(self, include: Collection[str] = ()) -> dict[str, Any]:
@@ -112,6 +112,7 @@ class ImageResult:
         Raises:
             InvalidParameterError: As ``face_records`` raises it.
         """
+        keys = included(include)
         if self.error is not None:
             return {
                 "path": self.path,
@@ -121,7 +122,7 @@ class ImageResult:
             "path": self.path,
             "size": [self.width, self.height],
             **({"turn": self.turn} if self.turn else {}),
-            "faces": self.face_records(include),
+            "faces": self.face_records(keys),
             "seconds": {stage: round(s, _DECIMALS) for stage, s in asdict(self.seconds).items()},
         }
 
@@ -145,18 +146,18 @@ class ImageResult:
             InvalidParameterError: As ``face_records`` raises it, or ``labels`` has fewer emotions
                 than the scores.
         """
-        labels = label_set(self.labels if labels is None else labels)
+        labels, keys = label_set(self.labels if labels is None else labels), included(include)
         if self.faces and len(labels.emotions) < len(self.labels.emotions):
             raise InvalidParameterError(
                 f"the image was analyzed with labels={self.labels.value}, which do not fit into "
                 f"columns for {labels.value}"
             )
-        image: dict[str, Cell] = dict.fromkeys(table_columns(labels, include))
+        image: dict[str, Cell] = dict.fromkeys(table_columns(labels, keys))
         image["path"] = self.path
         if self.error is not None:
             return [image | {"error_code": self.error.code, "error_message": self.error.message}]
         image |= {"width": self.width, "height": self.height, "turn": self.turn}
-        records = self.face_records(include)
+        records = self.face_records(keys)
         return [
             image | {"face": index} | _cells(record) for index, record in enumerate(records)
         ] or [image]

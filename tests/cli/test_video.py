@@ -312,6 +312,7 @@ def test_files_that_are_not_videos_are_refused(tmp_path: Path, content: bytes | 
         (["--annotate", "nowhere/r.mp4"], "nowhere"),
         (["--out", "r.csv", "--fps", "0"], "--fps"),
         (["--out", "r.csv", "--smooth", "-1"], "--smooth"),
+        (["--out", "r.csv", "--seconds", "0"], "--seconds"),
         (["--out", "r.csv", "--detect-every", "3"], "--detect-every"),
     ],
 )

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import astuple, replace
 from inspect import signature
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ import mien
 from mien import recognizer as module
 from mien.classify.labels import LabelSet
 from mien.detect.registry import DETECTORS
+from mien.errors import ModelContractError
 from mien.options import OptionKeywords, Options, option_fields
 from mien.recognizer import Recognizer, analyze, in_order
 from mien.types import Box, Emotion, Face, Landmarks, RgbImage
@@ -374,6 +376,9 @@ def test_results_contain_plain_numbers(astronaut: np.ndarray, larger: int) -> No
         {"model": b"model.onnx"},
         {"detector": StubDetector},
         {"model": StubClassifier},
+        {"model": SimpleNamespace(predict=len)},
+        {"detector_model": 5},
+        {"detector_model": b"model.onnx"},
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, Any]) -> None:
@@ -411,3 +416,25 @@ def test_a_path_of_any_kind_is_in_the_result(tmp_path: Path) -> None:
         (entry,) = entries
         for each in (path, str(path), entry):
             assert finding(()).analyze(each).path == str(path)
+
+
+@pytest.mark.parametrize("returned", [None, 5])
+def test_a_detector_that_returns_no_faces_is_named(returned: Any) -> None:
+    detector = SimpleNamespace(detect=lambda *_, **__: returned)
+    recognizer = Recognizer(detector=detector, model=StubClassifier())
+    with pytest.raises(mien.MienError) as caught:
+        recognizer.analyze(IMAGE)
+    assert caught.value.code == ModelContractError.code
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_without_a_writer_is_empty(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.jpg")
+    with pytest.raises(mien.ImageError):
+        finding(()).analyze(tmp_path / "pipe.jpg")
+    # One with a writer is read.
+    reading, writing = os.pipe()
+    os.write(writing, encode(Image.new("RGB", (90, 60)), "PNG"))
+    os.close(writing)
+    assert finding(()).analyze(f"/dev/fd/{reading}").width == 90
+    os.close(reading)

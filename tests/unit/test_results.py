@@ -3,6 +3,7 @@ import io
 import json
 import sys
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -64,9 +65,12 @@ def test_rows_have_the_labels_of_the_analysis(astronaut: np.ndarray) -> None:
 def test_include_is_a_list_or_text() -> None:
     assert RESULT.to_dict("scores, detection") == RESULT.to_dict(["scores", "detection"])
     assert RESULT.to_dict("") == RESULT.to_dict()
-    for wrong in ("score", "scores,", ["s"]):
-        with pytest.raises(InvalidParameterError):
-            RESULT.to_dict(wrong)
+    assert RESULT.to_dict(iter(["scores"])) == RESULT.to_dict(["scores"])
+    for wrong in ("score", "scores,", ["s"], None, 5):
+        for result in (RESULT, FAILED):
+            for method in (result.to_dict, result.to_json, partial(result.to_rows, None)):
+                with pytest.raises(InvalidParameterError):
+                    method(wrong)
 
 
 def test_a_failed_image_is_a_row() -> None:

@@ -5,6 +5,7 @@ import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, closing
+from functools import partial
 from itertools import takewhile
 from pathlib import Path
 from time import perf_counter
@@ -220,12 +221,12 @@ def _rate(text: str) -> float:
     return rate
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, least: float = 0.0) -> float:
     try:
         seconds = float(text)
     except ValueError:
         seconds = -1.0
-    if not 0 <= seconds < 1e6:
+    if not least <= seconds < 1e6:
         raise argparse.ArgumentTypeError(f"expected a number of seconds, got {text!r}")
     return seconds
 
@@ -272,7 +273,10 @@ def _parser() -> argparse.ArgumentParser:
         help=f"time constant for smoothing emotions, 0 for none; default {SMOOTHING_S:g}",
     )
     parser.add_argument(
-        "--seconds", type=_seconds, metavar="N", help="analyze only the first N seconds"
+        "--seconds",
+        type=partial(_seconds, least=0.001),
+        metavar="N",
+        help="analyze only the first N seconds",
     )
     add_analysis_options(parser, include=frozenset({Include.SCORES}))
     return parser

@@ -130,9 +130,18 @@ def _from_path(path: Path, max_pixels: int, enough_pixels: int | None) -> RgbIma
         raise
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """Open a file for reading; a named pipe that nobody writes to is empty."""
+    if os.name != "posix":
+        return os.open(path, flags)
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
 def _read(path: Path) -> bytes:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open_at_once) as file:
             return _read_if_image(file)
     except FileNotFoundError as error:
         raise UnreadableFileError("there is no such file") from error

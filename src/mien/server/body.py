@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from mien.errors import InvalidParameterError
 from mien.server.errors import UnsupportedMediaTypeError, UploadTimeoutError, UploadTooLargeError
-from mien.server.multipart import FileField, FileForm, boundary_of, from_base64
+from mien.server.multipart import FileField, FileForm, boundary_of, from_base64, quoted
 
 __all__ = ["BodyLimits", "read_files", "unless_disconnected"]
 
@@ -124,7 +124,10 @@ def _decoded(body: bytes, field: FileField) -> bytes:
     if not isinstance(text, str):
         raise field.missing(f"the JSON body has no text {field.name!r}; {allowed}")
     if len(content) > 1:
-        raise InvalidParameterError(f"the JSON body has keys besides {field.name!r}; {allowed}")
+        other = next(key for key in content if key != field.name)
+        raise InvalidParameterError(
+            f"the JSON body has a key {quoted(other)}; {allowed}; options belong into the query"
+        )
     text = text.lstrip()
     if text[:5].lower() == "data:":
         prefix = _DATA_URI.match(text)

@@ -27,7 +27,7 @@ export const count = (number, noun) => `${number} ${noun}${number === 1 ? "" : "
 /** A text for each error code. Where limits matter, the detail of the response follows. */
 export const MESSAGES = {
   empty_upload: "This file is empty.",
-  not_an_image: "This is not an image. Use JPEG, PNG, WebP, AVIF, GIF or BMP.",
+  not_an_image: "This is not an image. Use JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP.",
   truncated_image: "This image is incomplete or damaged. Save or export it again.",
   unsupported_format: "This image format is not supported. Save it as JPEG, PNG or WebP, for example.",
   malformed_request: "The service could not read the browser's request.",
@@ -38,7 +38,7 @@ export const MESSAGES = {
   upload_timeout: "The upload took too long. Try a faster connection or a smaller file.",
   upload_too_large: "This file is too large.",
   image_too_large: "This image has too many pixels.",
-  unsupported_media_type: "This type of file is not supported. Use JPEG, PNG, WebP, AVIF, GIF or BMP.",
+  unsupported_media_type: "This type of file is not supported. Use JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP.",
   unreadable_video: "This video can't be read. Save it as MP4 or WebM.",
   video_too_large: "This video is too long or too large.",
   video_unavailable: "Videos are not enabled on this service; photos work. Its operator can enable "
