@@ -106,7 +106,7 @@ class Recognizer:
             "threads": threads,
             **options,
         }
-        self.options = _options(options)
+        self.options = _options(Options(), options)
         self.max_pixels = whole_number("max_pixels", max_pixels)
         self.threads = available_cores() if threads is None else whole_number("threads", threads)
         chosen = parse_providers(providers)
@@ -134,7 +134,12 @@ class Recognizer:
         return functools.partial(Recognizer, **self._arguments), ()
 
     def analyze(
-        self, image: ImageInput, options: Options | None = None, *, channels: str = "rgb"
+        self,
+        image: ImageInput,
+        options: Options | None = None,
+        *,
+        channels: str = "rgb",
+        **overrides: Unpack[OptionKeywords],
     ) -> ImageResult:
         """Return the faces of one image, largest first, each with its emotion.
 
@@ -144,13 +149,14 @@ class Recognizer:
             options: In place of those of this recognizer, of which only ``min_face_size`` then
                 applies, where these have none. None: the options of this recognizer.
             channels: The order of an array's color channels: ``rgb``, or ``bgr`` as OpenCV has it.
+            **overrides: Options of this call only, as the fields of ``Options``.
 
         Raises:
             ImageError: The image cannot be read.
-            InvalidParameterError: The array is not an image, ``channels`` does not fit it, or
-                ``options`` has another type.
+            InvalidParameterError: An option is unknown or out of range, the array is not an image,
+                ``channels`` does not fit it, or ``options`` has another type.
         """
-        options = self._checked(options)
+        options = self._combined(options, overrides)
         started = perf_counter()
         loaded = load_image(
             image,
@@ -187,6 +193,7 @@ class Recognizer:
         options: Options | None = None,
         *,
         channels: str = "rgb",
+        **overrides: Unpack[OptionKeywords],
     ) -> list[ImageResult]:
         """Return one result per image, in order; an image that fails is a result with ``error``.
 
@@ -197,11 +204,12 @@ class Recognizer:
             options: None: the options of this recognizer.
             channels: The order of the color channels of all images, which are arrays if it is
                 ``bgr``.
+            **overrides: As for ``analyze``.
 
         Raises:
-            InvalidParameterError: ``images`` is a single image, or ``channels`` is unknown.
+            InvalidParameterError: ``images`` is a single image, or an option is unknown.
         """
-        return list(self.iter_analyze(images, options, channels=channels))
+        return list(self.iter_analyze(images, options, channels=channels, **overrides))
 
     def iter_analyze(
         self,
@@ -209,6 +217,7 @@ class Recognizer:
         options: Options | None = None,
         *,
         channels: str = "rgb",
+        **overrides: Unpack[OptionKeywords],
     ) -> Iterator[ImageResult]:
         """Yield the results of ``analyze_many``, each as soon as it and those before it are ready.
 
@@ -218,9 +227,10 @@ class Recognizer:
             images: Each as ``analyze`` takes it.
             options: None: the options of this recognizer.
             channels: As for ``analyze_many``.
+            **overrides: As for ``analyze``.
 
         Raises:
-            InvalidParameterError: ``images`` is a single image, or ``channels`` is unknown.
+            InvalidParameterError: ``images`` is a single image, or an option is unknown.
         """
         if isinstance(images, _SINGLE):
             raise InvalidParameterError(
@@ -230,19 +240,18 @@ class Recognizer:
             raise InvalidParameterError(
                 f"expected several images, such as a list, got {type(images).__name__}"
             )
-        options = self._checked(options)
+        options = self._combined(options, overrides)
         check_channels(channels)
         attempt = functools.partial(self._attempt, options=options, channels=channels)
         return in_order(attempt, images, threads=self.threads)
 
-    def _checked(self, options: Options | None) -> Options:
-        if isinstance(options, Options):
-            return options
-        if options is None:
-            return self.options
-        raise InvalidParameterError(
-            f"options must be mien.Options(...), not {type(options).__name__}"
-        )
+    def _combined(self, options: Options | None, overrides: OptionKeywords) -> Options:
+        if not isinstance(options, Options | None):
+            raise InvalidParameterError(
+                f"options must be mien.Options(...), not {type(options).__name__}"
+            )
+        chosen = self.options if options is None else options
+        return _options(chosen, overrides) if overrides else chosen
 
     def _attempt(self, image: ImageInput, *, options: Options, channels: str) -> ImageResult:
         try:
@@ -313,7 +322,7 @@ def analyze(
         InvalidParameterError: An option is unknown or out of range.
         ArtifactError: A model file is missing or was altered.
     """
-    return _shared().analyze(image, _options(options), channels=channels)
+    return _shared().analyze(image, channels=channels, **options)
 
 
 def failed(path: str | None, error: MienError, labels: LabelSet = LabelSet.SIX) -> ImageResult:
@@ -392,12 +401,12 @@ def _shared() -> Recognizer:
     return Recognizer()
 
 
-def _options(keywords: OptionKeywords) -> Options:
+def _options(options: Options, overrides: OptionKeywords) -> Options:
     try:
-        return Options(**keywords)  # type: ignore[arg-type]
+        return replace(options, **overrides)  # type: ignore[arg-type]
     except TypeError as error:
         known = ", ".join(OptionKeywords.__annotations__)
-        unknown = ", ".join(sorted(set(keywords) - set(OptionKeywords.__annotations__)))
+        unknown = ", ".join(sorted(set(overrides) - set(OptionKeywords.__annotations__)))
         raise InvalidParameterError(
             f"no option {unknown}; the options are {known}. "
             "For BGR arrays, analyze takes channels='bgr'"

@@ -438,3 +438,20 @@ def test_a_pipe_without_a_writer_is_empty(tmp_path: Path) -> None:
     os.close(writing)
     assert finding(()).analyze(f"/dev/fd/{reading}").width == 90
     os.close(reading)
+
+
+def test_options_of_a_call_override_those_of_the_recognizer() -> None:
+    recognizer = finding((face(0, 40),), labels="seven", max_faces=3)
+    for result in (
+        recognizer.analyze(IMAGE, min_score=0.4),
+        *recognizer.analyze_many([IMAGE], min_score=0.4),
+    ):
+        assert result.labels is LabelSet.SEVEN
+    assert {each["min_score"] for each in recognizer.detector.received} == {0.4}
+    assert recognizer.analyze(IMAGE, Options(labels="eight"), crop=True).labels is LabelSet.EIGHT
+    assert recognizer.analyze(IMAGE).labels is LabelSet.SEVEN
+    for method, image in ((recognizer.analyze, IMAGE), (recognizer.analyze_many, [IMAGE])):
+        for wrong in ({"label": "six"}, {"labels": "nine"}, {"max_faces": 0}):
+            with pytest.raises(mien.InvalidParameterError) as caught:
+                method(image, **wrong)
+            assert next(iter(wrong)) in caught.value.message
