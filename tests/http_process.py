@@ -81,7 +81,7 @@ def address_when_ready(process: subprocess.Popen[str]) -> str:
     found = re.search(r"http://[^\s\"]+", process.stderr.readline())
     assert found
     address = found.group()
-    wait_until(lambda: httpx.get(f"{address}/readyz", timeout=20).status_code == 200)
+    wait_until(lambda: ready(address))
     return address
 
 
