@@ -162,6 +162,28 @@ def test_a_joined_recording_that_is_not_read_is_reported(
     assert "incomplete" in done.stderr
 
 
+@pytest.mark.parametrize("side", [64, 96])
+def test_a_joined_recording_of_other_parameters_is_reported(tmp_path: Path, side: int) -> None:
+    """Matroska's demuxer gives its frames to the decoder of the first recording."""
+    clip = tmp_path / "joined.mkv"
+    clip.write_bytes(
+        b"".join(
+            encoded_video(
+                [np.full((each, each, 3), 128, np.uint8)] * 10,
+                range(0, 1000, 100),
+                "matroska",
+                "libx264",
+            )
+            for each in (64, side)
+        )
+    )
+    done = run(clip, "--out", tmp_path / "faces.jsonl")
+    assert (done.returncode, "incomplete" in done.stderr) == (
+        (0, False) if side == 64 else (1, True)
+    )
+    assert len(rows_of(tmp_path / "faces.jsonl")) == (20 if side == 64 else 10)
+
+
 @pytest.mark.parametrize(
     ("name", "plain", "mirrored"),
     [

@@ -5,12 +5,21 @@ files, image sequences). Only the demuxers and decoders named here ever see a us
 """
 
 import re
+from collections.abc import Iterator
 from typing import BinaryIO
 
 from mien.deadline import check_deadline
 from mien.errors import EmptyUploadError, UnreadableVideoError
 
-__all__ = ["AVI", "DECODERS", "MPEG_TS", "SNIFF_BYTES", "demuxer_for", "has_recording"]
+__all__ = [
+    "AVI",
+    "DECODERS",
+    "MATROSKA",
+    "MPEG_TS",
+    "SNIFF_BYTES",
+    "demuxer_for",
+    "joined_recordings",
+]
 
 # FFmpeg's names of decoders; some codecs have several.
 DECODERS = frozenset(
@@ -18,6 +27,7 @@ DECODERS = frozenset(
     | {"h263", "flv", "mjpeg", "gif", "rawvideo"}
 )
 AVI = "avi"
+MATROSKA = "matroska"
 MPEG_TS = "mpegts"
 SNIFF_BYTES = 1024
 # The first box of an MP4, QuickTime or 3GP file. Source: ISO/IEC 14496-12, 4.3; QuickTime File
@@ -30,10 +40,11 @@ _TS_PACKETS = 4
 # How a further recording begins in a file joined of several, where the demuxer may stop before it.
 _RECORDINGS = {
     "mp4": re.compile(rb"\0\0\0[\x0c-\x40]ftyp"),
-    "matroska": re.compile(rb"\x1a\x45\xdf\xa3.{1,40}\x42\x82", re.DOTALL),
+    MATROSKA: re.compile(rb"\x1a\x45\xdf\xa3.{1,40}\x42\x82", re.DOTALL),
     "flv": re.compile(rb"FLV\x01[\0\x01\x04\x05]\0\0\0\x09\0\0\0\0"),
 }
-_CHUNK_BYTES = 1 << 20
+# Pieces that are searched, and how much longer than a match they overlap.
+_CHUNK_BYTES, _OVERLAP_BYTES = 1 << 20, 64
 _SUPPORTED = "MP4, QuickTime, 3GP, Matroska, WebM, AVI, MPEG-TS, FLV, GIF"
 
 
@@ -52,7 +63,7 @@ def demuxer_for(start: bytes) -> str:
     if start[4:8] in _FIRST_BOXES:
         return "mp4"
     if start[:4] == b"\x1a\x45\xdf\xa3":  # Source: RFC 8794, EBML header
-        return "matroska"
+        return MATROSKA
     if start[:4] == b"RIFF" and start[8:12] == b"AVI ":
         return AVI
     if start[:4] == b"FLV\x01":  # Source: Adobe Flash Video File Format 10.1, E.2
@@ -74,25 +85,28 @@ def _is_transport_stream(start: bytes) -> bool:
     )
 
 
-def has_recording(file: BinaryIO, demuxer: str, after: int) -> bool:
-    """Return whether a further recording begins behind a position.
+def joined_recordings(file: BinaryIO, demuxer: str, after: int) -> Iterator[int]:
+    """Yield where further recordings begin in a file that was joined of several.
 
     Args:
-        file: The whole file.
+        file: The whole file, which nothing else reads meanwhile.
         demuxer: What ``demuxer_for`` returned for it.
-        after: Position of the last packet that the demuxer found.
+        after: Where the search begins.
 
     Raises:
         DeadlineExceededError: The deadline has passed.
     """
     pattern = _RECORDINGS.get(demuxer)
     if pattern is None:
-        return False
+        return
     file.seek(after)
-    kept = b""
+    kept, kept_at, last = b"", after, -1
     while chunk := file.read(_CHUNK_BYTES):
         check_deadline()
-        if pattern.search(kept + chunk):
-            return True
-        kept = chunk[-64:]
-    return False
+        searched = kept + chunk
+        for match in pattern.finditer(searched):
+            if kept_at + match.start() > last:
+                last = kept_at + match.start()
+                yield last
+        kept = searched[-_OVERLAP_BYTES:]
+        kept_at += len(searched) - len(kept)

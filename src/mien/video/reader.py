@@ -29,7 +29,15 @@ from mien.errors import (
 from mien.types import RgbImage
 from mien.video.clock import Clock
 from mien.video.display import displayed, displayed_size
-from mien.video.formats import AVI, DECODERS, MPEG_TS, SNIFF_BYTES, demuxer_for, has_recording
+from mien.video.formats import (
+    AVI,
+    DECODERS,
+    MATROSKA,
+    MPEG_TS,
+    SNIFF_BYTES,
+    demuxer_for,
+    joined_recordings,
+)
 from mien.video.shots import THUMBNAIL_SIDE, Pending, with_cuts
 
 __all__ = ["Frame", "VideoLimits", "VideoReader", "library", "open_camera", "open_video"]
@@ -39,6 +47,8 @@ _MAX_FRAMES_PER_SECOND = 250
 _DEFAULT_FRAMES_PER_SECOND = 25
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 _PADDING_PIXELS = 100_000
+# In which Matroska describes its tracks, before the first frame.
+_HEADER_BYTES = 1 << 20
 # A complete file may end so much before the duration that it states.
 _TOLERANCE_S = 0.5
 # Broadcasts count time from any number. Source: dts_delta_threshold of ffmpeg.
@@ -88,7 +98,12 @@ class VideoReader:
     """
 
     def __init__(
-        self, container: Any, limits: VideoLimits, file: BinaryIO | None = None, demuxer: str = ""
+        self,
+        container: Any,
+        limits: VideoLimits,
+        file: BinaryIO | None = None,
+        demuxer: str = "",
+        end: float = math.inf,
     ) -> None:
         """Take PyAV's container.
 
@@ -97,6 +112,7 @@ class VideoReader:
             limits: What is refused.
             file: What it reads; None for a camera.
             demuxer: What reads it, as ``demuxer_for`` names it.
+            end: Where the packets begin that cannot be decoded.
 
         Raises:
             UnreadableVideoError: There is no video stream, or its codec is not supported.
@@ -106,7 +122,7 @@ class VideoReader:
         if stream is None:
             raise UnreadableVideoError("the file has no video stream")
         self._container, self._limits, self._stream = container, limits, stream
-        self._file, self._demuxer = file, demuxer
+        self._file, self._demuxer, self._end = file, demuxer, end
         stream.thread_type = "AUTO"
         self.cut_off = False
         self.dropped_frames = 0
@@ -187,12 +203,17 @@ class VideoReader:
                 packet = next(packets)
             except StopIteration:
                 if self._file is not None:
-                    self.cut_off |= has_recording(self._file, self._demuxer, position)
+                    joined = joined_recordings(self._file, self._demuxer, position)
+                    self.cut_off |= next(joined, None) is not None
                 return
             except self._damage:
                 self.cut_off = True
                 return
             position = max(position, packet.pos or 0)
+            if position >= self._end:
+                self.cut_off = True
+                yield from self._stream.codec_context.decode(None)
+                return
             self._check_seconds(number / _MAX_FRAMES_PER_SECOND)
             # In MPEG-TS it only means that the packet counter jumps, as it does at a join.
             self.cut_off |= packet.is_corrupt and not self._broadcast
@@ -286,11 +307,33 @@ def open_video(source: bytes | Path, limits: VideoLimits) -> Iterator[VideoReade
             file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else source.open("rb")
             stack.enter_context(file)
             start = file.read(SNIFF_BYTES)
-            file.seek(0)
             demuxer = demuxer_for(start)
+            end = _other_recording(file) if demuxer == MATROSKA else math.inf
+            file.seek(0)
             container = av.open(file, format=demuxer, **_lenient(av.__version__))
-            reader = VideoReader(stack.enter_context(container), limits, file, demuxer)
+            reader = VideoReader(stack.enter_context(container), limits, file, demuxer, end)
         yield reader
+
+
+def _other_recording(file: BinaryIO) -> float:
+    """Return where a joined recording begins that its demuxer would decode as the first one."""
+    joined = list(joined_recordings(file, MATROSKA, after=SNIFF_BYTES))
+    if joined:
+        first = _parameters(file, 0)
+        return next((at for at in joined if _parameters(file, at) != first), math.inf)
+    return math.inf
+
+
+def _parameters(file: BinaryIO, at: int) -> tuple[str, bytes] | None:
+    """Return codec and parameters of the video that begins at a position; None: unreadable."""
+    av = library()
+    file.seek(at)
+    try:
+        with av.open(BytesIO(file.read(_HEADER_BYTES)), format=MATROSKA) as container:
+            context = container.streams.best("video").codec_context
+            return context.name, context.extradata
+    except (av.error.FFmpegError, AttributeError):
+        return None
 
 
 @contextmanager
