@@ -146,8 +146,8 @@ class Recognizer:
         Args:
             image: A path, the bytes of an image file, a file object, a PIL image, or an array as
                 ``mien.image.load_image`` takes it.
-            options: In place of those of this recognizer, of which only ``min_face_size`` then
-                applies, where these have none. None: the options of this recognizer.
+            options: Replace those of this recognizer, except that its ``min_face_size`` applies
+                where these have None. None: the options of this recognizer.
             channels: The order of an array's color channels: ``rgb``, or ``bgr`` as OpenCV has it.
             **overrides: Options of this call only, as the fields of ``Options``.
 
