@@ -93,11 +93,11 @@ def ready(address: str) -> bool:
         return False
 
 
-def wait_until_asked(address: str, times: int) -> None:
+def wait_until_in_flight(address: str, times: int) -> None:
     """Wait until so many requests are under way."""
     # The one that asks is among them.
-    reported = f"http_requests_in_flight {times + 1}.0"
-    wait_until(lambda: reported in httpx.get(f"{address}/metrics", timeout=20).text)
+    expected = f"http_requests_in_flight {times + 1}.0"
+    wait_until(lambda: expected in httpx.get(f"{address}/metrics", timeout=20).text)
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:

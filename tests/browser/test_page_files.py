@@ -93,8 +93,8 @@ def test_no_face_offers_smaller_faces_and_quarter_turns(page: Page, grey: bytes)
     page.get_by_role("button", name="Search for smaller faces (12 px)").click()
     expect(page.locator(".suggestions .note")).to_contain_text("faces of 12 pixels")
     expect(page.locator(".suggestions button")).to_have_count(0)
-    received = [(query.get("min_face_size"), query.get("upright")) for query in seen]
-    assert received == [(None, None), (["20"], None), (["20"], ["auto"]), (["12"], ["auto"])]
+    searches = [(query.get("min_face_size"), query.get("upright")) for query in seen]
+    assert searches == [(None, None), (["20"], None), (["20"], ["auto"]), (["12"], ["auto"])]
 
 
 def test_a_retry_with_quarter_turns_finds_the_face(page: Page, sideways: bytes) -> None:

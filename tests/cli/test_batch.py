@@ -100,10 +100,10 @@ def test_one_row_per_face_and_per_failure(mixed: Path, tmp_path: Path, suffix: s
 
 def test_the_rows_are_those_of_analyze(mixed: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.csv"
-    received = ["--labels", "eight", "--include", "scores,landmarks,detection,quality"]
-    run("batch", mixed, "--out", out, *received)
+    common = ["--labels", "eight", "--include", "scores,landmarks,detection,quality"]
+    run("batch", mixed, "--out", out, *common)
     photos = [mixed / name for name in ("a.png", "b.JPG", "deeper/c.jpg", "deeper/d.webp")]
-    analyzed = run("analyze", "--csv", *received, *photos)
+    analyzed = run("analyze", "--csv", *common, *photos)
     assert out.read_text() == analyzed.stdout
 
 
@@ -215,9 +215,9 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], message: 
 @posix
 def test_killed_and_resumed_again_and_again(tmp_path: Path, small: bytes) -> None:
     folder, out = fill(tmp_path / "photos", small, 300), tmp_path / "results.jsonl"
-    received = ["batch", folder, "--out", out, "--shard-size", 5, "--resume"]
+    common = ["batch", folder, "--out", out, "--shard-size", 5, "--resume"]
     for stop in (1, 15, 30):
-        process = begin(*received)
+        process = begin(*common)
         wait_until(lambda stop=stop: finished(out) > stop)
         workers = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGKILL)
@@ -227,13 +227,13 @@ def test_killed_and_resumed_again_and_again(tmp_path: Path, small: bytes) -> Non
         assert not out.exists()
     # As if a kill had cut off a shard while it was written.
     (tmp_path / "results.jsonl.shards" / "_unfinished-1-0000059.jsonl").write_text('{"path":')
-    done = run(*received)
+    done = run(*common)
     assert done.returncode == 0, done.stderr
     assert "finished before" in done.stderr
     paths = [row["path"] for row in rows_of(out)]
     assert paths == [str(folder / f"{number:04}.jpg") for number in range(300)]
     assert files_beside(out) == ["results.jsonl", "results.jsonl.run.json"]
-    again = run(*received)
+    again = run(*common)
     assert (again.returncode, "nothing to do, 300 finished before" in again.stderr) == (0, True)
 
 

@@ -37,20 +37,20 @@ def _token(_ray: None) -> Iterator[None]:
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[dict[str, Any]]:
     """Two nodes with a core each: the address, and the process ids of their raylets."""
-    with running("nodes.py") as reported:
-        yield reported
+    with running("nodes.py") as program:
+        yield program
 
 
 @pytest.fixture
 def doomed() -> Iterator[dict[str, Any]]:
     """Such a cluster for a test that kills a part of it."""
-    with running("nodes.py") as reported:
-        yield reported
+    with running("nodes.py") as program:
+        yield program
 
 
 @pytest.fixture(scope="session")
 def service() -> Iterator[str]:
     """The address of two replicas; below ``/fake`` is one with a fake pipeline."""
     real = LIMITS | {"max_queue": 8, "rate_limit": "10000/minute"}
-    with running("serving.py", "2", json.dumps(real), json.dumps(LIMITS)) as reported:
-        yield reported["address"]
+    with running("serving.py", "2", json.dumps(real), json.dumps(LIMITS)) as program:
+        yield program["address"]

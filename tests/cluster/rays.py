@@ -25,9 +25,9 @@ def running(script: str, *arguments: str) -> Iterator[dict[str, Any]]:
     )
     try:
         lines = iter(process.stdout.readline, "")
-        reported = next((line for line in lines if line.startswith("{")), None)
-        assert reported, process.communicate()[1]
-        yield {**json.loads(reported), "process": process}
+        first = next((line for line in lines if line.startswith("{")), None)
+        assert first, process.communicate()[1]
+        yield {**json.loads(first), "process": process}
     finally:
         children = psutil.Process(process.pid).children(recursive=True)
         process.communicate(timeout=120)

@@ -95,11 +95,11 @@ def test_the_same_rows_as_the_local_engine(mixed: Path, tmp_path: Path, cluster:
     names += [f"file://{mixed}/gone.jpg", "https://example.org/x.jpg", "odd://x/y.jpg"]
     (mixed / "list.txt").write_text("\n".join(names))
     on_ray = ["--engine", "ray", "--address", cluster["address"]]
-    received = ["--include", "scores,landmarks", "--labels", "eight"]
+    common = ["--include", "scores,landmarks", "--labels", "eight"]
     for source, name in ((mixed, "folder"), (f"file://{mixed}/list.txt", "list")):
         here, there = tmp_path / f"here-{name}.csv", tmp_path / f"there-{name}.csv"
-        locally = run(source, "--out", here, *received)
-        done = run(source, "--out", there, *received, *on_ray, "--shard-size", 2)
+        locally = run(source, "--out", here, *common)
+        done = run(source, "--out", there, *common, *on_ray, "--shard-size", 2)
         assert (done.returncode, locally.returncode) == (1, 1), done.stderr
         assert there.read_bytes() == here.read_bytes()
         assert not Path(f"{there}.shards").exists()
@@ -126,8 +126,8 @@ def test_the_same_rows_as_the_local_engine(mixed: Path, tmp_path: Path, cluster:
 def test_the_driver_is_killed_and_the_run_resumed(photos: Path, tmp_path: Path) -> None:
     out = tmp_path / "results.csv"
     some = photos / "00[0-5]*.jpg"
-    received = [some, "--out", out, "--engine", "ray", "--shard-size", 5, *SLOW, "--resume"]
-    process = begin(*received)
+    common = [some, "--out", out, "--engine", "ray", "--shard-size", 5, *SLOW, "--resume"]
+    process = begin(*common)
     folder = tmp_path / "results.csv.shards"
     wait_until(lambda: len(list(folder.glob("*.jsonl"))) > 2, 120)
     whole = psutil.Process(process.pid).children(recursive=True)
@@ -141,9 +141,9 @@ def test_the_driver_is_killed_and_the_run_resumed(photos: Path, tmp_path: Path) 
     working = [p for p in whole if p not in agents]
     assert not psutil.wait_procs(working, timeout=30)[1]
     assert not out.exists()
-    without = run(*received[:-1])
+    without = run(*common[:-1])
     assert (without.returncode, "continue it with --resume" in without.stderr) == (2, True)
-    done = run(*received)
+    done = run(*common)
     assert "finished before" in done.stderr
     assert Counter(line.split(",")[0] for line in out.read_text().splitlines()[1:]) == {
         str(photo): 1 for photo in photos.glob(some.name)
@@ -153,15 +153,15 @@ def test_the_driver_is_killed_and_the_run_resumed(photos: Path, tmp_path: Path) 
 
 def test_workers_and_a_node_are_killed_half_way(photos: Path, tmp_path: Path, doomed: dict) -> None:
     out = tmp_path / "results"
-    received = ["--engine", "ray", "--address", doomed["address"], "--shard-size", 5, *SLOW]
-    process = begin(photos, "--out", out, *received, "--stall-after", 1)
+    common = ["--engine", "ray", "--address", doomed["address"], "--shard-size", 5, *SLOW]
+    process = begin(photos, "--out", out, *common, "--stall-after", 1)
     wait_until(lambda: len(tables(out)) > 1, 120)
     # All that is there stands still for a while, which the watchdog tells.
     victim, *others = stopped = actors()
     for actor in stopped:
         actor.suspend()
     # One run at a time.
-    second = run(photos, "--out", out, *received, "--resume")
+    second = run(photos, "--out", out, *common, "--resume")
     assert (second.returncode, "another run is writing" in second.stderr) == (2, True)
     time.sleep(2.5)
     # A worker process that dies is one that Ray starts again.
@@ -186,12 +186,12 @@ def test_a_photo_that_kills_costs_a_row(tmp_path: Path, cluster: dict) -> None:
     command = [sys.executable, HERE / "poisoned.py", cluster["address"], tmp_path / "out"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False)
     assert done.returncode == 0, done.stderr
-    reported = json.loads(done.stdout.splitlines()[-1])
-    assert reported["shards"] == [[0, 2, 1], [1, 2, 0]]
+    printed = json.loads(done.stdout.splitlines()[-1])
+    assert printed["shards"] == [[0, 2, 1], [1, 2, 0]]
     names = ["a.jpg", "deadly.jpg", "b.jpg", "c.jpg"]
     codes = [None, "internal_error", None, None]
-    assert [record["path"] for record in reported["records"]] == names
-    assert [record["error_code"] for record in reported["records"]] == codes
+    assert [record["path"] for record in printed["records"]] == names
+    assert [record["error_code"] for record in printed["records"]] == codes
 
 
 @pytest.mark.parametrize(("end", "status"), [("interrupt", 130), ("error", 1)])
@@ -199,9 +199,9 @@ def test_no_thread_outlives_the_work(
     tmp_path: Path, photos: Path, cluster: dict, end: str, status: int
 ) -> None:
     out = tmp_path / "results"
-    received = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
+    common = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
     some = photos / "00[0-3]*.jpg"
-    process = begin(some, "--out", out, *received, program=[HERE / "lingering.py"])
+    process = begin(some, "--out", out, *common, program=[HERE / "lingering.py"])
     # More than there are nodes: the first are waited for without such threads.
     wait_until(lambda: len(tables(out)) > 2, 120)
     if end == "interrupt":
@@ -215,9 +215,9 @@ def test_no_thread_outlives_the_work(
 
 def test_results_that_cant_be_written(tmp_path: Path, photos: Path, cluster: dict) -> None:
     out = tmp_path / "results"
-    received = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
+    common = ["--engine", "ray", "--address", cluster["address"], "--shard-size", 5, *SLOW]
     some = photos / "00[0-3]*.jpg"
-    process = begin(some, "--out", out, *received)
+    process = begin(some, "--out", out, *common)
     wait_until(lambda: bool(tables(out)), 120)
     shutil.move(out / "_plan", tmp_path / "aside")
     _, message = process.communicate(timeout=300)
@@ -225,7 +225,7 @@ def test_results_that_cant_be_written(tmp_path: Path, photos: Path, cluster: dic
     assert "the results cannot be written" in message.splitlines()[-1]
     shutil.rmtree(out / "_plan", ignore_errors=True)
     shutil.move(tmp_path / "aside", out / "_plan")
-    resumed = run(some, "--out", out, *received, "--resume")
+    resumed = run(some, "--out", out, *common, "--resume")
     assert "finished before" in resumed.stderr
     assert paths_in(out) == {str(photo): 1 for photo in photos.glob(some.name)}
 
@@ -258,10 +258,10 @@ def test_wrong_usage_is_one_line(tmp_path: Path, arguments: list[str], message: 
 
 
 def test_nobody_takes_part_without_the_token(mixed: Path, tmp_path: Path, cluster: dict) -> None:
-    received = ["--out", tmp_path / "out", "--engine", "ray", "--address", cluster["address"]]
+    common = ["--out", tmp_path / "out", "--engine", "ray", "--address", cluster["address"]]
     done = run(
         mixed,
-        *received,
+        *common,
         env={**os.environ, "RAY_AUTH_TOKEN": "0" * 64},
     )
     assert done.returncode == 2

@@ -86,15 +86,15 @@ def test_a_replica_is_killed_under_load(service: str, face_photo: bytes) -> None
 
 def test_requests_in_progress_finish_at_shutdown(astronaut: object) -> None:
     large = encode(Image.fromarray(astronaut).resize((5000, 5000)), "JPEG")
-    with running("serving.py", "1", "{}") as reported, ThreadPoolExecutor(3) as pool:
+    with running("serving.py", "1", "{}") as service, ThreadPoolExecutor(3) as pool:
         path, files = "/emotion?min_face_size=12", {"image": large}
-        responses = [pool.submit(post, reported["address"], path, files=files) for _ in range(3)]
+        responses = [pool.submit(post, service["address"], path, files=files) for _ in range(3)]
         time.sleep(0.3)
         assert not any(response.done() for response in responses)
-        reported["process"].stdin.write("\n")
-        reported["process"].stdin.flush()
+        service["process"].stdin.write("\n")
+        service["process"].stdin.flush()
         assert [response.result().status_code for response in responses] == [200] * 3
-        own = psutil.Process(reported["process"].pid).children(recursive=True)
+        own = psutil.Process(service["process"].pid).children(recursive=True)
         wait_until(lambda: not set(own) & set(replicas()))
 
 

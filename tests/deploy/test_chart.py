@@ -130,16 +130,16 @@ def test_root_filesystem_is_read_only_with_a_memory_volume() -> None:
 
 def test_probes_use_existing_endpoints() -> None:
     only = container(rendered())
-    received = {
+    probes = {
         kind: only[f"{kind}Probe"]["httpGet"] for kind in ("startup", "readiness", "liveness")
     }
-    assert {kind: get["path"] for kind, get in received.items()} == {
+    assert {kind: get["path"] for kind, get in probes.items()} == {
         "startup": "/readyz",
         "readiness": "/readyz",
         "liveness": "/livez",
     }
     (port,) = only["ports"]
-    assert {get["port"] for get in received.values()} == {port["name"]}
+    assert {get["port"] for get in probes.values()} == {port["name"]}
     assert port["containerPort"] == Settings().port
 
 

@@ -88,9 +88,9 @@ def test_each_step_runs_a_makefile_target() -> None:
     made = set()
     for name, job in jobs():
         for step in job["steps"]:
-            message = step.get("run", "make").removeprefix("sudo ").split()
-            assert message[0] in {"make", *NOT_MADE}, name
-            made |= set(message[1:]) if message[0] == "make" else set()
+            command = step.get("run", "make").removeprefix("sudo ").split()
+            assert command[0] in {"make", *NOT_MADE}, name
+            made |= set(command[1:]) if command[0] == "make" else set()
     assert {"test-all", "docs", "release-check", "container-check"} <= made
     for target in made:
         assert re.search(rf"^{target}:", MAKEFILE, re.MULTILINE), target

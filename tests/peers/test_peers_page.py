@@ -71,13 +71,13 @@ def test_systems_without_clear_difference_are_not_bold() -> None:
     level = results()
     # Faster in two rounds of three, and in the median; then in all, by as little.
     level["start"]["import_s"] = {"mien": [0.140, 0.150, 0.137], "human": [0.139, 0.139, 0.139]}
-    message = page.summary(level).replace(page.NO_BREAK, " ")
-    assert "| import | 140 ms | - | 139 ms (1.0 x) | - |" in message
-    assert "- import: human.\n" in message.partition("clear difference from `mien`")[2]
+    text = page.summary(level).replace(page.NO_BREAK, " ")
+    assert "| import | 140 ms | - | 139 ms (1.0 x) | - |" in text
+    assert "- import: human.\n" in text.partition("clear difference from `mien`")[2]
     level["start"]["import_s"]["mien"] = [0.140, 0.150, 0.1391]
-    message = page.summary(level).replace(page.NO_BREAK, " ")
-    assert "**139 ms (1.0 x)**" in message
-    assert "clear difference from" not in message
+    text = page.summary(level).replace(page.NO_BREAK, " ")
+    assert "**139 ms (1.0 x)**" in text
+    assert "clear difference from" not in text
 
 
 def test_the_best_system_stays_bold_next_to_an_equal_third() -> None:
@@ -112,16 +112,16 @@ def test_each_section_has_date_and_commit() -> None:
     dated = results()
     dated["start"] |= {"date": "2026-01-03", "commit": "1a2b3c4"}
     dated["crops"] |= {"date": "2026-01-02"}
-    message = page.page(dated)
+    text = page.page(dated)
     when = "2026-01-02 (one thread, crops); 2026-01-03 at commit 1a2b3c4 (start)"
-    assert f"Measured {when}, on abacus" in message
+    assert f"Measured {when}, on abacus" in text
 
 
 @pytest.mark.skipif(shutil.which("git") is None, reason="needs git")
 def test_the_commit_comes_from_git(tmp_path: Path) -> None:
     author = ["-c", "user.name=a", "-c", "user.email=a@b"]
-    for message in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
-        subprocess.run(["git", *message], cwd=tmp_path, check=True)
+    for arguments in (["init", "-q"], [*author, "commit", "-q", "--allow-empty", "-m", "first"]):
+        subprocess.run(["git", *arguments], cwd=tmp_path, check=True)
     head = (tmp_path / ".git" / "HEAD").read_text().split()[-1]
     assert (tmp_path / ".git" / head).read_text().startswith(commit(tmp_path))
 
@@ -142,12 +142,12 @@ def test_numbers_do_not_break_from_units_nor_names_across_lines() -> None:
 
 
 def test_better_and_missing_systems_are_listed() -> None:
-    message = page.summary(results())
-    assert f"- import: human: {page.REASONS['import_s']}." in message
-    assert "- peak memory: fer." in message
-    assert "- deepface, everything: no network" in message
-    assert "- fer, start: it died" in message
-    assert "- found: get the photos" in message
+    text = page.summary(results())
+    assert f"- import: human: {page.REASONS['import_s']}." in text
+    assert "- peak memory: fer." in text
+    assert "- deepface, everything: no network" in text
+    assert "- fer, start: it died" in text
+    assert "- found: get the photos" in text
     alone = results() | {"start": {}, "left out": {}, "found": {}}
     alone["one thread"]["peak_mb"]["fer"] = 500
     assert "No other system is better" in page.summary(alone)

@@ -21,7 +21,7 @@ from http_fakes import (
     running,
     wait_until,
 )
-from http_process import alongside, served, wait_until_asked
+from http_process import alongside, served, wait_until_in_flight
 
 HEAD = b"POST /emotion HTTP/1.1\r\nHost: x\r\n"
 HEAD_TIMEOUT_S = 1.0
@@ -241,17 +241,17 @@ def test_slow_clients_do_not_delay_others() -> None:
 
         for connection, start in zip(slow, starts, strict=True):
             connection.sendall(start)
-        wait_until_asked(address, 100)
+        wait_until_in_flight(address, 100)
         with alongside([threading.Thread(target=drip_all)]):
             try:
                 for _ in range(20):
                     response = httpx.post(f"{address}/emotion", files=[part(JPEG)], timeout=30)
                     assert response.status_code == 200
-                wait_until_asked(address, 100)
+                wait_until_in_flight(address, 100)
             finally:
                 over.set()
         stack.close()
-        wait_until_asked(address, 0)
+        wait_until_in_flight(address, 0)
 
 
 def form(*parts: bytes, end: bytes = b"--B--\r\n") -> bytes:

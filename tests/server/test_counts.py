@@ -96,10 +96,10 @@ def test_gauges_show_current_activity(photo: bytes) -> None:
         batch = {"files": [part(photo)] * 3}
         with ThreadPoolExecutor(1) as pool:
             with detector.held():
-                received = pool.submit(client.post, "/emotion/batch", **batch)
+                pending = pool.submit(client.post, "/emotion/batch", **batch)
                 wait_until(lambda: detector.running == 1)
                 during = ask(client)
-            assert received.result().status_code == 200
+            assert pending.result().status_code == 200
         after = ask(client)
     bodies = [counts.total("mien_pending_bytes") for counts in (before, during, after)]
     assert bodies[0] == bodies[2] == 0

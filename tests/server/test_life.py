@@ -23,7 +23,7 @@ from http_process import (
     seconds_until_exit,
     served,
     start,
-    wait_until_asked,
+    wait_until_in_flight,
     workers_of,
 )
 from programs import posix
@@ -57,7 +57,7 @@ class Clients:
                 self.responses[type(error).__name__] += 1
 
     @contextmanager
-    def asking(self) -> Iterator[None]:
+    def sending(self) -> Iterator[None]:
         with alongside(self._threads):
             try:
                 yield
@@ -91,7 +91,7 @@ def test_a_killed_server_process_is_replaced() -> None:
     clients = 4
     with served(2, 0.02) as (process, address):
         load = Clients(address, clients)
-        with load.asking():
+        with load.sending():
             wait_until(lambda: load.responses[200] > 20)
             before = workers_of(process)
             assert len(before) == 2
@@ -217,8 +217,8 @@ def test_running_out_of_files_is_logged_briefly_and_survived() -> None:
         one.rlimit(psutil.RLIMIT_NOFILE, limits)
         wait_until(lambda: ready(address))
         process.terminate()
-        reported = process.stderr.read().count("out of system resource")
-        assert 0 < reported < 20
+        failures = process.stderr.read().count("out of system resource")
+        assert 0 < failures < 20
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -228,7 +228,7 @@ def test_accepted_requests_finish_at_shutdown_under_load(workers: int) -> None:
         load = Clients(address, 4, while_ready=True)
         # Connected before the signal, asking after it.
         late = [connect(address) for _ in range(3)]
-        with load.asking():
+        with load.sending():
             wait_until(lambda: load.responses[200] > 10)
             process.terminate()
             wait_until(lambda: httpx.get(f"{address}/readyz").status_code == 503)
@@ -249,7 +249,7 @@ def test_accepted_requests_finish_at_shutdown_under_load(workers: int) -> None:
 def test_requests_beyond_the_drain_time_are_cancelled() -> None:
     with served(1, "endless", drain_s=1.0) as (process, address), connect(address) as connection:
         connection.sendall(REQUEST + PHOTO)
-        wait_until_asked(address, 1)
+        wait_until_in_flight(address, 1)
         process.terminate()
         response = read_all(connection)
         assert response.startswith(b"HTTP/1.1 503")
@@ -261,7 +261,7 @@ def test_requests_beyond_the_drain_time_are_cancelled() -> None:
 def test_uninterruptible_work_does_not_delay_shutdown() -> None:
     with served(1, "deaf", drain_s=1.0) as (process, address), connect(address) as connection:
         connection.sendall(REQUEST + PHOTO)
-        wait_until_asked(address, 1)
+        wait_until_in_flight(address, 1)
         process.terminate()
         # Sooner than the picture is done, which takes 15 seconds.
         assert seconds_until_exit(process) < 10

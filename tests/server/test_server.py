@@ -31,7 +31,7 @@ from http_fakes import (
     running,
     wait_until,
 )
-from http_process import served, start, wait_until_asked
+from http_process import served, start, wait_until_in_flight
 from mien.errors import InvalidParameterError
 from mien.recognizer import Recognizer
 from mien.server import run as server_run
@@ -186,7 +186,7 @@ def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> 
         senders = [threading.Thread(target=send) for _ in range(2)]
         for sender in senders:
             sender.start()
-        wait_until_asked(address, 2)
+        wait_until_in_flight(address, 2)
         process.send_signal(number)
         for sender in senders:
             sender.join()

@@ -279,7 +279,7 @@ def test_the_examples_use_the_requested_host(
     assert len(commands) == 3
     for command in commands:
         assert shlex.split(command)[-1].startswith(f"{address}/emotion")
-    assert all(message not in page for message in ("<script", "touch", "evil", "{address}"))
+    assert all(injected not in page for injected in ("<script", "touch", "evil", "{address}"))
 
 
 def test_the_docs_show_lists_bodies_types_and_the_websocket(client: TestClient) -> None:
@@ -403,8 +403,8 @@ def test_the_page_has_no_absolute_paths(client: TestClient) -> None:
 
 def test_openapi_lists_all_codes(client: TestClient) -> None:
     schema = client.get("/openapi.json").json()
-    reported = set(schema["paths"]["/emotion"]["post"]["responses"])
-    assert reported == {
+    statuses = set(schema["paths"]["/emotion"]["post"]["responses"])
+    assert statuses == {
         "200",
         "400",
         "401",

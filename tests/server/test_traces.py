@@ -71,10 +71,10 @@ def test_a_span_for_each_stage(collector: Collector, caplog: pytest.LogCaptureFi
     request = spans.pop("POST /emotion")
     assert (request.trace_id.hex(), request.parent_span_id.hex()) == (TRACE, PARENT)
     assert request.kind == Span.SPAN_KIND_SERVER
-    reported = {a.key: a.value.int_value or a.value.string_value for a in request.attributes}
-    assert reported["http.response.status_code"] == 200
-    assert reported["http.route"] == "/emotion"
-    assert reported["mien.faces"] == 2
+    attributes = {a.key: a.value.int_value or a.value.string_value for a in request.attributes}
+    assert attributes["http.response.status_code"] == 200
+    assert attributes["http.route"] == "/emotion"
+    assert attributes["mien.faces"] == 2
     for span in spans.values():
         assert span.parent_span_id == request.span_id
         assert request.start_time_unix_nano <= span.start_time_unix_nano

@@ -25,7 +25,7 @@ from http_process import (
     served,
     spawned_by,
     start,
-    wait_until_asked,
+    wait_until_in_flight,
     workers_of,
 )
 from mien.parent import HANGUPS
@@ -39,22 +39,22 @@ pytestmark = posix
 PHOTO = encoded_image()
 
 
-class Callers:
-    """Threads that each ask once."""
+class Clients:
+    """Threads that each send one request."""
 
     def __init__(self, address: str, count: int) -> None:
         self.responses: list[httpx.Response] = []
         self._address = address
-        self._threads = [threading.Thread(target=self._ask) for _ in range(count)]
+        self._threads = [threading.Thread(target=self._send) for _ in range(count)]
 
-    def _ask(self) -> None:
+    def _send(self) -> None:
         try:
             response = httpx.post(f"{self._address}/emotion", files=[part(PHOTO)], timeout=30)
         except httpx.TransportError:
             return
         self.responses.append(response)
 
-    def asking(self) -> AbstractContextManager[None]:
+    def sending(self) -> AbstractContextManager[None]:
         return alongside(self._threads)
 
     @property
@@ -76,8 +76,8 @@ def test_a_killed_process_costs_the_service_one_request() -> None:
     with served(1, 1.0, processes=True) as (process, address):
         before = workers_of(process)
         assert len(before) == 2
-        load = Callers(address, 6)
-        with load.asking():
+        load = Clients(address, 6)
+        with load.sending():
             # Both have just begun.
             wait_until(lambda: waiting(address) == 4)
             before[0].kill()
@@ -89,8 +89,8 @@ def test_a_killed_process_costs_the_service_one_request() -> None:
         after = workers_of(process)
         assert len(after) == 2
         assert before[1] in after
-        again = Callers(address, 4)
-        with again.asking():
+        again = Clients(address, 4)
+        with again.sending():
             pass
         assert again.statuses == {200: 4}
         process.terminate()
@@ -105,8 +105,8 @@ def test_a_full_queue_refuses_requests_and_loses_none(tmp_path: Path) -> None:
     go = tmp_path / "go"
     settings = {"threads": 2, "max_queue": 16, "deadline_s": 120}
     with served(1, f"until:{go}", processes=True, **settings) as (_, address):
-        load = Callers(address, 40)
-        with load.asking():
+        load = Clients(address, 40)
+        with load.sending():
             try:
                 wait_until(lambda: len(load.responses) == 22)
             finally:
@@ -135,9 +135,9 @@ def test_an_expired_image_frees_its_process() -> None:
 def test_signals_to_all_processes_lose_no_response(workers: int, number: int) -> None:
     with served(workers, 1.0, processes=True, threads=1) as (process, address):
         family = psutil.Process(process.pid).children(recursive=True)
-        load = Callers(address, 2)
-        with load.asking():
-            wait_until_asked(address, 2)
+        load = Clients(address, 2)
+        with load.sending():
+            wait_until_in_flight(address, 2)
             # As systemd does, and a terminal.
             for each in [psutil.Process(process.pid), *family]:
                 each.send_signal(number)
@@ -166,8 +166,8 @@ def test_stopping_during_startup_exits_cleanly() -> None:
 def test_a_second_signal_leaves_no_process(workers: int) -> None:
     with served(workers, 2.0, processes=True, threads=1) as (process, address):
         family = psutil.Process(process.pid).children(recursive=True)
-        with Callers(address, 1).asking():
-            wait_until_asked(address, 1)
+        with Clients(address, 1).sending():
+            wait_until_in_flight(address, 1)
             for _ in range(3):
                 process.send_signal(signal.SIGINT)
                 time.sleep(0.2)
@@ -179,9 +179,9 @@ def test_a_second_signal_leaves_no_process(workers: int) -> None:
 def test_no_process_outlives_a_killed_service(wait: float | str) -> None:
     with served(1, wait, processes=True) as (process, address):
         family = workers_of(process)
-        with Callers(address, 1).asking():
+        with Clients(address, 1).sending():
             if wait:
-                wait_until_asked(address, 1)
+                wait_until_in_flight(address, 1)
             process.kill()
             wait_until(lambda: all(map(is_over, family)), 10)
 

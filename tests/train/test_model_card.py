@@ -164,10 +164,10 @@ def test_weaknesses_are_computed(
     not_said: list[str],
 ) -> None:
     text = "\n".join(weaknesses(view(confusion, reliability)))
-    for message in said:
-        assert message in text
-    for message in not_said:
-        assert message not in text
+    for part in said:
+        assert part in text
+    for part in not_said:
+        assert part not in text
 
 
 def test_larger_label_sets_have_their_own_weaknesses() -> None:

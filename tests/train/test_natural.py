@@ -144,8 +144,8 @@ def test_a_prior_is_added_to_the_emotions_logit(
     run.save()
     outputs = []
     for name, options in (("plain", []), ("prior", ["--prior", "angry=0.5"])):
-        message = ["export", str(run.checkpoint_path), "--out", str(tmp_path / name), *options]
-        assert cli.main(message) == 0
+        arguments = ["export", str(run.checkpoint_path), "--out", str(tmp_path / name), *options]
+        assert cli.main(arguments) == 0
         model = load_classifier(tmp_path / name / "model.onnx")
         outputs.append(model.outputs(np.full((1, 1, 48, 48), 0.4, dtype=np.float32))[0][0])
     change = np.zeros(8)

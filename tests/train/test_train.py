@@ -373,13 +373,13 @@ def test_random_states_of_all_devices_are_saved(monkeypatch: pytest.MonkeyPatch)
 
 
 def test_determinism_is_configured_only_on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
-    reported = []
-    monkeypatch.setattr(torch, "use_deterministic_algorithms", reported.append)
+    chosen = []
+    monkeypatch.setattr(torch, "use_deterministic_algorithms", chosen.append)
     monkeypatch.setattr(torch.backends.cudnn, "benchmark", True)
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG", raising=False)
     device.repeat_exactly(torch.device("cpu"))
-    assert reported == []
+    assert chosen == []
     device.repeat_exactly(torch.device("cuda"))
-    assert reported == [True]
+    assert chosen == [True]
     assert not torch.backends.cudnn.benchmark
     monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")

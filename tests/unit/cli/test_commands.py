@@ -80,8 +80,8 @@ def test_help_of_a_command(mien, command: str) -> None:
 
 @pytest.mark.parametrize("command", ["analyze", "serve"])
 def test_help_names_every_detector(mien, command: str) -> None:
-    message = mien(command, "--help").out
-    assert [name for name in DETECTORS if name not in message] == []
+    help_text = mien(command, "--help").out
+    assert [name for name in DETECTORS if name not in help_text] == []
 
 
 @pytest.mark.parametrize("arguments", [[], ["list"]])
