@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 
 from mien.image import load_image
-from mien.options import Options
 from mien.recognizer import MAX_PIXELS, Recognizer
 
 
@@ -33,7 +32,7 @@ def main() -> None:
         for turn in right:
             # Counterclockwise, which the same turn clockwise undoes.
             turned = np.rot90(pixels, turn // 90)
-            right[turn] += recognizer.analyze(turned, Options(upright="auto")).turn == turn
+            right[turn] += recognizer.analyze(turned, upright="auto").turn == turn
     print(f"{photos} photos with a face, of which turned upright")
     for turn, count in right.items():
         print(f"by {turn:3} degrees: {count} ({count / photos:.3f})")

@@ -272,15 +272,14 @@ class Recognizer:
         if options.crop:
             whole = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
             return 0, image, (Face(box=whole, score=1.0),)
-        found = 0, image, self._faces(image, options)
-        if options.upright is Upright.AUTO and _best_score(found[2]) < _UPRIGHT:
-            for turn, transpose in _TRANSPOSE.items():
+        turn, upright, faces = 0, image, self._faces(image, options)
+        if options.upright is Upright.AUTO and _best_score(faces) < _UPRIGHT:
+            for other, transpose in _TRANSPOSE.items():
                 turned = RgbImage(image.picture.transpose(transpose))
-                faces = self._faces(turned, options)
-                if _best_score(faces) > _best_score(found[2]):
-                    found = turn, turned, faces
-        turn, turned, faces = found
-        return turn, turned, _largest(faces, options.max_faces)
+                found = self._faces(turned, options)
+                if _best_score(found) > _best_score(faces):
+                    turn, upright, faces = other, turned, found
+        return turn, upright, _largest(faces, options.max_faces)
 
     def _faces(self, image: RgbImage, options: Options) -> tuple[Face, ...]:
         faces: object = self.detector.detect(

@@ -131,7 +131,7 @@ def _from_path(path: Path, max_pixels: int, enough_pixels: int | None) -> RgbIma
 
 
 def _open_at_once(path: str, flags: int) -> int:
-    """Open a file for reading; a named pipe that nobody writes to is empty."""
+    """Open a file without waiting: a named pipe without a writer reads as an empty file."""
     if os.name != "posix":
         return os.open(path, flags)
     descriptor = os.open(path, flags | os.O_NONBLOCK)

@@ -318,10 +318,8 @@ def open_video(source: bytes | Path, limits: VideoLimits) -> Iterator[VideoReade
 def _other_recording(file: BinaryIO) -> float:
     """Return where a joined recording begins that its demuxer would decode as the first one."""
     joined = list(joined_recordings(file, MATROSKA, after=SNIFF_BYTES))
-    if joined:
-        first = _parameters(file, 0)
-        return next((at for at in joined if _parameters(file, at) != first), math.inf)
-    return math.inf
+    first = _parameters(file, 0) if joined else None
+    return next((at for at in joined if _parameters(file, at) != first), math.inf)
 
 
 def _parameters(file: BinaryIO, at: int) -> tuple[str, bytes] | None:
