@@ -31,7 +31,7 @@ from http_fakes import (
     running,
     wait_until,
 )
-from http_process import served, start, wait_until_in_flight
+from http_process import alongside, served, start, wait_until_in_flight
 from mien.errors import InvalidParameterError
 from mien.recognizer import Recognizer
 from mien.server import run as server_run
@@ -175,8 +175,11 @@ def test_a_hundred_at_once(port: int, photo: bytes) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> None:
-    with served(workers, 1.0) as (process, address):
+def test_a_signal_lets_requests_finish(
+    workers: int, number: signal.Signals, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    with served(workers, f"until:{go}", deadline_s=120) as (process, address):
         responses: list[httpx.Response] = []
 
         def send() -> None:
@@ -184,12 +187,12 @@ def test_a_signal_lets_requests_finish(workers: int, number: signal.Signals) -> 
             responses.append(httpx.post(f"{address}/emotion", files=files, timeout=20))
 
         senders = [threading.Thread(target=send) for _ in range(2)]
-        for sender in senders:
-            sender.start()
-        wait_until_in_flight(address, 2)
-        process.send_signal(number)
-        for sender in senders:
-            sender.join()
+        with alongside(senders):
+            try:
+                wait_until_in_flight(address, 2)
+                process.send_signal(number)
+            finally:
+                go.touch()
         assert [response.status_code for response in responses] == [200, 200]
         assert process.wait(60) == 0
         assert "Traceback" not in process.stderr.read()

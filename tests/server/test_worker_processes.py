@@ -72,22 +72,26 @@ def is_over(process: psutil.Process) -> bool:
     return not process.is_running() or process.status() == psutil.STATUS_ZOMBIE
 
 
-def test_a_killed_process_costs_the_service_one_request() -> None:
-    with served(1, 1.0, processes=True) as (process, address):
+def test_a_killed_process_costs_the_service_one_request(tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    with served(1, f"until:{go}", processes=True, deadline_s=120) as (process, address):
         before = workers_of(process)
         assert len(before) == 2
         load = Clients(address, 6)
         with load.sending():
-            # Both have just begun.
-            wait_until(lambda: waiting(address) == 4)
-            before[0].kill()
+            try:
+                # Each process analyzes one.
+                wait_until(lambda: waiting(address) == 4)
+                before[0].kill()
+            finally:
+                go.touch()
         assert load.statuses == {200: 5, 500: 1}
         (failed,) = (response for response in load.responses if response.status_code == 500)
         assert failed.json()["code"] == "internal_error"
         assert str(before[0].pid) not in failed.text
         assert process.poll() is None
+        wait_until(lambda: len(workers_of(process)) == 2)
         after = workers_of(process)
-        assert len(after) == 2
         assert before[1] in after
         again = Clients(address, 4)
         with again.sending():
@@ -132,15 +136,22 @@ def test_an_expired_image_frees_its_process() -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, *HANGUPS])
 @pytest.mark.parametrize("workers", [1, 2])
-def test_signals_to_all_processes_lose_no_response(workers: int, number: int) -> None:
-    with served(workers, 1.0, processes=True, threads=1) as (process, address):
+def test_signals_to_all_processes_lose_no_response(
+    workers: int, number: int, tmp_path: Path
+) -> None:
+    go = tmp_path / "go"
+    settings = {"threads": 1, "deadline_s": 120}
+    with served(workers, f"until:{go}", processes=True, **settings) as (process, address):
         family = psutil.Process(process.pid).children(recursive=True)
         load = Clients(address, 2)
         with load.sending():
-            wait_until_in_flight(address, 2)
-            # As systemd does, and a terminal.
-            for each in [psutil.Process(process.pid), *family]:
-                each.send_signal(number)
+            try:
+                wait_until_in_flight(address, 2)
+                # As systemd does, and a terminal.
+                for each in [psutil.Process(process.pid), *family]:
+                    each.send_signal(number)
+            finally:
+                go.touch()
         assert load.statuses == {200: 2}
         assert process.wait(60) == 0
         wait_until(lambda: all(map(is_over, family)))
@@ -164,7 +175,8 @@ def test_stopping_during_startup_exits_cleanly() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_second_signal_leaves_no_process(workers: int) -> None:
-    with served(workers, 2.0, processes=True, threads=1) as (process, address):
+    settings = {"threads": 1, "drain_s": 1.0}
+    with served(workers, "deaf", processes=True, **settings) as (process, address):
         family = psutil.Process(process.pid).children(recursive=True)
         with Clients(address, 1).sending():
             wait_until_in_flight(address, 1)
