@@ -14,10 +14,10 @@ from PIL import Image
 from mien.detect import FaceDetector
 from mien.detect.registry import DETECTORS, build_detector
 from mien.image import load_image
+from mien.recognizer import MAX_PIXELS
 from mien.types import RgbImage
 
 LONGER_SIDES_PX = (100, 350, 1000, 3000)
-MAX_PIXELS = 50_000_000
 
 
 def main() -> None:

@@ -25,10 +25,10 @@ from mien.classify.onnx import OnnxClassifier, load_classifier
 from mien.detect import FaceDetector
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.image import load_image
+from mien.recognizer import MAX_PIXELS
 from mien.types import Box, Face, Landmarks, RgbImage
 
 MIN_HEIGHT_PX = 60
-MAX_PIXELS = 50_000_000
 ANGLES = (-30, -15, 15, 30)
 SIZES = (0.5, 0.75, 1.5, 2.0)
 JITTERS = 4

@@ -21,8 +21,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from mien.image import load_image
-from mien.recognizer import Recognizer
-from mien_train.photos import MAX_PIXELS, load_labels, match
+from mien.recognizer import MAX_PIXELS, Recognizer
+from mien_train.photos import load_labels, match
 
 mpl.use("svg")
 from matplotlib import pyplot as plt

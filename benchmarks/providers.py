@@ -19,11 +19,10 @@ import onnxruntime
 
 from benchmarks.photos import many_faces, one_face
 from mien.image import decode_image
-from mien.recognizer import Recognizer
+from mien.recognizer import MAX_PIXELS, Recognizer
 from mien.runtime.providers import PROVIDERS
 from mien.types import Box, FaceEmotion, RgbImage
 
-MAX_PIXELS = 50_000_000
 PHOTOS = {
     "640 x 480, one face": one_face(640, 480),
     "640 x 480, ten faces": many_faces(640, 480, 5, 2),

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from mien.geometry import intersection_over_union
 from mien.image import load_image
+from mien.recognizer import MAX_PIXELS
 from mien.types import RgbImage
 
 MIN_OVERLAP = 0.5
-MAX_PIXELS = 50_000_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.errors import MienError
 from mien.geometry import intersection_over_union
 from mien.image import load_image
-from mien.recognizer import Recognizer
+from mien.recognizer import MAX_PIXELS, Recognizer
 from mien.types import Face, RgbImage
 from mien_train.errors import DataError
 from mien_train.metrics import Metrics, measure
@@ -40,7 +40,6 @@ COLUMNS = ("file", "x", "y", "width", "height", "draw", "label")
 RANDOM = "random"
 # A face is found if a box overlaps its own by at least this much.
 MIN_OVERLAP = 0.4
-MAX_PIXELS = 50_000_000
 # Left, top, right, bottom.
 Corners = tuple[float, float, float, float]
 SIX = tuple(emotion.value for emotion in LabelSet.SIX.emotions)

@@ -14,7 +14,7 @@ from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker
 from mien.batch.source import images_of
 from mien.batch.storage import is_uri, open_folder
 from mien.batch.table import write_table
-from mien.batch.task import Progress, Task
+from mien.batch.task import ImageTask, Progress
 from mien.errors import InvalidParameterError
 
 __all__ = ["Engine", "LocalEngine", "ProgressBar", "Run"]
@@ -40,7 +40,7 @@ class Engine(Protocol):
         ...
 
     def finish_shards(
-        self, task: Task, folder: RunFolder, plan: Plan, shards: Sequence[int]
+        self, task: ImageTask, folder: RunFolder, plan: Plan, shards: Sequence[int]
     ) -> Iterator[ShardResult]:
         """Finish shards in any order, and yield each as soon as it is finished."""
         ...
@@ -59,7 +59,7 @@ class LocalEngine:
         yield self.processes
 
     def finish_shards(
-        self, task: Task, folder: RunFolder, plan: Plan, shards: Sequence[int]
+        self, task: ImageTask, folder: RunFolder, plan: Plan, shards: Sequence[int]
     ) -> Iterator[ShardResult]:
         worker = ShardWorker(task, folder, plan.columns)
         return in_processes(worker, shards, min(self.processes, len(shards)))
@@ -97,7 +97,7 @@ class Run:
     source: str
     out: str
     resume: bool
-    task: Task
+    task: ImageTask
     columns: tuple[str, ...]
     options: dict[str, str]
     shard_size: int | None

@@ -15,7 +15,7 @@ from mien.batch.local import isolated
 from mien.batch.lock import locked
 from mien.batch.storage import Folder, is_uri
 from mien.batch.table import write_table
-from mien.batch.task import ImageFile, ImageOutcome, Progress, Task, open_image
+from mien.batch.task import ImageFile, ImageOutcome, ImageTask, Progress, open_image
 from mien.errors import InvalidParameterError
 from mien.recognizer import in_order
 
@@ -209,7 +209,7 @@ class ShardWorker:
     process. Then each of its images is analyzed in a process beside this one.
     """
 
-    def __init__(self, task: Task, folder: RunFolder, columns: Sequence[str]) -> None:
+    def __init__(self, task: ImageTask, folder: RunFolder, columns: Sequence[str]) -> None:
         self._task, self._folder, self._columns = task, folder, columns
         self._analyze: Callable[[ImageFile], ImageOutcome] | None = None
 
@@ -258,7 +258,7 @@ class ShardWorker:
 class _PathTask:
     """A task whose worker opens the image itself."""
 
-    task: Task
+    task: ImageTask
 
     def __call__(self) -> Callable[[str], ImageOutcome]:
         analyze = self.task()

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 from mien.batch.storage import is_uri, read
 from mien.errors import ImageError, InvalidParameterError, UnreadableFileError
 
-__all__ = ["ImageFile", "ImageOutcome", "Progress", "Task", "open_image"]
+__all__ = ["ImageFile", "ImageOutcome", "ImageTask", "Progress", "open_image"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class Progress:
         self.emotions.update(other.emotions)
 
 
-class Task(Protocol):
+class ImageTask(Protocol):
     """What to do with each image. It is pickled and sent to the worker processes."""
 
     def __call__(self) -> Callable[[ImageFile], ImageOutcome]:

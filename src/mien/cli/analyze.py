@@ -14,7 +14,7 @@ from mien.cli.annotations import AnnotationFolder
 from mien.cli.console import say
 from mien.cli.formats import FORMATS
 from mien.cli.options import add_analysis_options, recognizer_arguments
-from mien.cli.photos import Outcome, analyze_photo
+from mien.cli.photos import AnalyzedPhoto, analyze_photo
 from mien.errors import UnreadableFileError
 from mien.recognizer import Recognizer, failed, in_order
 from mien.results import ImageResult
@@ -33,10 +33,10 @@ def run(arguments: Sequence[str]) -> int:
     folder = AnnotationFolder(options.annotate) if options.annotate else None
     recognizer = Recognizer(**recognizer_arguments(options))
 
-    def analyze(photo: tuple[str, Path | bytes, Path | None]) -> Outcome:
+    def analyze(photo: tuple[str, Path | bytes, Path | None]) -> AnalyzedPhoto:
         path = photo[0]
         if unusable := _why_not_a_photo(path):
-            return Outcome(failed(path_to_text(path), unusable), unusable.message)
+            return AnalyzedPhoto(failed(path_to_text(path), unusable), unusable.message)
         return analyze_photo(recognizer, *photo, save=AnnotationFolder.save)
 
     failures: list[str] = []
@@ -74,7 +74,7 @@ def _why_not_a_photo(path: str) -> UnreadableFileError | None:
     return None
 
 
-def _reported(outcomes: Iterator[Outcome], failures: list[str]) -> Iterator[ImageResult]:
+def _reported(outcomes: Iterator[AnalyzedPhoto], failures: list[str]) -> Iterator[ImageResult]:
     """Pass the results on, and report failures on stderr."""
     for outcome in outcomes:
         if outcome.complaint is not None:

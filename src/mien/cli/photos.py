@@ -11,11 +11,11 @@ from mien.errors import ImageError
 from mien.recognizer import Recognizer, failed
 from mien.results import ImageResult
 
-__all__ = ["Outcome", "analyze_photo"]
+__all__ = ["AnalyzedPhoto", "analyze_photo"]
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AnalyzedPhoto:
     """The result of a photo.
 
     Attributes:
@@ -33,7 +33,7 @@ def analyze_photo(
     source: Path | bytes,
     copy: Path | None,
     save: Callable[[Image.Image, Path], None],
-) -> Outcome:
+) -> AnalyzedPhoto:
     """Analyze a photo and write an annotated copy.
 
     Args:
@@ -46,12 +46,12 @@ def analyze_photo(
     try:
         result = replace(recognizer.analyze(source), path=path_to_text(path))
         if copy is None:
-            return Outcome(result)
+            return AnalyzedPhoto(result)
         annotated = result.annotate(source)
     except ImageError as error:
-        return Outcome(failed(path_to_text(path), error), error.message)
+        return AnalyzedPhoto(failed(path_to_text(path), error), error.message)
     try:
         save(annotated, copy)
     except (OSError, ValueError):  # Pillow reports some limits of a format so
-        return Outcome(result, f"cannot write the annotated copy {copy}")
-    return Outcome(result)
+        return AnalyzedPhoto(result, f"cannot write the annotated copy {copy}")
+    return AnalyzedPhoto(result)

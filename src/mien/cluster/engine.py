@@ -19,7 +19,7 @@ import ray.data
 from ray.exceptions import RayError
 
 from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker
-from mien.batch.task import Progress, Task
+from mien.batch.task import ImageTask, Progress
 from mien.cluster.watchdog import Watchdog
 from mien.cores import available_cores
 from mien.errors import InvalidParameterError, MienError
@@ -89,7 +89,7 @@ class RayEngine:
             ray.shutdown()
 
     def finish_shards(
-        self, task: Task, folder: RunFolder, plan: Plan, shards: Sequence[int]
+        self, task: ImageTask, folder: RunFolder, plan: Plan, shards: Sequence[int]
     ) -> Iterator[ShardResult]:
         """Finish shards in any order, and yield each as soon as it is finished.
 
@@ -122,7 +122,9 @@ class RayEngine:
                     "Ray ended the work, for the reason above or in its log; continue with --resume"
                 ) from error
 
-    def _dataset(self, task: Task, folder: RunFolder, plan: Plan, shards: Sequence[int]) -> Any:
+    def _dataset(
+        self, task: ImageTask, folder: RunFolder, plan: Plan, shards: Sequence[int]
+    ) -> Any:
         cores = int(ray.cluster_resources().get("CPU", 0))
         first = max(1, min(self.max_actors or cores, cores, len(shards)))
         # A Ray of this machine does not grow; a cluster may.
@@ -148,7 +150,7 @@ class _Actor:
     """Ray creates it once per actor and calls it with one shard at a time."""
 
     def __init__(
-        self, task: Task, folder: RunFolder, columns: Sequence[str], directory: Path
+        self, task: ImageTask, folder: RunFolder, columns: Sequence[str], directory: Path
     ) -> None:
         # Relative paths refer to the working directory of the command.
         with suppress(OSError):

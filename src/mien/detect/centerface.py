@@ -10,64 +10,44 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.artifacts import load_card
-from mien.detect.detections import Detections
-from mien.detect.levels import best_boxes, filled, search
+from mien.detect.levels import LevelsDetector, filled, search
 from mien.detect.regions import POSSIBLE
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
-from mien.types import Face, RgbImage
+from mien.types import RgbImage
 
 __all__ = ["CenterFaceDetector"]
 
 Floats = NDArray[np.float32]
 
-# Sides are filled up to multiples of the network's coarsest map; the maps it gives have cells of
+# Sides are filled up to a multiple of the coarsest map's cells; the maps it gives have cells of
 # STRIDE pixels.
-CELL_PX, STRIDE = 32, 4
+MULTIPLE_PX, STRIDE = 32, 4
 MIN_SCORE = 0.5
 # Without a smaller level, one in twenty faces that fill an image of 350 pixels is missed.
 LAST_LEVEL_PX = 192
 
 
-class CenterFaceDetector:
+class CenterFaceDetector(LevelsDetector):
     """Finds faces with CenterFace. Threads may share it.
 
     Raises:
         ArtifactError: The model file is missing or was altered.
     """
 
+    default_min_score = MIN_SCORE
+
     def __init__(self, *, threads: int = 1, providers: Sequence[Provider] = CPU) -> None:
         model = load_card("centerface").read("model.onnx")
         self._session = OrtSession(model, threads=threads, dynamic_shapes=True, providers=providers)
 
-    def detect(
-        self,
-        image: RgbImage,
-        *,
-        min_face_size: int | None = None,
-        min_score: float | None = None,
-    ) -> tuple[Face, ...]:
-        """Return the faces, largest box first, inside the image."""
-        found = self.detections(image, min_face_size=min_face_size, min_score=min_score)
-        return found.faces(image, min_face_size)
-
-    def detections(
-        self,
-        image: RgbImage,
-        *,
-        min_face_size: int | None = None,
-        min_score: float | None = None,
-    ) -> Detections:
-        """Return boxes as the network gives them, unclipped, best score first."""
-        return best_boxes(
-            image,
-            lambda exposed: search(exposed, self.propose, min_face_size, POSSIBLE, LAST_LEVEL_PX),
-            MIN_SCORE if min_score is None else min_score,
-        )
+    def rows(self, image: RgbImage, min_face_size: int | None) -> Floats:
+        """Return rows (N, 15) of the faces."""
+        return search(image, self.propose, min_face_size, POSSIBLE, LAST_LEVEL_PX)
 
     def propose(self, pixels: NDArray[np.uint8]) -> Floats:
         """Return rows (N, 15) of proposals in pixels (H, W, 3), unsuppressed."""
-        outputs = self._session.run({self._session.inputs[0].name: filled(pixels, CELL_PX)})
+        outputs = self._session.run({self._session.inputs[0].name: filled(pixels, MULTIPLE_PX)})
         return decoded(*(output[0] for output in outputs))
 
 

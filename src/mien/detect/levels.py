@@ -5,7 +5,9 @@ so on, where it finds larger faces. At full size it runs only on regions around 
 """
 
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,9 +17,9 @@ from mien.detect.detections import Detections
 from mien.detect.light import exposures
 from mien.detect.regions import MAX_OVERLAP, Region, regions_around, unclear
 from mien.geometry import PAIRS, intersection_over_union, suppress
-from mien.types import RgbImage
+from mien.types import Face, RgbImage
 
-__all__ = ["best_boxes", "filled", "levels_of", "search"]
+__all__ = ["LevelsDetector", "filled", "levels_of", "search"]
 
 Floats = NDArray[np.float32]
 # Takes pixels (H, W, 3), returns rows (N, 15): score, box, five points, in these pixels.
@@ -25,7 +27,7 @@ Network = Callable[[NDArray[np.uint8]], Floats]
 
 # Larger images are reduced by the smallest whole factor that brings them below: time grows with
 # the pixels. Faces of 20 pixels in images of 1024 x 1600 are still searched at full size.
-MAX_PIXELS = 1_700_000
+SEARCHED_PIXELS = 1_700_000
 # Faces of ``min_face_size`` have at least this many pixels after the reduction.
 FACE_PX = 20
 # Faces that fill an image of this longer side are found, so no smaller level is needed.
@@ -44,25 +46,51 @@ MAX_COVERED = 0.7
 TILE_PX, TILE_OVERLAP_PX = 2048, 384
 
 
-def best_boxes(
-    image: RgbImage, rows_of: Callable[[RgbImage], Floats], min_score: float
-) -> Detections:
-    """Return the best boxes of an image, unclipped, best score first.
+class LevelsDetector(ABC):
+    """A detector that searches at several image sizes.
 
-    Args:
-        image: The image. If its contrast is very low, a copy with more contrast is searched too.
-        rows_of: Finds the rows (N, 15) of one exposure: score, box, five points.
-        min_score: Rows with a lower score are dropped.
+    Attributes:
+        default_min_score: Score from which a box is taken for a face.
     """
-    rows = np.concatenate([rows_of(exposed) for exposed in exposures(image)])
-    rows = rows[rows[:, 0] >= np.float32(min_score)]
-    kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
-    return Detections.from_rows(rows[kept])
+
+    default_min_score: ClassVar[float]
+
+    @abstractmethod
+    def rows(self, image: RgbImage, min_face_size: int | None) -> Floats:
+        """Return rows (N, 15) of possible faces: score, box, five points."""
+
+    def detect(
+        self,
+        image: RgbImage,
+        *,
+        min_face_size: int | None = None,
+        min_score: float | None = None,
+    ) -> tuple[Face, ...]:
+        """Return the faces, largest box first, inside the image."""
+        found = self.detections(image, min_face_size=min_face_size, min_score=min_score)
+        return found.faces(image, min_face_size)
+
+    def detections(
+        self,
+        image: RgbImage,
+        *,
+        min_face_size: int | None = None,
+        min_score: float | None = None,
+    ) -> Detections:
+        """Return the best boxes, unclipped, best score first.
+
+        If the contrast of the image is very low, a copy with more contrast is searched too.
+        """
+        rows = np.concatenate([self.rows(each, min_face_size) for each in exposures(image)])
+        least = self.default_min_score if min_score is None else min_score
+        rows = rows[rows[:, 0] >= np.float32(least)]
+        kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
+        return Detections.from_rows(rows[kept])
 
 
-def filled(pixels: NDArray[np.uint8], cell_px: int) -> Floats:
-    """Return pixels (H, W, 3) as planes (1, 3, H', W'), filled up to whole cells with zeros."""
-    height, width = (-(-side // cell_px) * cell_px for side in pixels.shape[:2])
+def filled(pixels: NDArray[np.uint8], multiple_px: int) -> Floats:
+    """Return pixels (H, W, 3) as planes (1, 3, H', W'), filled up with zeros to such a multiple."""
+    height, width = (-(-side // multiple_px) * multiple_px for side in pixels.shape[:2])
     planes = np.zeros((1, 3, height, width), dtype=np.float32)
     planes[0, :, : pixels.shape[0], : pixels.shape[1]] = pixels.transpose(2, 0, 1)
     return planes
@@ -129,7 +157,7 @@ def levels_of(
 ) -> Iterator[tuple[Image.Image, int]]:
     """Yield the image at each size, with the factor by which it was reduced."""
     if min_face_size is None:
-        factor = math.ceil(math.sqrt(image.width * image.height / MAX_PIXELS))
+        factor = math.ceil(math.sqrt(image.width * image.height / SEARCHED_PIXELS))
     else:
         factor = max(1, min_face_size // FACE_PX)
     level = image.picture if factor == 1 else image.picture.reduce(factor)

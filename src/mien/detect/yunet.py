@@ -11,8 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.artifacts import load_card
-from mien.detect.detections import Detections
-from mien.detect.levels import best_boxes, filled, search
+from mien.detect.levels import LevelsDetector, filled, search
 from mien.detect.regions import POSSIBLE
 from mien.detect.verify import FaceVerifier
 from mien.errors import ArtifactError, ModelContractError
@@ -20,7 +19,7 @@ from mien.runtime import InferenceSession
 from mien.runtime.freesize import with_free_size
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
-from mien.types import Face, RgbImage
+from mien.types import RgbImage
 
 __all__ = ["YunetDetector"]
 
@@ -30,8 +29,8 @@ STRIDES = (8, 16, 32)
 # Columns of each output: class and object score, box, five points.
 COLUMNS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in COLUMNS for stride in STRIDES)
-# Sides are filled up to whole cells of the largest stride.
-CELL_PX = STRIDES[-1]
+# Sides are filled up to a multiple of the largest stride.
+MULTIPLE_PX = STRIDES[-1]
 # Minimum score of a proposal. From SURE on, O-Net would not change the result.
 PROPOSED, SURE = 0.45, 0.85
 # Probability that a proposal is a face: the logistic function of YUNET * logit(YuNet's score) +
@@ -43,11 +42,13 @@ MAX_LOGIT = 9.0
 MIN_SCORE = 0.66
 
 
-class YunetDetector:
+class YunetDetector(LevelsDetector):
     """Finds faces with YuNet and verifies uncertain ones with O-Net. Threads may share it.
 
     A face's score is the probability that the box shows a face, as fitted on photos.
     """
+
+    default_min_score = MIN_SCORE
 
     def __init__(
         self,
@@ -78,32 +79,7 @@ class YunetDetector:
         _check(self._session, name)
         self._verifier = FaceVerifier(threads=threads, providers=providers)
 
-    def detect(
-        self,
-        image: RgbImage,
-        *,
-        min_face_size: int | None = None,
-        min_score: float | None = None,
-    ) -> tuple[Face, ...]:
-        """Return the faces, largest box first, inside the image."""
-        found = self.detections(image, min_face_size=min_face_size, min_score=min_score)
-        return found.faces(image, min_face_size)
-
-    def detections(
-        self,
-        image: RgbImage,
-        *,
-        min_face_size: int | None = None,
-        min_score: float | None = None,
-    ) -> Detections:
-        """Return boxes as the networks give them, unclipped, best score first."""
-        return best_boxes(
-            image,
-            lambda exposed: self._rows(exposed, min_face_size),
-            MIN_SCORE if min_score is None else min_score,
-        )
-
-    def _rows(self, image: RgbImage, min_face_size: int | None) -> Floats:
+    def rows(self, image: RgbImage, min_face_size: int | None) -> Floats:
         """Return rows (N, 15) of the proposals, with the probability that each is a face."""
         rows = search(image, self.propose, min_face_size, PROPOSED)
         logits = self.logits(image, rows) @ np.array([YUNET, ONET], dtype=np.float32) + BIAS
@@ -121,7 +97,7 @@ class YunetDetector:
     def propose(self, pixels: NDArray[np.uint8]) -> Floats:
         """Return rows (N, 15) of proposals in pixels (H, W, 3), unsuppressed."""
         # Blue first, from 0 to 255.
-        planes = filled(pixels[:, :, ::-1], CELL_PX)
+        planes = filled(pixels[:, :, ::-1], MULTIPLE_PX)
         outputs = self._session.run({self._session.inputs[0].name: planes})
         named = dict(zip((spec.name for spec in self._session.outputs), outputs, strict=True))
         return _decoded(
@@ -172,7 +148,7 @@ def _check(session: InferenceSession, name: str) -> None:
     if sorted(outputs) != sorted(OUTPUTS) or len(session.inputs) != 1:
         raise ModelContractError(f"{name} is not YuNet: its outputs are {', '.join(outputs)}")
     # Not square, so that height and width cannot be mixed up.
-    blank = np.zeros((1, 3, 2 * CELL_PX, 3 * CELL_PX), dtype=np.float32)
+    blank = np.zeros((1, 3, 2 * MULTIPLE_PX, 3 * MULTIPLE_PX), dtype=np.float32)
     try:
         results = session.run({session.inputs[0].name: blank})
     except Exception as error:  # ONNX Runtime raises plain pybind exceptions of many types
@@ -181,6 +157,6 @@ def _check(session: InferenceSession, name: str) -> None:
         ) from error
     for output, values in zip(outputs, results, strict=True):
         kind, _, stride = output.partition("_")
-        expected = (1, 6 * (CELL_PX // int(stride)) ** 2, COLUMNS[kind])
+        expected = (1, 6 * (MULTIPLE_PX // int(stride)) ** 2, COLUMNS[kind])
         if values.shape != expected:
             raise ModelContractError(f"{name} is not YuNet: {output} has shape {values.shape}")

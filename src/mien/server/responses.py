@@ -107,13 +107,13 @@ class Faces(_Closed):
     faces: list[Face]
 
 
-class Failure(_Closed):
+class ErrorEntry(_Closed):
     """The error of one image of a batch, or of a video after its first line."""
 
     error: ErrorRecord
 
 
-class BatchEntry(RootModel[Faces | Failure]):
+class BatchEntry(RootModel[Faces | ErrorEntry]):
     """The result of one image of a batch."""
 
 
@@ -162,7 +162,7 @@ class VideoEnd(_Closed):
     summary: VideoSummary
 
 
-class VideoLine(RootModel[VideoSample | VideoEnd | Failure]):
+class VideoLine(RootModel[VideoSample | VideoEnd | ErrorEntry]):
     """One line of the response for a video."""
 
 

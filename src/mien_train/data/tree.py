@@ -13,6 +13,7 @@ import numpy as np
 from mien.classify.crop import crop_region, region_of_image
 from mien.errors import ImageError
 from mien.image import load_image
+from mien.recognizer import MAX_PIXELS
 from mien_train.data.fer2013 import FER2013_LABELS, SIDE, FerDataset, no_votes
 from mien_train.data.split import VALIDATION_SHARE, held_back
 from mien_train.errors import DataError
@@ -36,7 +37,6 @@ SYNONYMS = {
     "surprised": "surprise",
 }
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
-MAX_PIXELS = 50_000_000
 
 
 def is_tree(folder: Path) -> bool:
