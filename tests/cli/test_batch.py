@@ -152,6 +152,9 @@ def test_skipped_files_are_shown(mixed: Path, tmp_path: Path) -> None:
     done = run("batch", mixed, "--out", tmp_path / "r.csv", "--verbose")
     assert f"skipped: {mixed / 'deeper' / 'scan.tif'}: .tif (TIFF)" in done.stderr
     assert f"skipped: {mixed / 'notes.txt'}: .txt" in done.stderr
+    inside = run("batch", mixed, "--out", mixed / "r.csv", "--verbose")
+    assert f"skipped: {mixed / 'notes.txt'}: .txt" in inside.stderr
+    assert "r.csv" not in inside.stderr
 
 
 def test_sources(mixed: Path, tmp_path: Path) -> None:

@@ -68,7 +68,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run_of(options: argparse.Namespace, skipped: Counter[str]) -> Run:
+    own_files = str(Path(options.out).resolve())
+
     def on_skip(path: str, reason: str) -> None:
+        if str(Path(path).resolve()).startswith(own_files):
+            return
         skipped[reason] += 1
         if options.verbose:
             say(f"skipped: {path_to_text(path)}: {reason}")

@@ -16,6 +16,7 @@ from mien.errors import (
     TruncatedImageError,
     UnreadableFileError,
 )
+from mien.files import open_at_once
 from mien.image.arrays import from_array
 from mien.image.decode import DECODER_ERRORS, decode_image
 from mien.image.exif import orientation_of
@@ -130,18 +131,9 @@ def _from_path(path: Path, max_pixels: int, enough_pixels: int | None) -> RgbIma
         raise
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    """Open a file without waiting: a named pipe without a writer reads as an empty file."""
-    if os.name != "posix":
-        return os.open(path, flags)
-    descriptor = os.open(path, flags | os.O_NONBLOCK)
-    os.set_blocking(descriptor, True)
-    return descriptor
-
-
 def _read(path: Path) -> bytes:
     try:
-        with open(path, "rb", opener=_open_at_once) as file:
+        with open_at_once(path) as file:
             return _read_if_image(file)
     except FileNotFoundError as error:
         raise UnreadableFileError("there is no such file") from error

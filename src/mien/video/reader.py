@@ -26,6 +26,7 @@ from mien.errors import (
     VideoTooLargeError,
     VideoUnavailableError,
 )
+from mien.files import open_at_once
 from mien.types import RgbImage
 from mien.video.clock import Clock
 from mien.video.display import displayed, displayed_size
@@ -304,8 +305,10 @@ def open_video(source: bytes | Path, limits: VideoLimits) -> Iterator[VideoReade
     with ExitStack() as stack:
         # Not around the caller's block: its errors may be of other files.
         with _file_errors(), _library_errors():
-            file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else source.open("rb")
+            file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open_at_once(source)
             stack.enter_context(file)
+            if not file.seekable():
+                raise UnreadableFileError("this is a pipe; give the path of a video file")
             start = file.read(SNIFF_BYTES)
             demuxer = demuxer_for(start)
             end = _other_recording(file) if demuxer == MATROSKA else math.inf

@@ -1,5 +1,6 @@
 """Reading videos: every format, damaged ones, and those made to take long."""
 
+import os
 from io import BytesIO
 from pathlib import Path
 
@@ -10,7 +11,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.deadline import Deadline
-from mien.errors import DeadlineExceededError, UnreadableVideoError, VideoTooLargeError
+from mien.errors import (
+    DeadlineExceededError,
+    UnreadableFileError,
+    UnreadableVideoError,
+    VideoTooLargeError,
+)
 from mien.video.reader import Frame, VideoLimits, VideoReader, open_video
 from videos import encoded_video, plain, with_timestamps
 
@@ -285,3 +291,10 @@ def test_a_frame_that_can_not_be_converted_is_an_error_of_the_video(
     monkeypatch.setattr("mien.video.reader.displayed", fail)
     with pytest.raises(UnreadableVideoError):
         read(plain())
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")
+def test_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.mp4")
+    with pytest.raises(UnreadableFileError), open_video(tmp_path / "pipe.mp4", VideoLimits()):
+        pass
