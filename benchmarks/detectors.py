@@ -4,8 +4,8 @@
 
 facenet-pytorch 2.6.0 with its own defaults, and mien's detectors with theirs. Each on one thread,
 each photo to each in turn.
-FOLDER holds photos and boxes.json (see recall.py). Times are medians over the first photos, brought
-to four sizes, with the median of the ratios to the reference within each photo.
+FOLDER holds photos and boxes.json (see recall.py). Times are medians over photos from all parts of
+it, brought to four sizes, with the median of the ratios to the reference within each photo.
 """
 
 import argparse
@@ -43,8 +43,10 @@ def main() -> None:
     ]
     print_found(workers, arguments.folder)
     with tempfile.TemporaryDirectory() as folder:
-        paths = sorted(arguments.folder.glob("*.jpg"))[: arguments.photos]
-        print_times(workers, paths, Path(folder))
+        paths = sorted(arguments.folder.glob("*.jpg"))
+        # Neighbors by name show similar scenes.
+        step = max(len(paths) // arguments.photos, 1)
+        print_times(workers, paths[::step][: arguments.photos], Path(folder))
     print(
         f"\n{'peak memory':16}", *(f"{worker.name} {worker.peak_mb:.0f} MB" for worker in workers)
     )

@@ -33,9 +33,9 @@ from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, RgbImage, Tim
 __all__ = ["MAX_PIXELS", "Recognizer", "analyze", "failed", "in_order"]
 
 _Item = TypeVar("_Item")
-_Answer = TypeVar("_Answer")
+_Result = TypeVar("_Result")
 # One of the two is None.
-_Outcome: TypeAlias = tuple[_Answer | None, BaseException | None]
+_Outcome: TypeAlias = tuple[_Result | None, BaseException | None]
 
 MAX_PIXELS = 50_000_000
 # Enough for the default detection: its smallest face is then no smaller than the classifier's
@@ -330,14 +330,14 @@ def failed(path: str | None, error: MienError, labels: LabelSet = LabelSet.SIX) 
 
 
 def in_order(
-    work: Callable[[_Item], _Answer], items: Iterable[_Item], *, threads: int
-) -> Generator[_Answer, None, None]:
+    work: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int
+) -> Generator[_Result, None, None]:
     """Yield ``work(item)`` for each item, in order, from a pool of threads.
 
     At most ``2 * threads`` items are in progress or waiting to be yielded.
     """
     pool = _Threads(work, threads)
-    in_progress: deque[SimpleQueue[_Outcome[_Answer]]] = deque()
+    in_progress: deque[SimpleQueue[_Outcome[_Result]]] = deque()
     try:
         for item in items:
             in_progress.append(pool.submit(item))
@@ -349,15 +349,15 @@ def in_order(
         pool.stop()
 
 
-class _Threads(Generic[_Item, _Answer]):
+class _Threads(Generic[_Item, _Result]):
     """Threads that work on items, without the locks of an executor.
 
     If Ctrl-C interrupts an executor's lock, the lock may stay taken, and the program never ends.
     """
 
-    def __init__(self, work: Callable[[_Item], _Answer], count: int) -> None:
+    def __init__(self, work: Callable[[_Item], _Result], count: int) -> None:
         self._work = work
-        self._tasks: SimpleQueue[tuple[_Item, SimpleQueue[_Outcome[_Answer]]] | None] = (
+        self._tasks: SimpleQueue[tuple[_Item, SimpleQueue[_Outcome[_Result]]] | None] = (
             SimpleQueue()
         )
         self._stopped = False
@@ -365,9 +365,9 @@ class _Threads(Generic[_Item, _Answer]):
         for thread in self._threads:
             thread.start()
 
-    def submit(self, item: _Item) -> SimpleQueue[_Outcome[_Answer]]:
+    def submit(self, item: _Item) -> SimpleQueue[_Outcome[_Result]]:
         """Return a queue that will have the outcome."""
-        outcome: SimpleQueue[_Outcome[_Answer]] = SimpleQueue()
+        outcome: SimpleQueue[_Outcome[_Result]] = SimpleQueue()
         self._tasks.put((item, outcome))
         return outcome
 
@@ -388,11 +388,11 @@ class _Threads(Generic[_Item, _Answer]):
                 outcome.put((None, error))
 
 
-def _result(outcome: _Outcome[_Answer]) -> _Answer:
+def _result(outcome: _Outcome[_Result]) -> _Result:
     result, error = outcome
     if error is not None:
         raise error
-    return cast("_Answer", result)
+    return cast("_Result", result)
 
 
 @functools.cache
