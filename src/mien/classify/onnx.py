@@ -18,8 +18,8 @@ from mien.runtime.providers import CPU, Provider
 __all__ = ["DEFAULT_MODEL", "OnnxClassifier", "load_classifier", "log_softmax"]
 
 DEFAULT_MODEL = "emotion-mobilenet"
-# Larger batches are split, so that a crowd does not need more memory.
-MAX_BATCH = 64
+# Larger batches are split: they need more memory and are not faster.
+MAX_BATCH = 4
 
 Floats = NDArray[np.float32]
 
