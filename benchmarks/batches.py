@@ -48,7 +48,9 @@ class Joined:
     def _run(self) -> None:
         with self._coming:
             batch, self._pending = self._pending, []
-        rows = self._classifier.predict(np.concatenate([crops for crops, _ in batch]))
+        # Not ``predict``, which splits it.
+        outputs = self._classifier.outputs(np.concatenate([crops for crops, _ in batch]))
+        rows = self._classifier.probabilities(outputs)
         ends = np.cumsum([len(crops) for crops, _ in batch])
         for (_, future), part in zip(batch, np.split(rows, ends[:-1]), strict=True):
             future.set_result(part)
@@ -65,7 +67,7 @@ def main() -> None:
     own, wide = load_classifier(threads=1), load_classifier(threads=cores)
     for size in SIZES:
         crops = _faces(own, size)
-        took = [_seconds(lambda crops=crops: own.predict(crops)) for _ in range(arguments.rounds)]
+        took = [_seconds(lambda crops=crops: own.outputs(crops)) for _ in range(arguments.rounds)]
         print(f"run of {size:2} faces: {statistics.median(took) / size * 1e3:.2f} ms a face")
     crops = _faces(own, arguments.faces)
     ways: dict[str, Callable[[Floats], Floats]] = {

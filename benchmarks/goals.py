@@ -6,7 +6,7 @@ from statistics import median
 __all__ = ["LATENCY_LOAD", "latency", "soak"]
 
 # In an open loop at this share of the maximum throughput, p99 as a multiple of the unloaded median.
-LATENCY_LOAD, LATENCY_RATIO = 0.8, 5.0
+LATENCY_LOAD, LATENCY_RATIO = 0.8, 4.0
 # Growth of resident memory from the second tenth of the requests on. In the first tenth caches and
 # pools are filled.
 GROWTH = 0.05

@@ -292,7 +292,7 @@ class Recognizer:
     def _classify(
         self, image: RgbImage, faces: tuple[Face, ...], options: Options
     ) -> NDArray[np.float32]:
-        """Return (N, L) probabilities of the chosen labels; all faces are one batch."""
+        """Return (N, L) probabilities of the chosen labels."""
         regions = (
             [region_of_image(image.width, image.height)]
             if options.crop
