@@ -155,6 +155,9 @@ def test_skipped_files_are_shown(mixed: Path, tmp_path: Path) -> None:
     inside = run("batch", mixed, "--out", mixed / "r.csv", "--verbose")
     assert f"skipped: {mixed / 'notes.txt'}: .txt" in inside.stderr
     assert "r.csv" not in inside.stderr
+    # A folder with a shorter name beside the source.
+    beside = run("batch", mixed, "--out", str(mixed)[:-1], "--verbose")
+    assert f"skipped: {mixed / 'notes.txt'}: .txt" in beside.stderr
 
 
 def test_sources(mixed: Path, tmp_path: Path) -> None:

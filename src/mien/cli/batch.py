@@ -1,6 +1,7 @@
 """``mien batch``: many images to one table, with all cores; it can be stopped and resumed."""
 
 import argparse
+import os
 import shlex
 import sys
 from collections import Counter
@@ -68,10 +69,11 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run_of(options: argparse.Namespace, skipped: Counter[str]) -> Run:
-    own_files = str(Path(options.out).resolve())
+    out = Path(options.out).resolve()
 
     def on_skip(path: str, reason: str) -> None:
-        if str(Path(path).resolve()).startswith(own_files):
+        # The table, its record and its unfinished shards.
+        if f"{Path(path).resolve()}.".startswith((f"{out}.", f"{out}{os.sep}")):
             return
         skipped[reason] += 1
         if options.verbose:
