@@ -68,10 +68,12 @@ def main() -> None:
             )
             for name in arguments.sections:
                 results[name] = section(name, run)
+                if not arguments.only:
+                    # Now, so that a run that is stopped keeps it.
+                    kept.write_text(json.dumps(results, indent=1) + "\n")
     if arguments.only:
         print(page.summary(results))
         return
-    kept.write_text(json.dumps(results, indent=1) + "\n")
     (DOCS / "benchmarks.md").write_text(page.page(results))
     plots.draw(results, DOCS / "images")
     print(page.summary(results))
