@@ -18,7 +18,7 @@ from mien.runtime.providers import CPU, Provider
 __all__ = ["DEFAULT_MODEL", "OnnxClassifier", "load_classifier", "log_softmax"]
 
 DEFAULT_MODEL = "emotion-mobilenet"
-# Larger batches are split: they need more memory and are not faster.
+# Larger batches are split: they need more memory and take hardly less time.
 MAX_BATCH = 4
 
 Floats = NDArray[np.float32]
