@@ -145,12 +145,13 @@ def running(app: FastAPI, **options: object) -> Iterator[int]:
     """Run a real server in a thread, as ``serve`` does; gives its port."""
     listener = socket.create_server(("127.0.0.1", 0))
     port = listener.getsockname()[1]
+    options = {"head_timeout_s": 10.0, "send_timeout_s": 10.0, "keep_alive_s": 60.0, **options}
     config = uvicorn.Config(
         app,
         lifespan="on",
         log_config=None,
         access_log=False,
-        **socket_options(**{"head_timeout_s": 10.0, "send_timeout_s": 10.0, **options}),
+        **socket_options(**options),
     )
     server = uvicorn.Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]})

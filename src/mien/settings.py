@@ -153,6 +153,11 @@ class _Timeouts(BaseModel):
     """Timeouts."""
 
     head_timeout_s: Seconds = Field(10.0, description="For the headers of a request to arrive.")
+    keep_alive_s: Seconds = Field(
+        75.0,
+        description="After which a connection without a further request is closed. Longer than a"
+        " load balancer keeps its connections (60 on AWS), or it will reuse closed ones.",
+    )
     upload_timeout_s: Seconds = Field(30.0, description="For the body to arrive.")
     deadline_s: Seconds = Field(30.0, description="From the body to the result.")
     send_timeout_s: Seconds = Field(

@@ -108,6 +108,16 @@ def test_silent_clients_are_disconnected(hasty_port: int) -> None:
         assert read_all(connection) == b""
 
 
+def test_connections_without_a_further_request_are_closed(detector: FakeDetector) -> None:
+    app, _ = fake_app(detector)
+    with running(app, keep_alive_s=0.5) as port, connect(port) as connection:
+        began = time.monotonic()
+        connection.sendall(b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert read_all(connection).startswith(b"HTTP/1.1 200")
+        # uvicorn itself keeps connections for 5 seconds.
+        assert time.monotonic() - began < 5
+
+
 def test_slow_headers_within_the_timeout_are_accepted(hasty_port: int) -> None:
     with connect(hasty_port) as connection:
         for piece in (b"GET /livez HT", b"TP/1.1\r\nHost: x\r\nConnection: close\r\n", b"\r\n"):

@@ -71,13 +71,16 @@ def serve(settings: Settings) -> int:
         return _run_one(settings, listener)
 
 
-def socket_options(*, head_timeout_s: float, send_timeout_s: float) -> dict[str, Any]:
+def socket_options(
+    *, head_timeout_s: float, send_timeout_s: float, keep_alive_s: float
+) -> dict[str, Any]:
     """Return how uvicorn handles connections, whatever else is installed."""
     return {
         "loop": "asyncio",
         "http": partial(
             HttpConnection, head_timeout_s=head_timeout_s, send_timeout_s=send_timeout_s
         ),
+        "timeout_keep_alive": math.ceil(keep_alive_s),
         "ws": partial(LiveConnection, send_timeout_s=send_timeout_s),
         "ws_max_size": MAX_FRAME_BYTES,
         # Images are compressed already, and compressed frames may be bombs.
@@ -115,7 +118,9 @@ def _listen(host: str, port: int) -> socket.socket:
 
 def _config(settings: Settings, app: Any) -> uvicorn.Config:
     options = socket_options(
-        head_timeout_s=settings.head_timeout_s, send_timeout_s=settings.send_timeout_s
+        head_timeout_s=settings.head_timeout_s,
+        send_timeout_s=settings.send_timeout_s,
+        keep_alive_s=settings.keep_alive_s,
     )
     if settings.workers > 1:
         options["loop"] = "mien.server.hardening.accept:FairAcceptLoop"
