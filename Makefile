@@ -70,12 +70,12 @@ serve: $(RUN_READY)
 	$(RUN_ENV)/$(BIN)/mien serve --host $(HOST) --port $(PORT)
 
 test: $(TEST_READY)
-	$(DEV_ENV)/$(BIN)/python -m pytest --tier=quick --numprocesses=auto --dist=loadfile $(COVERAGE)
+	$(DEV_ENV)/$(BIN)/python -m pytest --tier=quick --numprocesses=auto --dist=loadfile $(COVERAGE) $(PYTEST_OPTIONS)
 
 # Types once more, with those of torch and Ray.
 test-all: lint system-programs $(DEV_READY) test
 	$(DEV_ENV)/$(BIN)/mypy
-	$(DEV_ENV)/$(BIN)/python -m pytest --tier=slow --cov --cov-append --cov-report=term
+	$(DEV_ENV)/$(BIN)/python -m pytest --tier=slow --cov --cov-append --cov-report=term $(PYTEST_OPTIONS)
 
 # Debian's servers and tools, for the tests against real ones; without them those tests are skipped.
 system-programs:

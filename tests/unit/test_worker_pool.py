@@ -179,7 +179,7 @@ def test_tasks_beyond_the_queue_limit_are_refused(processes: bool, tmp_path: Pat
         await until(lambda: waiting[-1] == 2)
         with pytest.raises(QueueFullError) as full:
             pool.check_room()
-        assert 0.05 * 3 <= full.value.retry_after_s < 0.3 * 3
+        assert 0.05 * 3 <= full.value.retry_after_s < 3 * 3
         reserved = asyncio.ensure_future(pool.run_all(tasks.echo, [()], reserved=True))
         go.touch()
         assert len(await running) == 3
@@ -231,13 +231,13 @@ def test_cancelled_tasks_stop_and_leave_the_queue(processes: bool, tmp_path: Pat
 def test_an_expired_task_reports_its_waiting_time(tmp_path: Path) -> None:
     async def main(pool: WorkerPool[str]) -> Outcome[None]:
         running = await begin(pool, tasks.nap, 0.2, started=tmp_path / "started")
-        (late,) = await pool.run_all(tasks.run_until_deadline, [()], deadline=Deadline.after(1))
+        (late,) = await pool.run_all(tasks.run_until_deadline, [()], deadline=Deadline.after(3))
         await running
         return late
 
     late = with_pool(main)
     assert isinstance(late.result, DeadlineExceededError)
-    assert 0.05 < late.queued_s < 0.7
+    assert 0.05 < late.queued_s < 2.5
 
 
 def test_a_killed_worker_costs_the_task_it_runs(
@@ -319,7 +319,7 @@ def test_a_worker_stopped_while_idle_is_replaced(
 def test_tasks_that_ignore_their_deadline_are_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(worker_process, "STOP_S", 0.3)
+    monkeypatch.setattr(worker_process, "STOP_S", 2.0)
 
     async def main(pool: WorkerPool[str]) -> None:
         (before,) = pool.process_ids
@@ -327,7 +327,7 @@ def test_tasks_that_ignore_their_deadline_are_killed(
         with pytest.raises(DeadlineExceededError):
             await pool.run(tasks.nap, 20, deadline=Deadline.after(0.2))
         # The client does not wait for the end of the worker.
-        assert time.monotonic() - began < 0.5
+        assert time.monotonic() - began < 2
         cancelled = asyncio.ensure_future(pool.run(tasks.nap, 20, tmp_path / "started"))
         await until((tmp_path / "started").exists)
         (second,) = pool.process_ids
