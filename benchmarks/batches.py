@@ -49,8 +49,9 @@ class Joined:
         with self._coming:
             batch, self._pending = self._pending, []
         # Not ``predict``, which splits it.
-        outputs = self._classifier.outputs(np.concatenate([crops for crops, _ in batch]))
-        rows = self._classifier.probabilities(outputs)
+        crops = np.concatenate([crops for crops, _ in batch])
+        detail = self._classifier.detail(crops)
+        rows = self._classifier.probabilities(self._classifier.outputs(crops), detail)
         ends = np.cumsum([len(crops) for crops, _ in batch])
         for (_, future), part in zip(batch, np.split(rows, ends[:-1]), strict=True):
             future.set_result(part)

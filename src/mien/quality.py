@@ -3,10 +3,10 @@
 import math
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from mien.classify.crop import FER2013_FRAME
+from mien.classify.detail import laplacian
 from mien.types import Face, Landmarks, Quality, RgbImage
 
 __all__ = ["DEPTHS", "head_pose", "measure_quality"]
@@ -32,28 +32,18 @@ def measure_quality(image: RgbImage, face: Face, scale: float = 1.0) -> Quality:
     crop = image.picture.resize(
         (_SIDE_PX, _SIDE_PX), Image.Resampling.BILINEAR, box=(x, y, x + width, y + height)
     )
-    grey = np.asarray(crop.convert("L"), dtype=np.float64)
+    grey = np.asarray(crop.convert("L"), dtype=np.float32)
     yaw, pitch, roll = head_pose(face.landmarks) if face.landmarks else (None, None, None)
     return Quality(
         height=round(height * scale),
-        sharpness=_sharpness(grey),
+        # Source: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000.
+        sharpness=float(laplacian(grey).var()),
         brightness=float(grey.mean()) / 255,
         contrast=float(grey.std()) / 255,
         yaw=yaw,
         pitch=pitch,
         roll=roll,
     )
-
-
-def _sharpness(grey: NDArray[np.float64]) -> float:
-    """Return the variance of the Laplacian.
-
-    Source: Pech-Pacheco et al., Diatom autofocusing in brightfield microscopy, ICPR 2000. The
-    kernel and the range of shades are those of OpenCV's ``Laplacian`` on 8-bit images.
-    """
-    middle = grey[1:-1, 1:-1]
-    neighbors = grey[:-2, 1:-1] + grey[2:, 1:-1] + grey[1:-1, :-2] + grey[1:-1, 2:]
-    return float((neighbors - 4 * middle).var())
 
 
 def head_pose(landmarks: Landmarks) -> tuple[float, float, float]:

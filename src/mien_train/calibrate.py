@@ -1,4 +1,4 @@
-"""Calibration: fit the weight of the second output and the temperature."""
+"""Calibration: fit the weight of the second output, and the temperatures."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image, ImageFilter
 
 from mien.classify.crop import region_of_face
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier
 from mien_train.data.fer2013 import FER2013_LABELS, FerDataset
 from mien_train.errors import DataError
-from mien_train.evaluate import Outputs, run_model, truth_among
+from mien_train.evaluate import Outputs, outputs_of, run_model, truth_among
 from mien_train.metrics import Metrics, measure
 from mien_train.photos import SIX, located
 
@@ -20,14 +21,24 @@ from mien_train.photos import SIX, located
 SHARES = np.arange(0, 17) * 0.05
 # Searched on a fine grid in log scale: one parameter needs no optimizer.
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4.0), 401))
+# Standard deviations in pixels with which faces of 48 pixels are blurred.
+BLURS_PX = (1.0, 1.5, 2.0, 3.0, 4.0)
+DETAILS = np.exp(np.linspace(np.log(0.005), np.log(0.5), 31))
+EXPONENTS = np.arange(0, 21) * 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """The share of the FER2013 output, 0 to 1, and the temperature, greater than 0."""
+    """The share of the FER2013 output, 0 to 1, and the temperature.
 
-    second_share: float
-    temperature: float
+    temperature: of sharp faces, greater than 0; least_detail, blur_exponent: for faces with less
+    detail it is multiplied by (least_detail / detail) ** blur_exponent.
+    """
+
+    second_share: float = 0.0
+    temperature: float = 1.0
+    least_detail: float = 1.0
+    blur_exponent: float = 0.0
 
     def to_card(self) -> dict[str, Any]:
         """Return the keys of the card's ``model`` table."""
@@ -35,6 +46,8 @@ class Calibration:
             "second_labels": list(FER2013_LABELS),
             "second_share": self.second_share,
             "temperature": self.temperature,
+            "least_detail": self.least_detail,
+            "blur_exponent": self.blur_exponent,
         }
 
 
@@ -69,15 +82,17 @@ def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None
     votes. Macro-F1 weights rare emotions like common ones, because their frequency in users' photos
     is unknown. With a folder of labeled photos, the share maximizes the sum of macro-F1, the
     accuracy on the random sample and the balanced accuracy on all faces. The temperature maximizes
-    the likelihood, with equal weights for photos and ``data``.
+    the likelihood, with equal weights for photos and ``data``. How it rises for blurred faces
+    maximizes the likelihood of ``data`` and its blurred copies.
     Raises DataError if no face has one of the six labels.
     Source: Guo et al. 2017, arXiv 1706.04599.
     """
     truth, _ = truth_among(SIX, data)
     counted = truth >= 0
-    outputs = run_model(classifier, data).rows(counted)
-    every = np.ones(int(counted.sum()), dtype=np.bool_)
-    faces = _Faces(classifier=classifier, outputs=outputs, truth=truth[counted], random=every)
+    data, truth = data.rows(counted), truth[counted]
+    outputs = run_model(classifier, data)
+    every = np.ones(len(data), dtype=np.bool_)
+    faces = _Faces(classifier=classifier, outputs=outputs, truth=truth, random=every)
     natural = None if photos is None else _in_photos(classifier, photos)
 
     def merit(trial: Calibration) -> float:
@@ -94,11 +109,34 @@ def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None
             _loss(each.probabilities(trial)[each.random], each.truth[each.random]) for each in sets
         )
 
-    best = Calibration(0.0, 1.0)
+    best = Calibration()
     if outputs.fer2013 is not None:
-        best = max((Calibration(round(float(share), 2), 1.0) for share in SHARES), key=merit)
+        best = max((Calibration(round(float(share), 2)) for share in SHARES), key=merit)
     trials = [replace(best, temperature=round(float(t), 4)) for t in TEMPERATURES]
+    return _fit_blur(min(trials, key=loss), faces, data)
+
+
+def _fit_blur(best: Calibration, faces: _Faces, data: FerDataset) -> Calibration:
+    """Return the calibration with the temperature's rise for blurred faces."""
+    copies = [run_model(faces.classifier, _blurred(data, sigma_px)) for sigma_px in BLURS_PX]
+    sets = [faces, *(replace(faces, outputs=outputs) for outputs in copies)]
+
+    def loss(trial: Calibration) -> float:
+        return sum(_loss(each.probabilities(trial), each.truth) for each in sets)
+
+    # None is better than any other if they are equal.
+    trials = [best] + [
+        replace(best, least_detail=round(float(d), 4), blur_exponent=round(float(e), 2))
+        for d in DETAILS
+        for e in EXPONENTS[1:]
+    ]
     return min(trials, key=loss)
+
+
+def _blurred(data: FerDataset, sigma_px: float) -> FerDataset:
+    blur = ImageFilter.GaussianBlur(sigma_px)
+    faces = [np.asarray(Image.fromarray(face).filter(blur)) for face in data.faces]
+    return replace(data, faces=np.stack(faces))
 
 
 def _in_photos(classifier: OnnxClassifier, folder: Path) -> _Faces:
@@ -109,10 +147,11 @@ def _in_photos(classifier: OnnxClassifier, folder: Path) -> _Faces:
         random.append(labeled.is_random)
     if not any(random):
         raise DataError(f"{folder}: no face of the random sample is found")
-    first, *rest = classifier.outputs(np.concatenate(crops))
-    outputs = Outputs(ferplus=first, fer2013=rest[0] if rest else None)
     return _Faces(
-        classifier=classifier, outputs=outputs, truth=np.array(truth), random=np.array(random)
+        classifier=classifier,
+        outputs=outputs_of(classifier, np.concatenate(crops)),
+        truth=np.array(truth),
+        random=np.array(random),
     )
 
 

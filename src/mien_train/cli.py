@@ -5,6 +5,7 @@ import json
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 
@@ -134,7 +135,7 @@ def _calibrate(arguments: argparse.Namespace) -> None:
     data = load_data(arguments.data, arguments.split).split("PublicTest")
     calibration = fit(load_classifier(arguments.model), data, arguments.photos)
     update_card(arguments.model.parent, "model", calibration.to_card())
-    print(f"second share {calibration.second_share}, temperature {calibration.temperature}")
+    print(", ".join(f"{name} {value}" for name, value in asdict(calibration).items()))
 
 
 def _evaluate(arguments: argparse.Namespace) -> None:

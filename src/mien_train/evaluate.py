@@ -26,21 +26,22 @@ class Outputs:
     """Outputs of a model for N faces, before calibration.
 
     ferplus: (N, K) logits in the model's label order; fer2013: (N, 7) logits, None if the
-    graph has no such output.
+    graph has no such output; detail: (N,) how much fine detail each crop has.
     """
 
     ferplus: NDArray[np.float32]
     fer2013: NDArray[np.float32] | None
+    detail: NDArray[np.float32]
 
     def rows(self, chosen: NDArray[np.bool_]) -> "Outputs":
         """Return the outputs of the chosen faces."""
         second = None if self.fer2013 is None else self.fer2013[chosen]
-        return Outputs(ferplus=self.ferplus[chosen], fer2013=second)
+        return Outputs(ferplus=self.ferplus[chosen], fer2013=second, detail=self.detail[chosen])
 
     def product(self, classifier: OnnxClassifier) -> NDArray[np.float32]:
         """Return the calibrated probabilities (N, K), as ``mien`` returns them."""
         second = [] if self.fer2013 is None else [self.fer2013]
-        return classifier.probabilities([self.ferplus, *second])
+        return classifier.probabilities([self.ferplus, *second], self.detail)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,16 +102,23 @@ class Scores:
 
 def run_model(classifier: OnnxClassifier, data: FerDataset, *, flip: bool = False) -> Outputs:
     """Return the logits for every face; with ``flip`` the mean of a face and its mirror image."""
+    return outputs_of(classifier, crops_of_faces(data.faces, classifier.crop), flip=flip)
+
+
+def outputs_of(
+    classifier: OnnxClassifier, crops: NDArray[np.float32], *, flip: bool = False
+) -> Outputs:
+    """Run the model on crops (N, *crop.shape), as ``run_model`` does."""
     batches = []
-    for at in range(0, len(data), BATCH):
-        crops = crops_of_faces(data.faces[at : at + BATCH], classifier.crop)
-        outputs = classifier.outputs(crops)
+    for at in range(0, len(crops), BATCH):
+        batch = crops[at : at + BATCH]
+        outputs = classifier.outputs(batch)
         if flip:
-            mirrored = classifier.outputs(np.ascontiguousarray(crops[..., ::-1]))
+            mirrored = classifier.outputs(np.ascontiguousarray(batch[..., ::-1]))
             outputs = [(a + b) / np.float32(2) for a, b in zip(outputs, mirrored, strict=True)]
-        batches.append(outputs)
-    ferplus, *rest = (np.concatenate(output) for output in zip(*batches, strict=True))
-    return Outputs(ferplus=ferplus, fer2013=rest[0] if rest else None)
+        batches.append([classifier.detail(batch), *outputs])
+    detail, ferplus, *rest = (np.concatenate(output) for output in zip(*batches, strict=True))
+    return Outputs(ferplus=ferplus, fer2013=rest[0] if rest else None, detail=detail)
 
 
 def truth_among(labels: tuple[str, ...], data: FerDataset) -> tuple[NDArray[np.int64], str]:

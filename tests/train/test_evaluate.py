@@ -14,7 +14,9 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.artifacts import Card
+from mien.classify.detail import detail
 from mien.classify.onnx import OnnxClassifier
+from mien.classify.preprocess import Layout
 from mien.runtime import TensorSpec
 from mien.runtime.fake import FakeSession
 from mien_train.calibrate import fit
@@ -92,6 +94,21 @@ def test_labels_are_the_truth_without_votes(faces: FerDataset) -> None:
     assert scores.to_dict()["ferplus"] is None
     assert "FER+" not in "".join(score_lines(scores))
     assert fit(classifier(), plain).temperature > 0
+
+
+def sure_when_blurred(feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+    """Right for faces with detail, and very sure of sadness for all others."""
+    (crops,) = feeds.values()
+    first, second = brightness(feeds)
+    first[detail(crops, Layout.NCHW) < 0.05] = [0, 9, 0, 0, 0, 0, 0, 0]
+    return [first, second]
+
+
+def test_the_fit_lowers_the_confidence_of_blurred_faces_if_it_is_too_high(
+    faces: FerDataset,
+) -> None:
+    assert fit(classifier(sure_when_blurred, outputs=1), faces).blur_exponent > 0.3
+    assert fit(classifier(outputs=1), faces).blur_exponent == 0
 
 
 def test_a_model_with_one_output_has_no_fer2013_figures(faces: FerDataset) -> None:

@@ -28,6 +28,7 @@ _KEYS = frozenset(
     {
         "size_px", "channels", "layout", "white", "mean", "std", "alignment", "side_of_height",
         "labels", "emotions", "output", "temperature", "second_labels", "second_share",
+        "least_detail", "blur_exponent",
     }
 )  # fmt: skip
 
@@ -62,12 +63,17 @@ class ModelSpec:
         outputs: The first gives the labels. A second may take part with its share: a second head
             that was trained on other labels of the same faces.
         temperature: Divides the log-probabilities; found by calibration.
+        least_detail: Crops with less detail are blurred.
+        blur_exponent: For them the temperature is multiplied by
+            (least_detail / detail) ** blur_exponent.
     """
 
     crop: CropSpec
     kind: OutputKind
     outputs: tuple[Output, ...]
     temperature: float
+    least_detail: float
+    blur_exponent: float
 
     @classmethod
     def from_card(cls, card: Card) -> "ModelSpec":
@@ -95,6 +101,8 @@ class _Reader:
             kind=self._choice("output", OutputKind, OutputKind.LOGITS),
             outputs=self._outputs(),
             temperature=self._positive("temperature", 1.0),
+            least_detail=self._positive("least_detail", 1.0),
+            blur_exponent=self._not_negative("blur_exponent", 0.0),
         )
 
     def _crop(self) -> CropSpec:
@@ -159,6 +167,12 @@ class _Reader:
         value = self._model.get(key, default)
         if not _is_number(value) or not value > 0:
             self._refuse(key, "must be a number greater than 0", value)
+        return float(value)
+
+    def _not_negative(self, key: str, default: float) -> float:
+        value = self._model.get(key, default)
+        if not _is_number(value) or not value >= 0:
+            self._refuse(key, "must be a number of at least 0", value)
         return float(value)
 
     def _numbers(

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from mien.artifacts import Card, card_beside, load_card
 from mien.classify.card import ModelSpec, Output, OutputKind
+from mien.classify.detail import detail
 from mien.errors import ModelContractError
 from mien.runtime import InferenceSession
 from mien.runtime.ort import OrtSession
@@ -61,13 +62,24 @@ class OnnxClassifier:
         batches = [crops[at : at + size] for at in range(0, len(crops), size)]
         if not batches:
             return np.empty((0, len(self.labels)), dtype=np.float32)
-        return np.concatenate([self.probabilities(self.outputs(batch)) for batch in batches])
+        return np.concatenate(
+            [self.probabilities(self.outputs(batch), self.detail(batch)) for batch in batches]
+        )
 
-    def probabilities(self, outputs: Sequence[Floats]) -> Floats:
+    def detail(self, crops: Floats) -> Floats:
+        """Return how much fine detail each crop has (N,)."""
+        return detail(crops, self.crop.layout)
+
+    def probabilities(self, outputs: Sequence[Floats], detail: Floats) -> Floats:
         """Return calibrated probabilities (N, K) of the graph's outputs.
 
-        Two outputs are blended as the weighted mean of their log-probabilities.
+        Two outputs are blended as the weighted mean of their log-probabilities. The temperature is
+        higher for blurred crops.
         Source: Guo et al. 2017, arXiv 1706.04599 (temperature scaling), eq. 9.
+
+        Args:
+            outputs: The graph's outputs for N crops.
+            detail: (N,) as ``detail`` returns it for these crops.
         """
         first, *others = self._spec.outputs
         scores = self._log_probabilities(outputs[0])
@@ -75,7 +87,7 @@ class OnnxClassifier:
             scores += np.float32(output.share) * (
                 _widened(self._log_probabilities(values), output, scores, first) - scores
             )
-        return np.exp(log_softmax(scores / np.float32(self._spec.temperature)))
+        return np.exp(log_softmax(scores / self._temperatures(detail)[:, np.newaxis]))
 
     def recalibrated(self, model: Mapping[str, Any]) -> "OnnxClassifier":
         """Return the same graph under other keys of the card's ``model`` table."""
@@ -98,6 +110,12 @@ class OnnxClassifier:
                 f"the graph gave {_listed(found)}"
             )
         return outputs
+
+    def _temperatures(self, detail: Floats) -> Floats:
+        spec = self._spec
+        blur = np.maximum(np.float32(spec.least_detail) / detail, 1)
+        temperatures: Floats = spec.temperature * blur**spec.blur_exponent
+        return temperatures
 
     def _log_probabilities(self, values: Floats) -> Floats:
         if self._spec.kind is OutputKind.PROBABILITIES:

@@ -4,13 +4,17 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFilter
+from skimage import data
 
 from mien.artifacts import Card, load_card
+from mien.classify.crop import region_of_image
 from mien.classify.onnx import DEFAULT_MODEL, MAX_BATCH, OnnxClassifier, load_classifier
 from mien.classify.registry import build_classifier
 from mien.errors import ArtifactError, ModelContractError
 from mien.runtime import TensorSpec
 from mien.runtime.fake import FakeSession
+from mien.types import RgbImage
 
 LABELS = ["happy", "sad", "neutral"]
 
@@ -53,6 +57,37 @@ def test_temperature_softens() -> None:
     assert warm[0, 0] == pytest.approx(np.exp(1) / (np.exp(1) + 2), rel=1e-5)
 
 
+def test_the_temperature_is_higher_for_blurred_crops() -> None:
+    rows = np.linspace(0, 1, 48, dtype=np.float32)
+    smooth = np.tile(rows**2, (1, 1, 48, 1))
+    noisy = np.random.default_rng(0).random((1, 1, 48, 48), dtype=np.float32)
+    crops = np.concatenate([smooth, noisy])
+    plain = OnnxClassifier(session(), card())
+    few, many = plain.detail(crops)
+    blur = {"least_detail": float(16 * few), "blur_exponent": 0.5}
+    assert few * 16 < many
+    got = OnnxClassifier(session(), card(**blur)).predict(crops)
+    # Four times as high: the root of 16.
+    softer = OnnxClassifier(session(), card(temperature=8.0)).predict(crops)
+    np.testing.assert_allclose(got[0], softer[0], rtol=1e-5)
+    np.testing.assert_array_equal(got[1], plain.predict(crops)[1])
+
+
+def test_blurred_faces_get_less_confidence_and_sharp_ones_keep_theirs() -> None:
+    face = Image.fromarray(data.astronaut()[60:190, 160:290])
+    confidence = []
+    for blur_px in (0, 8, 12):
+        blurred = RgbImage(np.asarray(face.filter(ImageFilter.GaussianBlur(blur_px))))
+        classifier = load_classifier()
+        crops = classifier.crop.crops(blurred, [region_of_image(130, 130)])
+        constant = classifier.recalibrated({"blur_exponent": 0.0})
+        confidence.append((classifier.predict(crops).max(), constant.predict(crops).max()))
+    (sharp, same), (soft, too_sure), (softer, far_too_sure) = confidence
+    assert sharp == same > 0.9
+    assert too_sure - soft > 0.1
+    assert far_too_sure - softer > 0.1
+
+
 def test_many_crops_are_split_into_batches_in_order() -> None:
     faces = 2 * MAX_BATCH + 3
     crops = np.linspace(0, 1, faces, dtype=np.float32).reshape(-1, 1, 1, 1)
@@ -74,6 +109,8 @@ def test_many_crops_are_split_into_batches_in_order() -> None:
         ("emotions", ["happy"]),
         ("temperature", 0),
         ("temperature", "hot"),
+        ("least_detail", 0),
+        ("blur_exponent", -0.5),
         ("size_px", -1),
         ("size_px", 48.5),
         ("size_px", None),
