@@ -50,7 +50,7 @@ class Joined:
             batch, self._pending = self._pending, []
         # Not ``predict``, which splits it.
         crops = np.concatenate([crops for crops, _ in batch])
-        detail = self._classifier.detail(crops)
+        detail = self._classifier.fine_detail(crops)
         rows = self._classifier.probabilities(self._classifier.outputs(crops), detail)
         ends = np.cumsum([len(crops) for crops, _ in batch])
         for (_, future), part in zip(batch, np.split(rows, ends[:-1]), strict=True):

@@ -31,13 +31,13 @@ EXPONENTS = np.arange(0, 21) * 0.05
 class Calibration:
     """The share of the FER2013 output, 0 to 1, and the temperature.
 
-    temperature: of sharp faces, greater than 0; least_detail, blur_exponent: for faces with less
-    detail it is multiplied by (least_detail / detail) ** blur_exponent.
+    temperature: of sharp faces, greater than 0; blur_threshold, blur_exponent: for faces with less
+    detail it is multiplied by (blur_threshold / detail) ** blur_exponent.
     """
 
     second_share: float = 0.0
     temperature: float = 1.0
-    least_detail: float = 1.0
+    blur_threshold: float = 1.0
     blur_exponent: float = 0.0
 
     def to_card(self) -> dict[str, Any]:
@@ -46,7 +46,7 @@ class Calibration:
             "second_labels": list(FER2013_LABELS),
             "second_share": self.second_share,
             "temperature": self.temperature,
-            "least_detail": self.least_detail,
+            "blur_threshold": self.blur_threshold,
             "blur_exponent": self.blur_exponent,
         }
 
@@ -124,9 +124,9 @@ def _fit_blur(best: Calibration, faces: _Faces, data: FerDataset) -> Calibration
     def loss(trial: Calibration) -> float:
         return sum(_loss(each.probabilities(trial), each.truth) for each in sets)
 
-    # None is better than any other if they are equal.
+    # The first of equal trials wins: no rise for blurred faces.
     trials = [best] + [
-        replace(best, least_detail=round(float(d), 4), blur_exponent=round(float(e), 2))
+        replace(best, blur_threshold=round(float(d), 4), blur_exponent=round(float(e), 2))
         for d in DETAILS
         for e in EXPONENTS[1:]
     ]
@@ -149,7 +149,7 @@ def _in_photos(classifier: OnnxClassifier, folder: Path) -> _Faces:
         raise DataError(f"{folder}: no face of the random sample is found")
     return _Faces(
         classifier=classifier,
-        outputs=outputs_of(classifier, np.concatenate(crops)),
+        outputs=outputs_of(classifier, crops),
         truth=np.array(truth),
         random=np.array(random),
     )

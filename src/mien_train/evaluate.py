@@ -1,6 +1,6 @@
 """Score an exported model as ``mien`` serves it: same file, same crops, same calibration."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mien.classify.crop import region_of_image
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier, log_softmax
-from mien.classify.preprocess import CropSpec
+from mien.classify.preprocess import CropSpec, Layout
 from mien.types import RgbImage
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset
 from mien_train.errors import DataError
@@ -102,22 +102,25 @@ class Scores:
 
 def run_model(classifier: OnnxClassifier, data: FerDataset, *, flip: bool = False) -> Outputs:
     """Return the logits for every face; with ``flip`` the mean of a face and its mirror image."""
-    return outputs_of(classifier, crops_of_faces(data.faces, classifier.crop), flip=flip)
+    parts = (data.faces[at : at + BATCH] for at in range(0, len(data), BATCH))
+    return outputs_of(
+        classifier, (crops_of_faces(faces, classifier.crop) for faces in parts), flip=flip
+    )
 
 
 def outputs_of(
-    classifier: OnnxClassifier, crops: NDArray[np.float32], *, flip: bool = False
+    classifier: OnnxClassifier, batches: Iterable[NDArray[np.float32]], *, flip: bool = False
 ) -> Outputs:
-    """Run the model on crops (N, *crop.shape), as ``run_model`` does."""
-    batches = []
-    for at in range(0, len(crops), BATCH):
-        batch = crops[at : at + BATCH]
-        outputs = classifier.outputs(batch)
+    """Run the model on batches of crops (N, *crop.shape), as ``run_model`` does."""
+    columns = 3 if classifier.crop.layout is Layout.NCHW else 2
+    rows = []
+    for crops in batches:
+        outputs = classifier.outputs(crops)
         if flip:
-            mirrored = classifier.outputs(np.ascontiguousarray(batch[..., ::-1]))
+            mirrored = classifier.outputs(np.ascontiguousarray(np.flip(crops, columns)))
             outputs = [(a + b) / np.float32(2) for a, b in zip(outputs, mirrored, strict=True)]
-        batches.append([classifier.detail(batch), *outputs])
-    detail, ferplus, *rest = (np.concatenate(output) for output in zip(*batches, strict=True))
+        rows.append([classifier.fine_detail(crops), *outputs])
+    detail, ferplus, *rest = (np.concatenate(output) for output in zip(*rows, strict=True))
     return Outputs(ferplus=ferplus, fer2013=rest[0] if rest else None, detail=detail)
 
 

@@ -14,7 +14,7 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.artifacts import Card
-from mien.classify.detail import detail
+from mien.classify.detail import fine_detail
 from mien.classify.onnx import OnnxClassifier
 from mien.classify.preprocess import Layout
 from mien.runtime import TensorSpec
@@ -22,7 +22,7 @@ from mien.runtime.fake import FakeSession
 from mien_train.calibrate import fit
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset, load_fer2013
 from mien_train.errors import DataError
-from mien_train.evaluate import Scores, score
+from mien_train.evaluate import Scores, run_model, score
 from mien_train.report import score_lines, write_page
 
 CARD = Card(
@@ -100,7 +100,7 @@ def sure_when_blurred(feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
     """Right for faces with detail, and very sure of sadness for all others."""
     (crops,) = feeds.values()
     first, second = brightness(feeds)
-    first[detail(crops, Layout.NCHW) < 0.05] = [0, 9, 0, 0, 0, 0, 0, 0]
+    first[fine_detail(crops, Layout.NCHW) < 0.05] = [0, 9, 0, 0, 0, 0, 0, 0]
     return [first, second]
 
 
@@ -138,6 +138,27 @@ def test_single_and_flipped_views_are_distinguished(faces: FerDataset, tmp_path:
         assert f"<strong>{name} view</strong>" in page
         seen.add(scores.six.log_likelihood)
     assert len(seen) == 2
+
+
+def test_mirror_images_of_crops_with_channels_last(faces: FerDataset) -> None:
+    """The left half decides, so a face and its mirror image differ."""
+
+    def left_side(feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        (crops,) = feeds.values()
+        logits = np.zeros((len(crops), 8), dtype=np.float32)
+        logits[:, 0] = crops[:, :, :24].mean((1, 2, 3))
+        return [logits]
+
+    session = FakeSession(
+        left_side,
+        inputs=[TensorSpec("crops", (None, 48, 48, 3))],
+        outputs=[TensorSpec("ferplus", (None, 8))],
+    )
+    table = {"size_px": 48, "channels": "rgb", "layout": "nhwc", "labels": list(FERPLUS_LABELS)}
+    nhwc = OnnxClassifier(session, replace(CARD, model=table))
+    means = run_model(nhwc, faces, flip=True).ferplus[:, 0]
+    whole = faces.faces.mean((1, 2)) / 255
+    np.testing.assert_allclose(means, whole, atol=1e-3)
 
 
 def test_the_text_has_every_metric(scores: Scores) -> None:

@@ -28,7 +28,7 @@ _KEYS = frozenset(
     {
         "size_px", "channels", "layout", "white", "mean", "std", "alignment", "side_of_height",
         "labels", "emotions", "output", "temperature", "second_labels", "second_share",
-        "least_detail", "blur_exponent",
+        "blur_threshold", "blur_exponent",
     }
 )  # fmt: skip
 
@@ -63,16 +63,16 @@ class ModelSpec:
         outputs: The first gives the labels. A second may take part with its share: a second head
             that was trained on other labels of the same faces.
         temperature: Divides the log-probabilities; found by calibration.
-        least_detail: Crops with less detail are blurred.
+        blur_threshold: Crops with less detail are blurred.
         blur_exponent: For them the temperature is multiplied by
-            (least_detail / detail) ** blur_exponent.
+            (blur_threshold / detail) ** blur_exponent.
     """
 
     crop: CropSpec
     kind: OutputKind
     outputs: tuple[Output, ...]
     temperature: float
-    least_detail: float
+    blur_threshold: float
     blur_exponent: float
 
     @classmethod
@@ -101,7 +101,7 @@ class _Reader:
             kind=self._choice("output", OutputKind, OutputKind.LOGITS),
             outputs=self._outputs(),
             temperature=self._positive("temperature", 1.0),
-            least_detail=self._positive("least_detail", 1.0),
+            blur_threshold=self._positive("blur_threshold", 1.0),
             blur_exponent=self._not_negative("blur_exponent", 0.0),
         )
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mien.artifacts import Card, card_beside, load_card
 from mien.classify.card import ModelSpec, Output, OutputKind
-from mien.classify.detail import detail
+from mien.classify.detail import fine_detail
 from mien.errors import ModelContractError
 from mien.runtime import InferenceSession
 from mien.runtime.ort import OrtSession
@@ -63,12 +63,12 @@ class OnnxClassifier:
         if not batches:
             return np.empty((0, len(self.labels)), dtype=np.float32)
         return np.concatenate(
-            [self.probabilities(self.outputs(batch), self.detail(batch)) for batch in batches]
+            [self.probabilities(self.outputs(batch), self.fine_detail(batch)) for batch in batches]
         )
 
-    def detail(self, crops: Floats) -> Floats:
+    def fine_detail(self, crops: Floats) -> Floats:
         """Return how much fine detail each crop has (N,)."""
-        return detail(crops, self.crop.layout)
+        return fine_detail(crops, self.crop.layout)
 
     def probabilities(self, outputs: Sequence[Floats], detail: Floats) -> Floats:
         """Return calibrated probabilities (N, K) of the graph's outputs.
@@ -79,7 +79,7 @@ class OnnxClassifier:
 
         Args:
             outputs: The graph's outputs for N crops.
-            detail: (N,) as ``detail`` returns it for these crops.
+            detail: (N,) as ``fine_detail`` returns it for these crops.
         """
         first, *others = self._spec.outputs
         scores = self._log_probabilities(outputs[0])
@@ -113,7 +113,7 @@ class OnnxClassifier:
 
     def _temperatures(self, detail: Floats) -> Floats:
         spec = self._spec
-        blur = np.maximum(np.float32(spec.least_detail) / detail, 1)
+        blur = np.maximum(np.float32(spec.blur_threshold) / detail, 1)
         temperatures: Floats = spec.temperature * blur**spec.blur_exponent
         return temperatures
 

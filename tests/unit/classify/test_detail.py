@@ -4,7 +4,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 from skimage import data
 
-from mien.classify.detail import detail, laplacian
+from mien.classify.detail import fine_detail, laplacian
 from mien.classify.preprocess import Layout
 
 # Around the astronaut's face.
@@ -18,31 +18,32 @@ def crop(blur_px: float = 0.0) -> NDArray[np.float32]:
 
 
 def test_blurred_crops_have_less_detail() -> None:
-    sharp, soft, softer = (detail(crop(px), Layout.NCHW)[0] for px in (0, 1, 2))
+    sharp, soft, softer = (fine_detail(crop(px), Layout.NCHW)[0] for px in (0, 1, 2))
     assert sharp > 4 * soft > 16 * softer
 
 
 def test_brightness_contrast_and_normalization_do_not_change_it() -> None:
-    plain = detail(crop(), Layout.NCHW)
+    plain = fine_detail(crop(), Layout.NCHW)
     for scale, offset in ((255, 0), (0.3, 0.5), (-1, 1), (4, -2)):
         changed = crop() * np.float32(scale) + np.float32(offset)
-        np.testing.assert_allclose(detail(changed, Layout.NCHW), plain, rtol=1e-3)
+        np.testing.assert_allclose(fine_detail(changed, Layout.NCHW), plain, rtol=1e-3)
 
 
 def test_each_crop_has_its_own_in_either_layout() -> None:
     crops = np.concatenate([crop(), crop(2), crop()])
-    rows = detail(crops, Layout.NCHW)
+    rows = fine_detail(crops, Layout.NCHW)
     assert rows.shape == (3,)
     assert rows.dtype == np.float32
     assert rows[0] == rows[2] > rows[1]
-    np.testing.assert_allclose(detail(crops.transpose(0, 2, 3, 1), Layout.NHWC), rows, rtol=1e-5)
+    channels_last = crops.transpose(0, 2, 3, 1)
+    np.testing.assert_allclose(fine_detail(channels_last, Layout.NHWC), rows, rtol=1e-5)
 
 
 @pytest.mark.parametrize("shade", [0.0, 0.4, 1.0])
 def test_crops_of_one_shade_have_the_least(shade: float) -> None:
     blank = np.full((2, 1, 48, 48), shade, dtype=np.float32)
-    assert (detail(blank, Layout.NCHW) > 0).all()
-    assert (detail(blank, Layout.NCHW) < detail(crop(4), Layout.NCHW)).all()
+    assert (fine_detail(blank, Layout.NCHW) > 0).all()
+    assert (fine_detail(blank, Layout.NCHW) < fine_detail(crop(4), Layout.NCHW)).all()
 
 
 def test_the_laplacian_is_zero_on_slopes() -> None:

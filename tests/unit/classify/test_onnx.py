@@ -63,8 +63,8 @@ def test_the_temperature_is_higher_for_blurred_crops() -> None:
     noisy = np.random.default_rng(0).random((1, 1, 48, 48), dtype=np.float32)
     crops = np.concatenate([smooth, noisy])
     plain = OnnxClassifier(session(), card())
-    few, many = plain.detail(crops)
-    blur = {"least_detail": float(16 * few), "blur_exponent": 0.5}
+    few, many = plain.fine_detail(crops)
+    blur = {"blur_threshold": float(16 * few), "blur_exponent": 0.5}
     assert few * 16 < many
     got = OnnxClassifier(session(), card(**blur)).predict(crops)
     # Four times as high: the root of 16.
@@ -109,7 +109,7 @@ def test_many_crops_are_split_into_batches_in_order() -> None:
         ("emotions", ["happy"]),
         ("temperature", 0),
         ("temperature", "hot"),
-        ("least_detail", 0),
+        ("blur_threshold", 0),
         ("blur_exponent", -0.5),
         ("size_px", -1),
         ("size_px", 48.5),
