@@ -1,10 +1,12 @@
-"""How files are opened."""
+"""How files are opened and written."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["open_at_once"]
+__all__ = ["complete_file", "open_at_once"]
 
 
 def open_at_once(path: Path) -> BinaryIO:
@@ -21,3 +23,18 @@ def _opener(path: str, flags: int) -> int:
     descriptor = os.open(path, flags | os.O_NONBLOCK)
     os.set_blocking(descriptor, True)
     return descriptor
+
+
+@contextmanager
+def complete_file(path: Path) -> Iterator[Path]:
+    """Yield the path to write to; rename that file to ``path`` at the end, or delete it on errors.
+
+    Raises:
+        OSError: The file can't be renamed.
+    """
+    unfinished = path.with_name(path.name + ".unfinished")
+    try:
+        yield unfinished
+        unfinished.replace(path)
+    finally:
+        unfinished.unlink(missing_ok=True)

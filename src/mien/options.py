@@ -34,7 +34,7 @@ class Include(StrEnum):
 
 
 class Upright(StrEnum):
-    """Whether to turn an image in which no face is found."""
+    """Whether to search an image in its four orientations unless a face is surely upright."""
 
     OFF = "off"
     AUTO = "auto"
@@ -72,7 +72,10 @@ class Options:
         metadata=_about("Emotions to distinguish: seven adds disgust, eight adds contempt too."),
     )
     max_faces: int | None = field(
-        default=None, metadata=_about("Return only the N largest faces.", least=1)
+        default=None,
+        metadata=_about(
+            "Return at most N faces: the largest, those with a score below 0.9 last.", least=1
+        ),
     )
     min_face_size: int | None = field(
         default=None,

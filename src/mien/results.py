@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image
 
 from mien.classify.labels import LabelSet
-from mien.errors import InvalidParameterError, MienError
+from mien.errors import ImageTooLargeError, InvalidParameterError, MienError
 from mien.image import ImageInput, load_image
 from mien.options import Include, included, label_set
 from mien.render.annotate import annotate
@@ -169,17 +169,23 @@ class ImageResult:
             image: The analyzed image: a path, bytes, PIL image or array. None: read ``path`` again.
 
         Raises:
-            ImageError: The image cannot be read, or has more pixels than the analyzed one.
-            InvalidParameterError: It is not the analyzed image, or there is no path.
+            ImageError: The image cannot be read.
+            InvalidParameterError: It is not the analyzed image, there is no path, or the analysis
+                failed.
         """
+        if self.error is not None:
+            raise InvalidParameterError("the analysis of this image failed: nothing to annotate")
         given = self.path if image is None else image
         if given is None:
             raise InvalidParameterError("this result has no path: give the image to annotate")
-        loaded = load_image(given, max_pixels=max(1, self.width * self.height))
+        analyzed = f"the analyzed image had {self.width} x {self.height} pixels"
+        try:
+            loaded = load_image(given, max_pixels=self.width * self.height)
+        except ImageTooLargeError as error:
+            raise InvalidParameterError(f"{analyzed}, this one has more") from error
         if (loaded.width, loaded.height) != (self.width, self.height):
             raise InvalidParameterError(
-                f"the image has {loaded.width} x {loaded.height} pixels, "
-                f"the analyzed one had {self.width} x {self.height}"
+                f"{analyzed}, this one has {loaded.width} x {loaded.height}"
             )
         return annotate(loaded, self.faces)
 

@@ -24,7 +24,7 @@ from mien.cores import available_cores
 from mien.detect import MIN_FACE_SIZE_PX
 from mien.detect.registry import DEFAULT_DETECTOR
 from mien.errors import InvalidParameterError
-from mien.recognizer import Recognizer
+from mien.recognizer import MAX_PIXELS, Recognizer
 from mien.runtime.providers import parse_providers
 
 __all__ = ["PREFIX", "SettingRow", "Settings", "build_recognizer", "load_settings", "table"]
@@ -131,7 +131,7 @@ class _Limits(BaseModel):
     """Limits."""
 
     max_pixels: Count = Field(
-        50_000_000, description="Images with more pixels are refused before decoding."
+        MAX_PIXELS, description="Images with more pixels are refused before decoding."
     )
     max_upload_bytes: Count = Field(20_000_000, description="Largest request body.")
     max_batch_images: Count = Field(16, description="Most images of one /emotion/batch request.")
@@ -155,8 +155,8 @@ class _Timeouts(BaseModel):
     head_timeout_s: Seconds = Field(10.0, description="For the headers of a request to arrive.")
     keep_alive_s: Seconds = Field(
         75.0,
-        description="After which a connection without a further request is closed. Longer than a"
-        " load balancer keeps its connections (60 on AWS), or it will reuse closed ones.",
+        description="Idle time after which a connection is closed. Must exceed the idle timeout of"
+        " a load balancer (60 s on AWS), which would otherwise reuse closed connections.",
     )
     upload_timeout_s: Seconds = Field(30.0, description="For the body to arrive.")
     deadline_s: Seconds = Field(30.0, description="From the body to the result.")

@@ -427,6 +427,9 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
         ("bad.jsonl", b"[1]\n", "not a readable .jsonl table"),
         ("other.csv", b"a,b\n1,2\n", "not a table of mien batch"),
         ("other.jsonl", b'{"path": "x"}\n', "not a table of mien batch"),
+        ("pathless.jsonl", b'{"faces": []}\n', "not a table of mien batch"),
+        ("numbers.jsonl", b'{"path": "a", "faces": [1]}\n', "not a table of mien batch"),
+        ("codeless.jsonl", b'{"path": "a", "error": {}}\n', "not a table of mien batch"),
         ("list.xls", b"", "must end with"),
     ],
 )
@@ -440,3 +443,12 @@ def test_a_report_of_another_file_is_refused(
     assert any(part in done.stderr for part in message.split("|"))
     assert len(done.stderr.splitlines()) == 1
     assert [file.name for file in tmp_path.iterdir()] == ([name] if content is not None else [])
+
+
+@pytest.mark.parametrize("folder", [".", ".."])
+def test_a_report_of_a_folder_without_tables_is_refused(tmp_path: Path, folder: str) -> None:
+    here = tmp_path / "deep" / "er"
+    here.mkdir(parents=True)
+    done = run("report", folder, cwd=here)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1

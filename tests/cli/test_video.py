@@ -102,6 +102,14 @@ def test_a_mirrored_and_rotated_video(moving: list, tmp_path: Path) -> None:
             assert abs(turned[side] - upright[side]) < 12
 
 
+def test_the_table_names_the_turn_of_a_video_on_its_side(moving: list, tmp_path: Path) -> None:
+    path, out = tmp_path / "side.mp4", tmp_path / "faces.jsonl"
+    on_its_side = [np.ascontiguousarray(np.rot90(picture)) for picture in moving[:3]]
+    path.write_bytes(encoded_video(on_its_side, range(0, 300, 100)))
+    assert run(path, "--out", out, "--upright", "auto").returncode == 0
+    assert {row["turn"] for row in rows_of(out)} == {90}
+
+
 def test_pixels_that_are_not_square(moving: list, tmp_path: Path) -> None:
     path = tmp_path / "narrow.mp4"
     squeezed = [picture[:, ::2] for picture in moving[:3]]

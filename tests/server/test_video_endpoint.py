@@ -1,10 +1,13 @@
 """``POST /video``: streamed lines, and errors of bad videos."""
 
+import asyncio
 import contextlib
+import gc
 import json
 import socket
 import sys
 import threading
+import time
 from base64 import b64encode
 from collections.abc import Iterator
 
@@ -15,8 +18,11 @@ from numpy.typing import NDArray
 from starlette.testclient import TestClient
 
 from http_fakes import Crowd, FakeDetector, encoded_image, fake_app, running, wait_until
+from mien.deadline import check_deadline
+from mien.errors import DeadlineExceededError
 from mien.server.app import create_app
 from mien.server.responses import VideoLine
+from mien.server.routes import video
 from mien.settings import Settings
 from videos import encoded_video, plain
 
@@ -180,6 +186,25 @@ def test_an_error_before_the_first_line_has_a_status(
     detector.endless = True
     response = service.post("/video", content=plain(), headers=MP4)
     assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
+
+
+def test_nobody_awaits_the_error_of_a_reader_that_outlasts_its_deadline() -> None:
+    unhandled: list[dict[str, object]] = []
+
+    def read() -> None:
+        time.sleep(0.2)
+        check_deadline()
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, about: unhandled.append(about))
+        with pytest.raises(DeadlineExceededError):
+            await video._in_thread(read, 0.02)
+        await asyncio.get_running_loop().shutdown_default_executor()
+        await asyncio.sleep(0)
+        gc.collect()
+
+    asyncio.run(main())
+    assert not unhandled
 
 
 def test_lines_are_streamed_and_concurrency_is_limited() -> None:

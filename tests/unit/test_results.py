@@ -222,15 +222,20 @@ def test_annotate_reads_the_file_again(tmp_path: Path) -> None:
     [
         (RESULT, np.zeros((50, 200, 3), dtype=np.uint8)),
         (RESULT, np.zeros((200, 100, 3), dtype=np.uint8)),
-        (RESULT, None),
+        (RESULT, np.zeros((200, 200, 3), dtype=np.uint8)),
         (replace(RESULT, path=None), None),
         (FAILED, np.zeros((50, 200, 3), dtype=np.uint8)),
     ],
-    ids=["smaller", "turned", "no such file", "no path", "failed"],
+    ids=["smaller", "turned", "larger", "no path", "failed"],
 )
 def test_annotate_refuses_another_image(result: ImageResult, image: object) -> None:
-    with pytest.raises(mien.MienError):
+    with pytest.raises(mien.InvalidParameterError):
         result.annotate(image)
+
+
+def test_annotate_needs_the_file() -> None:
+    with pytest.raises(mien.ImageError):
+        RESULT.annotate()
 
 
 def test_a_notebook_shows_the_image_and_a_table(tmp_path: Path) -> None:

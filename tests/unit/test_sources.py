@@ -2,6 +2,7 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -245,3 +246,16 @@ def test_sources_in_a_store(tmp_path: Path) -> None:
     for source in ("lists/empty.txt", "lists/gone.txt", "gone"):
         with pytest.raises(InvalidParameterError):
             list(images_of(f"memory://{tmp_path}/{source}"))
+
+
+def test_a_store_that_can_not_be_listed_to_its_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def listed(_: str) -> Iterator[tuple[str, str]]:
+        yield "memory://photos/a.jpg", "a.jpg"
+        raise PermissionError
+
+    open_folder(f"memory://{tmp_path}").write("photos/a.jpg", b"")
+    monkeypatch.setattr("mien.batch.source.files_below", listed)
+    with pytest.raises(InvalidParameterError):
+        list(images_of(f"memory://{tmp_path}/photos"))

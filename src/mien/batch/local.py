@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mien.errors import MienError
-from mien.parent import end_with_parent, signals_held
+from mien.parent import HANGUPS, end_with_parent, signals_held
 
 __all__ = ["WorkersDiedError", "in_processes", "isolated"]
 
@@ -22,8 +22,8 @@ Stopped = Callable[[], bool]
 _QUEUED = 2
 # Restarts of all processes in a row without a single result.
 _MAX_RESTARTS = 5
-# A terminal sends them to all its processes. Windows has no SIGHUP.
-_OF_TERMINALS = [signal.Signals[name] for name in ("SIGINT", "SIGHUP") if hasattr(signal, name)]
+# A terminal sends them to all its processes.
+_OF_TERMINALS = (signal.SIGINT, *HANGUPS)
 
 
 class WorkersDiedError(MienError):

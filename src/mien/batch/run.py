@@ -16,6 +16,7 @@ from mien.batch.storage import is_uri, open_folder
 from mien.batch.table import write_table
 from mien.batch.task import ImageTask, Progress
 from mien.errors import InvalidParameterError
+from mien.files import complete_file
 
 __all__ = ["Engine", "LocalEngine", "ProgressBar", "Run"]
 
@@ -267,16 +268,15 @@ class Run:
 
     def _join(self, folder: RunFolder, plan: Plan, table: Path) -> None:
         """Write the table, whole or not at all, and delete the shards."""
-        unfinished = table.with_name(f"{table.name}.unfinished")
-        write_table(
-            unfinished,
-            table.suffix.lower(),
-            plan.columns,
-            folder.records(plan),
-            byte_order_mark=self.byte_order_mark,
-        )
-        write_record(table, plan)
-        unfinished.replace(table)
+        with complete_file(table) as unfinished:
+            write_table(
+                unfinished,
+                table.suffix.lower(),
+                plan.columns,
+                folder.records(plan),
+                byte_order_mark=self.byte_order_mark,
+            )
+            write_record(table, plan)
         folder.delete()
 
 

@@ -102,13 +102,18 @@ def _in_store(source: str, on_skip: OnSkip) -> Iterator[str]:
             return _listed(source, suffix, lambda: files.open_input_file(path), on_skip)
         if not is_folder(source):
             raise InvalidParameterError(f"{source}: no such folder or manifest")
-        return (
-            place
-            for place, relative in files_below(source)
-            if _is_image(place, Path(relative).parts, on_skip)
-        )
     except (OSError, ValueError) as error:
         raise InvalidParameterError(f"{source} cannot be read") from error
+    return _in_folder_of_store(source, on_skip)
+
+
+def _in_folder_of_store(source: str, on_skip: OnSkip) -> Iterator[str]:
+    try:
+        for place, relative in files_below(source):
+            if _is_image(place, Path(relative).parts, on_skip):
+                yield place
+    except (OSError, ValueError) as error:
+        raise InvalidParameterError(f"{source} cannot be listed") from error
 
 
 def _in_folder(folder: Path, on_skip: OnSkip) -> Iterator[str]:

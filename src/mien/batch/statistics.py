@@ -105,9 +105,9 @@ def statistics_of(rows: Iterable[Mapping[str, Cell]], table: Path) -> TableStati
         InvalidParameterError: It is not a table of results.
     """
     statistics = TableStatistics()
-    for row in rows:
-        try:
+    try:
+        for row in rows:
             statistics.add(row)
-        except (KeyError, TypeError, ValueError) as error:
-            raise InvalidParameterError(f"{table}: not a table of mien batch") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise InvalidParameterError(f"{table}: not a table of mien batch") from error
     return statistics

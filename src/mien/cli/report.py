@@ -31,7 +31,9 @@ def run(arguments: Sequence[str]) -> int:
         InvalidParameterError: The table cannot be read, or a file to write exists already.
     """
     options = _parser().parse_args(arguments)
-    out: Path = options.out or options.table.with_suffix(".html")
+    # A folder may be given as "." or "..", which have no name.
+    table: Path = options.table.resolve() if options.table.is_dir() else options.table
+    out: Path = options.out or table.with_suffix(".html")
     for target in filter(None, (out, options.sheet)):
         if target.exists():
             raise InvalidParameterError(f"{target} exists: choose another name or delete it")

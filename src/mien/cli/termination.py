@@ -5,10 +5,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from mien.parent import HANGUPS
+
 __all__ = ["cleaning_up"]
 
-# Windows has no SIGHUP.
-_SIGNALS = tuple(signal.Signals[name] for name in ("SIGTERM", "SIGHUP") if hasattr(signal, name))
+_SIGNALS = (signal.SIGTERM, *HANGUPS)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from mien.cli.console import say
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.termination import cleaning_up
 from mien.errors import ImageError, InvalidParameterError, UnreadableFileError, VideoError
+from mien.files import complete_file
 from mien.options import Include
 from mien.recognizer import Recognizer, in_order
 from mien.render.numbers import format_count, format_percent
@@ -28,7 +29,6 @@ from mien.render.timeline import draw_timeline
 from mien.results import Cell, ImageResult, table_columns
 from mien.video.analysis import PER_SECOND, Sample, followed
 from mien.video.annotated import AnnotatedVideo, annotated_video
-from mien.video.outputs import complete_file
 from mien.video.reader import Frame, VideoLimits, VideoReader, library, open_camera, open_video
 from mien.video.summary import Summary
 from mien.video.tracks import SMOOTHING_S, Tracker
@@ -173,7 +173,7 @@ def _rows(
     for sample in samples:
         image = sample.frame.image
         faces = tuple(tracked.face for tracked in sample.faces)
-        result = ImageResult(width=image.width, height=image.height, faces=faces)
+        result = ImageResult(width=image.width, height=image.height, turn=sample.turn, faces=faces)
         persons: list[int | None] = [tracked.person for tracked in sample.faces]
         for person, row in zip(persons or [None], result.to_rows(labels, include), strict=True):
             cells = dict(list(row.items())[1:-2])

@@ -56,7 +56,7 @@ def regions_around(boxes: Floats, width: int, height: int) -> Iterator[Region]:
     wanted = np.zeros((-(-height // CELL_PX), -(-width // CELL_PX)), dtype=bool)
     for (left, top), (right, bottom) in zip(starts.tolist(), ends.tolist(), strict=True):
         wanted[top:bottom, left:right] = True
-    for left, top, right, bottom in _rectangles(wanted, 0, 0):
+    for left, top, right, bottom in _rectangles(wanted):
         yield (
             left * CELL_PX,
             top * CELL_PX,
@@ -65,27 +65,25 @@ def regions_around(boxes: Floats, width: int, height: int) -> Iterator[Region]:
         )
 
 
-def _rectangles(wanted: NDArray[np.bool_], left: int, top: int) -> Iterator[Region]:
-    """Yield rectangles that contain all wanted cells, cut apart at empty rows and columns.
+def _rectangles(wanted: NDArray[np.bool_]) -> Iterator[Region]:
+    """Yield rectangles that contain all wanted cells (H, W), cut at empty rows and columns."""
+    parts = [(wanted, 0, 0)]
+    while parts:
+        part, left, top = parts.pop()
+        rows, columns = (np.flatnonzero(part.any(axis=axis)) for axis in (1, 0))
+        if len(rows) == 0:
+            continue
+        right, bottom = int(columns[-1]) + 1, int(rows[-1]) + 1
+        sparse = part[rows[0] : bottom, columns[0] : right].mean() < FULL
+        if sparse and (row := _first_gap(rows)):
+            parts += [(part[row:], left, top + row), (part[:row], left, top)]
+        elif sparse and (column := _first_gap(columns)):
+            parts += [(part[:, column:], left + column, top), (part[:, :column], left, top)]
+        else:
+            yield (left + int(columns[0]), top + int(rows[0]), left + right, top + bottom)
 
-    Args:
-        wanted: (H, W) cells.
-        left: Column of the first cell.
-        top: Row of the first cell.
-    """
-    rows, columns = (np.flatnonzero(wanted.any(axis=axis)) for axis in (1, 0))
-    if len(rows) == 0:
-        return
-    right, bottom = columns[-1] + 1, rows[-1] + 1
-    if wanted[rows[0] : bottom, columns[0] : right].mean() < FULL:
-        for axis, used in ((0, rows), (1, columns)):
-            gaps = np.flatnonzero(np.diff(used) > 1)
-            if len(gaps):
-                # The first empty row or column, so no wanted cells are cut apart.
-                cut = int(used[gaps[0]]) + 1
-                first, second = np.split(wanted, [cut], axis=axis)
-                yield from _rectangles(first, left, top)
-                at = (left, top + cut) if axis == 0 else (left + cut, top)
-                yield from _rectangles(second, *at)
-                return
-    yield (left + int(columns[0]), top + int(rows[0]), left + int(right), top + int(bottom))
+
+def _first_gap(used: NDArray[np.intp]) -> int:
+    """Return the first empty row or column between used ones, 0 if there is none."""
+    gaps = np.flatnonzero(np.diff(used) > 1)
+    return int(used[gaps[0]]) + 1 if len(gaps) else 0

@@ -91,13 +91,13 @@ def _strip_gif(data: bytes) -> StrippedFile:
     """
     width, height, flags = struct.unpack_from("<HHB", data.ljust(13, b"\0"), 6)
     position = 13 + (_gif_palette_bytes(flags))
-    header, control = data[:position], b""
+    header, control, blocks = data[:position], b"", _GIF_MAX_SUB_BLOCKS
     while data[position : position + 1] == b"!":
         label, body = data[position + 1 : position + 2], data[position + 2 : position + 7]
         if label == b"\xf9" and len(body) == 5 and body[0] >= 4:
             flags = body[1] & _GIF_HAS_TRANSPARENCY
             control = b"!\xf9\x04" + bytes([flags]) + body[2:] + b"\0"
-        position = _end_of_gif_sub_blocks(data, position + 2)
+        position, blocks = _end_of_gif_extension(data, position + 2, blocks)
     frame = data[position : position + 10]
     if frame[:1] != b"," or len(frame) < 10:
         raise TruncatedImageError("this GIF image ends before its pixels")
@@ -110,13 +110,14 @@ def _gif_palette_bytes(flags: int) -> int:
     return 6 << (flags & 7) if flags & _GIF_HAS_PALETTE else 0
 
 
-def _end_of_gif_sub_blocks(data: bytes, position: int) -> int:
-    for _ in range(_GIF_MAX_SUB_BLOCKS):
+def _end_of_gif_extension(data: bytes, position: int, blocks: int) -> tuple[int, int]:
+    """Return the position after an extension, and how many blocks may follow of ``blocks``."""
+    for left in range(blocks - 1, -1, -1):
         length = data[position] if position < len(data) else 0
         position += 1 + length
         if length == 0:
-            return position
-    raise TruncatedImageError("this GIF image is corrupt: an extension has too many blocks")
+            return position, left
+    raise TruncatedImageError("this GIF image is corrupt: its extensions have too many blocks")
 
 
 def _check_bmp_compression(data: bytes) -> None:

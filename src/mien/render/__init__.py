@@ -1,1 +1,1 @@
-"""Showing results: JSON records, CSV rows, annotated images."""
+"""Drawn results: annotated images, timelines, contact sheets and reports."""

@@ -7,7 +7,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from http import HTTPStatus
 from typing import Any, NamedTuple
@@ -109,8 +109,7 @@ class RequestContext:
             self.stages.append(Stage("queue", at_s, outcome.queued_s))
             if isinstance(outcome.result, ImageResult):
                 at_s += outcome.queued_s
-                for name in ("decode", "detect", "classify"):
-                    seconds = getattr(outcome.result.seconds, name)
+                for name, seconds in asdict(outcome.result.seconds).items():
                     self.stages.append(Stage(name, at_s, seconds))
                     at_s += seconds
 

@@ -1,12 +1,11 @@
 """Errors of requests, and how all errors are sent: as problems after RFC 9457."""
 
-import json
 import math
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import NamedTuple
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from mien.errors import MienError
 
@@ -233,9 +232,4 @@ def problem_response(
     if code in _RETRY:
         seconds = getattr(error, "retry_after_s", 1.0)
         sent["Retry-After"] = str(max(math.ceil(seconds), 1))
-    return Response(
-        json.dumps(body, ensure_ascii=False, separators=(",", ":")),
-        status_code=problem.status,
-        headers=sent,
-        media_type="application/problem+json",
-    )
+    return JSONResponse(body, problem.status, sent, "application/problem+json")

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from dataclasses import asdict
 from pathlib import Path
 
 from prometheus_client import (
@@ -122,8 +123,8 @@ class Metrics:
             self._images.inc()
             self._faces.inc(faces)
             self._batch_size.observe(faces)
-            for stage in ("decode", "detect", "classify"):
-                self._stages.labels(stage).observe(getattr(seconds, stage))
+            for stage, stage_s in asdict(seconds).items():
+                self._stages.labels(stage).observe(stage_s)
 
     def record_model(self, *, version: str, detector: str, model: str) -> None:
         """Record what is running."""

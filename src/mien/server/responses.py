@@ -1,11 +1,9 @@
 """The shapes of responses, for the OpenAPI document; responses are written without them."""
 
-import json
 from collections import defaultdict
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeFloat, NonNegativeInt, RootModel
-from starlette.responses import Response
 
 from mien.server.errors import PROBLEMS
 from mien.types import Emotion
@@ -17,7 +15,6 @@ __all__ = [
     "Status",
     "Version",
     "VideoLine",
-    "json_response",
     "problems",
 ]
 
@@ -202,11 +199,3 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
         status: {"model": Problem, "description": ", ".join(same)}
         for status, same in sorted(by_status.items())
     }
-
-
-def json_response(content: Any) -> Response:
-    """Return 200 with the content as compact JSON."""
-    return Response(
-        json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":")),
-        media_type="application/json",
-    )

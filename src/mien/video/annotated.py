@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
+from mien.files import complete_file
 from mien.render.annotate import annotate
 from mien.video.analysis import Sample
-from mien.video.outputs import complete_file
 from mien.video.reader import library
 
 __all__ = ["AnnotatedVideo", "annotated_video"]

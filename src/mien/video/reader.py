@@ -322,11 +322,14 @@ def _other_recording(file: BinaryIO) -> float:
     """Return where a joined recording begins that its demuxer would decode as the first one."""
     joined = list(joined_recordings(file, MATROSKA, after=SNIFF_BYTES))
     first = _parameters(file, 0) if joined else None
+    if first is None:
+        return math.inf
     return next((at for at in joined if _parameters(file, at) != first), math.inf)
 
 
 def _parameters(file: BinaryIO, at: int) -> tuple[str, bytes] | None:
     """Return codec and parameters of the video that begins at a position; None: unreadable."""
+    check_deadline()
     av = library()
     file.seek(at)
     try:

@@ -112,7 +112,7 @@ class Tracker:
             return {}
         persons = list(self._tracks)
         overlap = intersection_over_union(
-            _buffered(np.array([_corners(face) for face in faces])),
+            _buffered(np.array([face.box.xyxy for face in faces])),
             _buffered(np.array([track.box for track in self._tracks.values()])),
         )
         found: dict[int, int] = {}
@@ -137,14 +137,10 @@ class Tracker:
                 emotion: old + fresh * (scores[emotion] - old)
                 for emotion, old in before.scores.items()
             }
-        self._tracks[person] = _Track(np.array(_corners(face)), scores, at_s)
+        self._tracks[person] = _Track(np.array(face.box.xyxy), scores, at_s)
         emotion = max(scores, key=scores.__getitem__)
         smoothed = replace(face, emotion=emotion, confidence=scores[emotion], scores=scores)
         return Tracked(person, smoothed)
-
-
-def _corners(face: FaceEmotion) -> tuple[float, float, float, float]:
-    return face.box.left, face.box.top, face.box.right, face.box.bottom
 
 
 def _buffered(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

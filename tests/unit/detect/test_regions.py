@@ -43,6 +43,13 @@ def test_a_crowd_is_searched_whole() -> None:
     assert list(regions_around(boxes, WIDTH, HEIGHT)) == [(0, 0, WIDTH, HEIGHT)]
 
 
+def test_a_panorama_of_many_faces() -> None:
+    boxes = boxes_of(*((320 * n, 10, 320 * n + 40, 50) for n in range(1200)))
+    regions = list(regions_around(boxes, 320 * 1200, 60))
+    assert len(regions) == 1200
+    assert regions == sorted(regions)
+
+
 corner = st.tuples(st.floats(-50, WIDTH), st.floats(-50, HEIGHT), st.floats(4, 190))
 
 

@@ -225,6 +225,15 @@ def test_extensions_of_a_gif_are_ignored(size: int) -> None:
         assert process_time() - started < 1
 
 
+def test_extensions_without_end_are_refused_quickly() -> None:
+    data = encode(Image.new("RGB", (8, 6), RED), "GIF")
+    frame = data.index(b",")
+    started = process_time()
+    with pytest.raises(errors.TruncatedImageError):
+        decode(data[:frame] + b"!\xfe\0" * 5_000_000 + data[frame:])
+    assert process_time() - started < 1
+
+
 def test_broken_animation_is_its_still_image() -> None:
     odd = png_chunk(b"acTL", bytes(8))
     rows = b"\0" + bytes(RED)

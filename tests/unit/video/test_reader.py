@@ -1,8 +1,10 @@
 """Reading videos: every format, damaged ones, and those made to take long."""
 
 import os
+from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,6 +19,7 @@ from mien.errors import (
     UnreadableVideoError,
     VideoTooLargeError,
 )
+from mien.video import reader
 from mien.video.reader import Frame, VideoLimits, VideoReader, open_video
 from videos import encoded_video, plain, with_timestamps
 
@@ -179,6 +182,21 @@ def test_joined_recordings_that_can_not_be_read_are_reported(form: str, encoder:
     frames, video = read(one * 3)
     assert len(frames) < 30
     assert video.cut_off
+
+
+def test_comparing_joined_recordings_stops_at_the_deadline(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    deadline, search = Deadline.after(600), reader.joined_recordings
+
+    def found(*arguments: Any, **named: Any) -> Iterator[int]:
+        yield from search(*arguments, **named)
+        deadline.expire()
+
+    monkeypatch.setattr(reader, "joined_recordings", found)
+    joined = plain(form="matroska", encoder="mpeg4") * 3
+    with deadline.observed(), pytest.raises(DeadlineExceededError):
+        read(joined)
 
 
 def test_broadcasts_joined_with_a_forward_jump() -> None:

@@ -3,7 +3,7 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from mien.results import ImageResult
 from mien.server.body import unless_disconnected
@@ -17,7 +17,7 @@ from mien.server.dependencies import (
     emotion_query,
 )
 from mien.server.openapi import BATCH_BODY, IMAGE_BODY
-from mien.server.responses import BatchEntry, Face, json_response, problems
+from mien.server.responses import BatchEntry, Face, problems
 from mien.workers import Outcome
 
 __all__ = ["router"]
@@ -64,7 +64,7 @@ async def analyze(
     """
     outcomes = await unless_disconnected(request, service.analyze([image], query.options()))
     context.add(outcomes)
-    return json_response(outcomes[0].unwrap().face_records(query.include))
+    return JSONResponse(outcomes[0].unwrap().face_records(query.include))
 
 
 @router.post(
@@ -84,7 +84,7 @@ async def analyze_batch(
     """
     outcomes = await unless_disconnected(request, service.analyze(images, query.options()))
     context.add(outcomes)
-    return json_response([_entry(outcome, query, context) for outcome in outcomes])
+    return JSONResponse([_entry(outcome, query, context) for outcome in outcomes])
 
 
 def _entry(outcome: Outcome[ImageResult], query: Any, context: RequestContext) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Query
@@ -132,10 +133,7 @@ class _Frames:
         include = frozenset(self._query.include)
         return {
             **tracked_record(tracked, result.width, result.height, include, turn=result.turn),
-            "seconds": {
-                stage: round(getattr(result.seconds, stage), 4)
-                for stage in ("decode", "detect", "classify")
-            },
+            "seconds": {stage: round(s, 4) for stage, s in asdict(result.seconds).items()},
         }
 
 

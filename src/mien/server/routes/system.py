@@ -1,12 +1,12 @@
 """Whether the service is alive and ready, and what it runs."""
 
 from fastapi import APIRouter, Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from mien._version import __version__
 from mien.server.dependencies import OPEN, TheService
 from mien.server.errors import NotReadyError
-from mien.server.responses import Status, Version, json_response, problems
+from mien.server.responses import Status, Version, problems
 
 __all__ = ["metrics_router", "router"]
 
@@ -19,7 +19,7 @@ metrics_router = APIRouter(dependencies=OPEN, include_in_schema=False)
 )
 async def livez() -> Response:
     """Return 200 as long as the process responds."""
-    return json_response({"status": "alive"})
+    return JSONResponse({"status": "alive"})
 
 
 @router.get(
@@ -33,7 +33,7 @@ async def readyz(service: TheService) -> Response:
     """Return 200 once the models are warm, and until shutdown begins."""
     if not service.ready:
         raise NotReadyError("the service is starting or shutting down")
-    return json_response({"status": "ready"})
+    return JSONResponse({"status": "ready"})
 
 
 @router.get(
@@ -47,7 +47,7 @@ async def version(service: TheService) -> Response:
     """Return the names and versions of what is running."""
     if not service.started:
         raise NotReadyError("the service is starting; try again in a moment")
-    return json_response(
+    return JSONResponse(
         {
             "name": "mien",
             "version": __version__,
