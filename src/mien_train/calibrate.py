@@ -1,5 +1,6 @@
 """Calibration: fit the weight of the second output, and the temperatures."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -58,20 +59,16 @@ class _Faces:
     random: (N,) whether a face belongs to a random sample of photos.
     """
 
-    classifier: OnnxClassifier
     outputs: Outputs
     truth: NDArray[np.int64]
     random: NDArray[np.bool_]
 
-    def probabilities(self, calibration: Calibration) -> NDArray[np.float32]:
-        """Return the probabilities (N, 6)."""
-        calibrated = self.classifier.recalibrated(calibration.to_card())
-        return narrow(
-            self.outputs.product(calibrated), self.classifier.labels, LabelSet.SIX.emotions
-        )
+    def probabilities(self, classifier: OnnxClassifier) -> NDArray[np.float32]:
+        """Return the probabilities (N, 6) with the classifier's calibration."""
+        return narrow(self.outputs.product(classifier), classifier.labels, LabelSet.SIX.emotions)
 
-    def metrics(self, calibration: Calibration, rows: NDArray[np.bool_]) -> Metrics:
-        probabilities = self.probabilities(calibration)[rows].astype(np.float64)
+    def metrics(self, classifier: OnnxClassifier, rows: NDArray[np.bool_]) -> Metrics:
+        probabilities = self.probabilities(classifier)[rows].astype(np.float64)
         return measure(probabilities, self.truth[rows], SIX)
 
 
@@ -92,37 +89,41 @@ def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None
     data, truth = data.rows(counted), truth[counted]
     outputs = run_model(classifier, data)
     every = np.ones(len(data), dtype=np.bool_)
-    faces = _Faces(classifier=classifier, outputs=outputs, truth=truth, random=every)
+    faces = _Faces(outputs=outputs, truth=truth, random=every)
     natural = None if photos is None else _in_photos(classifier, photos)
 
     def merit(trial: Calibration) -> float:
-        macro_f1 = faces.metrics(trial, every).macro_f1
+        calibrated = classifier.recalibrated(trial.to_card())
+        macro_f1 = faces.metrics(calibrated, every).macro_f1
         if natural is None:
             return macro_f1
-        sample = natural.metrics(trial, natural.random)
-        whole = natural.metrics(trial, np.ones_like(natural.random))
+        sample = natural.metrics(calibrated, natural.random)
+        whole = natural.metrics(calibrated, np.ones_like(natural.random))
         return macro_f1 + sample.accuracy + whole.balanced
 
     def loss(trial: Calibration) -> float:
+        calibrated = classifier.recalibrated(trial.to_card())
         sets = [faces] if natural is None else [faces, natural]
         return sum(
-            _loss(each.probabilities(trial)[each.random], each.truth[each.random]) for each in sets
+            _loss(each.probabilities(calibrated)[each.random], each.truth[each.random])
+            for each in sets
         )
 
     best = Calibration()
     if outputs.fer2013 is not None:
         best = max((Calibration(round(float(share), 2)) for share in SHARES), key=merit)
     trials = [replace(best, temperature=round(float(t), 4)) for t in TEMPERATURES]
-    return _fit_blur(min(trials, key=loss), faces, data)
+    best = min(trials, key=loss)
+    copies = [run_model(classifier, _blurred(data, sigma_px)) for sigma_px in BLURS_PX]
+    return _fit_blur(best, classifier, [faces, *(replace(faces, outputs=run) for run in copies)])
 
 
-def _fit_blur(best: Calibration, faces: _Faces, data: FerDataset) -> Calibration:
-    """Return the calibration with the temperature's rise for blurred faces."""
-    copies = [run_model(faces.classifier, _blurred(data, sigma_px)) for sigma_px in BLURS_PX]
-    sets = [faces, *(replace(faces, outputs=outputs) for outputs in copies)]
+def _fit_blur(best: Calibration, classifier: OnnxClassifier, sets: Sequence[_Faces]) -> Calibration:
+    """Return the calibration with the temperature's rise for the blurred faces of the sets."""
 
     def loss(trial: Calibration) -> float:
-        return sum(_loss(each.probabilities(trial), each.truth) for each in sets)
+        calibrated = classifier.recalibrated(trial.to_card())
+        return sum(_loss(each.probabilities(calibrated), each.truth) for each in sets)
 
     # The first of equal trials wins: no rise for blurred faces.
     trials = [best] + [
@@ -148,7 +149,6 @@ def _in_photos(classifier: OnnxClassifier, folder: Path) -> _Faces:
     if not any(random):
         raise DataError(f"{folder}: no face of the random sample is found")
     return _Faces(
-        classifier=classifier,
         outputs=outputs_of(classifier, crops),
         truth=np.array(truth),
         random=np.array(random),

@@ -33,11 +33,6 @@ class Outputs:
     fer2013: NDArray[np.float32] | None
     detail: NDArray[np.float32]
 
-    def rows(self, chosen: NDArray[np.bool_]) -> "Outputs":
-        """Return the outputs of the chosen faces."""
-        second = None if self.fer2013 is None else self.fer2013[chosen]
-        return Outputs(ferplus=self.ferplus[chosen], fer2013=second, detail=self.detail[chosen])
-
     def product(self, classifier: OnnxClassifier) -> NDArray[np.float32]:
         """Return the calibrated probabilities (N, K), as ``mien`` returns them."""
         second = [] if self.fer2013 is None else [self.fer2013]
