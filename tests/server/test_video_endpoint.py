@@ -188,7 +188,7 @@ def test_an_error_before_the_first_line_has_a_status(
     assert (response.status_code, response.json()["code"]) == (504, "deadline_exceeded")
 
 
-def test_nobody_awaits_the_error_of_a_reader_that_outlasts_its_deadline() -> None:
+def test_a_reader_that_outlasts_its_deadline_leaves_no_traceback() -> None:
     unhandled: list[dict[str, object]] = []
 
     def read() -> None:

@@ -135,7 +135,8 @@ async def _in_thread(function: Callable[[], _Result], seconds: float) -> _Result
     deadline = Deadline.after(seconds)
     with deadline.observed():
         running = asyncio.ensure_future(asyncio.to_thread(function))
-    # Of a function that outlasts its deadline or its client, nobody awaits the error.
+    # After the deadline, or if the client has left, no code awaits the task. asyncio would then log
+    # its error.
     running.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         await asyncio.wait((running,), timeout=seconds)
