@@ -3,7 +3,7 @@
     python -m benchmarks.consistency FOLDER
 
 For every face of at least 60 pixels in the photos of FOLDER, three ways to cut are compared:
-the box itself (drawn out to a square), a square with the frame's margin around the box, and
+the box itself (drawn out to a square), a square with the template's margin around the box, and
 aligned by landmarks, which is what mien does. A patch around the face is turned or resized and goes
 through detection again; for the last row the box's edges are moved by up to a tenth of its height
 and the landmarks by a fiftieth instead.
@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.classify.crop import Region, region_of_face
+from mien.classify.crop import Square, square_of_face
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier, load_classifier
 from mien.detect import FaceDetector
@@ -36,20 +36,20 @@ JITTERS = 4
 PATCH_MARGIN = 1.0
 
 
-def box_itself(face: Face) -> Region:
+def box_itself(face: Face) -> Square:
     """Return the square with the box's center and area."""
-    return _square(face.box, math.sqrt(face.box.area))
+    return _square_around(face.box, math.sqrt(face.box.area))
 
 
-def box_with_margin(face: Face) -> Region:
-    """Return the region that mien crops without landmarks."""
-    return region_of_face(replace(face, landmarks=None))
+def box_with_margin(face: Face) -> Square:
+    """Return the square that mien crops without landmarks."""
+    return square_of_face(replace(face, landmarks=None))
 
 
-CROPS: dict[str, Callable[[Face], Region]] = {
+CROPS: dict[str, Callable[[Face], Square]] = {
     "box": box_itself,
     "margin": box_with_margin,
-    "aligned": region_of_face,
+    "aligned": square_of_face,
 }
 # A face in its image.
 Seen = tuple[RgbImage, Face]
@@ -106,8 +106,8 @@ def variants(patch: Seen, detector: FaceDetector) -> Iterator[tuple[str, Seen]]:
 def predictions(seen: Seen, classifier: OnnxClassifier) -> dict[str, int]:
     """Return the emotion, as a position among the six, for each way to cut."""
     image, face = seen
-    regions = [cut(face) for cut in CROPS.values()]
-    crops = classifier.crop.crops(image, regions)
+    squares = [cut(face) for cut in CROPS.values()]
+    crops = classifier.crop.crops(image, squares)
     six = narrow(classifier.predict(crops), classifier.labels, LabelSet.SIX.emotions)
     return dict(zip(CROPS, six.argmax(axis=1).tolist(), strict=True))
 
@@ -158,8 +158,8 @@ def _jittered(face: Face, random: np.random.Generator) -> Face:
     return replace(face, box=box, landmarks=points)
 
 
-def _square(box: Box, side: float) -> Region:
-    return Region(
+def _square_around(box: Box, side: float) -> Square:
+    return Square(
         center_x=(box.left + box.right) / 2, center_y=(box.top + box.bottom) / 2, side=side
     )
 

@@ -17,7 +17,7 @@ import av
 from PIL import Image
 
 from mien import Recognizer
-from mien.recognizer import in_order
+from mien.in_order import in_order
 from mien.video.analysis import PER_SECOND, followed
 from mien.video.reader import VideoLimits, open_video
 from mien.video.tracks import Tracker

@@ -14,10 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from mien.classify.crop import Region, crop_region, region_of_face
+from mien.classify.crop import Square, crop_square, square_of_face
 from mien.classify.onnx import load_classifier
 from mien.detect.levels import levels_of
-from mien.detect.regions import MAX_OVERLAP
+from mien.detect.second_look import MAX_OVERLAP
 from mien.detect.yunet import PROPOSED, YunetDetector
 from mien.geometry import suppress
 from mien.image import load_image
@@ -45,7 +45,7 @@ class Stages:
         levels: The image at each size, (h, w, 3) uint8.
         boxes: (N, 4) proposals, what suppression leaves of them, and the faces.
         face: The largest face.
-        region: Its aligned square.
+        square: Its aligned square.
         crop: (48, 48) float32 in [0, 1].
         scores: Probabilities of the emotions.
         annotated: The photo with box and label.
@@ -55,7 +55,7 @@ class Stages:
     levels: Sequence[NDArray[np.uint8]]
     boxes: Sequence[NDArray[np.float32]]
     face: Face
-    region: Region
+    square: Square
     crop: NDArray[np.float32]
     scores: dict[Emotion, float]
     annotated: Image.Image
@@ -100,14 +100,14 @@ def run_stages(image: RgbImage) -> Stages:
     """Run the stages of the package one by one."""
     detector, classifier = YunetDetector(), load_classifier()
     face = detector.detect(image)[0]
-    region = region_of_face(face)
+    square = square_of_face(face)
     return Stages(
         image=image,
         levels=[np.asarray(level) for level, _ in levels_of(image, None)],
         boxes=boxes_of(detector, image),
         face=face,
-        region=region,
-        crop=crop_region(image, region, classifier.crop.size_px),
+        square=square,
+        crop=crop_square(image, square, classifier.crop.size_px),
         **result_of(Recognizer(detector=detector, model=classifier), image),
     )
 
@@ -164,7 +164,7 @@ def draw_landmarks(stages: Stages) -> Image.Image:
 
     box = stages.face.box
     pen.rectangle((*here(box.left, box.top), *here(box.right, box.bottom)), outline=FOUND, width=3)
-    corners = [here(*corner) for corner in corners_of(stages.region)]
+    corners = [here(*corner) for corner in corners_of(stages.square)]
     pen.line([*corners, corners[0]], fill=TURNED, width=3)
     for point in stages.face.landmarks.to_array().tolist() if stages.face.landmarks else ():
         x, y = here(*point)
@@ -212,16 +212,16 @@ def in_a_row(pictures: Sequence[Image.Image], names: Sequence[str]) -> Image.Ima
 
 
 def surroundings(stages: Stages) -> tuple[int, int, int, int]:
-    """Return a square around the region of the crop, in whole pixels."""
-    half = stages.region.side * 0.8
-    left, top = stages.region.center_x - half, stages.region.center_y - half
+    """Return a larger square around that of the crop, in whole pixels."""
+    half = stages.square.side * 0.8
+    left, top = stages.square.center_x - half, stages.square.center_y - half
     return round(left), round(top), round(left + 2 * half), round(top + 2 * half)
 
 
-def corners_of(region: Region) -> list[tuple[float, float]]:
+def corners_of(square: Square) -> list[tuple[float, float]]:
     """Return the corners of a rotated square, clockwise as seen in the image."""
-    corners = np.array([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j]) * region.side / 2
-    turned = corners * np.exp(1j * region.angle) + region.center_x + 1j * region.center_y
+    corners = np.array([-1 - 1j, 1 - 1j, 1 + 1j, -1 + 1j]) * square.side / 2
+    turned = corners * np.exp(1j * square.angle) + square.center_x + 1j * square.center_y
     return [(point.real, point.imag) for point in turned.tolist()]
 
 

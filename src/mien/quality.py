@@ -5,7 +5,7 @@ import math
 import numpy as np
 from PIL import Image
 
-from mien.classify.crop import FER2013_FRAME
+from mien.classify.crop import FER2013_TEMPLATE
 from mien.classify.detail import laplacian
 from mien.types import Face, Landmarks, Quality, RgbImage
 
@@ -13,10 +13,10 @@ __all__ = ["DEPTHS", "head_pose", "measure_quality"]
 
 # Faces are compared at one size, so that sharpness does not depend on the resolution.
 _SIDE_PX = 96
-# Depth of the landmarks towards the camera, in the unit of FER2013_FRAME. Source: the head model of
-# https://learnopencv.com/head-pose-estimation-using-opencv-and-dlib/ (eyes 135 and mouth 125 behind
-# the nose, 450 between the outer corners of the eyes), at the distance of the frame's eyes; the
-# outer corners are 1.41 times as far apart as the pupils.
+# Depth of the landmarks towards the camera, in the unit of FER2013_TEMPLATE. Source: the head model
+# of https://learnopencv.com/head-pose-estimation-using-opencv-and-dlib/ (eyes 135 and mouth 125
+# behind the nose, 450 between the outer corners of the eyes), at the distance of the template's
+# eyes; the outer corners are 1.41 times as far apart as the pupils.
 DEPTHS = (0.0, 0.0, 0.159, 0.012, 0.012)
 
 
@@ -53,7 +53,7 @@ def head_pose(landmarks: Landmarks) -> tuple[float, float, float]:
     DeMenthon and Davis, Model-based object pose in 25 lines of code, IJCV 1995, with the nearest
     orthonormal rows by singular value decomposition.
     """
-    head = np.column_stack([np.array(FER2013_FRAME.points), DEPTHS])
+    head = np.column_stack([np.array(FER2013_TEMPLATE.points), DEPTHS])
     points = landmarks.to_array()
     # x to the right, y down, z towards the camera.
     projection = np.linalg.lstsq(head - head.mean(axis=0), points - points.mean(axis=0))[0].T

@@ -1,22 +1,19 @@
 """The core call: an image in any form -> the emotions of its faces."""
 
 import functools
-from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from queue import SimpleQueue
-from threading import Thread
 from time import perf_counter
-from typing import Any, Generic, TypeAlias, TypeVar, Unpack, cast
+from typing import Any, Unpack
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mien.classify import EmotionClassifier
-from mien.classify.crop import region_of_face, region_of_image
+from mien.classify.crop import square_of_face, square_of_image
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.registry import build_classifier
 from mien.cores import available_cores
@@ -24,18 +21,14 @@ from mien.detect import FaceDetector
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.errors import InvalidParameterError, MienError, ModelContractError
 from mien.image import BinaryReader, ImageInput, check_channels, load_image
+from mien.in_order import in_order
 from mien.options import OptionKeywords, Options, Upright, whole_number
 from mien.quality import measure_quality
 from mien.results import Failure, ImageResult
 from mien.runtime.providers import parse_providers
 from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, RgbImage, Timings
 
-__all__ = ["MAX_PIXELS", "Recognizer", "analyze", "failed", "in_order"]
-
-_Item = TypeVar("_Item")
-_Result = TypeVar("_Result")
-# One of the two is None.
-_Outcome: TypeAlias = tuple[_Result | None, BaseException | None]
+__all__ = ["MAX_PIXELS", "Recognizer", "analyze", "failed"]
 
 MAX_PIXELS = 50_000_000
 # Enough for the default detection: its smallest face is then no smaller than the classifier's
@@ -293,12 +286,12 @@ class Recognizer:
         self, image: RgbImage, faces: tuple[Face, ...], options: Options
     ) -> NDArray[np.float32]:
         """Return (N, L) probabilities of the chosen labels."""
-        regions = (
-            [region_of_image(image.width, image.height)]
+        squares = (
+            [square_of_image(image.width, image.height)]
             if options.crop
-            else [region_of_face(face, self.classifier.crop.frame) for face in faces]
+            else [square_of_face(face, self.classifier.crop.template) for face in faces]
         )
-        crops = self.classifier.crop.crops(image, regions)
+        crops = self.classifier.crop.crops(image, squares)
         return narrow(
             self.classifier.predict(crops), self.classifier.labels, options.labels.emotions
         )
@@ -327,72 +320,6 @@ def analyze(
 def failed(path: str | None, error: MienError, labels: LabelSet = LabelSet.SIX) -> ImageResult:
     """Return the result of an image that failed."""
     return ImageResult(path=path, error=Failure(error.code, error.message), labels=labels)
-
-
-def in_order(
-    work: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int
-) -> Generator[_Result, None, None]:
-    """Yield ``work(item)`` for each item, in order, from a pool of threads.
-
-    At most ``2 * threads`` items are in progress or waiting to be yielded.
-    """
-    pool = _Threads(work, threads)
-    in_progress: deque[SimpleQueue[_Outcome[_Result]]] = deque()
-    try:
-        for item in items:
-            in_progress.append(pool.submit(item))
-            while in_progress and (len(in_progress) >= 2 * threads or not in_progress[0].empty()):
-                yield _result(in_progress.popleft().get())
-        while in_progress:
-            yield _result(in_progress.popleft().get())
-    finally:
-        pool.stop()
-
-
-class _Threads(Generic[_Item, _Result]):
-    """Threads that work on items, without the locks of an executor.
-
-    If Ctrl-C interrupts an executor's lock, the lock may stay taken, and the program never ends.
-    """
-
-    def __init__(self, work: Callable[[_Item], _Result], count: int) -> None:
-        self._work = work
-        self._tasks: SimpleQueue[tuple[_Item, SimpleQueue[_Outcome[_Result]]] | None] = (
-            SimpleQueue()
-        )
-        self._stopped = False
-        self._threads = [Thread(target=self._run, name=f"mien_{n}") for n in range(count)]
-        for thread in self._threads:
-            thread.start()
-
-    def submit(self, item: _Item) -> SimpleQueue[_Outcome[_Result]]:
-        """Return a queue that will have the outcome."""
-        outcome: SimpleQueue[_Outcome[_Result]] = SimpleQueue()
-        self._tasks.put((item, outcome))
-        return outcome
-
-    def stop(self) -> None:
-        """Drop the items that have not started, and wait for the others."""
-        self._stopped = True
-        for _ in self._threads:
-            self._tasks.put(None)
-        for thread in self._threads:
-            thread.join()
-
-    def _run(self) -> None:
-        while (task := self._tasks.get()) is not None and not self._stopped:
-            item, outcome = task
-            try:
-                outcome.put((self._work(item), None))
-            except BaseException as error:  # noqa: BLE001 -- raised to the consumer
-                outcome.put((None, error))
-
-
-def _result(outcome: _Outcome[_Result]) -> _Result:
-    result, error = outcome
-    if error is not None:
-        raise error
-    return cast("_Result", result)
 
 
 @functools.cache

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from mien.classify.crop import region_of_face
+from mien.classify.crop import square_of_face
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier
 from mien_train.data.fer2013 import FER2013_LABELS, FerDataset
@@ -143,7 +143,7 @@ def _blurred(data: FerDataset, sigma_px: float) -> FerDataset:
 def _in_photos(classifier: OnnxClassifier, folder: Path) -> _Faces:
     crops, truth, random = [], [], []
     for image, face, labeled in located(folder):
-        crops.append(classifier.crop.crops(image, [region_of_face(face)]))
+        crops.append(classifier.crop.crops(image, [square_of_face(face)]))
         truth.append(SIX.index(labeled.label))
         random.append(labeled.is_random)
     if not any(random):

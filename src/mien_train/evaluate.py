@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.classify.crop import region_of_image
+from mien.classify.crop import square_of_image
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier, log_softmax
 from mien.classify.preprocess import CropSpec, Layout
@@ -212,7 +212,7 @@ def crops_of_faces(faces: NDArray[np.uint8], crop: CropSpec) -> NDArray[np.float
     """Return (N, *crop.shape) crops of faces (N, 48, 48), as ``mien`` makes them."""
     images = (RgbImage(np.repeat(face[:, :, None], 3, axis=2)) for face in faces)
     return np.concatenate(
-        [crop.crops(image, [region_of_image(image.width, image.height)]) for image in images]
+        [crop.crops(image, [square_of_image(image.width, image.height)]) for image in images]
     )
 
 

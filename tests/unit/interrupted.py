@@ -4,7 +4,7 @@ import itertools
 import random
 import signal
 
-from mien.recognizer import in_order
+from mien.in_order import in_order
 
 RUNS = 1000
 # The threads have started by then, and none of the runs takes long.

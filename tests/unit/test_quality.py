@@ -8,7 +8,7 @@ import pytest
 from PIL import Image, ImageEnhance, ImageFilter, ImageOps
 
 from mien import recognizer
-from mien.classify.crop import FER2013_FRAME
+from mien.classify.crop import FER2013_TEMPLATE
 from mien.errors import InvalidParameterError
 from mien.options import Options
 from mien.quality import DEPTHS, head_pose, measure_quality
@@ -16,7 +16,7 @@ from mien.recognizer import Recognizer
 from mien.types import Box, Face, Landmarks, Quality, RgbImage
 from samples import StubClassifier, StubDetector
 
-FRONTAL = Landmarks(*FER2013_FRAME.points)
+FRONTAL = Landmarks(*FER2013_TEMPLATE.points)
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +40,7 @@ def seen(yaw: float, pitch: float, roll: float) -> Landmarks:
     about_x = [[1, 0, 0], [0, np.cos(p), -np.sin(p)], [0, np.sin(p), np.cos(p)]]
     about_y = [[np.cos(y), 0, np.sin(y)], [0, 1, 0], [-np.sin(y), 0, np.cos(y)]]
     about_z = [[np.cos(r), -np.sin(r), 0], [np.sin(r), np.cos(r), 0], [0, 0, 1]]
-    head = np.column_stack([np.array(FER2013_FRAME.points), DEPTHS])
+    head = np.column_stack([np.array(FER2013_TEMPLATE.points), DEPTHS])
     points = head @ (np.array(about_z) @ about_y @ about_x).T
     return Landmarks(*((80 * x + 30, 80 * y + 20) for x, y, _ in points.tolist()))
 

@@ -21,8 +21,9 @@ from mien import recognizer as module
 from mien.classify.labels import LabelSet
 from mien.detect.registry import DETECTORS
 from mien.errors import ModelContractError
+from mien.in_order import in_order
 from mien.options import OptionKeywords, Options, option_fields
-from mien.recognizer import Recognizer, analyze, in_order
+from mien.recognizer import Recognizer, analyze
 from mien.types import Box, Emotion, Face, Landmarks, RgbImage
 from samples import StubClassifier, StubDetector, encode, points_of
 

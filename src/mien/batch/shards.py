@@ -17,7 +17,7 @@ from mien.batch.storage import Folder, is_uri
 from mien.batch.table import write_table
 from mien.batch.task import ImageFile, ImageOutcome, ImageTask, Progress, open_image
 from mien.errors import InvalidParameterError
-from mien.recognizer import in_order
+from mien.in_order import in_order
 
 __all__ = ["Plan", "RunFolder", "ShardResult", "ShardWorker", "StoppedError"]
 

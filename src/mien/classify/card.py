@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any, NoReturn, TypeVar
 
 from mien.artifacts import Card
-from mien.classify.crop import FER2013_FRAME, Frame
+from mien.classify.crop import FER2013_TEMPLATE, Template
 from mien.classify.preprocess import Channels, CropSpec, Layout
 from mien.errors import ArtifactError
 from mien.types import Emotion
@@ -112,7 +112,7 @@ class _Reader:
         channels = self._choice("channels", Channels, Channels.GREY)
         return CropSpec(
             size_px=size,
-            frame=self._frame(),
+            template=self._template(),
             channels=channels,
             layout=self._choice("layout", Layout, Layout.NCHW),
             white=self._positive("white", 1.0),
@@ -120,18 +120,18 @@ class _Reader:
             std=self._numbers("std", channels, [1.0], positive=True),
         )
 
-    def _frame(self) -> Frame:
+    def _template(self) -> Template:
         alignment = self._model.get("alignment", "fer2013")
-        side = self._positive("side_of_height", FER2013_FRAME.side_of_height)
+        side = self._positive("side_of_height", FER2013_TEMPLATE.side_of_height)
         if alignment == "fer2013":
-            return Frame(FER2013_FRAME.points, side)
+            return Template(FER2013_TEMPLATE.points, side)
         if alignment == "box":
-            return Frame(None, side)
+            return Template(None, side)
         pairs = alignment if isinstance(alignment, list) else []
         points = tuple(tuple(pair) for pair in pairs if _is_point(pair))
         if len(points) != 5 or len(pairs) != 5:
             self._refuse("alignment", 'must be "fer2013", "box" or five points [x, y]', alignment)
-        return Frame(points, side)
+        return Template(points, side)
 
     def _outputs(self) -> tuple[Output, ...]:
         first = Output(self._emotions("labels"), 1.0)

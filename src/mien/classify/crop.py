@@ -1,7 +1,7 @@
 """Crop geometry: which part of the image the classifier sees, and how it is sampled.
 
 A classifier expects faces framed as in its training data. So a face is brought to the same place,
-scale and upright position: by its landmarks, which a template maps into the frame, or by its box.
+scale and upright position: by its landmarks, which it maps to those of a template, or by its box.
 """
 
 import math
@@ -14,35 +14,35 @@ from PIL import Image
 from mien.types import Box, Face, RgbImage
 
 __all__ = [
-    "FER2013_FRAME",
-    "Frame",
-    "Region",
+    "FER2013_TEMPLATE",
+    "Square",
+    "Template",
     "align",
-    "crop_region",
-    "region_of_face",
-    "region_of_image",
+    "crop_square",
+    "square_of_face",
+    "square_of_image",
     "stretched",
 ]
 
-# Landmarks are poor where they don't fit the frame (residual as a share of its side), or put it
+# Landmarks are poor where they don't fit the template (residual as a share of its side), or put it
 # at a size or place that the box denies: turned-away, covered or tiny faces.
 MAX_RESIDUAL = 0.12
 SIDE_RANGE = (0.6, 1.5)
 MAX_SHIFT = 0.3
-# Landmarks turn the region; its place and side come in part from the box, whose errors are others.
+# Landmarks turn the square; its place and side come in part from the box, whose errors are others.
 # Chosen by benchmarks/consistency.py.
 BOX_SHARE = 0.3
 # A crop whose shades span less than FLAT, from the first of these percentiles to the second, is
 # stretched to the whole range; one that spans no more than BLANK shows nothing but noise.
 FLAT_PERCENTILES = (1, 99)
 FLAT, BLANK = 0.3, 3 / 255
-# A region is first reduced by whole pixels while it keeps at least this many per crop pixel, then
+# A square is first reduced by whole pixels while it keeps at least this many per crop pixel, then
 # sampled bilinearly at as many points per crop pixel and axis.
 OVERSAMPLING = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
+class Square:
     """A square in image pixels that may be turned and may reach over the edge.
 
     Attributes:
@@ -59,8 +59,8 @@ class Region:
 
 
 @dataclass(frozen=True, slots=True)
-class Frame:
-    """How training faces are framed.
+class Template:
+    """Where a face lies in its crop, as in the training data.
 
     Attributes:
         points: Eyes, nose and corners of the mouth (5, 2) in shares of the side, from the top left
@@ -73,62 +73,62 @@ class Frame:
 
 
 # Medians of what MTCNN finds in FER2013's training faces, made symmetric.
-# Measured by tools/measure_fer2013_frame.py.
-FER2013_FRAME = Frame(
+# Measured by tools/measure_fer2013_template.py.
+FER2013_TEMPLATE = Template(
     ((0.312, 0.388), (0.688, 0.388), (0.500, 0.604), (0.344, 0.787), (0.656, 0.787)), 0.94
 )
 
 
-def region_of_face(face: Face, frame: Frame = FER2013_FRAME) -> Region:
-    """Return the region of a detected face, aligned by its landmarks or else by its box."""
-    by_box = _region_of_box(face.box, frame.side_of_height)
-    if face.landmarks is None or frame.points is None:
+def square_of_face(face: Face, template: Template = FER2013_TEMPLATE) -> Square:
+    """Return the square of a detected face, aligned by its landmarks or else by its box."""
+    by_box = _square_of_box(face.box, template.side_of_height)
+    if face.landmarks is None or template.points is None:
         return by_box
-    region, residual = align(face.landmarks.to_array(), np.array(frame.points))
-    shift = math.hypot(region.center_x - by_box.center_x, region.center_y - by_box.center_y)
+    square, residual = align(face.landmarks.to_array(), np.array(template.points))
+    shift = math.hypot(square.center_x - by_box.center_x, square.center_y - by_box.center_y)
     plausible = (
         residual <= MAX_RESIDUAL
-        and SIDE_RANGE[0] <= region.side / by_box.side <= SIDE_RANGE[1]
+        and SIDE_RANGE[0] <= square.side / by_box.side <= SIDE_RANGE[1]
         and shift <= MAX_SHIFT * by_box.side
     )
-    return _between(region, by_box, BOX_SHARE) if plausible else by_box
+    return _between(square, by_box, BOX_SHARE) if plausible else by_box
 
 
-def align(points: NDArray[np.float64], template: NDArray[np.float64]) -> tuple[Region, float]:
-    """Fit the region in which the template lies closest to the landmarks.
+def align(points: NDArray[np.float64], template: NDArray[np.float64]) -> tuple[Square, float]:
+    """Fit the square in which the template lies closest to the landmarks.
 
     A similarity transform by least squares, in complex numbers: point = a * template + b.
     Source: Umeyama 1991, for two dimensions without reflection.
 
     Args:
         points: Landmarks (5, 2) in pixels.
-        template: The same points (5, 2) in shares of the region's side.
+        template: The same points (5, 2) in shares of the square's side.
 
     Returns:
-        The region, and the root mean square error of the fit, as a share of its side;
+        The square, and the root mean square error of the fit, as a share of its side;
         infinite where the points coincide.
     """
-    frame = template @ (1, 1j)
-    face = points @ (1, 1j)
-    centered = frame - frame.mean()
-    a = (face @ centered.conj()) / (centered @ centered.conj())
-    b = face.mean() - a * frame.mean()
+    source = template @ (1, 1j)
+    target = points @ (1, 1j)
+    centered = source - source.mean()
+    a = (target @ centered.conj()) / (centered @ centered.conj())
+    b = target.mean() - a * source.mean()
     side = abs(a)
     residual = math.inf
     if side > 0:
-        residual = float(np.sqrt((np.abs(a * frame + b - face) ** 2).mean())) / side
+        residual = float(np.sqrt((np.abs(a * source + b - target) ** 2).mean())) / side
     center = a * (0.5 + 0.5j) + b
-    region = Region(
+    square = Square(
         center_x=float(center.real),
         center_y=float(center.imag),
         side=float(side),
         angle=float(np.angle(a)),
     )
-    return region, residual
+    return square, residual
 
 
-def _between(first: Region, second: Region, share: float) -> Region:
-    """Return the first region with a share of the second's place and side."""
+def _between(first: Square, second: Square, share: float) -> Square:
+    """Return the first square with a share of the second's place and side."""
     return replace(
         first,
         center_x=first.center_x + share * (second.center_x - first.center_x),
@@ -137,50 +137,50 @@ def _between(first: Region, second: Region, share: float) -> Region:
     )
 
 
-def _region_of_box(box: Box, side_of_height: float) -> Region:
-    return Region(
+def _square_of_box(box: Box, side_of_height: float) -> Square:
+    return Square(
         center_x=(box.left + box.right) / 2,
         center_y=(box.top + box.bottom) / 2,
         side=side_of_height * box.height,
     )
 
 
-def region_of_image(width: int, height: int) -> Region:
+def square_of_image(width: int, height: int) -> Square:
     """Return the largest centered square of an image that is itself a cropped face."""
-    return Region(center_x=width / 2, center_y=height / 2, side=float(min(width, height)))
+    return Square(center_x=width / 2, center_y=height / 2, side=float(min(width, height)))
 
 
-def crop_region(
-    image: RgbImage, region: Region, size_px: int, mode: str = "L"
+def crop_square(
+    image: RgbImage, square: Square, size_px: int, mode: str = "L"
 ) -> NDArray[np.float32]:
-    """Sample a region.
+    """Sample a square.
 
     Args:
-        image: Where the region lies; its edge pixels are repeated outside of it.
-        region: What to sample.
+        image: Where the square lies; its edge pixels are repeated outside of it.
+        square: What to sample.
         size_px: Side of the crop.
         mode: ``L`` for grey, ``RGB`` for colors.
 
     Returns:
         (size_px, size_px) or (size_px, size_px, 3) float32 in [0, 1], stretched where it is flat.
     """
-    if region.angle == 0.0 and region.side == image.width == image.height == size_px:
+    if square.angle == 0.0 and square.side == image.width == image.height == size_px:
         return stretched(_shades(image.picture.convert(mode)))
-    half = region.side / 2 * (abs(math.cos(region.angle)) + abs(math.sin(region.angle)))
-    left, right = _span(region.center_x, half, image.width)
-    top, bottom = _span(region.center_y, half, image.height)
+    half = square.side / 2 * (abs(math.cos(square.angle)) + abs(math.sin(square.angle)))
+    left, right = _span(square.center_x, half, image.width)
+    top, bottom = _span(square.center_y, half, image.height)
     source = image.picture.crop((left, top, right, bottom)).convert(mode)
-    factor = max(1, int(region.side / (size_px * OVERSAMPLING)))
+    factor = max(1, int(square.side / (size_px * OVERSAMPLING)))
     if factor > 1:
         source = source.reduce(factor)
-    # The region in pixels of the reduced source.
-    x, y = (region.center_x - left) / factor, (region.center_y - top) / factor
+    # The square in pixels of the reduced source.
+    x, y = (square.center_x - left) / factor, (square.center_y - top) / factor
     source, beyond_left, beyond_top = _with_edges(source, x, y, half / factor)
     points = size_px * OVERSAMPLING
     fine = source.transform(
         (points, points),
         Image.Transform.AFFINE,
-        _affine(x + beyond_left, y + beyond_top, region.side / factor, region.angle, points),
+        _affine(x + beyond_left, y + beyond_top, square.side / factor, square.angle, points),
         Image.Resampling.BILINEAR,
     )
     return stretched(_shades(fine.reduce(OVERSAMPLING)))
@@ -203,7 +203,7 @@ def _shades(crop: Image.Image) -> NDArray[np.float32]:
 
 
 def _span(center: float, half: float, length: int) -> tuple[int, int]:
-    """Return the whole pixels around ``center`` that a region touches, at least one of them."""
+    """Return the whole pixels around ``center`` that a square touches, at least one of them."""
     low = min(max(math.floor(center - half) - 1, 0), length - 1)
     high = max(min(math.ceil(center + half) + 1, length), low + 1)
     return low, high

@@ -1,4 +1,4 @@
-"""From regions of an image to the input of a classifier."""
+"""From squares of an image to the input of a classifier."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.classify.crop import FER2013_FRAME, Frame, Region, crop_region
+from mien.classify.crop import FER2013_TEMPLATE, Square, Template, crop_square
 from mien.types import RgbImage
 
 __all__ = ["Channels", "CropSpec", "Layout"]
@@ -39,7 +39,7 @@ class CropSpec:
 
     Attributes:
         size_px: Side of the square crops.
-        frame: How faces lie in them.
+        template: How faces lie in them.
         channels: Grey or colors.
         layout: Order of the dimensions.
         white: Value of a white pixel before normalization: 1 or 255.
@@ -48,7 +48,7 @@ class CropSpec:
     """
 
     size_px: int
-    frame: Frame = FER2013_FRAME
+    template: Template = FER2013_TEMPLATE
     channels: Channels = Channels.GREY
     layout: Layout = Layout.NCHW
     white: float = 1.0
@@ -62,16 +62,16 @@ class CropSpec:
             return self.size_px, self.size_px, self.channels.number
         return self.channels.number, self.size_px, self.size_px
 
-    def crops(self, image: RgbImage, regions: Sequence[Region]) -> NDArray[np.float32]:
+    def crops(self, image: RgbImage, squares: Sequence[Square]) -> NDArray[np.float32]:
         """Return (N, *shape) float32 crops, normalized; N may be 0."""
-        crops = np.empty((len(regions), *self.shape), dtype=np.float32)
-        for crop, region in zip(crops, regions, strict=True):
-            crop[...] = self._crop(image, region)
+        crops = np.empty((len(squares), *self.shape), dtype=np.float32)
+        for crop, square in zip(crops, squares, strict=True):
+            crop[...] = self._crop(image, square)
         return crops
 
-    def _crop(self, image: RgbImage, region: Region) -> NDArray[np.float32]:
+    def _crop(self, image: RgbImage, square: Square) -> NDArray[np.float32]:
         mode = "L" if self.channels is Channels.GREY else "RGB"
-        pixels = crop_region(image, region, self.size_px, mode).reshape(
+        pixels = crop_square(image, square, self.size_px, mode).reshape(
             self.size_px, self.size_px, self.channels.number
         )
         if self.channels is Channels.BGR:

@@ -16,7 +16,8 @@ from mien.cli.formats import FORMATS
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.photos import AnalyzedPhoto, analyze_photo
 from mien.errors import UnreadableFileError
-from mien.recognizer import Recognizer, failed, in_order
+from mien.in_order import in_order
+from mien.recognizer import Recognizer, failed
 from mien.results import ImageResult
 
 __all__ = ["run"]

@@ -22,8 +22,9 @@ from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.termination import cleaning_up
 from mien.errors import ImageError, InvalidParameterError, UnreadableFileError, VideoError
 from mien.files import complete_file
+from mien.in_order import in_order
 from mien.options import Include
-from mien.recognizer import Recognizer, in_order
+from mien.recognizer import Recognizer
 from mien.render.numbers import format_count, format_percent
 from mien.render.timeline import draw_timeline
 from mien.results import Cell, ImageResult, table_columns

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mien.artifacts import load_card
 from mien.detect.levels import LevelsDetector, filled, search
-from mien.detect.regions import POSSIBLE
+from mien.detect.second_look import POSSIBLE
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
 from mien.types import RgbImage

@@ -1,7 +1,7 @@
 """Detection at several image sizes, for networks that find faces in a limited range of sizes.
 
 The network runs on the image at half the size at which it finds small faces, then at a quarter and
-so on, where it finds larger faces. At full size it runs only on regions around possible small ones.
+so on, where it finds larger faces. At full size it runs only around possible small ones.
 """
 
 import math
@@ -15,7 +15,7 @@ from PIL import Image
 
 from mien.detect.detections import Detections
 from mien.detect.light import exposures
-from mien.detect.regions import MAX_OVERLAP, Region, regions_around, unclear
+from mien.detect.second_look import MAX_OVERLAP, Rectangle, rectangles_around, unclear
 from mien.geometry import PAIRS, intersection_over_union, suppress
 from mien.types import Face, RgbImage
 
@@ -123,10 +123,10 @@ def search(
         if number > 0:
             rows = rows[(rows[:, 3:5] - rows[:, 1:3]).max(axis=1) >= LARGE_FACE_PX]
         found.append(_scaled(rows, reduced_by))
-    regions: Iterable[Region] = [(0, 0, *full.size)]
+    rectangles: Iterable[Rectangle] = [(0, 0, *full.size)]
     if smaller:
-        regions = regions_around(unclear(_scaled(found[0], 1 / factor)), *full.size)
-    for left, top, right, bottom in regions:
+        rectangles = rectangles_around(unclear(_scaled(found[0], 1 / factor)), *full.size)
+    for left, top, right, bottom in rectangles:
         rows = _tiled(full.crop((left, top, right, bottom)), network)
         found.append(_scaled(_moved(rows, left, top), factor))
     rows = np.concatenate([np.empty((0, 15), dtype=np.float32), *found])

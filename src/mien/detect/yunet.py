@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from mien.artifacts import load_card
 from mien.detect.levels import LevelsDetector, filled, search
-from mien.detect.regions import POSSIBLE
+from mien.detect.second_look import POSSIBLE
 from mien.detect.verify import FaceVerifier
 from mien.errors import ArtifactError, ModelContractError
 from mien.runtime import InferenceSession

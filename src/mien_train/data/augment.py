@@ -12,7 +12,7 @@ from mien_train.recipe import Augmentation
 BLOCK, MOST_COARSE = 8, 0.1
 # Squeezed faces keep at least this part of their range.
 LEAST_RANGE = 0.35
-# Height of the eyes in FER2013's frame.
+# Height of the eyes in FER2013's faces.
 EYES = 0.39
 
 

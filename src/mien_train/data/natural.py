@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.classify.crop import Region, crop_region, region_of_face
+from mien.classify.crop import Square, crop_square, square_of_face
 from mien.detect import FaceDetector
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.geometry import intersection_over_union
@@ -56,7 +56,7 @@ def load_natural(folder: Path) -> FerDataset:
             for row in _rows(folder / LABELS_NAME):
                 if row["label"] in FERPLUS_LABELS:
                     image = _decode(archive.read(row["file"]))
-                    shades = crop_region(image, _region(image, row, detector), SIDE) * 255
+                    shades = crop_square(image, _square(image, row, detector), SIDE) * 255
                     faces.append(shades.round().astype(np.uint8))
                     votes.append(_votes(row))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
@@ -85,8 +85,8 @@ def _decode(data: bytes) -> RgbImage:
         return RgbImage(np.asarray(image.convert("RGB")))
 
 
-def _region(image: RgbImage, row: Mapping[str, str], detector: FaceDetector) -> Region:
-    """Return the region of the labeled face as detected, or else that of the labeled box."""
+def _square(image: RgbImage, row: Mapping[str, str], detector: FaceDetector) -> Square:
+    """Return the square of the labeled face as detected, or else that of the labeled box."""
     box = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
     if row["left"]:
         box = Box(**{side: float(row[side]) for side in ("left", "top", "right", "bottom")})
@@ -95,7 +95,7 @@ def _region(image: RgbImage, row: Mapping[str, str], detector: FaceDetector) -> 
     overlaps = intersection_over_union(boxes[-1:], boxes)[0]
     # The labeled box itself is last, as the fallback.
     overlaps[-1] = MIN_OVERLAP
-    return region_of_face(found[int(overlaps.argmax())])
+    return square_of_face(found[int(overlaps.argmax())])
 
 
 def _votes(row: Mapping[str, str]) -> NDArray[np.int64]:

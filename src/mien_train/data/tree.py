@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mien.classify.crop import crop_region, region_of_image
+from mien.classify.crop import crop_square, square_of_image
 from mien.errors import ImageError
 from mien.image import load_image
 from mien.recognizer import MAX_PIXELS
@@ -84,7 +84,7 @@ def _face(path: Path) -> np.ndarray:
         image = load_image(path, max_pixels=MAX_PIXELS)
     except ImageError as error:
         raise DataError(f"{path}: {error.message}") from error
-    crop = crop_region(image, region_of_image(image.width, image.height), SIDE)
+    crop = crop_square(image, square_of_image(image.width, image.height), SIDE)
     return np.rint(crop * 255).astype(np.uint8)
 
 

@@ -5,18 +5,18 @@ import pytest
 from numpy.typing import NDArray
 
 from mien.classify.crop import (
-    FER2013_FRAME,
-    Region,
+    FER2013_TEMPLATE,
+    Square,
     align,
-    crop_region,
-    region_of_face,
-    region_of_image,
+    crop_square,
+    square_of_face,
+    square_of_image,
     stretched,
 )
 from mien.classify.preprocess import CropSpec
 from mien.types import Box, Face, Landmarks, RgbImage
 
-FRAME = np.array(FER2013_FRAME.points)
+TEMPLATE = np.array(FER2013_TEMPLATE.points)
 
 
 def gradient(width: int, height: int) -> RgbImage:
@@ -31,20 +31,20 @@ def disc(side: int, center: tuple[float, float], radius: float) -> RgbImage:
     return RgbImage(np.repeat((inside * 255).astype(np.uint8)[:, :, None], 3, axis=2))
 
 
-def test_no_regions_give_no_crops() -> None:
+def test_no_squares_give_no_crops() -> None:
     assert CropSpec(size_px=48).crops(gradient(8, 8), []).shape == (0, 1, 48, 48)
 
 
 def test_an_image_of_the_crop_size_is_unchanged(astronaut: NDArray[np.uint8]) -> None:
     image = RgbImage(np.ascontiguousarray(astronaut[:48, :48]))
-    crop = crop_region(image, region_of_image(48, 48), 48)
+    crop = crop_square(image, square_of_image(48, 48), 48)
     grey = image.pixels @ np.array([0.299, 0.587, 0.114])
     np.testing.assert_allclose(crop * 255, grey, atol=1.01)
 
 
 @pytest.mark.parametrize("size", [(1, 1), (1, 300), (300, 1), (7, 5), (48, 48), (1200, 900)])
 def test_any_image_gives_a_full_crop(size: tuple[int, int]) -> None:
-    crop = crop_region(gradient(*size), region_of_image(*size), 48)
+    crop = crop_square(gradient(*size), square_of_image(*size), 48)
     assert crop.shape == (48, 48)
     assert crop.dtype == np.float32
     assert crop.min() >= 0
@@ -54,29 +54,29 @@ def test_any_image_gives_a_full_crop(size: tuple[int, int]) -> None:
 @pytest.mark.parametrize("side", [60, 480, 3000])
 def test_scale_keeps_the_content(side: int) -> None:
     image = disc(side, (side / 2, side / 2), side / 4)
-    crop = crop_region(image, region_of_image(side, side), 48)
+    crop = crop_square(image, square_of_image(side, side), 48)
     assert crop.mean() == pytest.approx(math.pi / 16, abs=0.01)
     np.testing.assert_allclose(crop, crop[::-1], atol=0.1)
     np.testing.assert_allclose(crop, crop[:, ::-1], atol=0.1)
 
 
-def test_turning_the_region_turns_the_crop() -> None:
+def test_turning_the_square_turns_the_crop() -> None:
     image = gradient(200, 200)
-    upright = Region(center_x=100, center_y=100, side=80)
-    turned = Region(center_x=100, center_y=100, side=80, angle=math.pi / 2)
-    # The region turned clockwise sees the picture turned anticlockwise.
+    upright = Square(center_x=100, center_y=100, side=80)
+    turned = Square(center_x=100, center_y=100, side=80, angle=math.pi / 2)
+    # The square turned clockwise sees the picture turned anticlockwise.
     np.testing.assert_allclose(
-        crop_region(image, turned, 32),
-        np.rot90(crop_region(image, upright, 32), 1).T[::-1].T,
+        crop_square(image, turned, 32),
+        np.rot90(crop_square(image, upright, 32), 1).T[::-1].T,
         atol=0.02,
     )
 
 
 def test_edge_pixels_continue_outside_the_image() -> None:
     image = gradient(50, 50)
-    crop = crop_region(image, Region(center_x=50, center_y=25, side=40), 20)
+    crop = crop_square(image, Square(center_x=50, center_y=25, side=40), 20)
     assert crop[:, 11:].min() > 0.97
-    far = crop_region(image, Region(center_x=-500, center_y=-500, side=40), 20)
+    far = crop_square(image, Square(center_x=-500, center_y=-500, side=40), 20)
     np.testing.assert_allclose(far, 0.0, atol=1e-6)
 
 
@@ -100,8 +100,8 @@ def test_sufficient_or_zero_contrast_is_unchanged(low: float, high: float) -> No
 
 def test_every_crop_of_a_dark_image_is_stretched(astronaut: NDArray[np.uint8]) -> None:
     dark = RgbImage((astronaut * 0.15).astype(np.uint8))
-    for region in (Region(center_x=226, center_y=130, side=120), region_of_image(512, 512)):
-        crop, full = (crop_region(image, region, 48) for image in (dark, RgbImage(astronaut)))
+    for square in (Square(center_x=226, center_y=130, side=120), square_of_image(512, 512)):
+        crop, full = (crop_square(image, square, 48) for image in (dark, RgbImage(astronaut)))
         assert crop.max() > 0.99
         assert np.corrcoef(crop.ravel(), full.ravel())[0, 1] > 0.97
 
@@ -110,45 +110,45 @@ BOX = Box(left=10, top=20, right=86, bottom=120)
 
 
 def landmarks(center: complex, side: float, angle: float) -> Landmarks:
-    """FER2013's own landmarks in a frame at this place, size and angle."""
-    frame = FRAME @ (1, 1j) - (0.5 + 0.5j)
-    points = center + side * np.exp(1j * angle) * frame
+    """FER2013's own landmarks in a square at this place, size and angle."""
+    places = TEMPLATE @ (1, 1j) - (0.5 + 0.5j)
+    points = center + side * np.exp(1j * angle) * places
     return Landmarks(*((float(p.real), float(p.imag)) for p in points))
 
 
 def test_a_face_without_landmarks_is_cropped_by_its_box() -> None:
-    region = region_of_face(Face(box=BOX, score=0.99))
-    assert (region.center_x, region.center_y, region.angle) == (48, 70, 0)
-    assert region.side == pytest.approx(94)
+    square = square_of_face(Face(box=BOX, score=0.99))
+    assert (square.center_x, square.center_y, square.angle) == (48, 70, 0)
+    assert square.side == pytest.approx(94)
 
 
 @pytest.mark.parametrize("angle", [0.0, 0.5, -0.5])
 @pytest.mark.parametrize("side", [70.0, 94.0, 120.0])
 def test_landmarks_place_scale_and_turn_the_crop(side: float, angle: float) -> None:
     points = landmarks(50 + 72j, side, angle)
-    region, residual = align(points.to_array(), FRAME)
+    square, residual = align(points.to_array(), TEMPLATE)
     assert residual == pytest.approx(0, abs=1e-9)
-    assert (region.center_x, region.center_y) == pytest.approx((50, 72))
-    assert (region.side, region.angle) == pytest.approx((side, angle))
+    assert (square.center_x, square.center_y) == pytest.approx((50, 72))
+    assert (square.side, square.angle) == pytest.approx((side, angle))
 
 
 @pytest.mark.parametrize("side", [70.0, 94.0, 120.0])
 def test_box_and_landmarks_are_both_used_for_place_and_scale(side: float) -> None:
     points = landmarks(50 + 72j, side, 0.5)
-    region = region_of_face(Face(box=BOX, score=0.99, landmarks=points))
-    assert region.angle == pytest.approx(0.5)
-    assert (region.center_x, region.center_y) == pytest.approx((49.4, 71.4))
-    assert region.side == pytest.approx(side**0.7 * 94**0.3)
+    square = square_of_face(Face(box=BOX, score=0.99, landmarks=points))
+    assert square.angle == pytest.approx(0.5)
+    assert (square.center_x, square.center_y) == pytest.approx((49.4, 71.4))
+    assert square.side == pytest.approx(side**0.7 * 94**0.3)
 
 
-def test_an_aligned_crop_has_the_eyes_at_the_frames_position() -> None:
+def test_an_aligned_crop_has_the_eyes_where_the_template_has_them() -> None:
     points = landmarks(150 + 140j, 96, 0.4)
     pixels = np.zeros((300, 300, 3), dtype=np.uint8)
     for x, y in points.to_array()[:2]:
         pixels[round(y) - 3 : round(y) + 3, round(x) - 3 : round(x) + 3] = 255
-    region, _ = align(points.to_array(), FRAME)
-    crop = crop_region(RgbImage(pixels), region, 48)
-    for x, y in FRAME[:2] * 48:
+    square, _ = align(points.to_array(), TEMPLATE)
+    crop = crop_square(RgbImage(pixels), square, 48)
+    for x, y in TEMPLATE[:2] * 48:
         assert crop[int(y), int(x)] > 0.95
     assert crop[30:].max() == 0
 
@@ -166,4 +166,4 @@ def test_an_aligned_crop_has_the_eyes_at_the_frames_position() -> None:
 )
 def test_poor_landmarks_fall_back_to_the_box(points: Landmarks) -> None:
     face = Face(box=BOX, score=0.99, landmarks=points)
-    assert region_of_face(face) == region_of_face(Face(box=BOX, score=0.99))
+    assert square_of_face(face) == square_of_face(Face(box=BOX, score=0.99))

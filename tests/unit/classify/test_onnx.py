@@ -8,7 +8,7 @@ from PIL import Image, ImageFilter
 from skimage import data
 
 from mien.artifacts import Card, load_card
-from mien.classify.crop import region_of_image
+from mien.classify.crop import square_of_image
 from mien.classify.onnx import DEFAULT_MODEL, MAX_BATCH, OnnxClassifier, load_classifier
 from mien.classify.registry import build_classifier
 from mien.errors import ArtifactError, ModelContractError
@@ -79,7 +79,7 @@ def test_blurred_faces_get_less_confidence_and_sharp_ones_keep_theirs() -> None:
     for blur_px in (0, 8, 12):
         blurred = RgbImage(np.asarray(face.filter(ImageFilter.GaussianBlur(blur_px))))
         classifier = load_classifier()
-        crops = classifier.crop.crops(blurred, [region_of_image(130, 130)])
+        crops = classifier.crop.crops(blurred, [square_of_image(130, 130)])
         constant = classifier.recalibrated({"blur_exponent": 0.0})
         confidence.append((classifier.predict(crops).max(), constant.predict(crops).max()))
     (sharp, same), (soft, too_sure), (softer, far_too_sure) = confidence

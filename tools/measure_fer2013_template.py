@@ -1,9 +1,9 @@
-"""Where a detector finds the landmarks in FER2013's frame: the numbers in ``mien.classify.crop``.
+"""Where a detector finds the landmarks in FER2013's faces: the template in ``mien.classify.crop``.
 
-    .venv-dev/bin/python tools/measure_fer2013_frame.py ../shared/data/fer2013 [--detector NAME]
+    .venv-dev/bin/python tools/measure_fer2013_template.py ../shared/data/fer2013 [--detector NAME]
 
 Training faces are enlarged three times and given a border, so that the detector sees a small
-photo; medians are printed, as shares of the frame's side.
+photo; medians are printed, as shares of the side.
 """
 
 import argparse
@@ -51,7 +51,7 @@ def main() -> None:
     for name, median, spread in zip(names, np.median(shares, 0), shares.std(0), strict=True):
         print(f"{name:12} x {median[0]:.3f}  y {median[1]:.3f}  (spread {spread.mean():.3f})")
     heights = shares[:, 6, 1] - shares[:, 5, 1]
-    print(f"frame / box height: {np.median(1 / heights):.3f}")
+    print(f"side / box height: {np.median(1 / heights):.3f}")
 
 
 def _photo(face: np.ndarray) -> RgbImage:

@@ -1,4 +1,4 @@
-"""Regions of the full size that are searched around proposals of the half size."""
+"""Rectangles of the full size that are searched around proposals of the half size."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mien.detect.regions import regions_around, unclear
+from mien.detect.second_look import rectangles_around, unclear
 
 Floats = NDArray[np.float32]
 WIDTH, HEIGHT = 1000, 700
@@ -16,38 +16,38 @@ def boxes_of(*boxes: tuple[float, ...]) -> Floats:
     return np.array(boxes, dtype=np.float32).reshape(-1, 4)
 
 
-def area(regions: list[tuple[int, int, int, int]]) -> int:
-    return sum((right - left) * (bottom - top) for left, top, right, bottom in regions)
+def area(rectangles: list[tuple[int, int, int, int]]) -> int:
+    return sum((right - left) * (bottom - top) for left, top, right, bottom in rectangles)
 
 
 def test_no_box_gives_no_region() -> None:
-    assert list(regions_around(boxes_of(), WIDTH, HEIGHT)) == []
+    assert list(rectangles_around(boxes_of(), WIDTH, HEIGHT)) == []
 
 
-def test_distant_boxes_have_regions_of_their_own() -> None:
+def test_distant_boxes_have_rectangles_of_their_own() -> None:
     boxes = boxes_of((10, 10, 40, 40), (900, 20, 930, 50), (20, 600, 50, 640))
-    regions = list(regions_around(boxes, WIDTH, HEIGHT))
-    assert len(regions) == 3
-    assert area(regions) < WIDTH * HEIGHT / 10
+    rectangles = list(rectangles_around(boxes, WIDTH, HEIGHT))
+    assert len(rectangles) == 3
+    assert area(rectangles) < WIDTH * HEIGHT / 10
 
 
 def test_boxes_side_by_side_share_a_region() -> None:
     boxes = boxes_of((100, 100, 160, 160), (165, 100, 225, 160))
-    assert len(list(regions_around(boxes, WIDTH, HEIGHT))) == 1
+    assert len(list(rectangles_around(boxes, WIDTH, HEIGHT))) == 1
 
 
 def test_a_crowd_is_searched_whole() -> None:
     boxes = boxes_of(
         *((x, y, x + 40, y + 40) for x in range(0, 1000, 60) for y in range(0, 700, 60))
     )
-    assert list(regions_around(boxes, WIDTH, HEIGHT)) == [(0, 0, WIDTH, HEIGHT)]
+    assert list(rectangles_around(boxes, WIDTH, HEIGHT)) == [(0, 0, WIDTH, HEIGHT)]
 
 
 def test_a_panorama_of_many_faces() -> None:
     boxes = boxes_of(*((320 * n, 10, 320 * n + 40, 50) for n in range(1200)))
-    regions = list(regions_around(boxes, 320 * 1200, 60))
-    assert len(regions) == 1200
-    assert regions == sorted(regions)
+    rectangles = list(rectangles_around(boxes, 320 * 1200, 60))
+    assert len(rectangles) == 1200
+    assert rectangles == sorted(rectangles)
 
 
 corner = st.tuples(st.floats(-50, WIDTH), st.floats(-50, HEIGHT), st.floats(4, 190))
@@ -55,17 +55,17 @@ corner = st.tuples(st.floats(-50, WIDTH), st.floats(-50, HEIGHT), st.floats(4, 1
 
 @given(st.lists(corner, max_size=30))
 def test_each_box_is_whole_in_one_region(corners: list[tuple[float, float, float]]) -> None:
-    """Nothing that a region cuts off could be found, and none reaches over the image's edge."""
+    """Nothing that a rectangle cuts off could be found, and none reaches over the image's edge."""
     boxes = boxes_of(*((x, y, x + side, y + side) for x, y, side in corners))
-    regions = list(regions_around(boxes, WIDTH, HEIGHT))
-    for left, top, right, bottom in regions:
+    rectangles = list(rectangles_around(boxes, WIDTH, HEIGHT))
+    for left, top, right, bottom in rectangles:
         assert 0 <= left < right <= WIDTH
         assert 0 <= top < bottom <= HEIGHT
     inside = np.clip(boxes, 0, [WIDTH, HEIGHT, WIDTH, HEIGHT])
     for left, top, right, bottom in inside[(inside[:, 2:] > inside[:, :2]).all(axis=1)].tolist():
         assert any(
-            region[0] <= left and region[1] <= top and right <= region[2] and bottom <= region[3]
-            for region in regions
+            x0 <= left and y0 <= top and right <= x1 and bottom <= y1
+            for x0, y0, x1, y1 in rectangles
         )
 
 

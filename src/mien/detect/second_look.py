@@ -11,11 +11,11 @@ from numpy.typing import NDArray
 
 from mien.geometry import suppress
 
-__all__ = ["MAX_OVERLAP", "POSSIBLE", "Region", "regions_around", "unclear"]
+__all__ = ["MAX_OVERLAP", "POSSIBLE", "Rectangle", "rectangles_around", "unclear"]
 
 Floats = NDArray[np.float32]
 # (left, top, right, bottom) in pixels.
-Region = tuple[int, int, int, int]
+Rectangle = tuple[int, int, int, int]
 
 # Score at half size from which a proposal may be a face.
 POSSIBLE = 0.15
@@ -24,7 +24,7 @@ POSSIBLE = 0.15
 SMALL_PX, LARGE_PX, CLEAR = 64, 256, 0.7
 # Pixels around a face that the network needs: a share of its longer side, and a constant.
 MARGIN, MARGIN_PX = 0.25, 8
-# Regions consist of square cells. One with this share of its cells around proposals stays whole.
+# Rectangles consist of square cells. One with this share of its cells around proposals stays whole.
 CELL_PX, FULL = 32, 0.5
 # Boxes that overlap by more show one face.
 MAX_OVERLAP = 0.3
@@ -42,7 +42,7 @@ def unclear(rows: Floats) -> Floats:
     return rows[again, 1:5]
 
 
-def regions_around(boxes: Floats, width: int, height: int) -> Iterator[Region]:
+def rectangles_around(boxes: Floats, width: int, height: int) -> Iterator[Rectangle]:
     """Yield rectangles that contain all boxes with their margins, inside the image.
 
     Args:
@@ -65,7 +65,7 @@ def regions_around(boxes: Floats, width: int, height: int) -> Iterator[Region]:
         )
 
 
-def _rectangles(wanted: NDArray[np.bool_]) -> Iterator[Region]:
+def _rectangles(wanted: NDArray[np.bool_]) -> Iterator[Rectangle]:
     """Yield rectangles that contain all wanted cells (H, W), cut at empty rows and columns."""
     parts = [(wanted, 0, 0)]
     while parts:

@@ -1,0 +1,80 @@
+"""Work on many items in threads, with the results in order."""
+
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from queue import SimpleQueue
+from threading import Thread
+from typing import Generic, TypeAlias, TypeVar, cast
+
+__all__ = ["in_order"]
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
+# One of the two is None.
+_Outcome: TypeAlias = tuple[_Result | None, BaseException | None]
+
+
+def in_order(
+    work: Callable[[_Item], _Result], items: Iterable[_Item], *, threads: int
+) -> Generator[_Result, None, None]:
+    """Yield ``work(item)`` for each item, in order, from a pool of threads.
+
+    At most ``2 * threads`` items are in progress or waiting to be yielded.
+    """
+    pool = _Threads(work, threads)
+    in_progress: deque[SimpleQueue[_Outcome[_Result]]] = deque()
+    try:
+        for item in items:
+            in_progress.append(pool.submit(item))
+            while in_progress and (len(in_progress) >= 2 * threads or not in_progress[0].empty()):
+                yield _result(in_progress.popleft().get())
+        while in_progress:
+            yield _result(in_progress.popleft().get())
+    finally:
+        pool.stop()
+
+
+class _Threads(Generic[_Item, _Result]):
+    """Threads that work on items, without the locks of an executor.
+
+    If Ctrl-C interrupts an executor's lock, the lock may stay taken, and the program never ends.
+    """
+
+    def __init__(self, work: Callable[[_Item], _Result], count: int) -> None:
+        self._work = work
+        self._tasks: SimpleQueue[tuple[_Item, SimpleQueue[_Outcome[_Result]]] | None] = (
+            SimpleQueue()
+        )
+        self._stopped = False
+        self._threads = [Thread(target=self._run, name=f"mien_{n}") for n in range(count)]
+        for thread in self._threads:
+            thread.start()
+
+    def submit(self, item: _Item) -> SimpleQueue[_Outcome[_Result]]:
+        """Return a queue that will have the outcome."""
+        outcome: SimpleQueue[_Outcome[_Result]] = SimpleQueue()
+        self._tasks.put((item, outcome))
+        return outcome
+
+    def stop(self) -> None:
+        """Drop the items that have not started, and wait for the others."""
+        self._stopped = True
+        for _ in self._threads:
+            self._tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+
+    def _run(self) -> None:
+        while (task := self._tasks.get()) is not None and not self._stopped:
+            item, outcome = task
+            try:
+                outcome.put((self._work(item), None))
+            except BaseException as error:  # noqa: BLE001 -- raised to the consumer
+                outcome.put((None, error))
+
+
+def _result(outcome: _Outcome[_Result]) -> _Result:
+    result, error = outcome
+    if error is not None:
+        raise error
+    return cast("_Result", result)
