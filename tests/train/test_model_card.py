@@ -1,5 +1,6 @@
 """The model card page matches the card."""
 
+import re
 import shutil
 import tomllib
 from pathlib import Path
@@ -90,7 +91,9 @@ def test_photos_and_twins_are_shown_if_measured(model: Path) -> None:
     assert f"| FER+ output | {twins['twins']} | {100 * twins['twins_accuracy']:.1f} % |" in page
     update_card(model.parent, "measured", {"publictest": card["measured"]["publictest"]})
     text = (model.parent / CARD_NAME).read_text()
-    (model.parent / CARD_NAME).write_text(text.split("[photos]")[0])
+    photos = re.compile(r"^\[photos\].*?(?=^\[(?!photos)|\Z)", re.DOTALL | re.MULTILINE)
+    without = photos.sub("", text)
+    (model.parent / CARD_NAME).write_text(without)
     page = render(model)
     assert "twins" not in page
     assert "On whole photos" not in page
