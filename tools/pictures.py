@@ -16,8 +16,8 @@ from PIL import Image, ImageDraw
 
 from mien.classify.crop import Square, crop_square, square_of_face
 from mien.classify.onnx import load_classifier
+from mien.detect.full_resolution import MAX_OVERLAP
 from mien.detect.levels import levels_of
-from mien.detect.second_look import MAX_OVERLAP
 from mien.detect.yunet import PROPOSED, YunetDetector
 from mien.geometry import suppress
 from mien.image import load_image

@@ -22,8 +22,8 @@ from mien_train.photos import SIX, located
 SHARES = np.arange(0, 17) * 0.05
 # Searched on a fine grid in log scale: one parameter needs no optimizer.
 TEMPERATURES = np.exp(np.linspace(np.log(0.25), np.log(4.0), 401))
-# Weight of PublicTest if photos are used too: they have fewer faces, so their temperature is less
-# certain.
+# For the temperature, PublicTest counts twice as much as the photos' random sample, which has fewer
+# faces.
 DATA_WEIGHT = 2
 # Standard deviations in pixels with which faces of 48 pixels are blurred.
 BLURS_PX = (1.0, 1.5, 2.0, 3.0, 4.0)
@@ -94,6 +94,7 @@ def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None
     every = np.ones(len(data), dtype=np.bool_)
     faces = _Faces(outputs=outputs, truth=truth, random=every)
     natural = None if photos is None else _in_photos(classifier, photos)
+    weighted = [(faces, DATA_WEIGHT)] + ([] if natural is None else [(natural, 1)])
 
     def merit(trial: Calibration) -> float:
         calibrated = classifier.recalibrated(trial.to_card())
@@ -106,7 +107,6 @@ def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None
 
     def loss(trial: Calibration) -> float:
         calibrated = classifier.recalibrated(trial.to_card())
-        weighted = [(faces, DATA_WEIGHT)] + ([] if natural is None else [(natural, 1)])
         return sum(
             weight * _loss(each.probabilities(calibrated)[each.random], each.truth[each.random])
             for each, weight in weighted

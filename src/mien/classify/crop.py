@@ -1,7 +1,7 @@
 """Crop geometry: which part of the image the classifier sees, and how it is sampled.
 
-A classifier expects faces framed as in its training data. So a face is brought to the same place,
-scale and upright position: by its landmarks, which it maps to those of a template, or by its box.
+A classifier expects faces to lie as in its training data. So a face is brought to the same place,
+scale and upright position: its landmarks to those of a template or, if they do not fit, its box.
 """
 
 import math

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.artifacts import load_card
+from mien.detect.full_resolution import POSSIBLE
 from mien.detect.levels import LevelsDetector, filled, search
-from mien.detect.second_look import POSSIBLE
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
 from mien.types import RgbImage

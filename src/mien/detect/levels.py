@@ -14,8 +14,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.detect.detections import Detections
+from mien.detect.full_resolution import MAX_OVERLAP, Rectangle, rectangles_around, unclear
 from mien.detect.light import exposures
-from mien.detect.second_look import MAX_OVERLAP, Rectangle, rectangles_around, unclear
 from mien.geometry import PAIRS, intersection_over_union, suppress
 from mien.types import Face, RgbImage
 

@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.artifacts import load_card
+from mien.detect.full_resolution import POSSIBLE
 from mien.detect.levels import LevelsDetector, filled, search
-from mien.detect.second_look import POSSIBLE
 from mien.detect.verify import FaceVerifier
 from mien.errors import ArtifactError, ModelContractError
 from mien.runtime import InferenceSession

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mien.detect.second_look import rectangles_around, unclear
+from mien.detect.full_resolution import rectangles_around, unclear
 
 Floats = NDArray[np.float32]
 WIDTH, HEIGHT = 1000, 700
@@ -20,7 +20,7 @@ def area(rectangles: list[tuple[int, int, int, int]]) -> int:
     return sum((right - left) * (bottom - top) for left, top, right, bottom in rectangles)
 
 
-def test_no_box_gives_no_region() -> None:
+def test_no_box_gives_no_rectangle() -> None:
     assert list(rectangles_around(boxes_of(), WIDTH, HEIGHT)) == []
 
 
@@ -31,7 +31,7 @@ def test_distant_boxes_have_rectangles_of_their_own() -> None:
     assert area(rectangles) < WIDTH * HEIGHT / 10
 
 
-def test_boxes_side_by_side_share_a_region() -> None:
+def test_boxes_side_by_side_share_a_rectangle() -> None:
     boxes = boxes_of((100, 100, 160, 160), (165, 100, 225, 160))
     assert len(list(rectangles_around(boxes, WIDTH, HEIGHT))) == 1
 
@@ -54,7 +54,7 @@ corner = st.tuples(st.floats(-50, WIDTH), st.floats(-50, HEIGHT), st.floats(4, 1
 
 
 @given(st.lists(corner, max_size=30))
-def test_each_box_is_whole_in_one_region(corners: list[tuple[float, float, float]]) -> None:
+def test_each_box_is_whole_in_one_rectangle(corners: list[tuple[float, float, float]]) -> None:
     """Nothing that a rectangle cuts off could be found, and none reaches over the image's edge."""
     boxes = boxes_of(*((x, y, x + side, y + side) for x, y, side in corners))
     rectangles = list(rectangles_around(boxes, WIDTH, HEIGHT))

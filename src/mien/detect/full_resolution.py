@@ -1,4 +1,4 @@
-"""Parts of an image in which a network should look for small faces at full size.
+"""Parts of an image in which small faces are searched at full resolution.
 
 A network that runs on an image of half the size gives low scores to most small faces, but rarely
 none. So the full size is searched only around such proposals: in most photos, a small part of it.
@@ -20,7 +20,7 @@ Rectangle = tuple[int, int, int, int]
 # Score at half size from which a proposal may be a face.
 POSSIBLE = 0.15
 # Longer sides in pixels of the full size: smaller faces are located better at full size, larger
-# ones are found at half size. Between the two, a score of CLEAR makes a second look needless.
+# ones are found at half size. Between the two, a score of CLEAR makes another search needless.
 SMALL_PX, LARGE_PX, CLEAR = 64, 256, 0.7
 # Pixels around a face that the network needs: a share of its longer side, and a constant.
 MARGIN, MARGIN_PX = 0.25, 8
@@ -31,7 +31,7 @@ MAX_OVERLAP = 0.3
 
 
 def unclear(rows: Floats) -> Floats:
-    """Return boxes (N, 4) that need a second look at full size, in its pixels.
+    """Return boxes (N, 4) to search again at full size, in its pixels.
 
     Args:
         rows: Proposals (N, 15) of the half size, in pixels of the full size: score, box, points.

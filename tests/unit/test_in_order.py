@@ -1,0 +1,57 @@
+"""Work in threads: results in order, few items ahead, and an end at any moment."""
+
+import itertools
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mien.in_order import in_order
+
+
+def test_streaming_reads_only_a_few_ahead() -> None:
+    taken = itertools.count()
+    source = (next(taken) for _ in itertools.count())
+    responses = in_order(lambda n: n * n, source, threads=2)
+    assert [next(responses) for _ in range(10)] == [n * n for n in range(10)]
+    assert next(taken) <= 10 + 2 * 2
+    responses.close()
+
+
+def test_streaming_yields_results_while_the_source_is_slow() -> None:
+    taken = []
+
+    def slow_source() -> Iterator[int]:
+        for number in range(100):
+            taken.append(number)
+            yield number
+            time.sleep(0.02)
+
+    responses = in_order(lambda n: n, slow_source(), threads=50)
+    assert next(responses) == 0
+    assert len(taken) < 100
+    responses.close()
+
+
+def test_stopping_early_cancels_queued_images() -> None:
+    done: list[int] = []
+    responses = in_order(lambda n: done.append(n) or n, range(1000), threads=1)
+    assert next(responses) == 0
+    responses.close()
+    assert len(done) <= 3
+
+
+def test_a_crash_reaches_the_caller() -> None:
+    with pytest.raises(ZeroDivisionError):
+        list(in_order(lambda n: 1 // n, [1, 0, 1], threads=2))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="no timer there sends a signal")
+def test_ctrl_c_at_any_moment_ends_streaming() -> None:
+    program = Path(__file__).with_name("interrupted.py")
+    done = subprocess.run([sys.executable, program], capture_output=True, timeout=120, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
