@@ -445,3 +445,17 @@ def test_closing_does_not_wait_for_tasks(tmp_path: Path) -> None:
             assert await code(task) == "DeadlineExceededError"
 
     with_pool(main)
+
+
+@BOTH
+def test_closing_ends_a_task_that_a_worker_is_about_to_start(processes: bool) -> None:
+    async def main(pool: WorkerPool[str]) -> None:
+        # The worker waits for a task then.
+        await asyncio.sleep(0.1)
+        task = asyncio.ensure_future(pool.run(tasks.echo))
+        await asyncio.sleep(0)
+        await pool.close()
+        async with asyncio.timeout(5):
+            assert await code(task) == "DeadlineExceededError"
+
+    with_pool(main, processes=processes)

@@ -209,7 +209,13 @@ class WorkerPool(Generic[_State]):
             return self._waiting.popleft()
         idle: asyncio.Future[Task] = asyncio.get_running_loop().create_future()
         self._idle.append(idle)
-        return await idle
+        try:
+            return await idle
+        except asyncio.CancelledError:
+            if not idle.cancelled():
+                # The pool was closed just after a task was handed over.
+                idle.result().future.cancel()
+            raise
 
     async def _serve(self, worker: Worker) -> None:
         """Run tasks in one worker for as long as the pool is open."""
