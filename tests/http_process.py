@@ -18,8 +18,9 @@ from http_fakes import wait_until
 
 SERVED = Path(__file__).with_name("served.py")
 
-# Where Python finds the package, unless it is installed.
-KEPT = ["PYTHONPATH"]
+# Where Python finds the package, unless it is installed, and NumPy's kernels, on which last digits
+# depend.
+KEPT = ["PYTHONPATH", "OPENBLAS_CORETYPE"]
 # The test does not read the service's log while it runs: a pipe of the usual size is full after 200
 # requests.
 PIPE_BYTES = 2**20

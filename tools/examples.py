@@ -270,7 +270,10 @@ def _compare(shown: str, printed: str) -> None:
 
 
 def differences(shown: str, printed: str) -> str | None:
-    """Return how the output differs from the expected one; None if it does not."""
+    """Return how the output differs from the expected one; None if it does not.
+
+    Numbers may differ a little, so columns may be wider.
+    """
     pieces = re.split(rf"(\.\.\.|{_NUMBER.pattern})", shown.rstrip())
     pattern = ""
     for piece in pieces:
@@ -279,7 +282,7 @@ def differences(shown: str, printed: str) -> str | None:
         elif _NUMBER.fullmatch(piece):
             pattern += f"({_NUMBER.pattern})"
         else:
-            pattern += re.escape(piece)
+            pattern += re.sub(r"(?:\\ )+", " +", re.escape(piece))
     found = re.fullmatch(pattern, printed.rstrip(), re.DOTALL)
     if found is None:
         return "the output differs"
