@@ -21,7 +21,7 @@ COLORS = {
     "human": "#c98a1b",
     "face-api": "#5f6b73",
 }
-TICKS_MS = (20, 50, 100, 200, 500, 1000, 2000)
+TICKS_MS = (5, 10, 20, 50, 100, 200, 500, 1000, 2000)
 SMALLEST = "640 x 480, 1 face"
 SECTION = "one thread"
 

@@ -32,7 +32,7 @@ def new_card(
     }
     if training:
         card["training"] = training
-    _write(model_file.parent / CARD_NAME, card)
+    write_card(model_file.parent / CARD_NAME, card)
 
 
 def update_card(folder: Path, table: str, values: dict[str, Any]) -> None:
@@ -40,10 +40,11 @@ def update_card(folder: Path, table: str, values: dict[str, Any]) -> None:
     path = folder / CARD_NAME
     card = tomllib.loads(path.read_text(encoding="utf-8"))
     card[table] = {**card.get(table, {}), **values}
-    _write(path, card)
+    write_card(path, card)
 
 
-def _write(path: Path, card: dict[str, Any]) -> None:
+def write_card(path: Path, card: dict[str, Any]) -> None:
+    """Write a whole card, as TOML."""
     path.write_text("\n".join(_lines(card, ())) + "\n", encoding="utf-8")
 
 

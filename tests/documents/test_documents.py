@@ -141,8 +141,7 @@ def test_blocks_without_a_known_language_are_refused(
         ("a ... z", "a b", False),
         ("{...}", "{}", True),
         ("1.5", "1.5.5", False),
-        ("a   b 0.999", "a    b 0.9991", True),
-        ("a b", "ab", False),
+        ("a   b", "a    b", False),
     ],
 )
 def test_differences(shown: str, printed: str, same: bool) -> None:
