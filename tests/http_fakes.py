@@ -122,9 +122,10 @@ def fake_app(
     detector: FakeDetector | None = None, **settings: object
 ) -> tuple[FastAPI, FakeDetector]:
     detector = detector or FakeDetector()
+    chosen = Settings(**{"threads": 2, "processes": False, **settings})
     app = create_app(
-        Settings(**{"threads": 2, "processes": False, **settings}),
-        build=lambda chosen: Recognizer(
+        chosen,
+        build=lambda: Recognizer(
             detector=detector,
             model=FakeClassifier(),
             min_face_size=chosen.min_face_size,

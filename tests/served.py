@@ -32,7 +32,7 @@ class HeldDetector(FakeDetector):
             wait_until(Path(sys.argv[2].removeprefix("until:")).exists)
 
 
-def build(settings: Settings) -> Recognizer:
+def build() -> Recognizer:
     lasting = sys.argv[2] in ("endless", "deaf")
     held = sys.argv[2].startswith("until:")
     detector = LastingDetector() if lasting else HeldDetector() if held else FakeDetector()

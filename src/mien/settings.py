@@ -6,7 +6,8 @@ They are read once, where the service starts, and passed down.
 import difflib
 import os
 import re
-from collections.abc import Iterator, Set
+from collections.abc import Callable, Iterator, Set
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -27,7 +28,7 @@ from mien.errors import InvalidParameterError
 from mien.recognizer import MAX_PIXELS, Recognizer
 from mien.runtime.providers import parse_providers
 
-__all__ = ["PREFIX", "SettingRow", "Settings", "build_recognizer", "load_settings", "table"]
+__all__ = ["PREFIX", "SettingRow", "Settings", "load_settings", "recognizer_builder", "table"]
 
 PREFIX = "MIEN_"
 # Variables that Kubernetes sets in the pods of a namespace with a service named mien.
@@ -262,9 +263,13 @@ def load_settings(*, flags: bool = False, **options: Any) -> Settings:
         raise InvalidParameterError("; ".join(problems)) from None
 
 
-def build_recognizer(settings: Settings) -> Recognizer:
-    """Load the models. Raises as ``Recognizer`` does."""
-    return Recognizer(
+def recognizer_builder(settings: Settings) -> Callable[[], Recognizer]:
+    """Return a function that loads the models and raises as ``Recognizer`` does.
+
+    It pickles without the settings, so worker processes that call it do not import their library.
+    """
+    return partial(
+        Recognizer,
         detector=settings.detector,
         detector_model=settings.detector_model,
         model=settings.model,

@@ -7,6 +7,7 @@ it reads a line, and ends with its standard input.
 
 import json
 import sys
+from functools import partial
 
 import ray
 from ray import serve
@@ -18,10 +19,8 @@ from mien.settings import Settings
 from programs import free_port
 
 
-def fake(settings: Settings) -> Recognizer:
-    return Recognizer(
-        detector=FakeDetector(), model=FakeClassifier(), max_pixels=settings.max_pixels
-    )
+def fake(max_pixels: int) -> Recognizer:
+    return Recognizer(detector=FakeDetector(), model=FakeClassifier(), max_pixels=max_pixels)
 
 
 if __name__ == "__main__":
@@ -32,7 +31,9 @@ if __name__ == "__main__":
     numbers = {"min_replicas": replicas, "max_replicas": replicas}
     serve.run(app({**numbers, **settings}), name="mien")
     for chosen in faked:
-        serve.run(deployed(Settings(**chosen), 1, 1, build=fake), name="fake", route_prefix="/fake")
+        wanted = Settings(**chosen)
+        fakes = deployed(wanted, 1, 1, build=partial(fake, wanted.max_pixels))
+        serve.run(fakes, name="fake", route_prefix="/fake")
     print(json.dumps({"address": f"http://127.0.0.1:{port}"}), flush=True)
     if sys.stdin.readline():
         serve.delete("mien")

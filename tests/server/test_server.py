@@ -213,7 +213,7 @@ def test_serving_in_this_process(
     monkeypatch: pytest.MonkeyPatch, detector: FakeDetector, capsys: pytest.CaptureFixture[str]
 ) -> None:
     recognizer = Recognizer(detector=detector, model=FakeClassifier())
-    monkeypatch.setitem(create_app.__kwdefaults__, "build", lambda settings: recognizer)
+    monkeypatch.setitem(create_app.__kwdefaults__, "build", lambda: recognizer)
     before = signal.getsignal(signal.SIGTERM)
 
     def stop_when_warm() -> None:

@@ -134,7 +134,7 @@ def test_version_names_the_model_of_the_card() -> None:
     classifier.card = replace(load_card("emotion-mobilenet"), name="mine")
     app = create_app(
         Settings(processes=False),
-        build=lambda _: Recognizer(detector=FakeDetector(), model=classifier),
+        build=lambda: Recognizer(detector=FakeDetector(), model=classifier),
     )
     with TestClient(app) as client:
         assert client.get("/version").json()["model"] == "mine"

@@ -232,22 +232,39 @@ def test_the_setting_is_read_from_the_environment(value: str, count: int) -> Non
     assert process.returncode == 0
 
 
-def with_one_box(settings: Settings) -> Recognizer:
-    return Recognizer(
-        detector=FakeDetector(), model=FakeClassifier(), min_face_size=settings.min_face_size
-    )
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="Linux lists loaded libraries")
+def test_each_process_loads_only_the_libraries_that_it_needs() -> None:
+    def has(process_id: int, library: str) -> bool:
+        return library in Path(f"/proc/{process_id}/maps").read_text()
+
+    environment = {**os.environ, "MIEN_THREADS": "1"}
+    command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
+        try:
+            address_when_ready(process)
+            (worker,) = workers_of(process)
+            assert has(process.pid, "pydantic_core")
+            assert not has(process.pid, "onnxruntime")
+            assert has(worker.pid, "onnxruntime")
+            assert not has(worker.pid, "pydantic_core")
+        finally:
+            process.terminate()
+
+
+def with_fakes() -> Recognizer:
+    return Recognizer(detector=FakeDetector(), model=FakeClassifier())
 
 
 def test_processes_use_the_configured_pipeline() -> None:
-    app = create_app(Settings(threads=1), build=with_one_box)
+    app = create_app(Settings(threads=1), build=with_fakes)
     with TestClient(app) as client:
         faces = client.post("/emotion", files=[part(PHOTO)]).json()
     assert [face["bounding_box"] for face in faces] == [[5, 5, 40, 40], [55, 5, 30, 30]]
 
 
-def build_when_told(go: Path, _: Settings) -> Recognizer:
+def build_when_told(go: Path) -> Recognizer:
     wait_until(go.exists)
-    return Recognizer(detector=FakeDetector(), model=FakeClassifier())
+    return with_fakes()
 
 
 def test_it_is_not_ready_before_its_workers_are(tmp_path: Path) -> None:

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
-import mien.runtime.ort as ort
 from mien.artifacts import load_card
 from mien.cli import main
 from mien.errors import InvalidParameterError
@@ -28,10 +28,10 @@ class Runtime:
         self.starts = [PROVIDERS[name].ort_name for name in starts.split()]
         self.received: list[Sequence[tuple[str, dict[str, str]]]] = []
         self.preloaded = 0
-        self._real = ort.onnxruntime.InferenceSession
-        monkeypatch.setattr(ort.onnxruntime, "get_available_providers", lambda: self.has)
-        monkeypatch.setattr(ort.onnxruntime, "InferenceSession", self._session)
-        monkeypatch.setattr(ort.onnxruntime, "preload_dlls", self._preload, raising=False)
+        self._real = onnxruntime.InferenceSession
+        monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: self.has)
+        monkeypatch.setattr(onnxruntime, "InferenceSession", self._session)
+        monkeypatch.setattr(onnxruntime, "preload_dlls", self._preload, raising=False)
 
     def _session(self, model: bytes, options: Any, *, providers: Any) -> Any:
         self.received.append(providers)

@@ -50,6 +50,9 @@ def test_unknown_name() -> None:
             "import mien; mien.Recognizer",
             [*WEB, "torch", "cv2", "tensorflow"],
         ),
+        # A service's parent process and its worker processes.
+        ("import mien.server.app", ["onnxruntime"]),
+        ("import mien.workers.process, mien.server.warm_up", WEB),
     ],
 )
 def test_imports_load_only_what_is_needed(statement: str, absent: list[str]) -> None:

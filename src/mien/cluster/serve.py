@@ -12,7 +12,7 @@ from mien.recognizer import Recognizer
 from mien.server.app import create_app
 from mien.server.logs import logging_config
 from mien.server.service import Service
-from mien.settings import Settings, build_recognizer, load_settings
+from mien.settings import Settings, load_settings
 
 __all__ = ["Replica", "app", "deployed"]
 
@@ -33,7 +33,7 @@ _HEALTH_TIMEOUT_S = 30.0
 class Replica:
     """A process that runs the whole service; Ray's proxy forwards requests to it."""
 
-    def __init__(self, settings: Settings, build: Callable[[Settings], Recognizer]) -> None:
+    def __init__(self, settings: Settings, build: Callable[[], Recognizer] | None) -> None:
         self._settings, self._build = settings, build
         self._service: Service | None = None
 
@@ -91,11 +91,11 @@ def deployed(
     min_replicas: int,
     max_replicas: int,
     *,
-    build: Callable[[Settings], Recognizer] = build_recognizer,
+    build: Callable[[], Recognizer] | None = None,
 ) -> Application:
     """Return the service for ``serve.run``; by default a replica has one thread and one core.
 
-    build: makes the recognizer; must pickle.
+    build: makes the recognizer; must pickle. None: as the settings say.
     """
     threads = settings.threads or 1
     # Ray has a process for each replica already.

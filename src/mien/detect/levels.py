@@ -43,7 +43,7 @@ SAME_FACE = 0.6
 MAX_COVERED = 0.7
 # Larger levels are searched in tiles, which bounds the memory. A face in the overlap is whole in
 # at least one tile; larger ones are found at the next level.
-TILE_PX, TILE_OVERLAP_PX = 2048, 384
+TILE_PX, TILE_OVERLAP_PX = 1280, 384
 
 
 class LevelsDetector(ABC):

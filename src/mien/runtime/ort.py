@@ -1,9 +1,4 @@
-"""ONNX Runtime sessions, with telemetry switched off; the only importer of onnxruntime.
-
-Since version 1.29 the Linux builds of ONNX Runtime also send telemetry to their vendor and write
-files for it, beginning at import. The environment variable prevents that. The call after the import
-covers programs that imported onnxruntime before ``mien``.
-"""
+"""ONNX Runtime sessions; the only importer of onnxruntime."""
 
 import contextlib
 import os
@@ -11,6 +6,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from functools import cache
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from numpy.typing import NDArray
@@ -20,16 +16,12 @@ from mien.errors import ArtifactError, InvalidParameterError
 from mien.runtime import TensorSpec
 from mien.runtime.providers import CPU, PROVIDERS, Provider
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
-import onnxruntime
-
-onnxruntime.disable_telemetry_events()
-
 __all__ = ["OrtSession"]
 
 # A path that cannot exist. ONNX Runtime would otherwise read a graph's external data, which no card
 # verifies, from the working directory.
 _NO_FOLDER = Path(os.devnull, "none")
+_ARENA_BYTES = 64 << 20
 
 
 class OrtSession:
@@ -59,6 +51,7 @@ class OrtSession:
         """
         _check_available(providers)
         _share_arena()
+        onnxruntime = _onnxruntime()
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.use_env_allocators", "1")
         options.intra_op_num_threads = threads
@@ -101,22 +94,43 @@ class OrtSession:
 
 
 @cache
+def _onnxruntime() -> ModuleType:
+    """Import ONNX Runtime with its telemetry switched off.
+
+    The import takes 20 MB, so processes without a model do without it. Since version 1.29 the Linux
+    builds send telemetry to their vendor and write files for it, beginning at import. The
+    environment variable prevents that; the call covers programs that imported onnxruntime before.
+    """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    import onnxruntime  # noqa: PLC0415
+
+    onnxruntime.disable_telemetry_events()
+    return onnxruntime  # type: ignore[no-any-return]
+
+
+@cache
 def _share_arena() -> None:
     """Register one memory arena for all sessions of this process.
 
-    By default each session has an arena of its own, which doubles when it grows and never shrinks.
-    With images of many sizes that memory would keep growing.
+    By default each session has an arena of its own, which never shrinks. If the arena begins small,
+    it grows by a region for each input that is larger than those before, and the earlier regions
+    are too small to be used again. It therefore begins with a region for most images; the system
+    provides only the part of it that is used.
     """
+    onnxruntime = _onnxruntime()
     location = onnxruntime.OrtMemoryInfo(
         "Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT
     )
-    as_requested = onnxruntime.OrtArenaCfg({"arena_extend_strategy": 1})
-    onnxruntime.create_and_register_allocator(location, as_requested)
+    next_power_of_two = 0
+    arena = onnxruntime.OrtArenaCfg(
+        {"initial_chunk_size_bytes": _ARENA_BYTES, "arena_extend_strategy": next_power_of_two}
+    )
+    onnxruntime.create_and_register_allocator(location, arena)
 
 
 def _check_available(providers: Sequence[Provider]) -> None:
     """Refuse providers that the installed build lacks: ONNX Runtime would silently use the CPU."""
-    available = onnxruntime.get_available_providers()
+    available = _onnxruntime().get_available_providers()
     for provider in providers:
         if provider.ort_name not in available:
             raise InvalidParameterError(
@@ -131,7 +145,7 @@ def _load_cuda() -> None:
     """Load CUDA libraries from NVIDIA's Python packages, if those are installed."""
     # It prints the libraries that it does not find, and standard output is for results.
     with contextlib.redirect_stdout(sys.stderr):
-        onnxruntime.preload_dlls()
+        _onnxruntime().preload_dlls()
 
 
 def _with_options(providers: Sequence[Provider], threads: int) -> list[tuple[str, dict[str, str]]]:

@@ -30,7 +30,7 @@ from mien.server.openapi import document_of
 from mien.server.routes import emotion, live, system, video
 from mien.server.routes.page import page_router, redirect_router
 from mien.server.service import Service
-from mien.settings import Settings, build_recognizer
+from mien.settings import Settings, recognizer_builder
 
 if TYPE_CHECKING:
     from mien.server.traces import Traces
@@ -63,7 +63,7 @@ _CORS: dict[str, Any] = {
 def create_app(
     settings: Settings,
     *,
-    build: Callable[[Settings], Recognizer] = build_recognizer,
+    build: Callable[[], Recognizer] | None = None,
     metrics_folder: Path | None = None,
 ) -> FastAPI:
     """Return the service as an ASGI application; its lifespan loads the models.
@@ -71,7 +71,7 @@ def create_app(
     Args:
         settings: All settings.
         build: Makes the recognizer, in each worker process; it must pickle. What it raises ends
-            the startup.
+            the startup. None: as the settings say.
         metrics_folder: Where server processes that share a port keep their metrics.
 
     Raises:
@@ -80,7 +80,7 @@ def create_app(
     metrics = Metrics(metrics_folder)
     traces = traces_class()(settings.trace_endpoint) if settings.trace_endpoint else None
     recording = partial(record, metrics=metrics, trace=traces.record if traces else None)
-    service = Service(settings, build, metrics)
+    service = Service(settings, build or recognizer_builder(settings), metrics)
     app = FastAPI(
         title="mien",
         version=__version__,

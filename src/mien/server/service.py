@@ -4,11 +4,9 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 
-import numpy as np
 from prometheus_client import Gauge
 
 from mien._version import __version__
-from mien.artifacts import Card
 from mien.cores import available_cores
 from mien.deadline import Deadline
 from mien.errors import MienError, QueueFullError, VideoUnavailableError
@@ -20,15 +18,13 @@ from mien.results import ImageResult
 from mien.server.keys import ApiKeys
 from mien.server.metrics import Metrics
 from mien.server.rates import RateLimits
+from mien.server.warm_up import name_on_card, warm_recognizer, warm_up
 from mien.settings import Settings
-from mien.types import RgbImage
 from mien.video.reader import library
 from mien.workers import Outcome, WorkerPool
 
 __all__ = ["Service", "Slots"]
 
-# Large enough for an image pyramid of several levels, small enough to take no time.
-_WARM_UP_SIDE_PX = 160
 _LONG_RETRY_S = 30.0
 
 
@@ -61,7 +57,7 @@ class Service:
     """
 
     def __init__(
-        self, settings: Settings, build: Callable[[Settings], Recognizer], metrics: Metrics
+        self, settings: Settings, build: Callable[[], Recognizer], metrics: Metrics
     ) -> None:
         self.settings, self.metrics = settings, metrics
         self.keys, self.rates = ApiKeys.from_settings(settings), RateLimits(settings)
@@ -69,7 +65,7 @@ class Service:
         self.model = ""
         self.failure: MienError | None = None
         self.pool = WorkerPool(
-            partial(_warm_recognizer, build, settings),
+            partial(warm_recognizer, build),
             settings.threads or max(1, available_cores() // settings.workers),
             max_waiting=settings.max_queue,
             processes=settings.processes,
@@ -91,7 +87,7 @@ class Service:
         except MienError as error:
             self.failure = error
             raise
-        card_name = await self.pool.run(_name_on_card)
+        card_name = await self.pool.run(name_on_card)
         self.model = self._plugin() or card_name or "custom"
         self.started = True
         self.metrics.queue_capacity.set(self.settings.max_queue)
@@ -106,7 +102,7 @@ class Service:
 
     async def check(self) -> None:
         """Run the models once, ahead of the queue. Raises what they raise."""
-        (outcome,) = await self.pool.run_all(_warm_up, [()], reserved=True)
+        (outcome,) = await self.pool.run_all(warm_up, [()], reserved=True)
         outcome.unwrap()
 
     def drain(self) -> None:
@@ -170,21 +166,3 @@ class Service:
         )
         self.metrics.count_images(outcomes)
         return outcomes
-
-
-def _warm_recognizer(build: Callable[[Settings], Recognizer], settings: Settings) -> Recognizer:
-    recognizer = build(settings)
-    _warm_up(recognizer)
-    return recognizer
-
-
-def _warm_up(recognizer: Recognizer) -> None:
-    side = _WARM_UP_SIDE_PX
-    blank = RgbImage(np.full((side, side, 3), 127, dtype=np.uint8))
-    recognizer.analyze(blank)
-    recognizer.analyze(blank, Options(crop=True))
-
-
-def _name_on_card(recognizer: Recognizer) -> str | None:
-    card = getattr(recognizer.classifier, "card", None)
-    return card.name if isinstance(card, Card) else None
