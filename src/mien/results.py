@@ -16,7 +16,6 @@ from mien.classify.labels import LabelSet
 from mien.errors import ImageTooLargeError, InvalidParameterError, MienError
 from mien.image import ImageInput, load_image
 from mien.options import Include, included, label_set
-from mien.render.annotate import annotate
 from mien.types import Emotion, FaceEmotion, Landmarks, Quality, Timings
 
 __all__ = ["Cell", "Failure", "ImageResult", "error_record", "face_record", "table_columns"]
@@ -187,6 +186,9 @@ class ImageResult:
             raise InvalidParameterError(
                 f"{analyzed}, this one has {loaded.width} x {loaded.height}"
             )
+        # Fonts take 3 MB, which only programs that draw need.
+        from mien.render.annotate import annotate  # noqa: PLC0415
+
         return annotate(loaded, self.faces)
 
     def to_supervision(self) -> Any:
