@@ -83,19 +83,28 @@ def test_sessions_share_an_allocator() -> None:
     assert resident[-1] - resident[0] < 100e6
 
 
-def test_inputs_of_growing_size_use_the_same_memory() -> None:
-    """Run in a process of its own: in this one, other tests may have used the memory before."""
-    program = """
+def resident_bytes(sizes: list[tuple[int, int]]) -> list[int]:
+    """Return the memory of a new process after an input of each size."""
+    program = f"""
 import numpy as np, psutil
 from mien.artifacts import load_card
 from mien.runtime.ort import OrtSession
 session = OrtSession(load_card("yunet").read("model.onnx"), dynamic_shapes=True)
-for side in range(64, 833, 32):
-    session.run({"input": np.zeros((1, 3, side, 512), dtype=np.float32)})
-    if side in (64, 832):
-        print(psutil.Process().memory_info().rss)
+for size in {sizes}:
+    session.run({{"input": np.zeros((1, 3, *size), dtype=np.float32)}})
+    print(psutil.Process().memory_info().rss)
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, check=True)
-    first, last = map(int, done.stdout.split())
+    return [int(line) for line in done.stdout.split()]
+
+
+def test_inputs_of_growing_size_use_the_same_memory() -> None:
+    resident = resident_bytes([(side, 512) for side in range(64, 833, 32)])
     # This takes 16 MB. With a new region of the arena for each size it took 188 MB.
-    assert last - first < 50e6
+    assert resident[-1] - resident[0] < 50e6
+
+
+def test_memory_of_a_large_input_is_freed() -> None:
+    small, large = resident_bytes([(64, 64), (2048, 2048)])
+    # The arena's first region stays: 67 MB. With the second one it was 205 MB.
+    assert large - small < 100e6

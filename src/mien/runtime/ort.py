@@ -21,7 +21,8 @@ __all__ = ["OrtSession"]
 # A path that cannot exist. ONNX Runtime would otherwise read a graph's external data, which no card
 # verifies, from the working directory.
 _NO_FOLDER = Path(os.devnull, "none")
-_ARENA_BYTES = 64 << 20
+# The arena's first region is enough for most images. After a large input the others are freed.
+_ARENA_BYTES, _LARGE_INPUT_BYTES = 64 << 20, 8 << 20
 
 
 class OrtSession:
@@ -90,7 +91,11 @@ class OrtSession:
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         check_deadline()
-        return list(self._session.run(None, dict(feeds)))
+        options = None
+        if sum(array.nbytes for array in feeds.values()) > _LARGE_INPUT_BYTES:
+            options = _onnxruntime().RunOptions()
+            options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+        return list(self._session.run(None, dict(feeds), options))
 
 
 @cache
