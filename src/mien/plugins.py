@@ -3,6 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from mien.errors import InvalidParameterError
+
 __all__ = ["CLASSIFIERS", "DETECTORS", "find_plugin", "plugin_names"]
 
 # Groups of entry points: each names a class or function that returns a detector or a classifier.
@@ -11,9 +13,17 @@ CLASSIFIERS = "mien.classifiers"
 
 
 def find_plugin(group: str, name: str) -> Callable[..., Any] | None:
-    """Return what an installed package has registered under this name; None if nothing."""
+    """Return what an installed package has registered under this name; None if nothing.
+
+    Raises InvalidParameterError if it cannot be imported.
+    """
     for entry in _entry_points(group=group, name=name):
-        factory: Callable[..., Any] = entry.load()
+        try:
+            factory: Callable[..., Any] = entry.load()
+        except (ImportError, AttributeError) as error:
+            raise InvalidParameterError(
+                f"the plug-in {name} cannot be imported from {entry.value}: {error}"
+            ) from error
         return factory
     return None
 

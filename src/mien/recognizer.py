@@ -31,18 +31,17 @@ from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, RgbImage, Tim
 __all__ = ["MAX_PIXELS", "Recognizer", "analyze", "failed"]
 
 MAX_PIXELS = 50_000_000
-# Enough for the default detection: its smallest face is then no smaller than the classifier's
-# crop. Images with four times as many are reduced.
+# With this many pixels, the smallest face that default detection finds still covers at least the
+# classifier's crop. Images with four times as many are reduced.
 _ENOUGH_PIXELS = 1_800_000
-# From this score on the largest face is the first to be kept by ``max_faces``, below only after
-# those.
+# ``max_faces`` keeps faces of at least this score first, the largest of them first.
 _CONFIDENT = 0.9
 # No image is as large; detectors compare with numbers of C.
 _LARGEST_PX = 1_000_000_000
 # From this score on a face is taken for upright: most turned ones get lower scores. Measured by
 # benchmarks/upright.py.
 _UPRIGHT = 0.99
-# What can be iterated over, but is one image.
+# Types that are one image, although they can be iterated over.
 _SINGLE = (
     *(str, bytes, bytearray, memoryview, PathLike, BinaryReader),
     *(Image.Image, RgbImage, np.ndarray),
@@ -75,8 +74,8 @@ class Recognizer:
         """Load and verify the models.
 
         Args:
-            detector: Name of a detector, which ``mien models`` lists, or an object with its method.
-                Default: ``yunet``.
+            detector: ``yunet`` (the default), ``centerface``, ``mtcnn``, the name of a plug-in, or
+                an object with a method ``detect``.
             detector_model: ONNX file of the detector, in place of the one in the package.
             model: ONNX file of an emotion model with its ``card.toml`` beside it, the name of a
                 plug-in, or an object with the classifier's methods. None: the model in the package.
@@ -142,12 +141,15 @@ class Recognizer:
             options: Replace those of this recognizer, except that its ``min_face_size`` applies
                 where these have None. None: the options of this recognizer.
             channels: The order of an array's color channels: ``rgb``, or ``bgr`` as OpenCV has it.
-            **overrides: Options of this call only, as the fields of ``Options``.
+            **overrides: Options of this call only, as the fields of ``Options``;
+                ``min_face_size=None`` is that of this recognizer.
 
         Raises:
             ImageError: The image cannot be read.
             InvalidParameterError: An option is unknown or out of range, the array is not an image,
                 ``channels`` does not fit it, or ``options`` has another type.
+            ModelContractError: A detector or classifier object returned something else than faces
+                or probabilities.
         """
         options = self._combined(options, overrides)
         started = perf_counter()
@@ -333,10 +335,7 @@ def _options(options: Options, overrides: OptionKeywords) -> Options:
     except TypeError as error:
         known = ", ".join(OptionKeywords.__annotations__)
         unknown = ", ".join(sorted(set(overrides) - set(OptionKeywords.__annotations__)))
-        raise InvalidParameterError(
-            f"no option {unknown}; the options are {known}. "
-            "For BGR arrays, analyze takes channels='bgr'"
-        ) from error
+        raise InvalidParameterError(f"no option {unknown}; the options are {known}") from error
 
 
 def _path(image: object) -> str | None:

@@ -31,6 +31,7 @@ PROJECT = """
 
     [project.entry-points."mien.classifiers"]
     gloomy = "mien_test_plugin:Gloomy"
+    missing = "mien_test_plugin_of_old:Missing"
 """
 CODE = """
     import numpy as np
@@ -114,6 +115,14 @@ def test_python_api_uses_a_plugin(environment: dict[str, str]) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 0, done.stderr
     assert json.loads(done.stdout)["faces"][0]["emotion"] == "sad"
+
+
+def test_a_plugin_that_cannot_be_imported_is_named(environment: dict[str, str]) -> None:
+    command = [sys.executable, "-m", "mien", "analyze", str(PHOTO), "--model", "missing"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 2
+    assert "mien_test_plugin_of_old:Missing" in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize("command", [("analyze", str(PHOTO)), ("serve", "--port", "0")])

@@ -20,10 +20,12 @@ from schemathesis.specs.openapi.checks import (
     response_schema_conformance,
     status_code_conformance,
 )
+from starlette.testclient import TestClient
 
 from http_fakes import encoded_image, fake_app, running
 from mien.server import routes
 from mien.server.errors import PROBLEMS
+from mien.server.keys import digest_of, new_key
 from videos import plain
 
 PREFIX = f"{routes.__name__}."
@@ -91,6 +93,27 @@ def test_the_document_has_every_documented_route(api: schemathesis.BaseSchema) -
     }
     found = [result.ok() for result in api.get_all_operations()]
     assert {(op.method.upper(), op.path) for op in found} == set(operations()) == expected
+
+
+@pytest.mark.parametrize(("method", "path"), operations())
+def test_every_operation_refuses_unknown_parameters(method: str, path: str) -> None:
+    with TestClient(fake_app()[0]) as client:
+        response = client.request(method, path, params={"nonsense": "1"})
+    assert (response.status_code, response.json()["code"]) == (422, "invalid_parameter")
+
+
+def test_every_operation_that_needs_a_key_says_so_in_the_document() -> None:
+    app, _ = fake_app(api_keys=digest_of(new_key()))
+    guarded = set()
+    with TestClient(app) as client:
+        for method, path in operations():
+            operation = app.openapi()["paths"][path][method.lower()]
+            refused = client.request(method, path).status_code == 401
+            assert refused == ("security" in operation) == ("401" in operation["responses"]), path
+            if refused:
+                guarded.add(path)
+                assert {"429", "503"} <= set(operation["responses"]), path
+    assert "/emotion" in guarded
 
 
 @pytest.mark.parametrize("mode", list(schemathesis.GenerationMode))

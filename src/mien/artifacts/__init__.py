@@ -131,7 +131,7 @@ def _parse(path: Path) -> Card:
     table = {"model": {}, "measured": {}, **table}
     known: dict[str, Any] = {key: table.get(key) for key in (*_TEXTS, *_TABLES)}
     if missing := [key for key, value in known.items() if value is None]:
-        raise ArtifactError(f"{folder.name}/{CARD_NAME} lacks the keys {', '.join(missing)}")
+        raise ArtifactError(f"{folder.name}/{CARD_NAME} lacks {', '.join(missing)}")
     for key, value in known.items():
         if not isinstance(value, str if key in _TEXTS else dict):
             kind = "text" if key in _TEXTS else "a table"

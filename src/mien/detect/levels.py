@@ -1,7 +1,8 @@
 """Detection at several image sizes, for networks that find faces in a limited range of sizes.
 
-The network runs on the image at half the size at which it finds small faces, then at a quarter and
-so on, where it finds larger faces. At full size it runs only around possible small ones.
+The full size is that of the image, reduced to at most 1.7 megapixels. The network runs at half of
+it, then at a quarter and so on, where it finds larger faces. At full size it runs only around
+possible small ones, unless the image is small.
 """
 
 import math
@@ -28,18 +29,18 @@ Network = Callable[[NDArray[np.uint8]], Floats]
 # Larger images are reduced by the smallest whole factor that brings them below: time grows with
 # the pixels. Faces of 20 pixels in images of 1024 x 1600 are still searched at full size.
 SEARCHED_PIXELS = 1_700_000
-# Faces of ``min_face_size`` have at least this many pixels after the reduction.
+# An image is not reduced so much that faces of ``min_face_size`` get smaller than this.
 FACE_PX = 20
 # Faces that fill an image of this longer side are found, so no smaller level is needed.
 LAST_LEVEL_PX = 384
 # From the third level on, smaller faces (longer side) are dropped: earlier levels have located them
 # more accurately.
 LARGE_FACE_PX = 64
-# No face is found in a level with a shorter side.
+# Levels with a shorter side are left out: nothing is found in them.
 LEAST_PX = 8
-# The best box of a face becomes the mean of those that overlap it by this.
+# The best box of a face becomes the mean of those whose intersection over union with it is this.
 SAME_FACE = 0.6
-# A box is dropped if this share of it lies in a better one, or of a better one in it.
+# A box is dropped if its intersection with a better one is more than this share of the smaller one.
 MAX_COVERED = 0.7
 # Larger levels are searched in tiles, which bounds the memory. A face in the overlap is whole in
 # at least one tile; larger ones are found at the next level.

@@ -35,8 +35,9 @@ class WorkerPool(Generic[_State]):
     """Runs tasks in worker processes; each calls ``build`` once and keeps what that returns.
 
     Used from one event loop. What is sent either way must pickle. Tasks stop at their deadline if
-    they call ``check_deadline``; a worker whose task does not stop is killed and replaced. So is
-    one that dies: its task fails with WorkerDiedError, or runs again if it had not started.
+    they call ``check_deadline``; a worker whose task does not stop is killed. A worker that was
+    killed or has died is replaced. Its task fails with WorkerDiedError, or runs once more if it had
+    not started.
     """
 
     def __init__(
@@ -57,7 +58,7 @@ class WorkerPool(Generic[_State]):
             max_waiting: Tasks that may wait for a worker. None: any number.
             processes: False: the workers are threads of this process that share one state. They
                 cannot be killed.
-            report_waiting: Called with the number of waiting tasks when it changes.
+            report_waiting: Called with the number of waiting tasks whenever it may have changed.
         """
         self._build, self.count = build, count
         self._max_waiting, self._report_waiting = max_waiting, report_waiting
@@ -124,7 +125,7 @@ class WorkerPool(Generic[_State]):
 
         Raises:
             QueueFullError: Too many tasks wait.
-            DeadlineExceededError: There was no result before the deadline.
+            DeadlineExceededError: There was no result before the deadline, or the pool is closed.
             WorkerDiedError: The worker ended before the result.
             MienError: The function raised it.
             TaskError: The function raised any other error.
@@ -164,7 +165,7 @@ class WorkerPool(Generic[_State]):
         return list(await asyncio.gather(*map(self._outcome, tasks)))
 
     async def close(self) -> None:
-        """Cancel the tasks, also later ones, and end the workers."""
+        """Cancel all tasks and end the workers; later tasks are cancelled at once."""
         self._closed = True
         for task in [*self._slots, *(waiting.future for waiting in self._waiting)]:
             task.cancel()
