@@ -89,17 +89,21 @@ def address_when_ready(process: subprocess.Popen[str]) -> str:
 def ready(address: str) -> bool:
     """Return what a load balancer would make of it."""
     try:
-        # Certificates take 30 ms to load, which matters in a loop.
-        return httpx.get(f"{address}/readyz", timeout=20, verify=False).status_code == 200
+        return _get(f"{address}/readyz").status_code == 200
     except httpx.TransportError:
         return False
+
+
+def _get(url: str) -> httpx.Response:
+    # Certificates take 30 ms to load, which matters in a loop.
+    return httpx.get(url, timeout=20, verify=False)
 
 
 def wait_until_in_flight(address: str, times: int) -> None:
     """Wait until so many requests are under way."""
     # The one that asks is among them.
     expected = f"http_requests_in_flight {times + 1}.0"
-    wait_until(lambda: expected in httpx.get(f"{address}/metrics", verify=False).text)
+    wait_until(lambda: expected in _get(f"{address}/metrics").text)
 
 
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:

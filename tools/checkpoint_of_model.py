@@ -49,16 +49,16 @@ def main() -> int:
     network = Classifier(arguments.backbone).eval()
     size = (arguments.size, arguments.size)
     larger = functional.interpolate(torch.from_numpy(crops), size=size, mode="bilinear")
-    try:
-        load(network, dequantized(arguments.model), larger)
-    except (KeyError, RuntimeError) as error:
-        raise SystemExit(f"{arguments.model}: not a quantized {arguments.backbone}") from error
+    arrays = dequantized(arguments.model)
+    if not arrays.keys() >= {f"{name}.weight" for name in names_of_layers(network)}:
+        raise SystemExit(f"{arguments.model}: not a quantized {arguments.backbone}")
+    load(network, arrays, larger)
     with torch.no_grad():
         ours = network(larger)[0].argmax(dim=1).numpy()
     theirs = load_classifier(arguments.model).outputs(crops)[0].argmax(axis=1)
     changed = float((ours != theirs).mean())
     if changed > MOST_CHANGED:
-        raise SystemExit(f"{changed:.1%} of the predictions change: not this size")
+        raise SystemExit(f"{changed:.1%} of the predictions change: check --size")
     state = {
         "recipe": {"backbone": arguments.backbone, "name": arguments.model.parent.name},
         "size_px": arguments.size,
@@ -84,6 +84,12 @@ def dequantized(model: Path) -> dict[str, NDArray[np.float32]]:
             name = node.input[0].removeprefix(PREFIX).removesuffix("_quantized")
             arrays[name] = ((values.astype(np.float64) - zero) * scale).astype(np.float32)
     return arrays
+
+
+def names_of_layers(network: nn.Module) -> list[str]:
+    """Return the names of the layers that have weights."""
+    layers = network.named_modules()
+    return [name for name, layer in layers if isinstance(layer, nn.Conv2d | nn.Linear)]
 
 
 @torch.no_grad()

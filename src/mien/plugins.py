@@ -20,9 +20,10 @@ def find_plugin(group: str, name: str) -> Callable[..., Any] | None:
     for entry in _entry_points(group=group, name=name):
         try:
             factory: Callable[..., Any] = entry.load()
-        except (ImportError, AttributeError) as error:
+        except Exception as error:
             raise InvalidParameterError(
-                f"the plug-in {name} cannot be imported from {entry.value}: {error}"
+                f"the plug-in {name} cannot be imported from {entry.value}: "
+                f"{type(error).__name__}: {error}"
             ) from error
         return factory
     return None

@@ -266,7 +266,7 @@ def load_settings(*, flags: bool = False, **options: Any) -> Settings:
 def recognizer_builder(settings: Settings) -> Callable[[], Recognizer]:
     """Return a function that loads the models and raises as ``Recognizer`` does.
 
-    It pickles without the settings, so worker processes that call it do not import their library.
+    It holds plain values only: worker processes unpickle it without importing pydantic.
     """
     return partial(
         Recognizer,

@@ -32,6 +32,8 @@ PROJECT = """
     [project.entry-points."mien.classifiers"]
     gloomy = "mien_test_plugin:Gloomy"
     missing = "mien_test_plugin_of_old:Missing"
+    renamed = "mien_test_plugin:Renamed"
+    broken = "mien_test_plugin_broken"
 """
 CODE = """
     import numpy as np
@@ -71,6 +73,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
     source, target = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("target")
     (source / "pyproject.toml").write_text(dedent(PROJECT))
     (source / "mien_test_plugin.py").write_text(dedent(CODE))
+    (source / "mien_test_plugin_broken.py").write_text("raise OSError('no library')")
     pip = [sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
     pip += ["--no-deps", "--no-index", "--no-build-isolation", "--target", str(target)]
     done = subprocess.run([*pip, str(source)], capture_output=True, text=True, check=False)
@@ -117,11 +120,21 @@ def test_python_api_uses_a_plugin(environment: dict[str, str]) -> None:
     assert json.loads(done.stdout)["faces"][0]["emotion"] == "sad"
 
 
-def test_a_plugin_that_cannot_be_imported_is_named(environment: dict[str, str]) -> None:
-    command = [sys.executable, "-m", "mien", "analyze", str(PHOTO), "--model", "missing"]
+@pytest.mark.parametrize(
+    ("name", "where"),
+    [
+        ("missing", "mien_test_plugin_of_old:Missing"),
+        ("renamed", "mien_test_plugin:Renamed"),
+        ("broken", "mien_test_plugin_broken"),
+    ],
+)
+def test_a_plugin_that_cannot_be_imported_is_named(
+    environment: dict[str, str], name: str, where: str
+) -> None:
+    command = [sys.executable, "-m", "mien", "analyze", str(PHOTO), "--model", name]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 2
-    assert "mien_test_plugin_of_old:Missing" in done.stderr
+    assert where in done.stderr
     assert done.stderr.count("\n") == 1
 
 

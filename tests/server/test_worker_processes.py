@@ -239,16 +239,18 @@ def test_each_process_loads_only_the_libraries_that_it_needs() -> None:
 
     environment = {**os.environ, "MIEN_THREADS": "1"}
     command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment) as process:
-        try:
-            address_when_ready(process)
-            (worker,) = workers_of(process)
-            assert has(process.pid, "pydantic_core")
-            assert not has(process.pid, "onnxruntime")
-            assert has(worker.pid, "onnxruntime")
-            assert not has(worker.pid, "pydantic_core")
-        finally:
-            process.terminate()
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
+    try:
+        address = f"{address_when_ready(process)}/emotion?include=quality"
+        assert httpx.post(address, files=[part(PHOTO)], timeout=30).status_code == 200
+        (worker,) = workers_of(process)
+        assert has(process.pid, "pydantic_core")
+        assert not has(process.pid, "onnxruntime")
+        assert has(worker.pid, "onnxruntime")
+        assert not has(worker.pid, "pydantic_core")
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
 
 
 def with_fakes() -> Recognizer:

@@ -52,7 +52,7 @@ def test_unknown_name() -> None:
         ),
         # A service's parent process and its worker processes.
         ("import mien.server.app", ["onnxruntime"]),
-        ("import mien.workers.process, mien.server.warm_up", WEB),
+        ("import mien.workers.process, mien.server.in_worker", WEB),
     ],
 )
 def test_imports_load_only_what_is_needed(statement: str, absent: list[str]) -> None:

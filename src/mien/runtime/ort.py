@@ -1,4 +1,8 @@
-"""ONNX Runtime sessions; the only importer of onnxruntime."""
+"""ONNX Runtime sessions, with telemetry switched off; the only importer of onnxruntime.
+
+Since version 1.29 the Linux builds of ONNX Runtime send telemetry to their vendor and write files
+for it, beginning at import. The environment variable below prevents that.
+"""
 
 import contextlib
 import os
@@ -16,12 +20,15 @@ from mien.errors import ArtifactError, InvalidParameterError
 from mien.runtime import TensorSpec
 from mien.runtime.providers import CPU, PROVIDERS, Provider
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+
 __all__ = ["OrtSession"]
 
 # A path that cannot exist. ONNX Runtime would otherwise read a graph's external data, which no card
 # verifies, from the working directory.
 _NO_FOLDER = Path(os.devnull, "none")
-# The arena's first region is enough for most images. After a large input the others are freed.
+# The arena's first region is enough for what the default detector searches in most images. Other
+# regions are freed after a run with a large input.
 _ARENA_BYTES, _LARGE_INPUT_BYTES = 64 << 20, 8 << 20
 
 
@@ -78,6 +85,7 @@ class OrtSession:
                 "the model file is not a graph that ONNX Runtime can run"
             ) from error
         _check_started(providers, self._session.get_providers())
+        self._on_cpu = tuple(providers) == CPU
         self._inputs = tuple(map(_spec, self._session.get_inputs()))
         self._outputs = tuple(map(_spec, self._session.get_outputs()))
 
@@ -92,7 +100,8 @@ class OrtSession:
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         check_deadline()
         options = None
-        if sum(array.nbytes for array in feeds.values()) > _LARGE_INPUT_BYTES:
+        size = sum(array.nbytes for array in feeds.values())
+        if self._on_cpu and size > _LARGE_INPUT_BYTES:
             options = _onnxruntime().RunOptions()
             options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
         return list(self._session.run(None, dict(feeds), options))
@@ -100,15 +109,10 @@ class OrtSession:
 
 @cache
 def _onnxruntime() -> ModuleType:
-    """Import ONNX Runtime with its telemetry switched off.
-
-    The import takes 20 MB, so processes without a model do without it. Since version 1.29 the Linux
-    builds send telemetry to their vendor and write files for it, beginning at import. The
-    environment variable prevents that; the call covers programs that imported onnxruntime before.
-    """
-    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
+    """Import ONNX Runtime, which takes 20 MB: processes without a model do without it."""
     import onnxruntime  # noqa: PLC0415
 
+    # For programs that imported it before this module.
     onnxruntime.disable_telemetry_events()
     return onnxruntime  # type: ignore[no-any-return]
 
@@ -119,8 +123,8 @@ def _share_arena() -> None:
 
     By default each session has an arena of its own, which never shrinks. If the arena begins small,
     it grows by a region for each input that is larger than those before, and the earlier regions
-    are too small to be used again. It therefore begins with a region for most images; the system
-    provides only the part of it that is used.
+    are too small to be used again. It therefore begins with a region for most images, and the next
+    are larger; the system provides only the parts that are used.
     """
     onnxruntime = _onnxruntime()
     location = onnxruntime.OrtMemoryInfo(
@@ -128,7 +132,11 @@ def _share_arena() -> None:
     )
     next_power_of_two = 0
     arena = onnxruntime.OrtArenaCfg(
-        {"initial_chunk_size_bytes": _ARENA_BYTES, "arena_extend_strategy": next_power_of_two}
+        {
+            "arena_extend_strategy": next_power_of_two,
+            "initial_chunk_size_bytes": _ARENA_BYTES,
+            "initial_growth_chunk_size_bytes": 2 * _ARENA_BYTES,
+        }
     )
     onnxruntime.create_and_register_allocator(location, arena)
 

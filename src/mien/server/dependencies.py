@@ -116,8 +116,9 @@ UploadedImage = Annotated[bytes, Depends(_uploaded_image, scope="function")]
 UploadedImages = Annotated[list[bytes], Depends(_uploaded_images, scope="function")]
 UploadedVideo = Annotated[bytes, Depends(_uploaded_video, scope="request")]
 
-# For routers: an endpoint cannot forget them.
+# For routers: an endpoint cannot forget them. GUARDED_PROBLEMS are the codes of their errors.
 GUARDED = [Depends(authorize), Depends(no_repeated_parameters), Depends(admit)]
+GUARDED_PROBLEMS = ("unauthorized", "rate_limited", "not_ready", "queue_full")
 OPEN = [Depends(no_repeated_parameters), Depends(_no_query)]
 # Where keys are configured, for the OpenAPI document; ``authorize`` checks them.
 SECURITY = [

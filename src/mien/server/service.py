@@ -15,10 +15,10 @@ from mien.options import Options
 from mien.plugins import CLASSIFIERS, plugin_names
 from mien.recognizer import Recognizer
 from mien.results import ImageResult
+from mien.server.in_worker import name_on_card, warm_recognizer, warm_up
 from mien.server.keys import ApiKeys
 from mien.server.metrics import Metrics
 from mien.server.rates import RateLimits
-from mien.server.warm_up import name_on_card, warm_recognizer, warm_up
 from mien.settings import Settings
 from mien.video.reader import library
 from mien.workers import Outcome, WorkerPool

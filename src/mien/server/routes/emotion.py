@@ -10,6 +10,7 @@ from mien.server.body import unless_disconnected
 from mien.server.context import RequestContext
 from mien.server.dependencies import (
     GUARDED,
+    GUARDED_PROBLEMS,
     Context,
     TheService,
     UploadedImage,
@@ -26,12 +27,9 @@ router = APIRouter(tags=["emotion"], dependencies=GUARDED)
 
 _QUERY = Annotated[Any, Depends(emotion_query)]
 _UPLOAD = (
+    *GUARDED_PROBLEMS,
     "deadline_exceeded",
     "missing_image",
-    "not_ready",
-    "queue_full",
-    "rate_limited",
-    "unauthorized",
     "unsupported_media_type",
     "upload_timeout",
     "upload_too_large",

@@ -14,7 +14,14 @@ from starlette.responses import Response, StreamingResponse
 from mien.deadline import Deadline, too_late
 from mien.server.body import unless_disconnected
 from mien.server.context import RequestContext
-from mien.server.dependencies import GUARDED, Context, TheService, UploadedVideo, video_query
+from mien.server.dependencies import (
+    GUARDED,
+    GUARDED_PROBLEMS,
+    Context,
+    TheService,
+    UploadedVideo,
+    video_query,
+)
 from mien.server.openapi import LINES_TYPE, VIDEO_BODY
 from mien.server.parameters import VideoQuery
 from mien.server.responses import problems
@@ -43,9 +50,10 @@ class _Lines(StreamingResponse):
     summary="Analyze a video",
     response_class=_Lines,
     responses=problems(
-        *("deadline_exceeded", "missing_video", "not_ready", "queue_full", "rate_limited"),
-        *("unauthorized", "unsupported_media_type", "upload_timeout", "upload_too_large"),
-        *("empty_upload", "unreadable_video", "video_too_large", "video_unavailable"),
+        *GUARDED_PROBLEMS,
+        *("deadline_exceeded", "missing_video", "unsupported_media_type"),
+        *("upload_timeout", "upload_too_large", "empty_upload", "unreadable_video"),
+        *("video_too_large", "video_unavailable"),
     ),
     openapi_extra=VIDEO_BODY,
 )
