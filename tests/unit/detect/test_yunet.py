@@ -12,13 +12,15 @@ from onnx import TensorProto, helper
 
 from mien.artifacts import load_card
 from mien.detect import yunet
-from mien.detect.levels import TILE_PX, levels_of
+from mien.detect.levels import TILE_OVERLAP_PX, TILE_PX, levels_of
 from mien.detect.yunet import COLUMNS, OUTPUTS, STRIDES, YunetDetector
 from mien.errors import ArtifactError, ModelContractError
 from mien.runtime import TensorSpec
 from mien.types import RgbImage
 
 POINTS = [(-1, -1), (1, -1), (0, 0), (-1, 1), (1, 1)]
+# Where it begins.
+SECOND_TILE = TILE_PX - TILE_OVERLAP_PX
 
 
 class Session:
@@ -188,9 +190,9 @@ def squares(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[YunetDetec
     ("left", "top", "side"),
     [
         (0, 0, 300),  # in the first corner
-        (1480, 100, 380),  # over the middle of what two tiles share
-        (1664, 1700, 300),  # from where the second tile begins
-        (1750, 1650, 300),  # up to just beyond where the first one ends
+        (SECOND_TILE + 2, 100, TILE_OVERLAP_PX - 4),  # over the middle of what two tiles share
+        (SECOND_TILE, SECOND_TILE + 36, 300),  # from where the second tile begins
+        (TILE_PX - 298, SECOND_TILE - 14, 300),  # up to just beyond where the first one ends
         (2600, 2200, 290),  # in the last corner
     ],
 )
