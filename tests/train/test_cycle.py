@@ -6,6 +6,7 @@
 import csv
 import io
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -274,3 +275,11 @@ def test_incompatible_teachers_and_starts_are_refused(
     train = ["train", str(recipe), "--data", str(fer_folder), "--out", str(tmp_path / "run")]
     assert cli.main([*train, *options]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_commands_switch_telemetry_off_before_onnxruntime_is_imported() -> None:
+    check = "import os, mien_train.quantize; print(os.environ['ORT_DISABLE_TELEMETRY'])"
+    environment = {k: v for k, v in os.environ.items() if k != "ORT_DISABLE_TELEMETRY"}
+    command = [sys.executable, "-c", check]
+    done = subprocess.run(command, check=False, capture_output=True, env=environment)
+    assert done.stdout.strip() == b"1", done.stderr

@@ -38,7 +38,7 @@ LAST_LEVEL_PX = 384
 LARGE_FACE_PX = 64
 # Levels with a shorter side are left out: nothing is found in them.
 LEAST_PX = 8
-# The best box of a face becomes the mean of those with an intersection over union of this.
+# The best box of a face becomes the mean of those with an intersection over union of at least this.
 SAME_FACE = 0.6
 # A box is dropped if its intersection with a better one is more than this share of the smaller one.
 MAX_COVERED = 0.7
