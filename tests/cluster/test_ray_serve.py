@@ -121,7 +121,7 @@ class Breakable:
 recognizer = Recognizer(detector=Breakable())
 settings = Settings(processes=False, threads=1)
 replica = Replica.func_or_class.__new__(Replica.func_or_class)
-Replica.func_or_class.__bases__[0].__init__(replica, settings, lambda _: recognizer)
+Replica.func_or_class.__bases__[0].__init__(replica, settings, lambda: recognizer)
 replica.__serve_build_asgi_app__()
 found = []
 
