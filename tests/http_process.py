@@ -55,11 +55,18 @@ def served(
 @contextmanager
 def service(**environment: str) -> Iterator[str]:
     """Run the service with its real models; yield its address."""
+    with service_process(**environment) as (_, address):
+        yield address
+
+
+@contextmanager
+def service_process(**environment: str) -> Iterator[tuple[subprocess.Popen[str], str]]:
+    """Run the service with its real models; yield its process and address."""
     command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
     environment = {name: os.environ[name] for name in KEPT if name in os.environ} | environment
     process = _process(command, environment)
     try:
-        yield address_when_ready(process)
+        yield process, address_when_ready(process)
     finally:
         process.terminate()
         process.communicate(timeout=60)

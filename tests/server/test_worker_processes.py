@@ -1,10 +1,7 @@
 """The service and its worker processes under real kills and signals."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -19,10 +16,10 @@ from starlette.testclient import TestClient
 
 from http_fakes import FakeClassifier, FakeDetector, encoded_image, part, wait_until
 from http_process import (
-    address_when_ready,
     alongside,
     seconds_until_exit,
     served,
+    service_process,
     spawned_by,
     start,
     wait_until_in_flight,
@@ -216,19 +213,12 @@ def test_without_processes_images_are_analyzed_in_threads() -> None:
 
 @pytest.mark.parametrize(("value", "count"), [("false", 0), ("true", 1)])
 def test_the_setting_is_read_from_the_environment(value: str, count: int) -> None:
-    environment = {**os.environ, "MIEN_PROCESSES": value, "MIEN_THREADS": "1"}
-    command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        address = address_when_ready(process)
+    with service_process(MIEN_PROCESSES=value, MIEN_THREADS="1") as (process, address):
         (face, *_) = httpx.post(
             f"{address}/emotion?crop=true", files=[part(PHOTO)], timeout=30
         ).json()
         assert face["emotion"]
         assert len(workers_of(process)) == count
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
     assert process.returncode == 0
 
 
@@ -237,20 +227,14 @@ def test_each_process_loads_only_the_libraries_that_it_needs() -> None:
     def has(process_id: int, library: str) -> bool:
         return library in Path(f"/proc/{process_id}/maps").read_text()
 
-    environment = {**os.environ, "MIEN_THREADS": "1"}
-    command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, env=environment)
-    try:
-        address = f"{address_when_ready(process)}/emotion?include=quality"
-        assert httpx.post(address, files=[part(PHOTO)], timeout=30).status_code == 200
+    with service_process(MIEN_THREADS="1") as (process, address):
+        url = f"{address}/emotion?include=quality"
+        assert httpx.post(url, files=[part(PHOTO)], timeout=30).status_code == 200
         (worker,) = workers_of(process)
         assert has(process.pid, "pydantic_core")
         assert not has(process.pid, "onnxruntime")
         assert has(worker.pid, "onnxruntime")
         assert not has(worker.pid, "pydantic_core")
-    finally:
-        process.terminate()
-        process.communicate(timeout=60)
 
 
 def with_fakes() -> Recognizer:

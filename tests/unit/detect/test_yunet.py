@@ -19,7 +19,7 @@ from mien.runtime import TensorSpec
 from mien.types import RgbImage
 
 POINTS = [(-1, -1), (1, -1), (0, 0), (-1, 1), (1, 1)]
-# Where it begins.
+# Pixels from the left and the top edge.
 SECOND_TILE = TILE_PX - TILE_OVERLAP_PX
 
 
