@@ -62,6 +62,14 @@ def test_a_session_has_inputs_and_outputs() -> None:
     assert [output.shape for output in outputs] == [(2, 8), (2, 7)]
 
 
+def test_a_session_does_not_keep_the_file() -> None:
+    model = load_card("emotion-mobilenet").read("model.onnx")
+    references = sys.getrefcount(model)
+    session = OrtSession(model)
+    assert sys.getrefcount(model) == references
+    assert session.inputs
+
+
 def test_sessions_share_an_allocator() -> None:
     """Each would keep what it took for its largest picture, though one runs at a time."""
     nodes = [

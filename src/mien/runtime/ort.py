@@ -86,6 +86,9 @@ class OrtSession:
             ) from error
         _check_started(providers, self._session.get_providers())
         self._on_cpu = tuple(providers) == CPU
+        if self._on_cpu:
+            # Kept by ONNX Runtime to change to the CPU if another provider fails.
+            self._session._model_bytes = None
         self._inputs = tuple(map(_spec, self._session.get_inputs()))
         self._outputs = tuple(map(_spec, self._session.get_outputs()))
 
