@@ -50,7 +50,7 @@ def main() -> None:
 
 def prediction(image: RgbImage, face: Face, classifier: OnnxClassifier) -> str:
     """Return what the face is called."""
-    crops = classifier.crop.crops(image, [crop.square_of_face(face)])
+    crops = classifier.crop.crops(image, [crop.square_of_face(face, classifier.crop.template)])
     scores: NDArray[np.float32] = narrow(
         classifier.predict(crops), classifier.labels, LabelSet.SIX.emotions
     )

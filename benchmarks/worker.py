@@ -22,7 +22,7 @@ of_crops = Recognizer(
 def analyze(data: bytes) -> list[dict[str, object]]:
     faces = recognizer.analyze(data).faces
     return [
-        {"box": [f.box.left, f.box.top, f.box.right, f.box.bottom], "scores": dict(f.scores)}
+        {"box": list(f.box.xyxy), "scores": dict(f.scores)}
         for f in sorted(faces, key=lambda face: -(face.detection or 0))
     ]
 
@@ -39,7 +39,8 @@ def classify_as_fer2013(crops: list[bytes]) -> list[dict[str, float]]:
 
     classifier = recognizer.classifier
     outputs = classifier.outputs(crops_of_faces(faces_of(crops), classifier.crop))
-    return [dict(zip(FER2013_LABELS, row, strict=True)) for row in shares(outputs[1]).tolist()]
+    rows = shares(classifier, outputs[1]).tolist()
+    return [dict(zip(FER2013_LABELS, row, strict=True)) for row in rows]
 
 
 def faces_of(crops: list[bytes]) -> np.ndarray:

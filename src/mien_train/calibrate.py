@@ -146,7 +146,8 @@ def _blurred(data: FerDataset, sigma_px: float) -> FerDataset:
 def _in_photos(classifier: OnnxClassifier, folder: Path) -> _Faces:
     crops, truth, random = [], [], []
     for image, face, labeled in located(folder):
-        crops.append(classifier.crop.crops(image, [square_of_face(face)]))
+        square = square_of_face(face, classifier.crop.template)
+        crops.append(classifier.crop.crops(image, [square]))
         truth.append(SIX.index(labeled.label))
         random.append(labeled.is_random)
     if not any(random):

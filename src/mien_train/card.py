@@ -3,6 +3,7 @@
 import hashlib
 import json
 import tomllib
+from datetime import date, time
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,18 @@ from mien.artifacts import CARD_NAME
 def new_card(
     model_file: Path,
     *,
-    name: str,
     model: dict[str, Any],
     about: dict[str, str],
     training: dict[str, Any] | None = None,
 ) -> None:
-    """Write ``card.toml`` beside a model file, with its SHA-256.
+    """Write ``card.toml`` beside a model file, with its SHA-256 and the folder's name.
 
     about: ``description``, ``licence``, ``source`` and ``data``, for people; training: what it
     learned from, in numbers, where that is known.
     """
     digest = hashlib.sha256(model_file.read_bytes()).hexdigest()
     card = {
-        "name": name,
+        "name": model_file.resolve().parent.name,
         "task": "emotion",
         **about,
         "files": {model_file.name: digest},
@@ -67,5 +67,11 @@ def _key(key: str) -> str:
 
 
 def _value(value: Any) -> str:
-    # JSON's strings, numbers, booleans and lists of them are TOML's too.
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{_key(key)} = {_value(each)}' for key, each in value.items())}}}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_value, value))}]"
+    if isinstance(value, date | time):
+        return value.isoformat()
+    # JSON's strings, numbers and booleans are TOML's too.
     return json.dumps(value, ensure_ascii=False)

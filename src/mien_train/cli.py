@@ -63,12 +63,15 @@ def _train(arguments: argparse.Namespace) -> None:
     folder = arguments.out or Path("runs") / recipe.name
     if not arguments.resume and (folder / CHECKPOINT).exists():
         raise TrainingError(f"{folder} already has a run: add --resume, or choose another --out")
+    if bool(arguments.natural) != (recipe.natural_repeat > 0):
+        advice = "leave --natural out" if arguments.natural else "add --natural DIR"
+        raise TrainingError(
+            f"recipe {recipe.name} has natural_repeat = {recipe.natural_repeat}: {advice}"
+        )
     device, monitors = choose_device(arguments.device), _monitors(arguments, recipe, folder)
     data = load_data(arguments.data, recipe.split)
     check = data.split("PublicTest")
     train = without_duplicates_of(data.split("Training"), check)
-    if bool(arguments.natural) != (recipe.natural_repeat > 0):
-        raise TrainingError(f"recipe {recipe.name} has natural_repeat = {recipe.natural_repeat}")
     if arguments.natural:
         train = train.joined(load_natural(arguments.natural), recipe.natural_repeat)
     teachers = arguments.teacher
@@ -140,8 +143,10 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 
 def _evaluate(arguments: argparse.Namespace) -> None:
     if (arguments.data is None) == (arguments.photos is None):
-        raise TrainingError("evaluate needs --data DIR or --photos DIR")
+        raise TrainingError("give either --data DIR or --photos DIR")
     if arguments.photos:
+        if arguments.report or arguments.flip:
+            raise TrainingError("--report and --flip need --data DIR")
         _evaluate_photos(arguments)
     else:
         _evaluate_faces(arguments)
@@ -155,7 +160,7 @@ def _evaluate_faces(arguments: argparse.Namespace) -> None:
     scores = score(classifier, faces, arguments.usage, flip=arguments.flip, twin=twin)
     today = datetime.now(UTC).date()
     if arguments.record:
-        _record(arguments.model.parent, scores, today, arguments.split)
+        _record(arguments.model, scores, today, arguments.split)
     if arguments.report:
         say(f"wrote {write_page(scores, classifier.card, arguments.report, on=today)}")
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(score_lines(scores)))
@@ -164,13 +169,12 @@ def _evaluate_faces(arguments: argparse.Namespace) -> None:
 def _evaluate_photos(arguments: argparse.Namespace) -> None:
     scores = score_photos(Recognizer(model=arguments.model), arguments.photos)
     if arguments.record:
-        folder = arguments.model.parent
         measured = {
             "date": datetime.now(UTC).date().isoformat(),
-            "command": f"mien-train evaluate {folder.name}/model.onnx --photos DIR",
+            "command": f"mien-train evaluate {_short(arguments.model)} --photos DIR",
             **scores.to_dict(),
         }
-        update_card(folder, "photos", measured)
+        update_card(arguments.model.parent, "photos", measured)
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(photo_lines(scores)))
 
 
@@ -179,18 +183,22 @@ def _card(arguments: argparse.Namespace) -> None:
     say(f"wrote {arguments.out}")
 
 
-def _record(folder: Path, scores: Scores, on: date, split: str) -> None:
+def _record(model: Path, scores: Scores, on: date, split: str) -> None:
     key = scores.usage.lower() + ("_flip" if scores.view != "single" else "")
-    options = " --flip" if scores.view != "single" else ""
+    options = f"--usage {scores.usage}" + (" --flip" if scores.view != "single" else "")
     if split != SPLITS[0]:
         key, options = f"{key}_{split}", f"{options} --split {split}"
     measured = {
         "date": on.isoformat(),
-        "command": f"mien-train evaluate {folder.name}/model.onnx --data DIR --usage {scores.usage}"
-        + options,
+        "command": f"mien-train evaluate {_short(model)} --data DIR {options}",
         **scores.to_dict(),
     }
-    update_card(folder, "measured", {key: {k: v for k, v in measured.items() if v is not None}})
+    table = {key: {k: v for k, v in measured.items() if v is not None}}
+    update_card(model.parent, "measured", table)
+
+
+def _short(model: Path) -> str:
+    return "/".join(model.resolve().parts[-2:])
 
 
 _COMMANDS = {

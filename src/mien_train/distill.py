@@ -36,4 +36,4 @@ def _predict(path: Path, data: FerDataset) -> tuple[Floats, Floats]:
     outputs = run_model(model, data, flip=True)
     if tuple(label.value for label in model.labels) != FERPLUS_LABELS or outputs.fer2013 is None:
         raise TrainingError(f"{path}: a teacher needs an output for FER+ and one for FER2013")
-    return shares(outputs.ferplus), shares(outputs.fer2013)
+    return shares(model, outputs.ferplus), shares(model, outputs.fer2013)

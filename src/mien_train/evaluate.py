@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from mien.classify.crop import square_of_image
 from mien.classify.labels import LabelSet, narrow
-from mien.classify.onnx import OnnxClassifier, log_softmax
+from mien.classify.onnx import OnnxClassifier
 from mien.classify.preprocess import CropSpec, Layout
 from mien.types import RgbImage
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset
@@ -49,7 +49,7 @@ class Twins:
     others_accuracy: float
 
     @classmethod
-    def of(cls, right: NDArray[np.bool_], twin: NDArray[np.bool_]) -> "Twins":
+    def from_predictions(cls, right: NDArray[np.bool_], twin: NDArray[np.bool_]) -> "Twins":
         """Compute it from (N,) correct predictions and (N,) faces with a twin."""
         first, second = right[twin], right[~twin]
         return cls(
@@ -151,7 +151,7 @@ def score(
     outputs = run_model(classifier, data, flip=flip)
     predictions = {
         LabelSet.SIX: outputs.product(classifier),
-        LabelSet.EIGHT: shares(outputs.ferplus),
+        LabelSet.EIGHT: shares(classifier, outputs.ferplus),
     }
     (six, six_truth, in_six), (ferplus, ferplus_truth, in_ferplus) = (
         _product(probabilities, classifier, wanted, data)
@@ -165,7 +165,7 @@ def score(
         "fer2013": None
         if fer2013 is None
         else (
-            measure(shares(fer2013).astype(np.float64), data.fer2013, FER2013_LABELS),
+            measure(shares(classifier, fer2013).astype(np.float64), data.fer2013, FER2013_LABELS),
             np.ones(len(data), dtype=np.bool_),
         ),
     }
@@ -178,7 +178,7 @@ def score(
         ferplus=there["ferplus"][0] if "ferplus" in there else None,
         fer2013=there["fer2013"][0] if "fer2013" in there else None,
         twins={
-            name: Twins.of(metrics.right, twin[counted])
+            name: Twins.from_predictions(metrics.right, twin[counted])
             for name, (metrics, counted) in there.items()
             if twin is not None
         },
@@ -216,6 +216,6 @@ def crops_of_faces(faces: NDArray[np.uint8], crop: CropSpec) -> NDArray[np.float
     )
 
 
-def shares(logits: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return probabilities (N, K) of logits, without calibration."""
-    return np.exp(log_softmax(logits))
+def shares(classifier: OnnxClassifier, output: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the probabilities (N, K) of one output of the model, without calibration."""
+    return np.exp(classifier.log_probabilities(output))

@@ -48,17 +48,20 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
 
     prior: added to logits of the FER+ output, by emotion, to correct for class frequencies that
     differ from the training data.
-    Raises TrainingError if ONNX Runtime and torch disagree by more than 1e-4.
+    Raises TrainingError if ONNX Runtime and torch disagree by more than 1e-4, or if there is a
+    ``prior`` but the run has not trained the FER+ output.
     """
     prior = prior or {}
     state = read_checkpoint(checkpoint)
     recipe = state["recipe"]
+    outputs = tuple(LABELS)[0 if recipe.get("ferplus_weight", 1.0) else 1 :]
+    if prior and "ferplus" not in outputs:
+        raise TrainingError(f"recipe {recipe['name']} has no FER+ output, which --prior changes")
     classifier = Classifier(recipe["backbone"])
     classifier.load_state_dict(state["average"])
     with torch.no_grad():
         for label, value in prior.items():
             classifier.ferplus.bias[FERPLUS_LABELS.index(label)] += value
-    outputs = tuple(LABELS)[0 if recipe.get("ferplus_weight", 1.0) else 1 :]
     served = Served(classifier, state["size_px"], outputs).eval()
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / MODEL_FILE
@@ -66,7 +69,6 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
     _check_parity(served, path)
     new_card(
         path,
-        name=folder.name,
         model={
             "size_px": SIDE,
             "labels": list(LABELS[outputs[0]]),

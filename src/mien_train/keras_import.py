@@ -1,4 +1,4 @@
-"""A Keras model of the reference's shape as an ONNX file with its card, served by ``mien``.
+"""Convert a Keras model of the baseline's architecture to an ONNX file with its card.
 
 The model takes 48 x 48 pixels of three equal channels, divided by 255, and has seven outputs in
 FER2013's order.
@@ -40,7 +40,6 @@ def import_keras(path: Path, folder: Path) -> Path:
     target.write_bytes(model.SerializeToString())
     new_card(
         target,
-        name=folder.name,
         model={"size_px": SIDE, "labels": list(FER2013_LABELS), "temperature": 1.0},
         about={
             "description": f"imported from {path.name}",

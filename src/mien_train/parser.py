@@ -47,7 +47,11 @@ def parser() -> argparse.ArgumentParser:
     )
     split = argparse.ArgumentParser(add_help=False)
     split.add_argument(
-        "--split", choices=SPLITS, default=SPLITS[0], help="what PublicTest is (default: usage)"
+        "--split",
+        choices=SPLITS,
+        default=SPLITS[0],
+        help="PublicTest as in the data (usage) or as in the baseline's split (reference); "
+        "default: usage",
     )
 
     train = commands.add_parser("train", parents=[data], help=COMMANDS["train"])

@@ -18,6 +18,7 @@ from mien.classify.onnx import OnnxClassifier, load_classifier
 from mien.runtime.ort import OrtSession
 from mien_train.card import new_card
 from mien_train.data.fer2013 import FerDataset
+from mien_train.errors import TrainingError
 from mien_train.evaluate import crops_of_faces, score
 from mien_train.export import MODEL_FILE
 
@@ -84,12 +85,17 @@ def quantize(model: Path, faces: FerDataset, folder: Path) -> Path:
         model: ONNX file to quantize.
         faces: Training faces; the ranges of activations are measured on some of them.
         folder: Folder of the quantized model.
+
+    Raises:
+        TrainingError: ``folder`` is that of ``model``.
     """
     chosen = np.random.default_rng(0).permutation(len(faces))[:FACES]
     crops = crops_of_faces(faces.faces[np.sort(chosen)], load_classifier(model).crop)
+    path = folder / MODEL_FILE
+    if folder.resolve() == model.parent.resolve():
+        raise TrainingError(f"{folder} holds the model to quantize; choose another --out")
     name = OrtSession(model.read_bytes()).inputs[0].name
     folder.mkdir(parents=True, exist_ok=True)
-    path = folder / MODEL_FILE
     # quantize_static recommends pre-processing, which is done here.
     logging.getLogger().addFilter(lambda record: "pre-process" not in record.getMessage())
     with TemporaryDirectory() as scratch:
@@ -146,7 +152,7 @@ def _write_card(model: Path, path: Path) -> None:
         "data": card.get("data", "unknown"),
     }
     training = card.get("training")
-    new_card(path, name=path.parent.name, model=card["model"], about=about, training=training)
+    new_card(path, model=card["model"], about=about, training=training)
 
 
 def _accuracies(classifier: OnnxClassifier, data: FerDataset, usage: str) -> dict[str, float]:

@@ -25,7 +25,7 @@ class Targets:
     fer2013: Tensor
 
     @classmethod
-    def of(cls, data: FerDataset, label_smoothing: float) -> "Targets":
+    def from_dataset(cls, data: FerDataset, label_smoothing: float) -> "Targets":
         labels = torch.from_numpy(data.fer2013)
         known = (labels != NO_LABEL).float().unsqueeze(1)
         hard = functional.one_hot(labels.clamp_min(0), 7).float()

@@ -62,12 +62,12 @@ class Trainer:
         repeat_exactly(self.device)
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder = recipe, folder
-        targets = Targets.of(train, recipe.label_smoothing)
+        targets = Targets.from_dataset(train, recipe.label_smoothing)
         if teachers:
             ferplus, fer2013 = map(torch.from_numpy, teach(teachers, train))
             targets = targets.distilled(ferplus, fer2013, recipe.teacher_share)
         self.targets = targets.to(self.device)
-        self.check, self.check_targets = check, Targets.of(check, 0.0).to(self.device)
+        self.check, self.check_targets = check, Targets.from_dataset(check, 0.0).to(self.device)
         self.about_data = _about(train, teachers)
         # Output whose accuracy is shown: the first one with labels.
         self.shown_head = 0 if recipe.ferplus_weight and bool(targets.ferplus.any()) else 1

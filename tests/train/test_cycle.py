@@ -121,6 +121,40 @@ def test_a_quantized_model_is_kept_only_if_it_is_worth_it(
     assert not smaller.exists()
 
 
+def test_a_model_is_not_quantized_onto_itself(
+    model: Path, fer_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = model.read_bytes()
+    for folder in (model.parent, model.parent / ".." / model.parent.name):
+        quantizing = ["quantize", str(model), "--data", str(fer_folder), "--out", str(folder)]
+        assert cli.main(quantizing) == 1
+        assert "--out" in capsys.readouterr().err
+    assert model.read_bytes() == before
+
+
+def test_a_prior_needs_the_output_that_it_changes(run_folder: Path, tmp_path: Path) -> None:
+    state = torch.load(run_folder / "checkpoint.pt")
+    state["recipe"]["ferplus_weight"] = 0.0
+    torch.save(state, tmp_path / "fer2013-only.pt")
+    with pytest.raises(TrainingError, match="--prior"):
+        export.export(tmp_path / "fer2013-only.pt", tmp_path / "out", {"angry": 0.5})
+    assert not (tmp_path / "out").exists()
+
+
+def test_names_in_the_current_folder(
+    model: Path, run_folder: Path, fer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert cli.main(["export", str(run_folder / "checkpoint.pt"), "--out", "."]) == 0
+    assert card_beside(Path("model.onnx")).name == tmp_path.name
+    Path("model.onnx").rename("mine.onnx")
+    card = Path("card.toml")
+    card.write_text(card.read_text().replace("model.onnx", "mine.onnx"))
+    assert cli.main(["evaluate", "mine.onnx", "--data", str(fer_folder), "--record"]) == 0
+    command = card_beside(Path("mine.onnx")).measured["publictest"]["command"]
+    assert f"{tmp_path.name}/mine.onnx --data DIR" in command
+
+
 def test_limits_of_quantization_loss() -> None:
     def gain(speed: float, after: float) -> Gain:
         accuracies = {"FER+": (0.86, 0.87), "FER2013": (0.68, after)}

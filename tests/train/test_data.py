@@ -97,6 +97,22 @@ def test_out_of_range_pixels_are_named(copy: Path) -> None:
         load_fer2013(copy)
 
 
+def test_files_of_an_interrupted_download_are_named(copy: Path) -> None:
+    path = copy / "fer2013.csv"
+    text = path.read_bytes()
+    path.write_bytes(text[: text.rindex(b",")].rsplit(b",", 1)[0])
+    with pytest.raises(DataError, match="row 73"):
+        load_fer2013(copy)
+    path.unlink()
+    packed = copy / "fer2013.csv.gz"
+    packed.write_bytes(gzip.compress(text)[:-100])
+    with pytest.raises(DataError, match=r"fer2013\.csv\.gz"):
+        load_fer2013(copy)
+    packed.write_bytes(b"no gzip")
+    with pytest.raises(DataError, match=r"fer2013\.csv\.gz"):
+        load_fer2013(copy)
+
+
 def test_empty_folder_and_empty_file(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not found"):
         load_fer2013(tmp_path)

@@ -117,6 +117,18 @@ def test_a_model_with_one_output_has_no_fer2013_figures(faces: FerDataset) -> No
     assert "FER2013" not in "".join(score_lines(scores))
 
 
+def test_outputs_that_are_probabilities_already(faces: FerDataset) -> None:
+    def certain(feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        return [np.exp(each) / np.exp(each).sum(1, keepdims=True) for each in brightness(feeds)]
+
+    model = classifier(certain).recalibrated({"output": "probabilities"})
+    theirs, ours = score(model, faces, "PublicTest"), score(classifier(), faces, "PublicTest")
+    for one, other in ((theirs.ferplus, ours.ferplus), (theirs.fer2013, ours.fer2013)):
+        assert one is not None
+        assert other is not None
+        assert one.calibration_error == pytest.approx(other.calibration_error, abs=1e-5)
+
+
 @pytest.mark.parametrize("judge", [score, fit])
 def test_no_face_with_a_label_of_the_six_is_an_error(faces: FerDataset, judge: Any) -> None:
     disgusted = replace(

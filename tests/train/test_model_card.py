@@ -95,6 +95,14 @@ def test_photos_and_twins_are_shown_if_measured(model: Path) -> None:
     assert "On whole photos" not in page
 
 
+def test_an_update_keeps_what_users_added(tmp_path: Path) -> None:
+    users = 'made = 2026-01-01\ntags = ["a", "b"]\n[[authors]]\nname = "a"\nsince = 2020\n'
+    (tmp_path / CARD_NAME).write_text(users)
+    update_card(tmp_path, "model", {"temperature": 0.5})
+    card = tomllib.loads((tmp_path / CARD_NAME).read_text())
+    assert card == {**tomllib.loads(users), "model": {"temperature": 0.5}}
+
+
 def test_without_figures_there_is_no_page(
     model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -114,7 +114,7 @@ def test_they_add_nothing_to_the_fer2013_output(
 
 def test_teachers_are_not_applied_to_natural_faces(tmp_path: Path) -> None:
     natural = load_natural(write(tmp_path, ROWS))
-    targets = Targets.of(natural, 0.1)
+    targets = Targets.from_dataset(natural, 0.1)
     taught = targets.distilled(torch.full((2, 8), 1 / 8), torch.full((2, 7), 1 / 7), 0.5)
     assert torch.equal(taught.ferplus, targets.ferplus)
     assert torch.equal(taught.fer2013, targets.fer2013)

@@ -136,6 +136,14 @@ def test_faces_or_photos(
     assert "--data DIR or --photos DIR" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("option", [["--flip"], ["--report", "page.html"]])
+def test_options_of_faces_are_refused_with_photos(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], option: list[str]
+) -> None:
+    assert cli.main(["evaluate", str(model), "--photos", str(tmp_path), *option]) == 1
+    assert option[0] in capsys.readouterr().err
+
+
 def test_a_twin_is_the_same_image_with_other_light_or_noise() -> None:
     random = np.random.default_rng(5)
     train = random.integers(0, 256, (3, 48, 48))

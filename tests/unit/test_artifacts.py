@@ -44,6 +44,14 @@ def test_a_card_next_to_a_file_is_found(tmp_path: Path) -> None:
     assert card_beside(model).read("model.onnx") == b"weights"
 
 
+def test_other_programs_write_a_byte_order_mark_and_capitals(tmp_path: Path) -> None:
+    model = write_card(tmp_path)
+    card = tmp_path / CARD_NAME
+    digest = hashlib.sha256(b"weights").hexdigest()
+    card.write_text(card.read_text().replace(digest, digest.upper()), encoding="utf-8-sig")
+    card_beside(model).verify()
+
+
 def test_an_altered_file_is_refused(tmp_path: Path) -> None:
     model = write_card(tmp_path)
     model.write_bytes(b"Weights")
@@ -67,6 +75,7 @@ def test_a_missing_file_is_refused(tmp_path: Path) -> None:
         ("name = ", CARD_NAME),
         ('name = "one"', "task"),
         (CARD.replace("model.onnx", "other.onnx"), "model.onnx"),
+        (CARD.replace("emotion", "detection"), "task"),
     ],
 )
 def test_a_broken_card_is_refused(tmp_path: Path, text: str, named: str) -> None:

@@ -63,7 +63,7 @@ class Card:
             data = (self.folder / file).read_bytes()
         except OSError as error:
             raise ArtifactError(f"{self.name}: {file} is missing") from error
-        if hashlib.sha256(data).hexdigest() != self.files[file]:
+        if hashlib.sha256(data).hexdigest() != str(self.files[file]).lower():
             raise ArtifactError(f"{self.name}: {file} does not match the SHA-256 on its card")
         return data
 
@@ -97,8 +97,8 @@ def card_beside(model_file: Path) -> Card:
     """Return the card of a user's model file: ``card.toml`` in the same folder.
 
     Raises:
-        ArtifactError: The file or the card is missing, the card is incomplete, or it does not list
-            the file.
+        ArtifactError: The file or the card is missing, the card is incomplete or for another task,
+            or it does not list the file.
     """
     if model_file.is_dir():
         raise ArtifactError(f"{model_file} is a folder; give the path of the ONNX file in it")
@@ -112,6 +112,8 @@ def card_beside(model_file: Path) -> Card:
         raise ArtifactError(
             f"{card.name}: {model_file.name} is not on the card beside it, add it to [files]"
         )
+    if card.task != "emotion":
+        raise ArtifactError(f'{card.name}/{CARD_NAME}: task must be "emotion", found {card.task!r}')
     return card
 
 
@@ -123,7 +125,7 @@ def _root() -> Path:
 def _parse(path: Path) -> Card:
     folder = path.absolute().parent
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise ArtifactError(f"no {CARD_NAME} beside the model in {folder.name}/") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -1,5 +1,6 @@
 """An emotion model's card, checked: what its crops are, and what its outputs mean."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -11,12 +12,12 @@ from mien.classify.preprocess import Channels, CropSpec, Layout
 from mien.errors import ArtifactError
 from mien.types import Emotion
 
-__all__ = ["ModelSpec", "Output", "OutputKind"]
+__all__ = ["SYNONYMS", "ModelSpec", "Output", "OutputKind"]
 
 _Choice = TypeVar("_Choice", bound=StrEnum)
 
 # Names of emotions in other data sets; a card may add its own in a table ``emotions``.
-_SYNONYMS = {
+SYNONYMS = {
     "anger": "angry",
     "disgusted": "disgust",
     "fearful": "fear",
@@ -46,7 +47,7 @@ class Output:
 
     Attributes:
         emotions: What each column stands for.
-        share: Its weight in the prediction, 0 to 1.
+        share: Weight of a second output in the prediction, 0 to 1; the first has the rest.
     """
 
     emotions: tuple[Emotion, ...]
@@ -143,7 +144,7 @@ class _Reader:
         second = Output(self._emotions("second_labels"), float(share))
         if not set(second.emotions) <= set(first.emotions):
             self._refuse("second_labels", "must be among labels", self._model["second_labels"])
-        return Output(first.emotions, 1.0 - second.share), second
+        return first, second
 
     def _emotions(self, key: str) -> tuple[Emotion, ...]:
         names = self._model.get(key)
@@ -155,7 +156,7 @@ class _Reader:
         known = ", ".join(Emotion)
         emotions: list[Emotion] = []
         for name in names:
-            meant = renamed.get(name, _SYNONYMS.get(str(name).lower(), str(name).lower()))
+            meant = renamed.get(str(name), SYNONYMS.get(str(name).lower(), str(name).lower()))
             if meant not in list(Emotion):
                 self._refuse(key, f"must be emotions ({known}) or named in emotions", name)
             emotions.append(Emotion(meant))
@@ -208,7 +209,7 @@ class _Reader:
 
 
 def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _is_point(value: Any) -> bool:

@@ -82,10 +82,10 @@ class OnnxClassifier:
             detail: (N,) as ``fine_detail`` returns it for these crops.
         """
         first, *others = self._spec.outputs
-        scores = self._log_probabilities(outputs[0])
+        scores = self.log_probabilities(outputs[0])
         for output, values in zip(others, outputs[1:], strict=False):
             scores += np.float32(output.share) * (
-                _widened(self._log_probabilities(values), output, scores, first) - scores
+                _widened(self.log_probabilities(values), output, scores, first) - scores
             )
         return np.exp(log_softmax(scores / self._temperatures(detail)[:, np.newaxis]))
 
@@ -117,7 +117,7 @@ class OnnxClassifier:
         temperatures: Floats = spec.temperature * blur**spec.blur_exponent
         return temperatures
 
-    def _log_probabilities(self, values: Floats) -> Floats:
+    def log_probabilities(self, values: Floats) -> Floats:
         if self._spec.kind is OutputKind.PROBABILITIES:
             return np.log(np.maximum(values, np.finfo(np.float32).tiny))
         return log_softmax(values)

@@ -6,6 +6,7 @@ Source: Goodfellow et al. 2013 (FER2013); Barsoum et al. 2016, arXiv 1608.01041 
 import csv
 import gzip
 import io
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -147,13 +148,16 @@ def _find(folder: Path) -> Path:
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
     """Yield (row number as an editor counts it, row) after checking the header."""
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="") as text:
-        reader = csv.DictReader(text)
-        missing = set(columns) - set(reader.fieldnames or ())
-        if missing:
-            raise DataError(f"{path}, row 1: missing columns {sorted(missing)}")
-        for row in reader:
-            yield reader.line_num, row
+    try:
+        with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="") as text:
+            reader = csv.DictReader(text, restval="")
+            missing = set(columns) - set(reader.fieldnames or ())
+            if missing:
+                raise DataError(f"{path}, row 1: missing columns {sorted(missing)}")
+            for row in reader:
+                yield reader.line_num, row
+    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} can't be read: {error}") from error
 
 
 def _pixels(text: str, path: Path, number: int) -> NDArray[np.uint8]:

@@ -18,7 +18,6 @@ from PIL import Image
 from mien.classify.crop import Square, crop_square, square_of_face
 from mien.detect import FaceDetector
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
-from mien.geometry import intersection_over_union
 from mien.types import Box, Face, RgbImage
 from mien_train.data.fer2013 import (
     FERPLUS_LABELS,
@@ -29,6 +28,7 @@ from mien_train.data.fer2013 import (
 )
 from mien_train.data.packed import load_packed
 from mien_train.errors import DataError
+from mien_train.photos import match
 
 __all__ = ["LABELS_NAME", "load_natural"]
 
@@ -37,8 +37,6 @@ LABELS_NAME = "labels.csv"
 COLUMNS = ("file", "label", "second", "left", "top", "right", "bottom")
 # Votes per face, as in FER+, and how many of them the second choice gets.
 VOTES, SECOND_VOTES = 10, 3
-# A detected face is the labeled one if their boxes overlap by at least this much.
-MIN_OVERLAP = 0.4
 
 
 def load_natural(folder: Path) -> FerDataset:
@@ -90,12 +88,9 @@ def _square(image: RgbImage, row: Mapping[str, str], detector: FaceDetector) -> 
     box = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
     if row["left"]:
         box = Box(**{side: float(row[side]) for side in ("left", "top", "right", "bottom")})
-    found = [*detector.detect(image), Face(box=box, score=0.0)]
-    boxes = np.array([[f.box.left, f.box.top, f.box.right, f.box.bottom] for f in found])
-    overlaps = intersection_over_union(boxes[-1:], boxes)[0]
-    # The labeled box itself is last, as the fallback.
-    overlaps[-1] = MIN_OVERLAP
-    return square_of_face(found[int(overlaps.argmax())])
+    faces = detector.detect(image)
+    index = match(box.xyxy, [face.box.xyxy for face in faces])
+    return square_of_face(Face(box=box, score=0.0) if index is None else faces[index])
 
 
 def _votes(row: Mapping[str, str]) -> NDArray[np.int64]:

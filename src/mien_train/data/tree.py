@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mien.classify.card import SYNONYMS
 from mien.classify.crop import crop_square, square_of_image
 from mien.errors import ImageError
 from mien.image import load_image
@@ -26,15 +27,6 @@ USAGE_OF_FOLDER = {
     "validation": "PublicTest",
     "val": "PublicTest",
     "test": "PrivateTest",
-}
-# Other common folder names of the labels.
-SYNONYMS = {
-    "anger": "angry",
-    "disgusted": "disgust",
-    "fearful": "fear",
-    "happiness": "happy",
-    "sadness": "sad",
-    "surprised": "surprise",
 }
 SUFFIXES = {".jpg", ".jpeg", ".png", ".webp"}
 
