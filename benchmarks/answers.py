@@ -1,6 +1,6 @@
 """Latency of the service on one connection, one request at a time.
 
-    python -m benchmarks.answers [--core N]
+    python -m benchmarks.answers
 
 Starts ``mien serve`` on a free port and sends photos with one face as JPEG. Prints the median time
 from the first byte sent to the last byte received, and the 10th and 90th percentiles.
@@ -8,14 +8,12 @@ from the first byte sent to the last byte received, and the 10th and 90th percen
 
 import argparse
 import http.client
-import os
-import re
 import statistics
-import subprocess
-import sys
 import time
+from urllib.parse import urlsplit
 
 from benchmarks.photos import one_face
+from benchmarks.serving import mien_server
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080), (4000, 3000))
 
@@ -25,25 +23,11 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--repeats", type=int, default=40)
-    parser.add_argument("--core", type=int, help="restrict the service to this core (Linux)")
     arguments = parser.parse_args()
-    command = [sys.executable, "-m", "mien", "serve", "--port", "0"]
-    service = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
-    try:
-        if arguments.core is not None:
-            os.sched_setaffinity(service.pid, {arguments.core})
-        connection = http.client.HTTPConnection("127.0.0.1", _port(service), timeout=60)
+    with mien_server() as server:
+        connection = http.client.HTTPConnection(urlsplit(server.address).netloc, timeout=60)
         for width, height in SIZES:
             print(f"{width} x {height}: {_times(connection, width, height, arguments.repeats)}")
-    finally:
-        service.terminate()
-
-
-def _port(service: "subprocess.Popen[str]") -> int:
-    for line in service.stderr or ():
-        if found := re.search(r"http://[^:]+:(\d+)", line):
-            return int(found[1])
-    raise SystemExit("the service did not start")
 
 
 def _times(connection: http.client.HTTPConnection, width: int, height: int, repeats: int) -> str:
@@ -60,16 +44,13 @@ def _times(connection: http.client.HTTPConnection, width: int, height: int, repe
 
 def _ask(connection: http.client.HTTPConnection, photo: bytes) -> float:
     """Return the milliseconds until the response is read."""
-    while True:
-        started = time.perf_counter()
-        connection.request("POST", "/emotion", photo, {"Content-Type": "image/jpeg"})
-        response = connection.getresponse()
-        body = response.read()
-        if response.status == http.client.OK:
-            return (time.perf_counter() - started) * 1e3
-        if response.status != http.client.SERVICE_UNAVAILABLE:
-            raise SystemExit(f"{response.status}: {body!r}")
-        time.sleep(0.1)  # it is warming up
+    started = time.perf_counter()
+    connection.request("POST", "/emotion", photo, {"Content-Type": "image/jpeg"})
+    response = connection.getresponse()
+    body = response.read()
+    if response.status != http.client.OK:
+        raise SystemExit(f"{response.status}: {body!r}")
+    return (time.perf_counter() - started) * 1e3
 
 
 if __name__ == "__main__":

@@ -48,7 +48,7 @@ def soak(resident_mb: Sequence[float], statuses: Mapping[int, int]) -> tuple[lis
         f"{first:.0f} MB in the second tenth, {last:.0f} MB in the last: {last / first - 1:+.1%}, "
         f"goal at most {GROWTH:.0%}: {_reached(flat)}",
         f"{most:.0f} MB at most since the first tenth",
-        f"{failed} answers were a 5xx, goal 0: {_reached(not failed)}",
+        f"{failed} responses had a 5xx status, goal 0: {_reached(not failed)}",
     ]
     return lines, flat and not failed
 

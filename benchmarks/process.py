@@ -164,7 +164,7 @@ class Worker:
             reply = None
         if not isinstance(reply, dict):
             self.stop()
-            raise WorkerError(f"{self.name} answered no JSON: {line.strip()[:_SHOWN]!r}")
+            raise WorkerError(f"{self.name} did not return JSON: {line.strip()[:_SHOWN]!r}")
         return reply
 
     def _ended(self) -> str:

@@ -21,7 +21,7 @@ from benchmarks.photos import many_faces, one_face
 from mien.image import decode_image
 from mien.recognizer import MAX_PIXELS, Recognizer
 from mien.runtime.providers import PROVIDERS
-from mien.types import Box, FaceEmotion, RgbImage
+from mien.types import FaceEmotion, RgbImage
 
 PHOTOS = {
     "640 x 480, one face": one_face(640, 480),
@@ -78,13 +78,9 @@ def same(ours: Sequence[FaceEmotion], theirs: Sequence[FaceEmotion]) -> bool:
     return len(ours) == len(theirs) and all(
         one.emotion == other.emotion
         and math.isclose(one.confidence, other.confidence, abs_tol=SAME_CONFIDENCE)
-        and np.allclose(edges(one.box), edges(other.box), rtol=0, atol=SAME_PX)
+        and np.allclose(one.box.xyxy, other.box.xyxy, rtol=0, atol=SAME_PX)
         for one, other in zip(ours, theirs, strict=True)
     )
-
-
-def edges(box: Box) -> tuple[float, ...]:
-    return box.left, box.top, box.right, box.bottom
 
 
 if __name__ == "__main__":

@@ -155,7 +155,7 @@ async def soak(server: Server, photos: list[bytes], requests: int, clients: int)
     statuses: Counter[int] = Counter()
     resident_mb: list[float] = []
     work = _work(photos, requests)
-    every = requests // SAMPLES
+    every = max(requests // SAMPLES, 1)
     began = time.perf_counter()
 
     async def client(kinds: Requests) -> None:

@@ -68,7 +68,7 @@ def _clashes(
 
 
 def _neighbors(boxes: Boxes, pixel: float) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Yield, in pieces, all pairs of boxes that meet along the axis on which they spread more."""
+    """Yield batches of index pairs: boxes that overlap on the axis on which boxes spread more."""
     axis = int(np.argmax(np.ptp(boxes[:, :2], axis=0)))
     order = np.argsort(boxes[:, axis])
     starts, ends = boxes[order, axis], boxes[order, axis + 2] + np.float32(pixel)

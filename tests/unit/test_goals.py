@@ -28,7 +28,7 @@ def test_a_soak_reports_peak_memory_after_a_tenth() -> None:
     assert lines == [
         "100 MB in the second tenth, 102 MB in the last: +2.0%, goal at most 5%: reached",
         "120 MB at most since the first tenth",
-        "2 answers were a 5xx, goal 0: MISSED",
+        "2 responses had a 5xx status, goal 0: MISSED",
     ]
 
 

@@ -4,7 +4,9 @@ A classifier expects faces to lie as in its training data. So a face is brought 
 scale and upright position: its landmarks to those of a template or, if they do not fit, its box.
 """
 
+import cmath
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -24,13 +26,16 @@ __all__ = [
     "stretched",
 ]
 
+# (x, y) of five points.
+Points = Sequence[Sequence[float]]
+
 # Landmarks are poor where they don't fit the template (residual as a share of its side), or put it
 # at a size or place that the box denies: turned-away, covered or tiny faces.
 MAX_RESIDUAL = 0.12
 SIDE_RANGE = (0.6, 1.5)
 MAX_SHIFT = 0.3
-# Landmarks turn the square; its place and side come in part from the box, whose errors are others.
-# Chosen by benchmarks/consistency.py.
+# The landmarks decide the angle. Center and side are mixed with those of the box, because box and
+# landmarks err independently. Chosen by benchmarks/consistency.py.
 BOX_SHARE = 0.3
 # A crop whose shades span less than FLAT, from the first of these percentiles to the second, is
 # stretched to the whole range; one that spans no more than BLANK shows nothing but noise.
@@ -84,7 +89,7 @@ def square_of_face(face: Face, template: Template = FER2013_TEMPLATE) -> Square:
     by_box = _square_of_box(face.box, template.side_of_height)
     if face.landmarks is None or template.points is None:
         return by_box
-    square, residual = align(face.landmarks.to_array(), np.array(template.points))
+    square, residual = align(face.landmarks.to_array().tolist(), template.points)
     shift = math.hypot(square.center_x - by_box.center_x, square.center_y - by_box.center_y)
     plausible = (
         residual <= MAX_RESIDUAL
@@ -94,36 +99,34 @@ def square_of_face(face: Face, template: Template = FER2013_TEMPLATE) -> Square:
     return _between(square, by_box, BOX_SHARE) if plausible else by_box
 
 
-def align(points: NDArray[np.float64], template: NDArray[np.float64]) -> tuple[Square, float]:
+def align(points: Points, template: Points) -> tuple[Square, float]:
     """Fit the square in which the template lies closest to the landmarks.
 
     A similarity transform by least squares, in complex numbers: point = a * template + b.
     Source: Umeyama 1991, for two dimensions without reflection.
 
     Args:
-        points: Landmarks (5, 2) in pixels.
-        template: The same points (5, 2) in shares of the square's side.
+        points: Landmarks in pixels.
+        template: The same points in shares of the square's side.
 
     Returns:
         The square, and the root mean square error of the fit, as a share of its side;
         infinite where the points coincide.
     """
-    source = template @ (1, 1j)
-    target = points @ (1, 1j)
-    centered = source - source.mean()
-    a = (target @ centered.conj()) / (centered @ centered.conj())
-    b = target.mean() - a * source.mean()
+    # Five points are too few for arrays to be faster.
+    source, target = ([complex(x, y) for x, y in five] for five in (template, points))
+    middle = sum(source) / len(source)
+    centered = [point - middle for point in source]
+    pairs = list(zip(centered, target, strict=True))
+    a = sum(to * at.conjugate() for at, to in pairs) / sum(abs(at) ** 2 for at in centered)
+    center = sum(target) / len(target)
     side = abs(a)
     residual = math.inf
     if side > 0:
-        residual = float(np.sqrt((np.abs(a * source + b - target) ** 2).mean())) / side
-    center = a * (0.5 + 0.5j) + b
-    square = Square(
-        center_x=float(center.real),
-        center_y=float(center.imag),
-        side=float(side),
-        angle=float(np.angle(a)),
-    )
+        squares = sum(abs(a * at + center - to) ** 2 for at, to in pairs)
+        residual = math.sqrt(squares / len(pairs)) / side
+    center += a * (0.5 + 0.5j - middle)
+    square = Square(center_x=center.real, center_y=center.imag, side=side, angle=cmath.phase(a))
     return square, residual
 
 
@@ -191,7 +194,8 @@ def stretched(crop: NDArray[np.float32]) -> NDArray[np.float32]:
 
     Percentiles decide, so that a few black or white pixels do not hide a dark face.
     """
-    low, high = np.percentile(crop, FLAT_PERCENTILES).astype(np.float32)
+    shades = np.sort(crop, axis=None)
+    low, high = (shades[len(shades) * percent // 100] for percent in FLAT_PERCENTILES)
     if not BLANK < high - low < FLAT:
         return crop
     clipped: NDArray[np.float32] = np.clip((crop - low) / (high - low), 0, 1)

@@ -37,9 +37,9 @@ class CenterFaceDetector(LevelsDetector):
 
     default_min_score = MIN_SCORE
 
-    def __init__(self, *, threads: int = 1, providers: Sequence[Provider] = CPU) -> None:
+    def __init__(self, *, providers: Sequence[Provider] = CPU) -> None:
         model = load_card("centerface").read("model.onnx")
-        self._session = OrtSession(model, threads=threads, dynamic_shapes=True, providers=providers)
+        self._session = OrtSession(model, dynamic_shapes=True, providers=providers)
 
     def rows(self, image: RgbImage, min_face_size: int | None) -> Floats:
         """Return rows (N, 15) of the faces."""

@@ -28,9 +28,9 @@ class FaceVerifier:
         ArtifactError: The model file is missing or was altered.
     """
 
-    def __init__(self, *, threads: int = 1, providers: Sequence[Provider] = CPU) -> None:
+    def __init__(self, *, providers: Sequence[Provider] = CPU) -> None:
         model = load_card("mtcnn").read("onet.onnx")
-        self._session = OrtSession(model, threads=threads, providers=providers, dynamic_shapes=True)
+        self._session = OrtSession(model, providers=providers, dynamic_shapes=True)
 
     def logits(self, image: RgbImage, boxes: Floats) -> Floats:
         """Return for each box (N, 4) the logit of its being a face (N,); N may be 0."""

@@ -54,7 +54,6 @@ class YunetDetector(LevelsDetector):
         self,
         model_file: Path | None = None,
         *,
-        threads: int = 1,
         providers: Sequence[Provider] = CPU,
     ) -> None:
         """Load the networks.
@@ -62,7 +61,6 @@ class YunetDetector(LevelsDetector):
         Args:
             model_file: ONNX file of YuNet, such as OpenCV Zoo's; it may declare one input size.
                 None: YuNet-s, in the package.
-            threads: As for OrtSession.
             providers: As for OrtSession.
 
         Raises:
@@ -71,13 +69,11 @@ class YunetDetector(LevelsDetector):
         """
         name = "yunet/model.onnx" if model_file is None else str(model_file)
         try:
-            self._session = OrtSession(
-                _model(model_file), threads=threads, dynamic_shapes=True, providers=providers
-            )
+            self._session = OrtSession(_model(model_file), dynamic_shapes=True, providers=providers)
         except ArtifactError as error:
             raise ArtifactError(f"{name}: {error.message}") from error
         _check(self._session, name)
-        self._verifier = FaceVerifier(threads=threads, providers=providers)
+        self._verifier = FaceVerifier(providers=providers)
 
     def rows(self, image: RgbImage, min_face_size: int | None) -> Floats:
         """Return rows (N, 15) of the proposals, with the probability that each is a face."""

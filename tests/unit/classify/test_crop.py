@@ -126,7 +126,7 @@ def test_a_face_without_landmarks_is_cropped_by_its_box() -> None:
 @pytest.mark.parametrize("side", [70.0, 94.0, 120.0])
 def test_landmarks_place_scale_and_turn_the_crop(side: float, angle: float) -> None:
     points = landmarks(50 + 72j, side, angle)
-    square, residual = align(points.to_array(), TEMPLATE)
+    square, residual = align(points.to_array().tolist(), FER2013_TEMPLATE.points)
     assert residual == pytest.approx(0, abs=1e-9)
     assert (square.center_x, square.center_y) == pytest.approx((50, 72))
     assert (square.side, square.angle) == pytest.approx((side, angle))
@@ -146,7 +146,7 @@ def test_an_aligned_crop_has_the_eyes_where_the_template_has_them() -> None:
     pixels = np.zeros((300, 300, 3), dtype=np.uint8)
     for x, y in points.to_array()[:2]:
         pixels[round(y) - 3 : round(y) + 3, round(x) - 3 : round(x) + 3] = 255
-    square, _ = align(points.to_array(), TEMPLATE)
+    square, _ = align(points.to_array().tolist(), FER2013_TEMPLATE.points)
     crop = crop_square(RgbImage(pixels), square, 48)
     for x, y in TEMPLATE[:2] * 48:
         assert crop[int(y), int(x)] > 0.95

@@ -19,11 +19,10 @@ MIN_SCORE = 0.7
 class MtcnnDetector:
     """Finds faces as facenet-pytorch does with the same parameters. Threads may share it."""
 
-    def __init__(self, *, threads: int = 1, providers: Sequence[Provider] = CPU) -> None:
+    def __init__(self, *, providers: Sequence[Provider] = CPU) -> None:
         """Load the three networks.
 
         Args:
-            threads: As for OrtSession.
             providers: As for OrtSession.
 
         Raises:
@@ -32,9 +31,7 @@ class MtcnnDetector:
         card = load_card("mtcnn")
         self._cascade = Cascade(
             *(
-                OrtSession(
-                    card.read(file), threads=threads, dynamic_shapes=True, providers=providers
-                )
+                OrtSession(card.read(file), dynamic_shapes=True, providers=providers)
                 for file in ("pnet.onnx", "rnet.onnx", "onet.onnx")
             )
         )

@@ -14,7 +14,6 @@ from mien.detect.detections import Detections
 from mien.detect.mtcnn.pyramid import (
     WINDOW_PX,
     AreaTable,
-    CropSource,
     LargeImage,
     Level,
     Pyramid,
@@ -60,15 +59,15 @@ class Stage:
         self._size_px = session.inputs[0].shape[-1] or 0
         self._columns = session.outputs[0].shape[-1] or 0
 
-    def run(self, crops: CropSource, boxes: Floats, threshold: float) -> tuple[Floats, Floats]:
+    def run(self, pyramid: Pyramid, boxes: Floats, threshold: float) -> tuple[Floats, Floats]:
         """Return the boxes above the threshold with their rows: score, then the rest."""
-        edges = whole_pixels(boxes, crops.width, crops.height)
+        edges = whole_pixels(boxes, pyramid.width, pyramid.height)
         visible = (edges[:, 2] > edges[:, 0]) & (edges[:, 3] > edges[:, 1])
         boxes, edges = boxes[visible], edges[visible]
         rows = np.empty((len(edges), self._columns), dtype=np.float32)
         for at in range(0, len(edges), self._batch):
             batch = slice(at, at + self._batch)
-            rows[batch] = _scored(self._session, crops.crops(edges[batch], self._size_px))
+            rows[batch] = _scored(self._session, pyramid.crops(edges[batch], self._size_px))
         passed = rows[:, 0] > np.float32(threshold)
         return boxes[passed], rows[passed]
 
@@ -121,15 +120,15 @@ class Cascade:
             maps = _scored(self._pnet, level(first, last))[0]
             yield _above(maps, PNET_SCORE, first // STRIDE_PX)
 
-    def refine(self, crops: CropSource, boxes: Floats) -> Floats:
+    def refine(self, pyramid: Pyramid, boxes: Floats) -> Floats:
         """Return the candidates that R-Net keeps, corrected and squared."""
-        boxes, rows = self._rnet.run(crops, boxes, RNET_SCORE)
+        boxes, rows = self._rnet.run(pyramid, boxes, RNET_SCORE)
         kept = suppress(boxes, rows[:, 0], OVERLAP_OF_CANDIDATES)
         return squared(_corrected(boxes[kept], rows[kept, 1:5]))
 
-    def output(self, crops: CropSource, boxes: Floats, min_score: float) -> Detections:
+    def output(self, pyramid: Pyramid, boxes: Floats, min_score: float) -> Detections:
         """Return the faces that O-Net keeps, with landmarks."""
-        boxes, rows = self._onet.run(crops, boxes, min_score)
+        boxes, rows = self._onet.run(pyramid, boxes, min_score)
         corner, sides = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2] + 1
         points = np.stack([rows[:, 5:10], rows[:, 10:15]], axis=2)
         landmarks = points * sides + corner - 1

@@ -12,7 +12,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,7 +20,6 @@ from mien.types import RgbImage
 
 __all__ = [
     "AreaTable",
-    "CropSource",
     "LargeImage",
     "Pyramid",
     "Scratch",
@@ -60,30 +58,8 @@ def level_size(height: int, width: int, scale: float) -> tuple[int, int]:
     return int(height * scale + 1), int(width * scale + 1)
 
 
-class CropSource(Protocol):
-    """An image that provides crops of one size."""
-
-    height: int
-    width: int
-
-    def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
-        """Return (N, 3, size_px, size_px), 0 to 255, of whole-pixel boxes (N, 4).
-
-        edges: left, top, right, bottom; inside the image, right and bottom exclusive.
-        """
-        ...
-
-
 # Rows ``first`` up to ``last`` of a level, as (1, 3, last - first, width), 0 to 255.
 Level = Callable[[int, int], Pixels]
-
-
-class Pyramid(CropSource, Protocol):
-    """An image that also provides the levels of a pyramid."""
-
-    def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
-        """Yield the image at each size, (height, width), largest first."""
-        ...
 
 
 class Scratch(threading.local):
@@ -106,13 +82,14 @@ class Scratch(threading.local):
         return self._kept[name][:size].reshape(shape)
 
 
-class ExactPyramid(ABC):
+class Pyramid(ABC):
     """An image resampled with the baseline's windows."""
 
     height: int
     width: int
 
     def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
+        """Yield the image at each size, (height, width), largest first."""
         return (partial(self.resized, *size) for size in sizes_hw)
 
     def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
@@ -131,8 +108,15 @@ class ExactPyramid(ABC):
     ) -> Pixels:
         """Return (1, 3, a, b): means of windows with these edges, rows (a,) and columns (b,)."""
 
+    @abstractmethod
+    def crops(self, edges: NDArray[np.intp], size_px: int) -> Pixels:
+        """Return (N, 3, size_px, size_px), 0 to 255, of whole-pixel boxes (N, 4).
 
-class AreaTable(ExactPyramid):
+        edges: left, top, right, bottom; inside the image, right and bottom exclusive.
+        """
+
+
+class AreaTable(Pyramid):
     """Summed-area table of an image (H, W, 3) uint8; valid until the scratch is used again.
 
     Sums are kept modulo 2**32: differences are exact as long as a window's sum is below that,
@@ -185,7 +169,7 @@ class AreaTable(ExactPyramid):
         return _means(sums.transpose(0, 3, 1, 2), bottom - top, right - left)
 
 
-class LargeImage(ExactPyramid):
+class LargeImage(Pyramid):
     """Gives the same results as AreaTable, from temporary tables of parts of the image.
 
     Slower, but needs less memory: a full table takes 16 bytes per pixel, 800 MB for 50 megapixels.
