@@ -6,10 +6,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-__all__ = ["complete_file", "open_at_once"]
+__all__ = ["complete_file", "open_no_wait"]
 
 
-def open_at_once(path: Path) -> BinaryIO:
+def open_no_wait(path: Path) -> BinaryIO:
     """Open a file for reading without waiting.
 
     A named pipe without a writer reads as an empty file. Raises what ``open`` raises.

@@ -1,5 +1,6 @@
 """Work on many items in threads, with the results in order."""
 
+import atexit
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
@@ -46,7 +47,12 @@ class _Threads(Generic[_Item, _Result]):
             SimpleQueue()
         )
         self._stopped = False
-        self._threads = [Thread(target=self._run, name=f"mien_{n}") for n in range(count)]
+        # Python would wait at exit for threads of a generator that is not finished, unless they are
+        # daemons.
+        self._threads = [
+            Thread(target=self._run, name=f"mien_{n}", daemon=True) for n in range(count)
+        ]
+        atexit.register(self.stop)
         for thread in self._threads:
             thread.start()
 
@@ -63,6 +69,7 @@ class _Threads(Generic[_Item, _Result]):
             self._tasks.put(None)
         for thread in self._threads:
             thread.join()
+        atexit.unregister(self.stop)
 
     def _run(self) -> None:
         while (task := self._tasks.get()) is not None and not self._stopped:

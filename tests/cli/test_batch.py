@@ -1,6 +1,7 @@
 """``mien batch`` and ``mien report`` as users run them; kills and full queues are real."""
 
 import csv
+import io
 import json
 import os
 import shlex
@@ -198,6 +199,8 @@ def test_sources(mixed: Path, tmp_path: Path) -> None:
         ([".", "--out", "list.csv", "--resume"], "list.csv.run.json with its options is missing"),
         ([".", "--out", "full"], "full exists and holds other files"),
         ([".", "--out", "r.csv", "--annotate", "copies"], "copies is inside ."),
+        (["**/*.png", "--out", "r.csv", "--annotate", "copies"], "copies is inside **/*.png"),
+        ([".", "--out", "r.csv", "--address", "10.1.1.1:6379"], "--address: needs --engine ray"),
         ([".", "--out", "r.csv", "--detector", "eyes"], "no detector 'eyes'"),
         ([".", "--out", "r.csv", "--labels", "nine"], "invalid choice: 'nine'"),
         (["."], "the following arguments are required: --out"),
@@ -361,6 +364,24 @@ def test_copies_keep_the_folder_layout(mixed: Path, tmp_path: Path) -> None:
     assert (copies / "b.JPG").read_bytes() != (mixed / "b.JPG").read_bytes()
 
 
+def test_copies_have_a_format_that_is_written(face_photo: bytes, tmp_path: Path) -> None:
+    photos, copies = tmp_path / "photos", tmp_path / "copies"
+    photos.mkdir()
+    Image.open(io.BytesIO(face_photo)).save(photos / "a.gif")
+    assert run("batch", photos, "--out", tmp_path / "r.csv", "--annotate", copies).returncode == 0
+    with Image.open(copies / "a.gif.jpg") as copy:
+        assert copy.format == "JPEG"
+
+
+def test_a_glob_does_not_match_files_of_the_run(face_photo: bytes, tmp_path: Path) -> None:
+    photos, out = tmp_path / "photos", tmp_path / "photos" / "r.csv"
+    photos.mkdir()
+    (photos / "a.jpg").write_bytes(face_photo)
+    for options in ([], ["--resume"]):
+        assert run("batch", f"{photos}/**", "--out", out, *options).returncode == 0
+    assert [row["path"] for row in rows_of(out)] == [str(photos / "a.jpg")]
+
+
 def test_no_two_photos_get_the_same_copy(face_photo: bytes, tmp_path: Path) -> None:
     for folder in (tmp_path / "list" / "a", tmp_path / "a"):
         folder.mkdir(parents=True)
@@ -443,6 +464,15 @@ def test_a_report_of_another_file_is_refused(
     assert any(part in done.stderr for part in message.split("|"))
     assert len(done.stderr.splitlines()) == 1
     assert [file.name for file in tmp_path.iterdir()] == ([name] if content is not None else [])
+
+
+def test_a_report_that_cannot_be_written(tmp_path: Path, mixed: Path) -> None:
+    table, page = tmp_path / "results.csv", tmp_path / "nowhere" / "page.html"
+    run("batch", mixed, "--out", table)
+    done = run("report", table, "--out", page)
+    assert done.returncode == 1
+    (line,) = done.stderr.splitlines()
+    assert str(page.parent) in line
 
 
 @pytest.mark.parametrize("folder", [".", ".."])

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 MIEN = [sys.executable, "-m", "mien"]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
@@ -66,6 +67,31 @@ def test_the_settings_in_force_are_an_environment_file() -> None:
     mistaken = run("serve", env={**os.environ, "MIEN_QUEUE_MAX": "32"})
     assert mistaken.returncode == 2
     assert b"MIEN_MAX_QUEUE" in mistaken.stderr
+
+
+def test_large_photos_without_a_face_get_a_hint(tmp_path: Path) -> None:
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    Image.new("RGB", (640, 480)).save(small)
+    Image.new("RGB", (1400, 1300)).save(large)
+    assert b"--min-face-size" in run("analyze", small, large).stderr
+    for arguments in ([small], [large, "--min-face-size", 20], [large, "--detector", "mtcnn"]):
+        assert run("analyze", *arguments).stderr == b""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="a shell closes the output")
+def test_a_closed_output() -> None:
+    command = f"{' '.join(MIEN)} models list >&-"
+    done = subprocess.run(command, shell=True, check=False, capture_output=True, timeout=60)
+    assert b"Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("options", [["--detector", "eyes"], ["--model", "nowhere.onnx"]])
+def test_a_service_that_cannot_start_says_why(options: list[str]) -> None:
+    done = run("serve", "--port", 0, *options)
+    assert done.returncode == 2
+    reason = done.stderr.decode().splitlines()[-1]
+    assert reason.startswith("mien: ")
+    assert options[1] in reason
 
 
 def test_a_bad_photo_does_not_stop_the_others(tmp_path: Path) -> None:

@@ -338,6 +338,7 @@ def test_files_that_are_not_videos_are_refused(tmp_path: Path, content: bytes | 
         (["--out", "r.xls"], "--out"),
         (["--out", "r.csv", "--annotate", "copy.gif"], "--annotate"),
         (["--out", "r.csv", "--plot", "plot.pdf"], "--plot"),
+        (["--out", "r.csv", "--plot", "plot.webp"], "--plot"),
         (["--out", "nowhere/r.csv"], "nowhere"),
         (["--annotate", "nowhere/r.mp4"], "nowhere"),
         (["--out", "r.csv", "--fps", "0"], "--fps"),

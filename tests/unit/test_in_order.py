@@ -45,6 +45,20 @@ def test_stopping_early_cancels_queued_images() -> None:
     assert len(done) <= 3
 
 
+@pytest.mark.parametrize("ending", ["", "raise SystemExit(3)"])
+def test_a_program_may_leave_results_unread(ending: str) -> None:
+    program = (
+        "import time\n"
+        "from mien.in_order import in_order\n"
+        "results = in_order(lambda n: time.sleep(0.2), range(100), threads=2)\n"
+        f"next(results)\n{ending}\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, timeout=60, check=False
+    )
+    assert (done.returncode, done.stderr) == (3 if ending else 0, b"")
+
+
 def test_a_crash_reaches_the_caller() -> None:
     with pytest.raises(ZeroDivisionError):
         list(in_order(lambda n: 1 // n, [1, 0, 1], threads=2))

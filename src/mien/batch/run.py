@@ -1,24 +1,28 @@
 """A run from source to table: plan, analyze what is missing, join the shards."""
 
+import os
+import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
+
+from tqdm import tqdm
 
 from mien.batch.finished import images_in, import_table, plan_of_table, write_record
 from mien.batch.local import in_processes
 from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker
-from mien.batch.source import images_of
+from mien.batch.source import OnSkip, images_of
 from mien.batch.storage import is_uri, open_folder
 from mien.batch.table import write_table
 from mien.batch.task import ImageTask, Progress
 from mien.errors import InvalidParameterError
 from mien.files import complete_file
 
-__all__ = ["Engine", "LocalEngine", "ProgressBar", "Run"]
+__all__ = ["Engine", "LocalEngine", "Run", "is_own_file"]
 
 # So many that no core waits long for the last shard.
 _SHARDS_PER_CORE = 8
@@ -66,16 +70,6 @@ class LocalEngine:
         return in_processes(worker, shards, min(self.processes, len(shards)))
 
 
-class ProgressBar(Protocol):
-    """The part of tqdm that a run uses."""
-
-    def update(self, n: int) -> Any: ...
-
-    def set_postfix(self, *, refresh: bool, **counts: int) -> Any: ...
-
-    def close(self) -> Any: ...
-
-
 @dataclass(slots=True, kw_only=True)
 class Run:
     """A run as the user asked for it, and its totals.
@@ -103,7 +97,7 @@ class Run:
     options: dict[str, str]
     shard_size: int | None
     byte_order_mark: bool
-    on_skip: Callable[[str, str], None]
+    on_skip: OnSkip
     progress: Progress = field(default_factory=Progress)
     finished_before: int = 0
     cores: int = 1
@@ -113,12 +107,11 @@ class Run:
         """The table's file; None if the shards are the table."""
         return None if is_uri(self.out) or not Path(self.out).suffix else Path(self.out)
 
-    def execute(self, engine: Engine, progress_bar: Callable[[int], ProgressBar]) -> bool:
+    def execute(self, engine: Engine) -> bool:
         """Analyze what is missing and write the table.
 
         Args:
             engine: Analyzes the shards.
-            progress_bar: Makes a bar for a number of images.
 
         Returns:
             False if there was nothing to do.
@@ -130,7 +123,7 @@ class Run:
         folder = self._run_folder()
         with folder.locked():
             try:
-                return self._execute(folder, engine, progress_bar)
+                return self._execute(folder, engine)
             finally:
                 folder.remove_if_unused()
 
@@ -150,9 +143,7 @@ class Run:
             raise InvalidParameterError(f"--out: cannot write to {self.out}") from error
         return folder
 
-    def _execute(
-        self, folder: RunFolder, engine: Engine, progress_bar: Callable[[int], ProgressBar]
-    ) -> bool:
+    def _execute(self, folder: RunFolder, engine: Engine) -> bool:
         plan = folder.plan()
         # The run folder of a finished table is deleted, so the table replaces it.
         earlier = self.table if self.table and not plan and self.table.exists() else None
@@ -171,12 +162,13 @@ class Run:
                 # Left by a run that was killed while it deleted them.
                 folder.remove_shards()
             if plan is None:
-                plan = folder.extend(Plan(self.options, list(self.columns)), self._listed(), size)
+                plan = Plan(self.options, list(self.columns))
+                plan = folder.extend(plan, self._images(self.on_skip), size)
             elif earlier:
                 plan = import_table(earlier, plan, folder)
             if added:
                 plan = folder.extend(plan, added, size)
-            self._analyze(folder, plan, engine, progress_bar)
+            self._analyze(folder, plan, engine)
         if self.table:
             self._join(folder, plan, self.table)
         else:
@@ -227,7 +219,7 @@ class Run:
             self.on_skip(self.source, "more than 10 million images: not searched for new ones")
             return []
         added = []
-        for path in images_of(self.source, self.on_skip):
+        for path in self._images(self.on_skip):
             key = _key(path)
             if known[key]:
                 known[key] -= 1
@@ -237,30 +229,32 @@ class Run:
 
     def _count(self) -> int:
         """Return the number of images, before anything is started for them."""
-        count = sum(1 for _ in images_of(self.source))
+        count = sum(1 for _ in self._images())
         if not count:
             raise InvalidParameterError(f"{self.source}: no image was found")
         return count
 
-    def _listed(self) -> Iterator[str]:
-        return images_of(self.source, self.on_skip)
+    def _images(self, on_skip: OnSkip | None = None) -> Iterator[str]:
+        """Yield the images of the source, without files of this run: a glob may match them."""
+        paths = images_of(self.source, on_skip)
+        return (path for path in paths if not is_own_file(path, self.out))
 
-    def _analyze(
-        self,
-        folder: RunFolder,
-        plan: Plan,
-        engine: Engine,
-        progress_bar: Callable[[int], ProgressBar],
-    ) -> None:
+    def _analyze(self, folder: RunFolder, plan: Plan, engine: Engine) -> None:
         sizes = plan.shard_sizes()
         missing = sorted(set(range(len(sizes))) - folder.finished())
         self.finished_before = plan.images - sum(sizes[shard] for shard in missing)
         if not missing:
             return
         results = engine.finish_shards(self.task, folder, plan, missing)
+        bar = tqdm(
+            total=plan.images,
+            initial=self.finished_before,
+            unit=" images",
+            file=sys.stderr,
+            disable=None,
+        )
         # Closed here, before the engine ends.
-        with closing(results), closing(progress_bar(plan.images)) as bar:  # type: ignore[type-var]
-            bar.update(self.finished_before)
+        with closing(results), bar:  # type: ignore[type-var]
             for result in results:
                 self.progress.merge(result.progress or Progress())
                 bar.set_postfix(failed=self.progress.failed, refresh=False)
@@ -278,6 +272,12 @@ class Run:
             )
             write_record(table, plan)
         folder.delete()
+
+
+def is_own_file(path: str, out: str) -> bool:
+    """Return whether a file is the table of a run, its record or one of its shards."""
+    own = Path(out).absolute()
+    return f"{Path(path).absolute()}.".startswith((f"{own}.", f"{own}{os.sep}"))
 
 
 def _fair_size(images: int, cores: int, most: int) -> int:

@@ -88,7 +88,9 @@ def _ignore(_path: str, _reason: str) -> None:
 
 
 def fixed_part(source: str) -> str:
-    """Return the folder of a manifest, or that of a glob before its first wildcard."""
+    """Return the folder of a manifest, that of a glob before its first wildcard, or a URI."""
+    if is_uri(source) and Path(source).suffix.lower() not in _MANIFESTS:
+        return source
     parts = Path(source).parts
     fixed = next((i for i, part in enumerate(parts) if glob.has_magic(part)), len(parts) - 1)
     return str(Path(*parts[:fixed])) if fixed else "."

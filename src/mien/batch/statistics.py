@@ -42,7 +42,8 @@ class TableStatistics:
         faceless: Photos without a face.
         emotions: Faces by emotion.
         confidence: Faces by confidence, in ``BINS`` equal bins.
-        examples: Of each emotion the faces with the highest confidence, at most one per photo.
+        examples: Of each emotion the faces with the highest confidence, of each photo at most its
+            largest.
         errors: Failed photos by error code.
         failures: The first few failed photos of each error code.
     """
@@ -54,11 +55,6 @@ class TableStatistics:
     examples: dict[Emotion, list[FaceExample]] = field(default_factory=dict)
     errors: Counter[str] = field(default_factory=Counter)
     failures: dict[str, list[str]] = field(default_factory=dict)
-
-    @property
-    def faces(self) -> int:
-        """Number of faces."""
-        return self.emotions.total()
 
     def add(self, row: Mapping[str, Cell]) -> None:
         """Add a row.

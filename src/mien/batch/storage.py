@@ -1,6 +1,7 @@
 """Files and folders by path or URI: on this machine, or in an object store."""
 
 import os
+import posixpath
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -69,7 +70,7 @@ def files_below(folder: str) -> Iterator[tuple[str, str]]:
     selector = import_module("pyarrow.fs").FileSelector(path, recursive=True)
     found = (entry.path for entry in files.get_file_info(selector) if entry.is_file)
     for at in sorted(found):
-        relative = os.path.relpath(at, path)
+        relative = posixpath.relpath(at, path)
         yield f"{folder.rstrip('/')}/{relative}", relative
 
 

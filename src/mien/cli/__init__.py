@@ -56,19 +56,21 @@ def main(argv: Sequence[str] | None = None) -> int:
             _write_utf8()
             command = cast("_Command", import_module(f"{__name__}.{chosen.command}"))
             status = command.run(given[end:])
-        sys.stdout.flush()
+        print(end="", flush=True)
     except SystemExit as stop:
         return stop.code if isinstance(stop.code, int) else 2
     except MienError as error:
         say(error.message)
-        return 2
+        # Without a code of its own, it is not about the arguments.
+        return 1 if error.code == MienError.code else 2
     except BrokenPipeError:
         _drop_output()
         return _BROKEN_PIPE
     except OSError as error:
         # For example, stdout is a file on a full disk.
         _drop_output()
-        say(error.strerror or "input or output failed")
+        reason = error.strerror or "input or output failed"
+        say(f"{error.filename}: {reason}" if error.filename else reason)
         return 1
     except KeyboardInterrupt:
         return _INTERRUPTED

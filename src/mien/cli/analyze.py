@@ -15,9 +15,11 @@ from mien.cli.console import say
 from mien.cli.formats import FORMATS
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.photos import AnalyzedPhoto, analyze_photo
+from mien.detect.levels import SEARCHED_PIXELS, LevelsDetector
 from mien.errors import UnreadableFileError
 from mien.in_order import in_order
 from mien.recognizer import Recognizer, failed
+from mien.render.numbers import format_count
 from mien.results import ImageResult
 
 __all__ = ["run"]
@@ -41,10 +43,17 @@ def run(arguments: Sequence[str]) -> int:
         return analyze_photo(recognizer, *photo, save=AnnotationFolder.save)
 
     failures: list[str] = []
+    faceless: list[ImageResult] = []
     photos = _photos(options.photos, folder)
     with closing(in_order(analyze, photos, threads=recognizer.threads)) as outcomes:
-        results = _reported(outcomes, failures)
+        results = _reported(outcomes, failures, faceless)
         FORMATS[options.format](results, LabelSet(options.labels), options.include)
+    reduces = isinstance(recognizer.detector, LevelsDetector)
+    if faceless and reduces and options.min_face_size is None:
+        say(
+            f"no face in {format_count(len(faceless), 'large photo')}, searched at a lower "
+            "resolution: --min-face-size 20 finds smaller faces"
+        )
     return 1 if failures else 0
 
 
@@ -75,9 +84,14 @@ def _why_not_a_photo(path: str) -> UnreadableFileError | None:
     return None
 
 
-def _reported(outcomes: Iterator[AnalyzedPhoto], failures: list[str]) -> Iterator[ImageResult]:
-    """Pass the results on, and report failures on stderr."""
+def _reported(
+    outcomes: Iterator[AnalyzedPhoto], failures: list[str], faceless: list[ImageResult]
+) -> Iterator[ImageResult]:
+    """Pass the results on, report failures on stderr, and collect large photos without a face."""
     for outcome in outcomes:
+        result = outcome.result
+        if not result.faces and result.width * result.height > SEARCHED_PIXELS:
+            faceless.append(result)
         if outcome.complaint is not None:
             failures.append(outcome.complaint)
             say(f"{outcome.result.path}: {outcome.complaint}")

@@ -1,9 +1,7 @@
 """``mien batch``: many images to one table, with all cores; it can be stopped and resumed."""
 
 import argparse
-import os
 import shlex
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from importlib import import_module
@@ -11,10 +9,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from tqdm import tqdm
-
 from mien.batch.paths import path_to_text
-from mien.batch.run import Engine, LocalEngine, Run
+from mien.batch.run import Engine, LocalEngine, Run, is_own_file
 from mien.batch.source import IMAGE_SUFFIXES
 from mien.batch.table import SUFFIXES, check_suffix
 from mien.cli.batch_task import AnnotatedCopies, BatchTask
@@ -51,7 +47,7 @@ def run(arguments: Sequence[str]) -> int:
     with cleaning_up():
         try:
             batch = _run_of(options, skipped)
-            worked = batch.execute(_engine(options, batch), _progress_bar)
+            worked = batch.execute(_engine(options, batch))
         except (KeyboardInterrupt, SystemExit):
             say(f"stopped; to continue: {command}")
             raise
@@ -69,11 +65,8 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _run_of(options: argparse.Namespace, skipped: Counter[str]) -> Run:
-    out = Path(options.out).resolve()
-
     def on_skip(path: str, reason: str) -> None:
-        # The table, its record and its unfinished shards.
-        if f"{Path(path).resolve()}.".startswith((f"{out}.", f"{out}{os.sep}")):
+        if is_own_file(path, options.out):
             return
         skipped[reason] += 1
         if options.verbose:
@@ -107,6 +100,8 @@ def _run_of(options: argparse.Namespace, skipped: Counter[str]) -> Run:
 
 def _engine(options: argparse.Namespace, batch: Run) -> Engine:
     if options.engine == "local":
+        if options.address:
+            raise InvalidParameterError("--address: needs --engine ray")
         size = _TEMPORARY_SHARD_SIZE if batch.table else _LASTING_SHARD_SIZE
         return LocalEngine(options.threads or available_cores(), size)
     try:
@@ -127,10 +122,6 @@ def _same_options(options: argparse.Namespace, arguments: Mapping[str, Any]) -> 
         "format": Path(options.out).suffix.lower(),
         **{name: str(value) for name, value in arguments.items() if name != "threads"},
     }
-
-
-def _progress_bar(images: int) -> Any:
-    return tqdm(total=images, unit=" images", file=sys.stderr, disable=None)
 
 
 def _summary(batch: Run, seconds: float) -> Iterator[str]:
@@ -216,7 +207,8 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
         "--shard-size",
         type=positive,
         metavar="N",
-        help="images per shard, the unit that a kill can cost; default: by the number of images",
+        help="images per shard; a killed run repeats only the shards in progress; default: chosen "
+        "from the number of images",
     )
     group.add_argument(
         "--stall-after",

@@ -11,7 +11,7 @@ from PIL import Image
 from mien.batch.paths import path_to_text
 from mien.batch.source import fixed_part
 from mien.batch.task import ImageFile, ImageOutcome
-from mien.cli.annotations import encoded
+from mien.cli.annotations import FORMATS, encoded
 from mien.cli.photos import analyze_photo
 from mien.errors import ImageError, InvalidParameterError
 from mien.options import Include
@@ -94,7 +94,7 @@ class AnnotatedCopies:
         """
         is_folder = Path(source).is_dir()
         root = Path(source) if is_folder else Path(fixed_part(source))
-        if is_folder and folder.resolve().is_relative_to(root.resolve()):
+        if (is_folder or "**" in source) and folder.resolve().is_relative_to(root.resolve()):
             raise InvalidParameterError(
                 f"--annotate: {folder} is inside {source}, so the copies would be analyzed too: "
                 "choose a folder outside of it"
@@ -112,7 +112,8 @@ class AnnotatedCopies:
         except ValueError:  # Windows: the image is on another drive
             relative = PurePath(path)
         parts = (part for part in relative.parts if part != relative.anchor)
-        return self.folder.joinpath(*(_UP if part == ".." else part for part in parts))
+        copy = self.folder.joinpath(*(_UP if part == ".." else part for part in parts))
+        return copy if copy.suffix.lower() in FORMATS else copy.with_name(f"{copy.name}.jpg")
 
 
 def _save(image: Image.Image, target: Path) -> None:

@@ -65,14 +65,14 @@ def add_analysis_options(
     limits.add_argument(
         "--max-pixels",
         type=positive,
-        default=_given("max_pixels", str(MAX_PIXELS)),
+        default=_given("max_pixels", MAX_PIXELS, positive),
         metavar="N",
         help=f"refuse images with more pixels; default {MAX_PIXELS:,}",
     )
     limits.add_argument(
         "--threads",
         type=positive,
-        default=_given("threads"),
+        default=_given("threads", read=positive),
         metavar="N",
         help="images to analyze at once; default: the number of cores",
     )
@@ -83,7 +83,7 @@ def add_analysis_options(
 
 
 def add_model_options(
-    parser: argparse.ArgumentParser, default: Callable[[str], str | None] = lambda _: None
+    parser: argparse.ArgumentParser, default: Callable[[str], Any] = lambda _: None
 ) -> Any:
     """Add ``--model``, ``--detector`` and ``--detector-model``; return their group.
 
@@ -128,12 +128,14 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _given(name: str, default: str | None = None) -> str | None:
-    """Return the text of an environment variable, which argparse parses like an option's.
-
-    An empty one counts as not set.
-    """
-    return os.environ.get(_PREFIX + name.upper()) or default
+def _given(name: str, default: Any = None, read: Callable[[str], Any] = str) -> Any:
+    """Return an option's default: its environment variable, unless that is empty or not set."""
+    variable = _PREFIX + name.upper()
+    text = os.environ.get(variable)
+    try:
+        return read(text) if text else default
+    except argparse.ArgumentTypeError as error:
+        raise InvalidParameterError(f"{variable}: {error}") from error
 
 
 def _argument(option: Any) -> dict[str, Any]:
@@ -145,10 +147,10 @@ def _argument(option: Any) -> dict[str, Any]:
         return {"action": "store_true", "help": about}
     if most is None:
         return {"type": partial(whole, least=least), "metavar": "N", "help": about}
-    return {"type": partial(_number, least=least, most=most), "metavar": "X", "help": about}
+    return {"type": partial(decimal, least=least, most=most), "metavar": "X", "help": about}
 
 
-def _number(text: str, least: float, most: float) -> float:
+def decimal(text: str, least: float, most: float) -> float:
     try:
         number = float(text)
     except ValueError:

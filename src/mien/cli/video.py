@@ -18,7 +18,7 @@ from mien.batch.table import SUFFIXES, check_suffix, write_table
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import encoded, write_new
 from mien.cli.console import say
-from mien.cli.options import add_analysis_options, recognizer_arguments
+from mien.cli.options import add_analysis_options, decimal, recognizer_arguments
 from mien.cli.termination import cleaning_up
 from mien.errors import ImageError, InvalidParameterError, UnreadableFileError, VideoError
 from mien.files import complete_file
@@ -37,7 +37,6 @@ from mien.video.tracks import SMOOTHING_S, Tracker
 __all__ = ["run"]
 
 _CAMERA = "camera"
-_PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -69,7 +68,7 @@ def run(arguments: Sequence[str]) -> int:
         say(f"{options.video}: {error.message}")
         return 1
     if options.plot:
-        write_new(options.plot, encoded(_plot(summary), options.plot.suffix))
+        write_new(options.plot, encoded(_plot(summary), ".png"))
     for line in _report(summary, video, perf_counter() - began):
         say(line)
     for path in filter(None, (options.out, options.annotate, options.plot)):
@@ -105,7 +104,7 @@ def _check_outputs(options: argparse.Namespace) -> None:
     outputs = (
         ("--out", options.out, SUFFIXES),
         ("--annotate", options.annotate, (".mp4",)),
-        ("--plot", options.plot, _PICTURES),
+        ("--plot", options.plot, (".png",)),
     )
     if not any(path for _, path, _ in outputs):
         raise InvalidParameterError("give at least one output: --out, --annotate or --plot")
@@ -212,26 +211,6 @@ def _report(summary: Summary, video: VideoReader, seconds: float) -> Iterator[st
         yield f"  person {number}, {begin:.1f} to {end:.1f} s: {shares}"
 
 
-def _rate(text: str) -> float:
-    try:
-        rate = float(text)
-    except ValueError:
-        rate = 0.0
-    if not 0.01 <= rate <= 60:
-        raise argparse.ArgumentTypeError(f"expected a number from 0.01 to 60, got {text!r}")
-    return rate
-
-
-def _seconds(text: str, least: float = 0.0) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not least <= seconds < 1e6:
-        raise argparse.ArgumentTypeError(f"expected a number of seconds, got {text!r}")
-    return seconds
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="mien video",
@@ -261,21 +240,21 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--fps",
-        type=_rate,
+        type=partial(decimal, least=0.01, most=60),
         default=PER_SECOND,
         metavar="N",
         help=f"samples per second; default {PER_SECOND:g}",
     )
     parser.add_argument(
         "--smooth",
-        type=_seconds,
+        type=partial(decimal, least=0, most=1_000_000),
         default=SMOOTHING_S,
         metavar="SECONDS",
         help=f"time constant for smoothing emotions, 0 for none; default {SMOOTHING_S:g}",
     )
     parser.add_argument(
         "--seconds",
-        type=partial(_seconds, least=0.001),
+        type=partial(decimal, least=0.001, most=1_000_000),
         metavar="N",
         help="analyze only the first N seconds",
     )

@@ -16,7 +16,7 @@ from mien.errors import (
     TruncatedImageError,
     UnreadableFileError,
 )
-from mien.files import open_at_once
+from mien.files import open_no_wait
 from mien.image.arrays import from_array
 from mien.image.decode import DECODER_ERRORS, decode_image
 from mien.image.exif import orientation_of
@@ -133,7 +133,7 @@ def _from_path(path: Path, max_pixels: int, enough_pixels: int | None) -> RgbIma
 
 def _read(path: Path) -> bytes:
     try:
-        with open_at_once(path) as file:
+        with open_no_wait(path) as file:
             return _read_if_image(file)
     except FileNotFoundError as error:
         raise UnreadableFileError("there is no such file") from error

@@ -26,7 +26,7 @@ from mien.errors import (
     VideoTooLargeError,
     VideoUnavailableError,
 )
-from mien.files import open_at_once
+from mien.files import open_no_wait
 from mien.types import RgbImage
 from mien.video.clock import Clock
 from mien.video.display import displayed, displayed_size
@@ -305,7 +305,7 @@ def open_video(source: bytes | Path, limits: VideoLimits) -> Iterator[VideoReade
     with ExitStack() as stack:
         # Not around the caller's block: its errors may be of other files.
         with _file_errors(), _library_errors():
-            file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open_at_once(source)
+            file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open_no_wait(source)
             stack.enter_context(file)
             if not file.seekable():
                 raise UnreadableFileError("this is a pipe; give the path of a video file")

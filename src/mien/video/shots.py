@@ -1,8 +1,8 @@
 """Where a video cuts from one shot to the next, found from thumbnails of its frames.
 
 Like PySceneDetect's AdaptiveDetector (BSD-3-Clause, needs OpenCV): a cut is a change that is large
-in itself and much larger than the changes around it, so that a fast pan is none. In addition the
-frames behind a cut differ from all frames before it, so that a flash is none. Lights that are
+in itself and much larger than the changes around it, so a fast pan is not a cut. In addition the
+frames behind a cut differ from all frames before it, so a flash is not a cut. Lights that are
 switched look like a cut; slow transitions do not.
 ``python -m benchmarks.shots`` measures it.
 """
@@ -54,7 +54,7 @@ class _Change:
 
 
 def with_cuts(frames: Iterable[Pending[_Item]]) -> Iterator[tuple[_Item, bool]]:
-    """Yield each item and whether a shot begins with it; the first frame is no cut.
+    """Yield each item and whether a shot begins with it; the first frame never is one.
 
     Yields an item when the next four frames are there, at the end, or before a VideoError of
     ``frames``.

@@ -156,7 +156,10 @@ def test_bad_environment(mien, photo: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MIEN_MAX_PIXELS", "many")
     done = mien("analyze", photo)
     assert (done.status, done.out) == (2, "")
-    assert "--max-pixels" in done.err
+    assert "MIEN_MAX_PIXELS" in done.err
+    monkeypatch.setenv("MIEN_MAX_PIXELS", "")
+    monkeypatch.setenv("MIEN_THREADS", "0")
+    assert "MIEN_THREADS" in mien("analyze", photo).err
 
 
 def test_bad_inputs_are_reported_and_others_continue(mien, photo: Path, tmp_path: Path) -> None:

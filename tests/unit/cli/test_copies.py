@@ -4,7 +4,22 @@ from pathlib import Path
 
 import pytest
 
+from mien.batch.source import fixed_part
 from mien.cli.batch_task import AnnotatedCopies
+
+
+@pytest.mark.parametrize(
+    ("source", "root"),
+    [
+        ("s3://bucket/photos", "s3://bucket/photos"),
+        ("s3://bucket/photos/list.csv", "s3:/bucket/photos"),
+        ("photos/list.csv", "photos"),
+        ("photos/*/a.jpg", "photos"),
+        ("*.jpg", "."),
+    ],
+)
+def test_the_part_of_a_source_that_copies_leave_out(source: str, root: str) -> None:
+    assert fixed_part(source) == root
 
 
 def test_copy_of_a_photo_on_another_drive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
