@@ -33,12 +33,12 @@ def _watch_parent() -> None:
 def signals_held(numbers: Iterable[signal.Signals]) -> Iterator[None]:
     """Block signals in this thread and in processes that start in the block.
 
-    A new process so has time to ignore a signal that goes to all processes of a terminal.
+    A new process gets time to ignore signals that a terminal sends to all its processes.
     """
     if os.name != "posix":
         yield
         return
-    # It starts with the first process, and would unblock the signals then.
+    # Otherwise the resource tracker starts with the first process and unblocks the signals.
     resource_tracker.ensure_running()
     before = signal.pthread_sigmask(signal.SIG_BLOCK, numbers)
     try:

@@ -31,8 +31,10 @@ from mien.runtime.providers import parse_providers
 __all__ = ["PREFIX", "SettingRow", "Settings", "load_settings", "recognizer_builder", "table"]
 
 PREFIX = "MIEN_"
-# Variables that Kubernetes sets in the pods of a namespace with a service named mien.
-_KUBERNETES = re.compile(r"MIEN_(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)")
+# Variables that Kubernetes sets in the pods of a namespace with a service named mien or mien-...
+_KUBERNETES = re.compile(
+    r"MIEN_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)|MIEN_\w+_PORT"
+)
 _ORIGIN = re.compile(r"\*|https?://[^\s/?#@,*]+")
 _LARGEST = 1_000_000
 # More would only wait for one another, and each may be a process with models of its own.
@@ -162,7 +164,7 @@ class _Timeouts(BaseModel):
     upload_timeout_s: Seconds = Field(30.0, description="For the body to arrive.")
     deadline_s: Seconds = Field(30.0, description="From the body to the result.")
     send_timeout_s: Seconds = Field(
-        30.0, description="After which a client that accepts no data is disconnected."
+        30.0, description="For a client to accept the data sent to it; then it is disconnected."
     )
     live_idle_s: Seconds = Field(
         60.0, description="After which a live connection without a frame is closed."
@@ -230,11 +232,19 @@ class Settings(_Features, _Access, _Timeouts, _Limits, _Workers, _Models, _Netwo
         cores = available_cores()
         most = max(cores * _AT_ONCE_PER_CORE, _AT_ONCE_ANYWHERE)
         if not self.stop_delay_s < self.drain_s:
-            raise ValueError("stop_delay_s must be less than drain_s")
+            raise ValueError(
+                f"stop_delay_s ({self.stop_delay_s:g}) must be less than drain_s ({self.drain_s:g})"
+            )
         if self.max_queue < self.max_batch_images:
-            raise ValueError("max_queue must be at least max_batch_images")
+            raise ValueError(
+                f"max_queue ({self.max_queue}) must be at least max_batch_images "
+                f"({self.max_batch_images})"
+            )
         if self.max_pending_bytes < self.max_upload_bytes:
-            raise ValueError("max_pending_bytes must be at least max_upload_bytes")
+            raise ValueError(
+                f"max_pending_bytes ({self.max_pending_bytes:,}) must be at least max_upload_bytes "
+                f"({self.max_upload_bytes:,})"
+            )
         if self.workers * (self.threads or 1) > most:
             raise ValueError(f"workers times threads must be at most {most} on {cores} cores")
         return self

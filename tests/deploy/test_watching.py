@@ -74,7 +74,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             # Each seen before the next comes: a rate needs a series to grow while it is watched.
             for pictures in (3.0, 6.0, 9.0):
                 traffic(service)
-                wait_until(lambda: ask(address, "mien_pictures_total") == [pictures])  # noqa: B023
+                wait_until(lambda: ask(address, "mien_images_total") == [pictures])  # noqa: B023
             yield address
         finally:
             watching.terminate()

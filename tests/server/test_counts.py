@@ -46,7 +46,7 @@ def test_requests_images_and_faces_are_counted(client: TestClient, photo: bytes)
     seen = {"method": "POST", "status": "200"}
     assert counts.total("http_request_duration_seconds_count", route="/emotion", **seen) == 2
     assert counts.total("http_request_duration_seconds_count", route="/emotion/batch", **seen) == 1
-    assert counts.total("mien_pictures_total") == 4
+    assert counts.total("mien_images_total") == 4
     assert counts.total("mien_faces_found_total") == 6
     assert counts.total("mien_batch_size_sum") == 6
     assert counts.total("mien_queue_wait_seconds_count") == 5
@@ -135,7 +135,7 @@ def test_every_worker_reports_all_metrics(tmp_path: Path, monkeypatch: pytest.Mo
 
         assert {post() for _ in range(20)} == {200}
         for _ in range(8):
-            assert counts().total("mien_pictures_total") == 20
+            assert counts().total("mien_images_total") == 20
             assert counts().total("mien_queue_capacity") == 128
             assert counts().total("mien_model_info") == 1
 
@@ -144,9 +144,9 @@ def test_every_worker_reports_all_metrics(tmp_path: Path, monkeypatch: pytest.Mo
         wait_until(lambda: len(workers_of(process)) == 2 and before[0] not in workers_of(process))
         # What the dead one had counted still counts; what it was doing does not.
         wait_until(lambda: counts().total("mien_queue_capacity") == 128)
-        assert counts().total("mien_pictures_total") == 20
+        assert counts().total("mien_images_total") == 20
         assert post() == 200
-        wait_until(lambda: counts().total("mien_pictures_total") == 21)
+        wait_until(lambda: counts().total("mien_images_total") == 21)
         assert [path.name for path in tmp_path.iterdir() if "mien-metrics" in path.name]
     assert not list(tmp_path.iterdir()), "nothing is left behind"
 

@@ -190,7 +190,7 @@ def test_sessions_are_counted_and_limited() -> None:
     app, _ = fake_app(max_live=1)
     with TestClient(app) as client:
         with client.websocket_connect("/live"):
-            assert "mien_live_views 1.0" in client.get("/metrics").text
+            assert "mien_live_connections 1.0" in client.get("/metrics").text
             with (
                 pytest.raises(WebSocketDenialResponse) as refused,
                 client.websocket_connect("/live"),
@@ -198,7 +198,7 @@ def test_sessions_are_counted_and_limited() -> None:
                 pass
             assert refused.value.status_code == 429
             assert int(refused.value.headers["Retry-After"]) > 1
-        wait_until(lambda: "mien_live_views 0.0" in client.get("/metrics").text)
+        wait_until(lambda: "mien_live_connections 0.0" in client.get("/metrics").text)
         with client.websocket_connect("/live") as view:
             view.send_bytes(encoded_image())
             assert view.receive_json()["faces"]
@@ -219,7 +219,7 @@ def test_a_session_is_one_log_line(client: TestClient, caplog: pytest.LogCapture
             view.receive_json()
     wait_until(lambda: any(record.name == "mien.access" for record in caplog.records))
     (line,) = (record for record in caplog.records if record.name == "mien.access")
-    assert (line.path, line.status, line.pictures, line.faces) == ("/live", 101, 2, 4)
+    assert (line.path, line.status, line.images, line.faces) == ("/live", 101, 2, 4)
     assert "http_request_duration_seconds_count{" not in client.get("/metrics").text
 
 

@@ -38,7 +38,7 @@ def test_every_line_is_json(workers: int) -> None:
         "path": "/emotion",
         "status": 200,
         "duration_ms": 0,
-        "pictures": 1,
+        "images": 1,
         "faces": 2,
     }
     assert answered["duration_ms"] > answered["decode_ms"] > 0

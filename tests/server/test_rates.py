@@ -85,8 +85,8 @@ def test_clients_are_identified_by_address(
         ({"rate_limit": "5"}, "60/minute"),
         ({"rate_limit": "0/minute"}, "60/minute"),
         ({"rate_limit_storage": "memcached://localhost"}, "redis://"),
-        ({"rate_limit_storage": "redis://[::1"}, "no address of a Redis"),
-        ({"rate_limit_storage": "redis://localhost:port"}, "no address of a Redis"),
+        ({"rate_limit_storage": "redis://[::1"}, "not a valid Redis URL"),
+        ({"rate_limit_storage": "redis://localhost:port"}, "not a valid Redis URL"),
         ({"trusted_proxies": -1}, "MIEN_TRUSTED_PROXIES"),
     ],
 )

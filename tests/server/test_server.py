@@ -32,7 +32,7 @@ from http_fakes import (
     wait_until,
 )
 from http_process import alongside, served, start, wait_until_in_flight
-from mien.errors import InvalidParameterError
+from mien.errors import ArtifactError, InvalidParameterError
 from mien.recognizer import Recognizer
 from mien.server import run as server_run
 from mien.server.app import create_app
@@ -313,17 +313,12 @@ def test_an_invalid_host_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().err.endswith("aa port 0: not a host name\n")
 
 
-def test_a_bad_model(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert server_run.serve(Settings(port=0, model=str(tmp_path / "none.onnx"))) == 1
-    assert f"mien: there is no model file {tmp_path}" in capsys.readouterr().err
-
-
-def test_a_bad_file_of_a_detector(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_models_and_detectors(tmp_path: Path) -> None:
     (file := tmp_path / "yunet.onnx").write_bytes(b"no graph")
-    assert server_run.serve(Settings(port=0, detector="yunet", detector_model=file)) == 1
-    assert f"mien: {file}: the model file is not an ONNX graph\n" in capsys.readouterr().err
-
-
-def test_an_unknown_detector_is_wrong_usage() -> None:
-    with pytest.raises(InvalidParameterError):
-        server_run.serve(Settings(port=0, detector="none"))
+    for wrong, error in (
+        ({"model": str(tmp_path / "none.onnx")}, ArtifactError),
+        ({"detector_model": file}, ArtifactError),
+        ({"detector": "none"}, InvalidParameterError),
+    ):
+        with pytest.raises(error):
+            server_run.serve(Settings(port=0, **wrong))

@@ -96,7 +96,7 @@ def test_a_real_face_is_tracked(astronaut: NDArray[np.uint8]) -> None:
     assert [[f["person"] for f in line["faces"]] for line in samples] == [[1]] * 12
     assert {face["emotion"] for line in samples for face in line["faces"]} == {"happy"}
     assert last["summary"]["persons"][0]["emotions"] == {"happy": 1.0}
-    assert "mien_pictures_total 12.0" in counts
+    assert "mien_images_total 12.0" in counts
     assert "mien_videos 0.0" in counts
     assert "mien_pending_bytes 0.0" in counts
 
@@ -177,7 +177,7 @@ def test_an_error_in_the_middle_is_the_last_line(
     assert "secret" in caplog.text
     line = next(record for record in caplog.records if record.name == "mien.access")
     assert line.codes == ["internal_error"]
-    assert line.pictures == 3
+    assert line.images == 3
 
 
 def test_an_error_before_the_first_line_has_a_status(

@@ -107,6 +107,8 @@ def test_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) ->
     """Kubernetes sets these in the pods of a namespace with a service named mien."""
     variables = {
         "MIEN_SERVICE_HOST": "10.0.0.1",
+        "MIEN_REDIS_SERVICE_HOST": "10.0.0.2",
+        "MIEN_REDIS_PORT": "tcp://10.0.0.2:6379",
         "MIEN_SERVICE_PORT": "80",
         "MIEN_SERVICE_PORT_HTTP": "80",
         "MIEN_PORT": "tcp://10.0.0.1:80",

@@ -4,10 +4,11 @@ import faulthandler
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from anyio import CancelScope
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError, WebSocketRequestValidationError
 from starlette.exceptions import HTTPException
@@ -91,7 +92,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
     )
-    app.openapi = lambda: document_of(app)  # type: ignore[method-assign]
+    app.openapi = cache(partial(document_of, app))  # type: ignore[method-assign]
     app.state.service = service
     if settings.cors_origins:
         origins = [origin.strip() for origin in settings.cors_origins.split(",")]
@@ -149,9 +150,12 @@ def _lifespan_of(
         faulthandler.dump_traceback_later(patience_s, exit=True, file=sys.__stderr__ or sys.stderr)
 
     @asynccontextmanager
-    async def lifespan(_: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
+    async def lifespan(app: FastAPI) -> AsyncIterator[Mapping[str, Any]]:
         try:
             await service.start()
+            # FastAPI prepares its routes, and anyio loads its backend, when they are first used.
+            app.openapi()
+            CancelScope()
             with on_shutdown(stop, delay_s=settings.stop_delay_s):
                 yield state
         finally:

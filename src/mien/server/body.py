@@ -22,8 +22,8 @@ _FORM = "multipart/form-data"
 _JSON = "application/json"
 # Around the Base64 text: the key, and the type of a data URI.
 _JSON_BYTES = 1000
-# How a JSON body starts, after a byte order mark; UTF-16 has zeros between the characters. No image
-# starts so: browsers and curl send JSON as text or as a form where no type is set.
+# How a JSON body starts, after an optional byte order mark; UTF-16 has zeros between characters.
+# Without an explicit type, browsers and curl label JSON as text or as a form. No image starts so.
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*\{[\s\0]*\"")
 _DATA_URI = re.compile(r"data:[^,]*?;\s*base64\s*,", re.IGNORECASE)
 

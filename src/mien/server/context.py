@@ -191,7 +191,7 @@ def record(
         "duration_ms": round(context.seconds * 1000, 1),
     }
     if context.images or context.stages:
-        line |= {"pictures": context.images, "faces": context.faces}
+        line |= {"images": context.images, "faces": context.faces}
     if context.stages:
         line |= {f"{name}_ms": ms for name, ms in context.milliseconds.items()}
     if context.codes:

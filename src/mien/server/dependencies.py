@@ -32,13 +32,18 @@ __all__ = [
 ]
 
 
-def _service(connection: HTTPConnection) -> Service:
+# Async, although they wait for nothing: FastAPI would run plain functions in threads.
+async def _service(connection: HTTPConnection) -> Service:
     service: Service = connection.app.state.service
     return service
 
 
+async def _context(connection: HTTPConnection) -> RequestContext:
+    return context_of(connection)
+
+
 TheService = Annotated[Service, Depends(_service)]
-Context = Annotated[RequestContext, Depends(context_of)]
+Context = Annotated[RequestContext, Depends(_context)]
 
 
 async def authorize(connection: HTTPConnection, service: TheService) -> None:
@@ -102,7 +107,7 @@ async def _uploaded_video(
 ) -> AsyncIterator[bytes]:
     settings = service.settings
     size = min(settings.max_video_bytes, settings.max_pending_bytes)
-    # It has more time by as much as it may have more bytes.
+    # Scale the timeout with the size limit.
     timeout_s = settings.upload_timeout_s * max(1.0, size / settings.max_upload_bytes)
     service.check_videos()
     # Both are held until the last line has been sent.

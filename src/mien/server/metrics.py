@@ -33,7 +33,7 @@ _FACES = (0, 1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """The counts of one process, or with ``folder`` its part of those that all keep there.
+    """The metrics of one process. With ``folder``, processes share theirs through files there.
 
     Label values are never chosen freely by clients: unknown values become ``other``.
     """
@@ -76,7 +76,7 @@ class Metrics:
             buckets=_FACES,
             registry=registry,
         )
-        self._images = Counter("mien_pictures", "Images that were analyzed", registry=registry)
+        self._images = Counter("mien_images", "Images that were analyzed", registry=registry)
         self._faces = Counter("mien_faces_found", "Faces in these images", registry=registry)
         self._model = Gauge(
             "mien_model_info",
@@ -90,7 +90,7 @@ class Metrics:
         )
         self.queue_depth = self._live("mien_queue_depth", "Images that wait for a worker")
         self.queue_capacity = self._live("mien_queue_capacity", "How many of them may wait")
-        self.live_views = self._live("mien_live_views", "Live connections that are open")
+        self.live_connections = self._live("mien_live_connections", "Open live connections")
         self.videos = self._live("mien_videos", "Videos that are being analyzed")
         self.pending_bytes = self._live(
             "mien_pending_bytes", "Bytes of bodies that are arriving, waiting or being analyzed"

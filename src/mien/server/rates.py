@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import re
 import time
+from typing import cast
 from urllib.parse import urlsplit
 
 from limits import parse_many
@@ -46,7 +47,8 @@ class RateLimits:
                 raise ValueError("a limit of 0")
         except ValueError as error:
             raise InvalidParameterError(
-                f"rate_limit is such as '60/minute; 1000/day', not {settings.rate_limit!r}"
+                f"MIEN_RATE_LIMIT must be limits such as '60/minute; 1000/day', "
+                f"not {settings.rate_limit!r}"
             ) from error
         storage = settings.rate_limit_storage
         address = storage.get_secret_value() if storage else ""
@@ -81,13 +83,11 @@ def _storage(address: str) -> Storage:
     if not address:
         return _opened("async+memory://")
     if not address.startswith(_REDIS):
-        raise InvalidParameterError(
-            f"rate_limit_storage must begin with {', '.join(_REDIS)}: it names a Redis"
-        )
+        raise InvalidParameterError(f"MIEN_RATE_LIMIT_STORAGE must begin with {', '.join(_REDIS)}")
     try:
         _ = urlsplit(address).port
     except ValueError as error:
-        raise InvalidParameterError("rate_limit_storage is no address of a Redis") from error
+        raise InvalidParameterError("MIEN_RATE_LIMIT_STORAGE is not a valid Redis URL") from error
     try:
         return _opened(
             f"async+{address}",
@@ -101,10 +101,7 @@ def _storage(address: str) -> Storage:
 
 
 def _opened(address: str, **options: str | bool | float) -> Storage:
-    storage = storage_from_string(address, **options)
-    if not isinstance(storage, Storage):
-        raise InvalidParameterError(f"rate_limit_storage: {address!r} is not understood")
-    return storage
+    return cast("Storage", storage_from_string(address, **options))
 
 
 def _address(request: HTTPConnection, proxies: int) -> str:

@@ -18,7 +18,6 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
-from mien.errors import InvalidParameterError
 from mien.server.app import create_app, traces_class
 from mien.server.hardening.connection import HttpConnection, LiveConnection
 from mien.server.hardening.signals import hangup_as_stop
@@ -41,12 +40,13 @@ _log = logging.getLogger("mien.server")
 def serve(settings: Settings) -> int:
     """Serve until a stop signal, finish the requests in progress, and return the exit status.
 
-    0 after SIGTERM, SIGINT or SIGHUP. 1, with a message on stderr, if a model cannot be loaded or
-    the port cannot be used.
+    0 after SIGTERM, SIGINT or SIGHUP. 1, with a message on stderr, if the port cannot be used or
+    the service does not start.
 
     Raises:
         InvalidParameterError: A name in the settings is unknown, or the API keys, rate limits or
             traces are invalid.
+        ArtifactError: A model cannot be loaded; with several server processes the log says so.
     """
     # uvicorn does so too, but only once it runs.
     logging.config.dictConfig(logging_config(settings.log_format))
@@ -112,7 +112,6 @@ def _listen(host: str, port: int) -> socket.socket:
     except OSError:
         listener.close()
         raise
-    listener.set_inheritable(True)
     return listener
 
 
@@ -127,8 +126,6 @@ def _config(settings: Settings, app: Any) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         factory=settings.workers > 1,
-        host=settings.host,
-        port=settings.port,
         workers=settings.workers,
         **options,
         lifespan="on",
@@ -151,10 +148,9 @@ def _run_one(settings: Settings, listener: socket.socket) -> int:
     try:
         uvicorn.Server(_config(settings, app)).run(sockets=[listener])
     except SystemExit:
-        if isinstance(service.failure, InvalidParameterError):
+        if service.failure is not None:
             raise service.failure from None
-        reason = service.failure or "the service did not start; the log says why"
-        return _refuse(str(reason))
+        return _refuse("the service did not start; the log says why")
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

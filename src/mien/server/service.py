@@ -72,7 +72,7 @@ class Service:
             report_waiting=metrics.queue_depth.set,
         )
         self._pending_bytes = 0
-        self.live = Slots(settings.max_live, "live connections", metrics.live_views)
+        self.live = Slots(settings.max_live, "live connections", metrics.live_connections)
         self.videos = Slots(settings.max_videos, "videos", metrics.videos)
 
     @property
@@ -87,21 +87,18 @@ class Service:
         except MienError as error:
             self.failure = error
             raise
-        card_name = await self.pool.run(name_on_card)
-        self.model = self._plugin() or card_name or "custom"
+        name = await self.pool.run(name_on_card)
+        if self.settings.model in plugin_names(CLASSIFIERS):
+            name = self.settings.model
+        self.model = name or "custom"
         self.started = True
         self.metrics.queue_capacity.set(self.settings.max_queue)
         self.metrics.record_model(
             version=__version__, detector=self.settings.detector, model=self.model
         )
 
-    def _plugin(self) -> str | None:
-        """Return the configured emotion model if it is a plug-in."""
-        model = self.settings.model
-        return model if model and model in plugin_names(CLASSIFIERS) else None
-
     async def check(self) -> None:
-        """Run the models once, ahead of the queue. Raises what they raise."""
+        """Run the models once, after the queue, also if it is full. Raises what they raise."""
         (outcome,) = await self.pool.run_all(warm_up, [()], reserved=True)
         outcome.unwrap()
 

@@ -81,7 +81,7 @@ def _attributes(context: RequestContext, status: int) -> Mapping[str, str | int]
         "http.route": context.route,
         "http.response.status_code": status,
         "mien.request_id": context.request_id,
-        "mien.pictures": context.images,
+        "mien.images": context.images,
         "mien.faces": context.faces,
     }
 

@@ -16,6 +16,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from mien.deadline import Deadline
@@ -37,9 +38,9 @@ _Tasks = queue.SimpleQueue[tuple[Deadline, Any, tuple[Any, ...]]]
 class Process:
     """A worker process.
 
-    Both sides send pickles, each preceded by its length. The process receives a task, or None to
-    cancel the current one. It sends None when it is ready and when it begins a task, and a tuple
-    with the result when it has finished the task.
+    Both sides send pickles; those of the process are preceded by their length. The process receives
+    a task, or None to cancel the current one. It sends None when it is ready and when it begins a
+    task, and a tuple with the result when it has finished the task.
     """
 
     def __init__(self, build: Callable[[], Any], sockets: set[socket.socket]) -> None:
@@ -90,13 +91,12 @@ class Process:
         process.kill()
         await asyncio.to_thread(process.join)
         if not within_s:
-            words = "worker process %s ended with status %s; another takes its place"
+            words = "worker process %s ended with status %s"
             _log.error(words, process.pid, process.exitcode)
 
     def _send(self, message: Any) -> None:
         data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
         assert self._writer is not None  # noqa: S101 - for the type checker
-        self._writer.write(len(data).to_bytes(_LENGTH_BYTES, "big"))
         self._writer.write(data)
 
     async def _receive(self) -> Any:
@@ -144,15 +144,16 @@ def _receive_tasks(end: socket.socket, tasks: _Tasks) -> None:
     """
     deadline = Deadline(math.inf)
     try:
+        messages = end.makefile("rb")
         while True:
-            message = pickle.loads(_receive(end))  # noqa: S301 - our own
+            message = pickle.load(messages)  # noqa: S301 - our own
             if message is None:
                 deadline.expire()
             else:
                 function, arguments, at_s = message
                 deadline = Deadline(at_s)
                 tasks.put((deadline, function, arguments))
-    except (EOFError, OSError):
+    except (EOFError, OSError, pickle.UnpicklingError):
         return
     finally:
         os._exit(1)
@@ -160,20 +161,6 @@ def _receive_tasks(end: socket.socket, tasks: _Tasks) -> None:
 
 def _send(end: socket.socket, message: Any) -> None:
     data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    end.sendall(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
-
-
-def _receive(end: socket.socket) -> bytearray:
-    length = int.from_bytes(_receive_exactly(end, _LENGTH_BYTES), "big")
-    return _receive_exactly(end, length)
-
-
-def _receive_exactly(end: socket.socket, count: int) -> bytearray:
-    data = bytearray(count)
-    view = memoryview(data)
-    while view:
-        received = end.recv_into(view)
-        if not received:
-            raise EOFError
-        view = view[received:]
-    return data
+    # If the other end is closed, the receiving thread ends this process.
+    with suppress(OSError):
+        end.sendall(len(data).to_bytes(_LENGTH_BYTES, "big") + data)

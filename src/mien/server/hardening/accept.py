@@ -8,8 +8,8 @@ from typing import Any
 
 __all__ = ["FairAcceptLoop"]
 
-# A process with twice as many connections as another accepts so much later. Not less, since timers
-# count in milliseconds; and limited, since its connections may be idle.
+# Each doubling of a process's connections delays its next accept by one step: a millisecond, the
+# resolution of timers. Steps are limited, because connections may be idle.
 _STEP_S = 0.001
 _MOST_STEPS = 6
 # So many are accepted one by one while others wait. If that does not empty the queue, more at once.

@@ -83,7 +83,7 @@ def _in_origin_form(request: h11.Request) -> h11.Request:
 
 
 class _SendTimeout(asyncio.Protocol):
-    """Aborts a connection whose client accepts no data for ``send_timeout_s``."""
+    """Aborts a connection whose client has not accepted all data within ``send_timeout_s``."""
 
     loop: asyncio.AbstractEventLoop
     transport: asyncio.Transport

@@ -52,7 +52,7 @@ def on_shutdown(stop: Callable[[], None], *, delay_s: float = 0.0) -> Iterator[N
         else:
             before(number, frame)
 
-    # A default action is no handler: to take its place would be to ignore the signal.
+    # Default actions stay: a handler that calls nothing would ignore the signal.
     for number, before in previous.items():
         if callable(before):
             signal.signal(number, handle)
