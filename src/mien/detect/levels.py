@@ -120,7 +120,7 @@ def search(
     (full, factor), *smaller = levels
     found: list[Floats] = []
     for number, (level, reduced_by) in enumerate(smaller):
-        rows = _tiled(level, network)
+        rows = _tiled(np.asarray(level), network)
         if number > 0:
             rows = rows[(rows[:, 3:5] - rows[:, 1:3]).max(axis=1) >= LARGE_FACE_PX]
         found.append(_scaled(rows, reduced_by))
@@ -128,7 +128,7 @@ def search(
     if smaller:
         rectangles = rectangles_around(unclear(_scaled(found[0], 1 / factor)), *full.size)
     for left, top, right, bottom in rectangles:
-        rows = _tiled(full.crop((left, top, right, bottom)), network)
+        rows = _tiled(np.asarray(full.crop((left, top, right, bottom))), network)
         found.append(_scaled(_moved(rows, left, top), factor))
     rows = np.concatenate([np.empty((0, 15), dtype=np.float32), *found])
     rows = rows[rows[:, 0] >= np.float32(min_score)]
@@ -170,11 +170,11 @@ def levels_of(
         yield level, factor
 
 
-def _tiled(level: Image.Image, network: Network) -> Floats:
-    pixels = np.asarray(level)
+def _tiled(pixels: NDArray[np.uint8], network: Network) -> Floats:
+    height, width, _ = pixels.shape
     found = []
-    for top in _starts(level.height):
-        for left in _starts(level.width):
+    for top in _starts(height):
+        for left in _starts(width):
             rows = network(pixels[top : top + TILE_PX, left : left + TILE_PX])
             found.append(_moved(rows, left, top))
     return np.concatenate(found)
