@@ -53,8 +53,12 @@ class _Threads(Generic[_Item, _Result]):
             Thread(target=self._run, name=f"mien_{n}", daemon=True) for n in range(count)
         ]
         atexit.register(self.stop)
-        for thread in self._threads:
-            thread.start()
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError:  # the system provides no more threads
+            self.stop()
+            raise
 
     def submit(self, item: _Item) -> SimpleQueue[_Outcome[_Result]]:
         """Return a queue that will have the outcome."""
@@ -68,7 +72,8 @@ class _Threads(Generic[_Item, _Result]):
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
         atexit.unregister(self.stop)
 
     def _run(self) -> None:

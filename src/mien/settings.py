@@ -33,8 +33,9 @@ __all__ = ["PREFIX", "SettingRow", "Settings", "load_settings", "recognizer_buil
 PREFIX = "MIEN_"
 # Variables that Kubernetes sets in the pods of a namespace with a service named mien or mien-...
 _KUBERNETES = re.compile(
-    r"MIEN_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP)(_\w+)?)|MIEN_\w+_PORT"
+    r"MIEN_(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?)"
 )
+_KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 _ORIGIN = re.compile(r"\*|https?://[^\s/?#@,*]+")
 _LARGEST = 1_000_000
 # More would only wait for one another, and each may be a process with models of its own.
@@ -164,7 +165,7 @@ class _Timeouts(BaseModel):
     upload_timeout_s: Seconds = Field(30.0, description="For the body to arrive.")
     deadline_s: Seconds = Field(30.0, description="From the body to the result.")
     send_timeout_s: Seconds = Field(
-        30.0, description="For a client to accept the data sent to it; then it is disconnected."
+        30.0, description="Within which a client must accept data; otherwise it is disconnected."
     )
     live_idle_s: Seconds = Field(
         60.0, description="After which a live connection without a frame is closed."
@@ -357,6 +358,8 @@ def _variable(name: str) -> str:
 def _check_known(variable: str) -> None:
     name = variable.removeprefix(PREFIX).lower()
     if name in Settings.model_fields or _KUBERNETES.fullmatch(variable):
+        return
+    if variable.endswith("_PORT") and _KUBERNETES_PORT.match(os.environ.get(variable, "")):
         return
     hint = "mien serve --print-config lists all settings"
     for close in difflib.get_close_matches(name, Settings.model_fields, 1, 0.5):

@@ -2,6 +2,8 @@
 
 import hashlib
 import json
+import math
+import re
 import tomllib
 from datetime import date, time
 from pathlib import Path
@@ -38,7 +40,7 @@ def new_card(
 def update_card(folder: Path, table: str, values: dict[str, Any]) -> None:
     """Set keys of one table of a card that is there."""
     path = folder / CARD_NAME
-    card = tomllib.loads(path.read_text(encoding="utf-8"))
+    card = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     card[table] = {**card.get(table, {}), **values}
     write_card(path, card)
 
@@ -63,7 +65,7 @@ def _lines(table: dict[str, Any], path: tuple[str, ...]) -> list[str]:
 
 
 def _key(key: str) -> str:
-    return key if key.replace("_", "").replace("-", "").isalnum() else json.dumps(key)
+    return key if re.fullmatch(r"[A-Za-z0-9_-]+", key) else _value(key)
 
 
 def _value(value: Any) -> str:
@@ -73,5 +75,7 @@ def _value(value: Any) -> str:
         return f"[{', '.join(map(_value, value))}]"
     if isinstance(value, date | time):
         return value.isoformat()
-    # JSON's strings, numbers and booleans are TOML's too.
-    return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    # JSON's strings, numbers and booleans are TOML's too, but for a DEL.
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

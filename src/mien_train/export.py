@@ -56,7 +56,9 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
     recipe = state["recipe"]
     outputs = tuple(LABELS)[0 if recipe.get("ferplus_weight", 1.0) else 1 :]
     if prior and "ferplus" not in outputs:
-        raise TrainingError(f"recipe {recipe['name']} has no FER+ output, which --prior changes")
+        raise TrainingError(
+            f"--prior changes the FER+ output, which recipe {recipe['name']} does not train"
+        )
     classifier = Classifier(recipe["backbone"])
     classifier.load_state_dict(state["average"])
     with torch.no_grad():

@@ -87,13 +87,13 @@ def quantize(model: Path, faces: FerDataset, folder: Path) -> Path:
         folder: Folder of the quantized model.
 
     Raises:
-        TrainingError: ``folder`` is that of ``model``.
+        TrainingError: There is a model in ``folder``.
     """
+    path = folder / MODEL_FILE
+    if path.exists() or path.is_symlink():
+        raise TrainingError(f"{path} exists; choose another --out or delete it")
     chosen = np.random.default_rng(0).permutation(len(faces))[:FACES]
     crops = crops_of_faces(faces.faces[np.sort(chosen)], load_classifier(model).crop)
-    path = folder / MODEL_FILE
-    if folder.resolve() == model.parent.resolve():
-        raise TrainingError(f"{folder} holds the model to quantize; choose another --out")
     name = OrtSession(model.read_bytes()).inputs[0].name
     folder.mkdir(parents=True, exist_ok=True)
     # quantize_static recommends pre-processing, which is done here.
@@ -144,7 +144,7 @@ class _Crops(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _write_card(model: Path, path: Path) -> None:
-    card = tomllib.loads((model.parent / CARD_NAME).read_text(encoding="utf-8"))
+    card = tomllib.loads((model.parent / CARD_NAME).read_text(encoding="utf-8-sig"))
     about = {
         "description": f"{card['description']}, 8-bit integers",
         "licence": card["licence"],

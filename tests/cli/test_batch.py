@@ -200,6 +200,7 @@ def test_sources(mixed: Path, tmp_path: Path) -> None:
         ([".", "--out", "full"], "full exists and holds other files"),
         ([".", "--out", "r.csv", "--annotate", "copies"], "copies is inside ."),
         (["**/*.png", "--out", "r.csv", "--annotate", "copies"], "copies is inside **/*.png"),
+        (["*.png", "--out", "r.csv", "--annotate", "."], "--annotate: . holds the photos"),
         ([".", "--out", "r.csv", "--address", "10.1.1.1:6379"], "--address: needs --engine ray"),
         ([".", "--out", "r.csv", "--detector", "eyes"], "no detector 'eyes'"),
         ([".", "--out", "r.csv", "--labels", "nine"], "invalid choice: 'nine'"),
@@ -368,7 +369,10 @@ def test_copies_have_a_format_that_is_written(face_photo: bytes, tmp_path: Path)
     photos, copies = tmp_path / "photos", tmp_path / "copies"
     photos.mkdir()
     Image.open(io.BytesIO(face_photo)).save(photos / "a.gif")
+    (photos / "a.gif.jpg").write_bytes(face_photo)
+    (photos / "a.jpg").write_bytes(face_photo)
     assert run("batch", photos, "--out", tmp_path / "r.csv", "--annotate", copies).returncode == 0
+    assert sorted(p.name for p in copies.iterdir()) == ["a.gif.jpg", "a.gif.jpg.jpg", "a.jpg"]
     with Image.open(copies / "a.gif.jpg") as copy:
         assert copy.format == "JPEG"
 
@@ -378,8 +382,20 @@ def test_a_glob_does_not_match_files_of_the_run(face_photo: bytes, tmp_path: Pat
     photos.mkdir()
     (photos / "a.jpg").write_bytes(face_photo)
     for options in ([], ["--resume"]):
-        assert run("batch", f"{photos}/**", "--out", out, *options).returncode == 0
+        where = photos / ".." / "photos" / "r.csv"
+        assert run("batch", f"{photos}/**", "--out", where, *options).returncode == 0
     assert [row["path"] for row in rows_of(out)] == [str(photos / "a.jpg")]
+
+
+@pytest.mark.parametrize("out", ["results", "results.csv"])
+def test_photos_whose_names_begin_as_the_table_are_analyzed(
+    small: bytes, tmp_path: Path, out: str
+) -> None:
+    names = ["results.jpg", "results.2.jpg", "results.csv.jpg", "results.csv2.jpg"]
+    for name in names:
+        (tmp_path / name).write_bytes(small)
+    done = run("batch", ".", "--out", out, cwd=tmp_path)
+    assert done.stderr.splitlines()[0].startswith(f"mien: {len(names)} images")
 
 
 def test_no_two_photos_get_the_same_copy(face_photo: bytes, tmp_path: Path) -> None:

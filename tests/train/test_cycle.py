@@ -115,17 +115,19 @@ def test_a_quantized_model_is_kept_only_if_it_is_worth_it(
         assert smaller.stat().st_size < 0.4 * model.stat().st_size
         card_beside(smaller).verify()
         assert card_beside(smaller).measured == {}, "the figures were of another file"
+        smaller.unlink()
         patch.setattr(quantize, "_speed", lambda *_: 0.9)
         assert cli.main(quantizing) == 1
     assert "not kept: 0.90 times as fast" in capsys.readouterr().err
     assert not smaller.exists()
 
 
-def test_a_model_is_not_quantized_onto_itself(
-    model: Path, fer_folder: Path, capsys: pytest.CaptureFixture[str]
+def test_a_model_is_not_replaced_by_a_quantized_one(
+    model: Path, fer_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     before = model.read_bytes()
-    for folder in (model.parent, model.parent / ".." / model.parent.name):
+    (tmp_path / "link").symlink_to(model.parent)
+    for folder in (model.parent, tmp_path / "link"):
         quantizing = ["quantize", str(model), "--data", str(fer_folder), "--out", str(folder)]
         assert cli.main(quantizing) == 1
         assert "--out" in capsys.readouterr().err

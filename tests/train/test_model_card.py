@@ -97,9 +97,10 @@ def test_photos_and_twins_are_shown_if_measured(model: Path) -> None:
 
 def test_an_update_keeps_what_users_added(tmp_path: Path) -> None:
     users = 'made = 2026-01-01\ntags = ["a", "b"]\n[[authors]]\nname = "a"\nsince = 2020\n'
-    (tmp_path / CARD_NAME).write_text(users)
+    users += 'limit = inf\n"größe" = "x\\u007fy"\n'
+    (tmp_path / CARD_NAME).write_text(users, encoding="utf-8-sig")
     update_card(tmp_path, "model", {"temperature": 0.5})
-    card = tomllib.loads((tmp_path / CARD_NAME).read_text())
+    card = tomllib.loads((tmp_path / CARD_NAME).read_text(encoding="utf-8"))
     assert card == {**tomllib.loads(users), "model": {"temperature": 0.5}}
 
 

@@ -118,6 +118,8 @@ def test_variables_of_kubernetes_are_ignored(monkeypatch: pytest.MonkeyPatch) ->
         "MIEN_PORT_80_TCP_ADDR": "10.0.0.1",
     }
     assert load(monkeypatch, variables) == Settings(port=9000)
+    with pytest.raises(InvalidParameterError, match=r"MIEN_SERVER_PORT; .*MIEN_PORT"):
+        load(monkeypatch, {"MIEN_SERVER_PORT": "8080"})
 
 
 def test_secrets_are_not_shown(monkeypatch: pytest.MonkeyPatch) -> None:

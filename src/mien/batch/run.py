@@ -1,6 +1,5 @@
 """A run from source to table: plan, analyze what is missing, join the shards."""
 
-import os
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -276,8 +275,16 @@ class Run:
 
 def is_own_file(path: str, out: str) -> bool:
     """Return whether a file is the table of a run, its record or one of its shards."""
-    own = Path(out).absolute()
-    return f"{Path(path).absolute()}.".startswith((f"{own}.", f"{own}{os.sep}"))
+    name = Path(out).name
+    # For most images, which have no such name, nothing is asked of the file system.
+    if name not in path:
+        return False
+    if is_uri(out) or is_uri(path):
+        return path.startswith(f"{out.rstrip('/')}/")
+    own = Path(out).parent.resolve() / name
+    place = Path(path).parent.resolve() / Path(path).name
+    beside = [own.with_name(name + end) for end in (".run.json", ".shards", ".unfinished")]
+    return any(map(place.is_relative_to, [own, *beside] if own.suffix else [own]))
 
 
 def _fair_size(images: int, cores: int, most: int) -> int:

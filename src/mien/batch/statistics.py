@@ -42,8 +42,8 @@ class TableStatistics:
         faceless: Photos without a face.
         emotions: Faces by emotion.
         confidence: Faces by confidence, in ``BINS`` equal bins.
-        examples: Of each emotion the faces with the highest confidence, of each photo at most its
-            largest.
+        examples: For each emotion, the faces with the highest confidence; from each photo, only its
+            largest face.
         errors: Failed photos by error code.
         failures: The first few failed photos of each error code.
     """

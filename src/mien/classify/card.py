@@ -47,7 +47,8 @@ class Output:
 
     Attributes:
         emotions: What each column stands for.
-        share: Weight of a second output in the prediction, 0 to 1; the first has the rest.
+        share: Weight of a second output in the prediction, 0 to 1. Not used of the first, which has
+            the rest.
     """
 
     emotions: tuple[Emotion, ...]
@@ -132,6 +133,8 @@ class _Reader:
         points = tuple(tuple(pair) for pair in pairs if _is_point(pair))
         if len(points) != 5 or len(pairs) != 5:
             self._refuse("alignment", 'must be "fer2013", "box" or five points [x, y]', alignment)
+        if len(set(points)) == 1:
+            self._refuse("alignment", "must be points of different places", alignment)
         return Template(points, side)
 
     def _outputs(self) -> tuple[Output, ...]:

@@ -118,6 +118,7 @@ class OnnxClassifier:
         return temperatures
 
     def log_probabilities(self, values: Floats) -> Floats:
+        """Return the logarithms of the probabilities (N, K) of one output, without calibration."""
         if self._spec.kind is OutputKind.PROBABILITIES:
             return np.log(np.maximum(values, np.finfo(np.float32).tiny))
         return log_softmax(values)

@@ -61,7 +61,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return stop.code if isinstance(stop.code, int) else 2
     except MienError as error:
         say(error.message)
-        # Without a code of its own, it is not about the arguments.
+        # The base class's code means an internal failure, not wrong usage.
         return 1 if error.code == MienError.code else 2
     except BrokenPipeError:
         _drop_output()
@@ -100,6 +100,8 @@ def _write_utf8() -> None:
 
 
 def _drop_output() -> None:
+    if sys.stdout is None:
+        return
     # Python flushes stdout once more at its exit, which would print another error.
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, sys.stdout.fileno())

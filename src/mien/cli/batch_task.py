@@ -1,6 +1,7 @@
 """What ``mien batch`` does with each image; it is sent to the worker processes."""
 
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePath
@@ -9,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from mien.batch.paths import path_to_text
-from mien.batch.source import fixed_part
+from mien.batch.source import IMAGE_SUFFIXES, fixed_part
 from mien.batch.task import ImageFile, ImageOutcome
 from mien.cli.annotations import FORMATS, encoded
 from mien.cli.photos import analyze_photo
@@ -21,6 +22,8 @@ from mien.results import ImageResult
 __all__ = ["AnnotatedCopies", "BatchTask"]
 
 _UP = "_up"
+_JPG = re.compile(r"(\.jpg)+$", re.IGNORECASE)
+_OTHER_SUFFIXES = IMAGE_SUFFIXES - FORMATS.keys()
 
 
 class _CrashError(ImageError):
@@ -90,10 +93,16 @@ class AnnotatedCopies:
         """Make the folder, and return the paths for the images of a source.
 
         Raises:
-            InvalidParameterError: The folder cannot be made, or is part of the source.
+            InvalidParameterError: The folder cannot be made, is part of the source, or holds the
+                photos.
         """
         is_folder = Path(source).is_dir()
         root = Path(source) if is_folder else Path(fixed_part(source))
+        if folder.resolve() == root.resolve():
+            raise InvalidParameterError(
+                f"--annotate: {folder} holds the photos, so copies would replace them: choose "
+                "another folder"
+            )
         if (is_folder or "**" in source) and folder.resolve().is_relative_to(root.resolve()):
             raise InvalidParameterError(
                 f"--annotate: {folder} is inside {source}, so the copies would be analyzed too: "
@@ -113,7 +122,11 @@ class AnnotatedCopies:
             relative = PurePath(path)
         parts = (part for part in relative.parts if part != relative.anchor)
         copy = self.folder.joinpath(*(_UP if part == ".." else part for part in parts))
-        return copy if copy.suffix.lower() in FORMATS else copy.with_name(f"{copy.name}.jpg")
+        # a.gif becomes a.gif.jpg, so a.gif.jpg becomes a.gif.jpg.jpg.
+        original = Path(_JPG.sub("", copy.name))
+        if copy.suffix.lower() in FORMATS and original.suffix.lower() not in _OTHER_SUFFIXES:
+            return copy
+        return copy.with_name(f"{copy.name}.jpg")
 
 
 def _save(image: Image.Image, target: Path) -> None:

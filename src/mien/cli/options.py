@@ -65,14 +65,12 @@ def add_analysis_options(
     limits.add_argument(
         "--max-pixels",
         type=positive,
-        default=_given("max_pixels", MAX_PIXELS, positive),
         metavar="N",
         help=f"refuse images with more pixels; default {MAX_PIXELS:,}",
     )
     limits.add_argument(
         "--threads",
         type=positive,
-        default=_given("threads", read=positive),
         metavar="N",
         help="images to analyze at once; default: the number of cores",
     )
@@ -119,6 +117,11 @@ def recognizer_arguments(options: argparse.Namespace) -> dict[str, Any]:
     names = [option.name for option in option_fields()]
     names += ["detector", "detector_model", "model", "providers", "max_pixels", "threads"]
     given = {name: getattr(options, name) for name in names}
+    # Read here, so that an invalid variable does not matter where the option is given.
+    if given["max_pixels"] is None:
+        given["max_pixels"] = _given("max_pixels", MAX_PIXELS, positive)
+    if given["threads"] is None:
+        given["threads"] = _given("threads", read=positive)
     if Include.QUALITY in options.include:
         given["quality"] = True
     return {name: value for name, value in given.items() if value is not None}
@@ -151,6 +154,7 @@ def _argument(option: Any) -> dict[str, Any]:
 
 
 def decimal(text: str, least: float, most: float) -> float:
+    """Return a number from ``least`` to ``most``, for argparse."""
     try:
         number = float(text)
     except ValueError:

@@ -44,7 +44,7 @@ class RayEngine:
     Attributes:
         address: ``HOST:PORT`` of the cluster; None: start a Ray for this run.
         max_actors: None: as many as the cluster has cores, also those that join later; on this
-            machine, one per core, one fewer on up to 8 cores.
+            machine, one per core, minus one on machines with at most 8 cores.
         stall_after_s: Seconds without a finished shard after which ``report`` is called.
         report: Gets messages for the user.
         max_shard_size: Images per shard, at most, where the user sets no size.

@@ -33,7 +33,7 @@ _FACES = (0, 1, 2, 4, 8, 16, 32, 64)
 
 
 class Metrics:
-    """The metrics of one process. With ``folder``, processes share theirs through files there.
+    """The metrics of one process. With ``folder``, server processes share theirs in it.
 
     Label values are never chosen freely by clients: unknown values become ``other``.
     """

@@ -98,7 +98,7 @@ class Service:
         )
 
     async def check(self) -> None:
-        """Run the models once, after the queue, also if it is full. Raises what they raise."""
+        """Run the models once, even if the queue is full. Raises what they raise."""
         (outcome,) = await self.pool.run_all(warm_up, [()], reserved=True)
         outcome.unwrap()
 

@@ -54,7 +54,7 @@ class _Change:
 
 
 def with_cuts(frames: Iterable[Pending[_Item]]) -> Iterator[tuple[_Item, bool]]:
-    """Yield each item and whether a shot begins with it; the first frame never is one.
+    """Yield each item and whether a shot begins with it; False for the first frame.
 
     Yields an item when the next four frames are there, at the end, or before a VideoError of
     ``frames``.

@@ -163,7 +163,7 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
 def _pixels(text: str, path: Path, number: int) -> NDArray[np.uint8]:
     try:
         values = np.array(text.split(), dtype=np.int64)
-    except ValueError as error:
+    except (ValueError, OverflowError) as error:
         raise DataError(f"{path}, row {number}: a pixel is not a number") from error
     if values.size != SIDE * SIDE:
         raise DataError(f"{path}, row {number}: {values.size} pixels, not {SIDE * SIDE}")
@@ -173,7 +173,7 @@ def _pixels(text: str, path: Path, number: int) -> NDArray[np.uint8]:
 
 
 def _label(text: str, path: Path, number: int) -> int:
-    if not text.isdigit() or int(text) >= len(FER2013_LABELS):
+    if not text.isdecimal() or int(text) >= len(FER2013_LABELS):
         raise DataError(f"{path}, row {number}: emotion {text!r} is not 0 to 6")
     return int(text)
 

@@ -127,6 +127,7 @@ def test_many_crops_are_split_into_batches_in_order() -> None:
         ("alignment", "nose"),
         ("alignment", [[0.3, 0.4]] * 4),
         ("alignment", [[0.3, 0.4, 0.5]] * 5),
+        ("alignment", [[0.3, 0.4]] * 5),
         ("side_of_height", -1),
         ("output", "scores"),
         ("input_size_px", 48),

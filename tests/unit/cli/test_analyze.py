@@ -160,6 +160,8 @@ def test_bad_environment(mien, photo: Path, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setenv("MIEN_MAX_PIXELS", "")
     monkeypatch.setenv("MIEN_THREADS", "0")
     assert "MIEN_THREADS" in mien("analyze", photo).err
+    assert mien("analyze", photo, "--threads", "1").status == 0
+    assert mien("analyze", "--help").status == 0
 
 
 def test_bad_inputs_are_reported_and_others_continue(mien, photo: Path, tmp_path: Path) -> None:

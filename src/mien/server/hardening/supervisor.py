@@ -60,7 +60,8 @@ class Supervisor(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         stopping, before = self.should_exit.is_set(), list(self.processes)
         for worker in self.processes:
-            # Open here, it would hide that the process has ended, until uvicorn's health check.
+            # While the parent holds this end open, the health check notices a dead process only
+            # at its timeout.
             worker.child_conn.close()
         super().keep_subprocess_alive()
         if self.should_exit.is_set() and not stopping:
