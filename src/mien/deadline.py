@@ -27,7 +27,7 @@ class Deadline:
 
     @classmethod
     def after(cls, seconds: float) -> "Deadline":
-        """Return a deadline in so many seconds from now."""
+        """Return a deadline that passes in ``seconds`` from now."""
         return cls(time.monotonic() + seconds)
 
     @property
@@ -41,7 +41,10 @@ class Deadline:
 
     @contextmanager
     def observed(self) -> Iterator[None]:
-        """Make this the deadline that ``check_deadline`` checks in the block, in this thread."""
+        """Make this the deadline that ``check_deadline`` checks within the block.
+
+        ``asyncio.to_thread`` passes it on to its thread; other new threads do not inherit it.
+        """
         token = _current.set(self)
         try:
             yield

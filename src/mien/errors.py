@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 class MienError(Exception):
     """Base class of all exceptions of ``mien``.
 
-    The message is for people. It never contains a traceback, a path of the server or a message of
-    another library.
+    The message is for people. Messages that the HTTP service sends contain no traceback and no path
+    of the server.
 
     Attributes:
         code: Stable, for programs.
@@ -60,7 +60,7 @@ class TruncatedImageError(ImageError):
 
 
 class ImageTooLargeError(ImageError):
-    """The image has more pixels than ``max_pixels``. It was not decoded."""
+    """The image has more pixels, or a JPEG has more scans, than allowed. It was not decoded."""
 
     code = "image_too_large"
 
@@ -88,7 +88,7 @@ class VideoTooLargeError(VideoError):
 
 
 class VideoUnavailableError(VideoError):
-    """The library that reads videos is not installed."""
+    """The library that reads videos is not installed, or the service has videos switched off."""
 
     code = "video_unavailable"
 
@@ -112,11 +112,11 @@ class ArtifactError(MienError):
 
 
 class ModelContractError(ArtifactError):
-    """The inputs or outputs of the graph do not have the shapes that its card describes."""
+    """The inputs or outputs of a model or plug-in are not what its card or protocol requires."""
 
 
 class QueueFullError(MienError):
-    """Too many images wait for a worker.
+    """Too many images, videos, live connections or bytes are in progress.
 
     Attributes:
         retry_after_s: Seconds after which trying again may help.

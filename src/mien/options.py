@@ -74,7 +74,8 @@ class Options:
     max_faces: int | None = field(
         default=None,
         metadata=_about(
-            "Return at most N faces: the largest, those with a score below 0.9 last.", least=1
+            "Return at most N faces, the largest. Faces with a score below 0.9 are dropped first.",
+            least=1,
         ),
     )
     min_face_size: int | None = field(
@@ -98,7 +99,9 @@ class Options:
     )
     upright: Upright = field(
         default=Upright.OFF,
-        metadata=_about("auto: find the quarter turn by which the faces are upright."),
+        metadata=_about(
+            "auto: unless a face is clearly upright, search all four orientations and use the best."
+        ),
     )
     quality: bool = field(
         default=False,

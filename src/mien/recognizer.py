@@ -138,8 +138,8 @@ class Recognizer:
         Args:
             image: A path, the bytes of an image file, a file object, a PIL image, or an array as
                 ``mien.image.load_image`` takes it.
-            options: Replace those of this recognizer, except that its ``min_face_size`` applies
-                where these have None. None: the options of this recognizer.
+            options: Used instead of the options of this recognizer. If their ``min_face_size`` is
+                None, that of this recognizer applies. None: the options of this recognizer.
             channels: The order of an array's color channels: ``rgb``, or ``bgr`` as OpenCV has it.
             **overrides: Options of this call only, as the fields of ``Options``;
                 ``min_face_size=None`` is that of this recognizer.
@@ -148,8 +148,8 @@ class Recognizer:
             ImageError: The image cannot be read.
             InvalidParameterError: An option is unknown or out of range, the array is not an image,
                 ``channels`` does not fit it, or ``options`` has another type.
-            ModelContractError: A detector or classifier object returned something else than faces
-                or probabilities.
+            ModelContractError: The detector did not return a tuple or list, or the model's outputs
+                have the wrong shape.
         """
         options = self._combined(options, overrides)
         started = perf_counter()

@@ -27,8 +27,8 @@ class Emotion(StrEnum):
 class RgbImage:
     """An upright image in RGB, as an array and as a Pillow image.
 
-    It holds the form that it was built from. The other one is made on first use, because a
-    conversion takes about a millisecond per megapixel. Neither may be modified.
+    One is what it was built from. The other is made on first use, because a conversion takes about
+    a millisecond per megapixel. Neither may be modified.
 
     Attributes:
         width: Pixels, at least 1.
@@ -219,7 +219,7 @@ class Face:
 
     Attributes:
         box: In pixels of the upright image.
-        score: The detector's own score, 0 to 1; not calibrated.
+        score: The detector's score, 0 to 1. Scores of different detectors are not comparable.
         landmarks: None if the detector finds none.
     """
 

@@ -23,11 +23,11 @@ from mien.files import complete_file
 
 __all__ = ["Engine", "LocalEngine", "Run", "is_own_file"]
 
-# So many that no core waits long for the last shard.
+# With several small shards per core, no core waits long for the last shard.
 _SHARDS_PER_CORE = 8
-# Each shard is a file or two.
+# Each shard is one or two files.
 _MAX_SHARDS = 100_000
-# To compare more images with those of an earlier run would take too much memory.
+# Comparing more images with those of an earlier run would take too much memory.
 _MAX_COMPARED = 10_000_000
 
 
@@ -175,7 +175,7 @@ class Run:
         return True
 
     def _check_resumable(self, folder: RunFolder, plan: Plan | None) -> None:
-        """Check that there is a run if resume is requested, and none otherwise."""
+        """Raise InvalidParameterError unless resume is requested with the same options."""
         if not self.resume:
             if plan and not self._is_complete_folder(folder, plan):
                 raise InvalidParameterError(
@@ -274,9 +274,9 @@ class Run:
 
 
 def is_own_file(path: str, out: str) -> bool:
-    """Return whether a file is the table of a run, its record or one of its shards."""
+    """Return whether a file is the table of a run, finished or not, its record or a shard."""
     name = Path(out).name
-    # For most images, which have no such name, nothing is asked of the file system.
+    # Most paths do not contain the name. For them, skip the calls to the file system.
     if name not in path:
         return False
     if is_uri(out) or is_uri(path):

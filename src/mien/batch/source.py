@@ -53,13 +53,15 @@ def images_of(source: str, on_skip: OnSkip | None = None) -> Iterator[str]:
     """Yield the paths of the images that a source names.
 
     Args:
-        source: A folder: the files in and below it whose name ends with one of ``IMAGE_SUFFIXES``;
-            linked folders are followed once; hidden and system files, pipes and devices are
-            skipped. A glob (``**`` for any depth): every file it matches. A manifest: what it
-            lists, relative to its own folder and as often as it does. It is a ``.csv``, ``.tsv`` or
-            ``.parquet`` file with a column ``path`` or ``uri``, or a ``.txt`` file with one path
-            per line; comments may precede the header of a text table; pipes and devices are
-            skipped. Folders and manifests may be URIs of an object store.
+        source: A folder, a glob or a manifest. Folders and manifests may be URIs of an object
+            store.
+            Folder: the files in and below it whose names end with one of ``IMAGE_SUFFIXES``. Linked
+            folders are followed once. Hidden and system files, pipes and devices are skipped.
+            Glob (``**`` for any depth): every matching file outside of system folders.
+            Manifest: the paths that it lists, relative to its folder. Repeated paths are kept. It
+            is a ``.csv``, ``.tsv`` or ``.parquet`` file with a column ``path`` or ``uri``, or a
+            ``.txt`` file with one path per line. Comments may precede the header of a text table.
+            Pipes and devices are skipped.
         on_skip: Called for every file and folder that is skipped.
 
     Raises:

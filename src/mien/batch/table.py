@@ -110,7 +110,7 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _rows_of(record: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a JSON line as ``ImageResult.to_dict`` has it; a row is left as it is."""
+    """Yield the rows for an object of ``ImageResult.to_dict``; yield any other record as it is."""
     if isinstance(record.get("error"), dict):
         error = record["error"]
         yield {

@@ -47,8 +47,8 @@ class Output:
 
     Attributes:
         emotions: What each column stands for.
-        share: Weight of a second output in the prediction, 0 to 1. Not used of the first, which has
-            the rest.
+        share: Weight of a second output in the prediction, 0 to 1. The first output has the rest;
+            its own ``share`` is ignored.
     """
 
     emotions: tuple[Emotion, ...]

@@ -1,7 +1,7 @@
 """Crop geometry: which part of the image the classifier sees, and how it is sampled.
 
-A classifier expects faces to lie as in its training data. So a face is brought to the same place,
-scale and upright position: its landmarks to those of a template or, if they do not fit, its box.
+A classifier expects faces in the same position, scale and rotation as in its training data. Each
+face is therefore aligned: by its landmarks to a template or, if they do not fit, by its box.
 """
 
 import cmath
@@ -29,8 +29,9 @@ __all__ = [
 # (x, y) of five points.
 Points = Sequence[Sequence[float]]
 
-# Landmarks are poor where they don't fit the template (residual as a share of its side), or put it
-# at a size or place that the box denies: turned-away, covered or tiny faces.
+# Landmarks are not used if they fit the template badly (residual as a share of the square's side),
+# or if size or position of the fitted square differ too much from the box. This is common for faces
+# that are turned away, covered or tiny.
 MAX_RESIDUAL = 0.12
 SIDE_RANGE = (0.6, 1.5)
 MAX_SHIFT = 0.3
@@ -216,9 +217,10 @@ def _span(center: float, half: float, length: int) -> tuple[int, int]:
 def _with_edges(
     source: Image.Image, x: float, y: float, half: float
 ) -> tuple[Image.Image, int, int]:
-    """Return an image that reaches ``half`` around x and y, its edge going on where it does not.
+    """Pad an image with its edge pixels so that it covers ``half`` pixels around x and y.
 
-    Returns, too, how many pixels were added at its left and at its top.
+    Returns:
+        The padded image, and how many pixels were added at its left and at its top.
     """
     beyond = [math.ceil(max(edge, 0)) for edge in (half - x, half - y)]
     after = [
@@ -235,7 +237,7 @@ def _with_edges(
 
 
 def _affine(x: float, y: float, side: float, angle: float, points: int) -> tuple[float, ...]:
-    """Return what takes output pixels to the square of this side around x and y, turned."""
+    """Return Pillow's affine coefficients from output pixels to a turned square around x and y."""
     cos, sin = math.cos(angle) * side / points, math.sin(angle) * side / points
     middle = points / 2
     return cos, -sin, x - (cos - sin) * middle, sin, cos, y - (sin + cos) * middle

@@ -151,7 +151,7 @@ def load_classifier(
         providers: As for OrtSession.
 
     Raises:
-        ArtifactError: The file or its card is missing, altered, or not what it says.
+        ArtifactError: The file or its card is missing, altered or invalid, or they do not match.
     """
     if model_file is None:
         card = load_card(DEFAULT_MODEL)

@@ -24,7 +24,8 @@ def build_classifier(
         providers: As for OrtSession.
 
     Raises:
-        ArtifactError: The file or its card is missing, altered, or not what it says.
+        ArtifactError: The file or its card is missing, altered or invalid, or they do not match.
+        InvalidParameterError: A plug-in cannot be imported, or a provider is not available.
     """
     if model is None or model == DEFAULT_MODEL:
         return load_classifier(providers=providers)

@@ -215,5 +215,5 @@ def _add_engine_options(parser: argparse.ArgumentParser) -> None:
         type=positive,
         default=_STALL_AFTER_S,
         metavar="SECONDS",
-        help=f"report if Ray finishes no shard for so long; default {_STALL_AFTER_S}",
+        help=f"report if Ray finishes no shard within this time; default {_STALL_AFTER_S}",
     )

@@ -21,7 +21,7 @@ def _print_json(results: Iterable[ImageResult], _: LabelSet, include: frozenset[
     """Print a JSON list; each result is written as it arrives, so memory stays constant."""
     separator = "["
     for result in results:
-        # ASCII is valid in any encoding, and os.fsencode restores file names that are not text.
+        # ASCII is valid in any encoding. Paths are text: see ``path_to_text``.
         print(f"{separator}{result.to_json(include)}", end="", flush=True)
         separator = ",\n "
     print("]" if separator != "[" else "[]")

@@ -20,8 +20,8 @@ __all__ = ["CenterFaceDetector"]
 
 Floats = NDArray[np.float32]
 
-# Sides are filled up to a multiple of the coarsest map's cells; the maps it gives have cells of
-# STRIDE pixels.
+# Image sides are padded to a multiple of MULTIPLE_PX, the cell size of the coarsest feature map.
+# The output maps have cells of STRIDE pixels.
 MULTIPLE_PX, STRIDE = 32, 4
 MIN_SCORE = 0.5
 # Without a smaller level, one in twenty faces that fill an image of 350 pixels is missed.

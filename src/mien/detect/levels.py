@@ -90,7 +90,11 @@ class LevelsDetector(ABC):
 
 
 def filled(pixels: NDArray[np.uint8], multiple_px: int) -> Floats:
-    """Return pixels (H, W, 3) as planes (1, 3, H', W'), filled up with zeros to such a multiple."""
+    """Return pixels (H, W, 3) as planes, their sides zero-padded to multiples of ``multiple_px``.
+
+    Returns:
+        (1, 3, H', W') float32 planes.
+    """
     height, width = (-(-side // multiple_px) * multiple_px for side in pixels.shape[:2])
     planes = np.zeros((1, 3, height, width), dtype=np.float32)
     planes[0, :, : pixels.shape[0], : pixels.shape[1]] = pixels.transpose(2, 0, 1)
@@ -181,7 +185,7 @@ def _tiled(pixels: NDArray[np.uint8], network: Network) -> Floats:
 
 
 def _moved(rows: Floats, right: int, down: int) -> Floats:
-    """Return rows with boxes and points moved by so many pixels."""
+    """Return rows with boxes and points moved by ``right`` and ``down`` pixels."""
     offset = np.array([right, down] * 7, dtype=np.float32)
     return np.concatenate([rows[:, :1], rows[:, 1:] + offset], axis=1)
 

@@ -1,4 +1,4 @@
-"""MTCNN's last network, asked whether a box shows a face."""
+"""Check with MTCNN's last network (O-Net) whether a box shows a face."""
 
 from collections.abc import Sequence
 

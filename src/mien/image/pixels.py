@@ -117,7 +117,7 @@ def _integers_to_grey(image: Image.Image) -> Image.Image:
 
 
 def _floats_to_grey(image: Image.Image) -> Image.Image:
-    """Convert mode F to L: values up to 1 are a share of white, larger ones end at 255."""
+    """Convert mode F to L: white is 1 if no value is larger than 1, otherwise 255."""
     values = np.asarray(image)
     largest = float(np.max(values))
     if not np.isfinite(largest):

@@ -1,8 +1,8 @@
-"""Remove what the pixels of a file do not need, and check its header, before decoding.
+"""Remove metadata from image files, and check their headers, before decoding.
 
-Comments, color profiles, thumbnails and further frames are removed from JPEG, PNG and GIF before a
-decoder sees them: a compressed text chunk cannot grow, a broken tag cannot fail a good image, and
-an animation is its first frame. WebP, BMP, AVIF and HEIC go to the decoder as they are.
+Comments, color profiles and thumbnails are removed from JPEG, PNG and GIF files before a decoder
+reads them. A compressed text chunk therefore cannot expand, and a broken tag cannot make a valid
+image fail. WebP, BMP, AVIF and HEIC files go to the decoder unchanged.
 """
 
 import struct
@@ -45,7 +45,7 @@ class StrippedFile:
 
 
 def strip_metadata(format_: str, data: bytes) -> StrippedFile:
-    """Return the file without metadata and further frames.
+    """Return the file without metadata; JPEG and GIF keep what follows the first frame.
 
     Raises:
         TruncatedImageError: The file ends or breaks before its pixels.

@@ -71,8 +71,8 @@ def create_app(
 
     Args:
         settings: All settings.
-        build: Makes the recognizer, in each worker process; it must pickle. What it raises ends
-            the startup. None: as the settings say.
+        build: Builds the recognizer in each worker process. It must pickle. An error that it raises
+            ends the startup. None: build it from the settings.
         metrics_folder: Where server processes that share a port keep their metrics.
 
     Raises:

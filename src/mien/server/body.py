@@ -126,7 +126,8 @@ def _decoded(body: bytes, field: FileField) -> bytes:
     if len(content) > 1:
         other = next(key for key in content if key != field.name)
         raise InvalidParameterError(
-            f"the JSON body has a key {quoted(other)}; {allowed}; options belong into the query"
+            f"the JSON body has a key {quoted(other)}; {allowed}; options belong in the query "
+            "string"
         )
     text = text.lstrip()
     if text[:5].lower() == "data:":

@@ -221,8 +221,8 @@ class ContextMiddleware:
 
         Args:
             app: The application.
-            record: Called with each context when its response is out, and with the status.
-            in_flight: Entered meanwhile.
+            record: Called with the context and the status when a response has been sent.
+            in_flight: Returns a context manager that is entered while a request is processed.
             draining: Whether to close connections after their next response.
             root_path: Path prefix below which a proxy serves the application, whether it removes
                 the prefix or not.

@@ -48,7 +48,7 @@ def docs_router(app: FastAPI) -> APIRouter:
     """Return the route that documents the given application."""
     router = APIRouter(include_in_schema=False, dependencies=OPEN)
 
-    # Clients may name any address; a service has few.
+    # Clients can send any Host header, so the cache is limited.
     @lru_cache(maxsize=8)
     def page(address: str) -> str:
         return _page(app.openapi(), address)

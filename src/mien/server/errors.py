@@ -197,7 +197,7 @@ _RETRY = frozenset({"queue_full", "rate_limited", "not_ready"})
 
 
 def code_of(error: BaseException) -> str:
-    """Return the code to send; ``internal_error`` for all that the client cannot fix."""
+    """Return the code to send; ``internal_error`` for errors that ``PROBLEMS`` does not list."""
     code = error.code if isinstance(error, MienError) else INTERNAL
     return code if code in PROBLEMS else INTERNAL
 

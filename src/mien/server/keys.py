@@ -51,8 +51,8 @@ class ApiKeys:
     def from_settings(cls, settings: Settings) -> "ApiKeys":
         """Return the keys of the settings and of the file that they name.
 
-        The file has one hash per line; what follows it on the line is a name for people; # begins
-        a comment. Raises InvalidParameterError if it cannot be read or has anything else.
+        The file has one hash per line. A name may follow the hash, and # begins a comment.
+        Raises InvalidParameterError if the file cannot be read, has no hash or has anything else.
         """
         given = settings.api_keys.get_secret_value() if settings.api_keys else ""
         listed = [digest for digest in given.split(",") if digest.strip()]
@@ -67,9 +67,9 @@ class ApiKeys:
     def check(self, request: HTTPConnection) -> str | None:
         """Return the digest of the request's key; None where none is needed.
 
-        It comes as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``; for a WebSocket also as
-        the protocol ``key.KEY``, as browsers send no such headers there.
-        Raises UnauthorizedError if it is not accepted.
+        Clients send the key as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``. For a WebSocket
+        it may also be the subprotocol ``key.KEY``, because browsers cannot set headers there.
+        Raises UnauthorizedError if the key is missing or not accepted.
         """
         if not self._digests:
             return None

@@ -12,7 +12,7 @@ __all__ = ["logging_config"]
 
 
 class _OncePerSecond(logging.Filter):
-    """Passes asyncio's report that no connection can be accepted once a second."""
+    """Limits asyncio's report that no connection can be accepted to one per second."""
 
     _next_s = 0.0
 

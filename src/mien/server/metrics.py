@@ -50,7 +50,7 @@ class Metrics:
         )
         self._rejections = Counter(
             "mien_rejections",
-            "Requests, and images of batches, that got an error, by its code",
+            "Requests, images of batches and live frames that got an error, by error code",
             ("reason",),
             registry=registry,
         )

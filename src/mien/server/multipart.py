@@ -164,8 +164,8 @@ class FileForm:
         name, field = options[b"name"].decode("utf-8", "replace"), self._field
         if name != field.name:
             raise InvalidParameterError(
-                f"there is no form field {quoted(name)}; send {field.name}; options belong into "
-                "the query"
+                f"there is no form field {quoted(name)}; send {field.name}; options belong in the "
+                "query string"
             )
         if len(self.files) == self._at_most:
             count = f"one {field.noun}" if self._at_most == 1 else f"{self._at_most} {field.noun}s"

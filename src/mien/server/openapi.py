@@ -19,7 +19,8 @@ _TEXT = {"type": "string"}
 _BINARY = {"type": "string", "format": "binary"}
 _HEADERS = {
     "X-Request-ID": {
-        "description": "Of the request if it was 1 to 64 of A-Z a-z 0-9 . _ -, or a new one.",
+        "description": "The request's own if it has 1 to 64 characters of A-Z a-z 0-9 . _ -; "
+        "otherwise the id of its trace, or a new id.",
         "schema": _TEXT,
     },
     "Server-Timing": {

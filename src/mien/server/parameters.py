@@ -12,7 +12,7 @@ from mien.video.analysis import PER_SECOND
 
 __all__ = ["EmotionQuery", "LiveQuery", "NoQuery", "VideoQuery"]
 
-# Options have no upper limit of their own; a number of thousands of digits would.
+# Upper limit of whole numbers. It also refuses numbers with thousands of digits.
 _LARGEST = 1_000_000
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 # pydantic accepts more, such as 1e3, 1_0 and +1.

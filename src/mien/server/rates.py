@@ -105,7 +105,7 @@ def _opened(address: str, **options: str | bool | float) -> Storage:
 
 
 def _address(request: HTTPConnection, proxies: int) -> str:
-    """Return the address of the client, as the nearest trusted proxy saw it."""
+    """Return the client's address as the outermost trusted proxy saw it; for IPv6, its /64."""
     host = request.client.host if request.client else ""
     if proxies:
         forwarded = ",".join(request.headers.getlist("x-forwarded-for")).split(",")

@@ -12,8 +12,9 @@ _SHORTEST_STEP_S, _LONGEST_STEP_S = 1 / 250, 1.0
 class Clock:
     """Assigns each frame a time: 0 for the first one, then always more.
 
-    Joined recordings start again from an earlier timestamp; the clock then continues after the
-    last frame by the interval between it and the frame before. So it does for a missing timestamp.
+    Joined recordings start again from an earlier timestamp. The time of their first frame is that
+    of the last frame plus the last interval between frames. The same applies to a frame without a
+    timestamp.
     """
 
     def __init__(self, frame_interval_s: float, *, max_gap_s: float = math.inf) -> None:

@@ -43,7 +43,7 @@ _RECORDINGS = {
     MATROSKA: re.compile(rb"\x1a\x45\xdf\xa3.{1,40}\x42\x82", re.DOTALL),
     "flv": re.compile(rb"FLV\x01[\0\x01\x04\x05]\0\0\0\x09\0\0\0\0"),
 }
-# Pieces that are searched, and how much longer than a match they overlap.
+# Size of the chunks that are searched, and their overlap, which is longer than any match.
 _CHUNK_BYTES, _OVERLAP_BYTES = 1 << 20, 64
 _SUPPORTED = "MP4, QuickTime, 3GP, Matroska, WebM, AVI, MPEG-TS, FLV, GIF"
 

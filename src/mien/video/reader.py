@@ -48,9 +48,9 @@ _MAX_FRAMES_PER_SECOND = 250
 _DEFAULT_FRAMES_PER_SECOND = 25
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 _PADDING_PIXELS = 100_000
-# In which Matroska describes its tracks, before the first frame.
+# Bytes at the start of a Matroska file that include the description of its tracks.
 _HEADER_BYTES = 1 << 20
-# A complete file may end so much before the duration that it states.
+# A complete file may end this much earlier than its stated duration.
 _TOLERANCE_S = 0.5
 # Broadcasts count time from any number. Source: dts_delta_threshold of ffmpeg.
 _MAX_BROADCAST_GAP_S = 10.0
@@ -279,9 +279,9 @@ def library() -> Any:
 
 
 def _lenient(version: str) -> dict[str, str]:
-    """Return options that accept titles in any encoding; they are not used here.
+    """Return PyAV options that allow metadata, such as titles, in any encoding.
 
-    PyAV accepts all of them from 19 on, and has no option for it any more.
+    PyAV 19 and later always allow it and have no such option. The metadata is not used.
     """
     return {} if int(version.partition(".")[0]) >= 19 else {"metadata_errors": "replace"}
 
@@ -303,7 +303,7 @@ def open_video(source: bytes | Path, limits: VideoLimits) -> Iterator[VideoReade
     """
     av = library()
     with ExitStack() as stack:
-        # Not around the caller's block: its errors may be of other files.
+        # ``yield`` stays outside: errors of the with block may concern other files.
         with _file_errors(), _library_errors():
             file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open_no_wait(source)
             stack.enter_context(file)

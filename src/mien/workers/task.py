@@ -98,7 +98,7 @@ class Worker(Protocol):
         """Ask the running task to stop."""
 
     async def end(self, within_s: float) -> None:
-        """End the worker, by force after so many seconds."""
+        """End the worker; kill it if it has not ended after ``within_s`` seconds."""
 
 
 def result_of(deadline: Deadline, function: Callable[..., Any], *arguments: Any) -> Any:

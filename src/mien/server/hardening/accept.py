@@ -12,9 +12,9 @@ __all__ = ["FairAcceptLoop"]
 # resolution of timers. Steps are limited, because connections may be idle.
 _STEP_S = 0.001
 _MOST_STEPS = 6
-# So many are accepted one by one while others wait. If that does not empty the queue, more at once.
+# A turn accepts one connection, and one more for each _ONE_BY_ONE since the queue was last empty.
 _ONE_BY_ONE = 16
-# Once the process may open no more files, asyncio's own servers retry after so long.
+# Seconds until the next attempt if the process can open no more files, as in asyncio's own servers.
 _OUT_OF_FILES_S = 1.0
 
 

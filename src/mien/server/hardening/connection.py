@@ -28,19 +28,19 @@ _MAX_HEAD_BYTES = 16 * 1024  # as for the parser
 # of a byte would keep the event loop busy.
 _FREE_CHUNKS = 1000
 _BYTES_PER_CHUNK = 64
-# The same for frames without content: so much of one client is read before others have their turn.
+# WebSocket frames without content are as costly, so only this much of a client is read at once.
 _READ_BYTES = 16 * 1024
 # Time for the network to report that a client has closed its connection.
 _PROBE_S = 0.5
 _INTERIM = b"HTTP/1.1 100 Continue\r\n\r\n"
-# At shutdown, idle connections stay open for so long: their next request may be on its way.
+# At shutdown, idle connections stay open for this time: their next request may be on its way.
 _LAST_REQUEST_S = 0.05
 # Host, optional port, and the rest.
 _ABSOLUTE = re.compile(rb"https?://([^/?#@:][^/?#@]*)([/?].*)?", re.IGNORECASE)
 
 
 class _Parser(h11.Connection):
-    """h11's own accepts chunks of a byte, and headers that proxies may read differently."""
+    """h11's parser, but it refuses tiny chunks and headers that proxies may read differently."""
 
     def __init__(self) -> None:
         super().__init__(h11.SERVER, _MAX_HEAD_BYTES)
@@ -251,7 +251,7 @@ class HttpConnection(_SendTimeout, H11Protocol):
 
 
 class LiveConnection(_SendTimeout, WebSocketsSansIOProtocol):
-    """uvicorn's protocol reads too much from one client at once and logs errors of clients."""
+    """uvicorn's WebSocket protocol, with smaller reads and without logging clients' errors."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)

@@ -18,8 +18,8 @@ from mien.parent import HANGUPS
 
 __all__ = ["SILENCE_S", "Supervisor", "stop_with_parent"]
 
-# A server process that does not respond for so long is replaced. Imports on a busy machine may take
-# longer than uvicorn's 5 seconds.
+# A server process that does not respond for this many seconds is replaced. Imports on a busy
+# machine may take longer than uvicorn's 5 seconds.
 SILENCE_S = 15
 # After ``drain_s``, longer than a server process takes to end its workers.
 _SPARE_S = 7.0
@@ -54,7 +54,8 @@ class Supervisor(Multiprocess):
         self._drain_s = drain_s
         self._metrics_folder = metrics_folder
 
-    # These would start and stop processes; a terminal sends them to background jobs, too.
+    # On SIGTTIN and SIGTTOU, uvicorn starts or stops a process. Terminals send them to background
+    # jobs, so they are ignored.
     handle_ttin = handle_ttou = None  # type: ignore[assignment]
 
     def keep_subprocess_alive(self) -> None:

@@ -124,7 +124,7 @@ async def _records(
     summary = Summary(query.fps)
     try:
         while frames := await _in_thread(reader.next_group, settings.deadline_s):
-            # The slot of the video was taken before; its frames wait behind images, uncounted.
+            # The video has a slot already, so its frames are accepted even if the queue is full.
             outcomes = await service.analyze(
                 [frame.image for frame in frames], query.options(), reserved=True
             )
