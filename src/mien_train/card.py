@@ -37,12 +37,16 @@ def new_card(
     write_card(model_file.parent / CARD_NAME, card)
 
 
+def read_card(folder: Path) -> dict[str, Any]:
+    """Return the whole card in a folder, with the tables that ``mien`` does not use."""
+    return tomllib.loads((folder / CARD_NAME).read_text(encoding="utf-8-sig"))
+
+
 def update_card(folder: Path, table: str, values: dict[str, Any]) -> None:
     """Set keys of one table of a card that is there."""
-    path = folder / CARD_NAME
-    card = tomllib.loads(path.read_text(encoding="utf-8-sig"))
+    card = read_card(folder)
     card[table] = {**card.get(table, {}), **values}
-    write_card(path, card)
+    write_card(folder / CARD_NAME, card)
 
 
 def write_card(path: Path, card: dict[str, Any]) -> None:

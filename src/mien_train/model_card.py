@@ -1,6 +1,5 @@
 """Generates the model card page (Markdown) from the card beside the model."""
 
-import tomllib
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -11,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from numpy.typing import NDArray
 
 from mien.artifacts import CARD_NAME, card_beside
+from mien_train.card import read_card
 from mien_train.errors import TrainingError
 from mien_train.metrics import CALIBRATION_BINS, top_confusions
 
@@ -35,7 +35,7 @@ def render(model: Path) -> str:
         TrainingError: The card has no metrics yet.
     """
     card_beside(model)
-    card = tomllib.loads((model.parent / CARD_NAME).read_text(encoding="utf-8"))
+    card = read_card(model.parent)
     views = list(card.get("measured", {}).values())
     main = next((view for view in views if view.get("view") == "single"), None)
     if main is None or "reliability" not in main["six"]:

@@ -2,7 +2,6 @@
 
 import logging
 import time
-import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,10 +12,9 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
-from mien.artifacts import CARD_NAME
 from mien.classify.onnx import OnnxClassifier, load_classifier
 from mien.runtime.ort import OrtSession
-from mien_train.card import new_card
+from mien_train.card import new_card, read_card
 from mien_train.data.fer2013 import FerDataset
 from mien_train.errors import TrainingError
 from mien_train.evaluate import crops_of_faces, score
@@ -144,7 +142,7 @@ class _Crops(CalibrationDataReader):  # type: ignore[misc]
 
 
 def _write_card(model: Path, path: Path) -> None:
-    card = tomllib.loads((model.parent / CARD_NAME).read_text(encoding="utf-8-sig"))
+    card = read_card(model.parent)
     about = {
         "description": f"{card['description']}, 8-bit integers",
         "licence": card["licence"],

@@ -21,7 +21,7 @@ from mien.batch.task import ImageTask, Progress
 from mien.errors import InvalidParameterError
 from mien.files import complete_file
 
-__all__ = ["Engine", "LocalEngine", "Run", "is_own_file"]
+__all__ = ["Engine", "LocalEngine", "Run"]
 
 # With several small shards per core, no core waits long for the last shard.
 _SHARDS_PER_CORE = 8
@@ -235,8 +235,13 @@ class Run:
 
     def _images(self, on_skip: OnSkip | None = None) -> Iterator[str]:
         """Yield the images of the source, without files of this run: a glob may match them."""
-        paths = images_of(self.source, on_skip)
-        return (path for path in paths if not is_own_file(path, self.out))
+
+        def skip(path: str, reason: str) -> None:
+            if on_skip and not _is_own_file(path, self.out):
+                on_skip(path, reason)
+
+        paths = images_of(self.source, skip)
+        return (path for path in paths if not _is_own_file(path, self.out))
 
     def _analyze(self, folder: RunFolder, plan: Plan, engine: Engine) -> None:
         sizes = plan.shard_sizes()
@@ -273,7 +278,7 @@ class Run:
         folder.delete()
 
 
-def is_own_file(path: str, out: str) -> bool:
+def _is_own_file(path: str, out: str) -> bool:
     """Return whether a file is the table of a run, finished or not, its record or a shard."""
     name = Path(out).name
     # Most paths do not contain the name. For them, skip the calls to the file system.

@@ -47,8 +47,7 @@ class Output:
 
     Attributes:
         emotions: What each column stands for.
-        share: Weight of a second output in the prediction, 0 to 1. The first output has the rest;
-            its own ``share`` is ignored.
+        share: Its weight in the prediction, 0 to 1.
     """
 
     emotions: tuple[Emotion, ...]
@@ -147,7 +146,7 @@ class _Reader:
         second = Output(self._emotions("second_labels"), float(share))
         if not set(second.emotions) <= set(first.emotions):
             self._refuse("second_labels", "must be among labels", self._model["second_labels"])
-        return first, second
+        return Output(first.emotions, 1.0 - second.share), second
 
     def _emotions(self, key: str) -> tuple[Emotion, ...]:
         names = self._model.get(key)

@@ -10,7 +10,7 @@ from time import perf_counter
 from typing import Any
 
 from mien.batch.paths import path_to_text
-from mien.batch.run import Engine, LocalEngine, Run, is_own_file
+from mien.batch.run import Engine, LocalEngine, Run
 from mien.batch.source import IMAGE_SUFFIXES
 from mien.batch.table import SUFFIXES, check_suffix
 from mien.cli.batch_task import AnnotatedCopies, BatchTask
@@ -66,8 +66,6 @@ def run(arguments: Sequence[str]) -> int:
 
 def _run_of(options: argparse.Namespace, skipped: Counter[str]) -> Run:
     def on_skip(path: str, reason: str) -> None:
-        if is_own_file(path, options.out):
-            return
         skipped[reason] += 1
         if options.verbose:
             say(f"skipped: {path_to_text(path)}: {reason}")
@@ -99,18 +97,19 @@ def _run_of(options: argparse.Namespace, skipped: Counter[str]) -> Run:
 
 
 def _engine(options: argparse.Namespace, batch: Run) -> Engine:
+    threads = recognizer_arguments(options).get("threads")
     if options.engine == "local":
         if options.address:
             raise InvalidParameterError("--address: needs --engine ray")
         size = _TEMPORARY_SHARD_SIZE if batch.table else _LASTING_SHARD_SIZE
-        return LocalEngine(options.threads or available_cores(), size)
+        return LocalEngine(threads or available_cores(), size)
     try:
         cluster = import_module("mien.cluster.engine")
     except ImportError as error:
         raise InvalidParameterError(
             "--engine ray: it is not installed; install it with: pip install 'mien[cluster]'"
         ) from error
-    engine: Engine = cluster.RayEngine(options.address, options.threads, options.stall_after, say)
+    engine: Engine = cluster.RayEngine(options.address, threads, options.stall_after, say)
     return engine
 
 

@@ -2,7 +2,7 @@
 
 import argparse
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,16 @@ def whole(text: str, least: int = 0) -> int:
 
 positive = partial(whole, least=1)
 
+# Options that environment variables set, too: how their text is read, and the default.
+_VARIABLES: Mapping[str, tuple[Callable[[str], Any], Any]] = {
+    "model": (str, None),
+    "detector": (str, None),
+    "detector_model": (Path, None),
+    "providers": (str, "cpu"),
+    "max_pixels": (positive, MAX_PIXELS),
+    "threads": (positive, None),
+}
+
 
 def add_analysis_options(
     parser: argparse.ArgumentParser, *, include: frozenset[Include] = frozenset()
@@ -54,10 +64,9 @@ def add_analysis_options(
         help=f"more about each face: {', '.join(Include)}"
         + (f"; default {','.join(include)}" if include else ""),
     )
-    models = add_model_options(parser, default=_given)
+    models = add_model_options(parser)
     models.add_argument(
         "--providers",
-        default=_given("providers", "cpu"),
         metavar="NAME,...",
         help="ONNX Runtime's execution providers: cpu (default), cuda, openvino",
     )
@@ -80,32 +89,22 @@ def add_analysis_options(
     )
 
 
-def add_model_options(
-    parser: argparse.ArgumentParser, default: Callable[[str], Any] = lambda _: None
-) -> Any:
-    """Add ``--model``, ``--detector`` and ``--detector-model``; return their group.
-
-    Args:
-        parser: The command's.
-        default: Returns an option's default by its name.
-    """
+def add_model_options(parser: argparse.ArgumentParser) -> Any:
+    """Add ``--model``, ``--detector`` and ``--detector-model``; return their group."""
     models = parser.add_argument_group("models")
     models.add_argument(
         "--model",
-        default=default("model"),
         metavar="FILE",
         help="emotion model: an ONNX file with its card.toml beside it, or a plug-in's name",
     )
     models.add_argument(
         "--detector",
-        default=default("detector"),
         metavar="NAME",
         help=f"face detector: {', '.join(DETECTORS)}; default {DEFAULT_DETECTOR}",
     )
     models.add_argument(
         "--detector-model",
         type=Path,
-        default=default("detector_model"),
         metavar="FILE",
         help="ONNX file in place of the detector's own; yunet takes one",
     )
@@ -115,13 +114,11 @@ def add_model_options(
 def recognizer_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """Return the arguments of ``Recognizer`` that ``add_analysis_options`` has read."""
     names = [option.name for option in option_fields()]
-    names += ["detector", "detector_model", "model", "providers", "max_pixels", "threads"]
-    given = {name: getattr(options, name) for name in names}
-    # Read here, so that an invalid variable does not matter where the option is given.
-    if given["max_pixels"] is None:
-        given["max_pixels"] = _given("max_pixels", MAX_PIXELS, positive)
-    if given["threads"] is None:
-        given["threads"] = _given("threads", read=positive)
+    given = {name: getattr(options, name) for name in [*names, *_VARIABLES]}
+    for name, (read, default) in _VARIABLES.items():
+        # An invalid variable does not matter where the option is given.
+        if given[name] is None:
+            given[name] = _from_variable(_PREFIX + name.upper(), read, default)
     if Include.QUALITY in options.include:
         given["quality"] = True
     return {name: value for name, value in given.items() if value is not None}
@@ -131,9 +128,8 @@ def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
 
 
-def _given(name: str, default: Any = None, read: Callable[[str], Any] = str) -> Any:
-    """Return an option's default: its environment variable, unless that is empty or not set."""
-    variable = _PREFIX + name.upper()
+def _from_variable(variable: str, read: Callable[[str], Any], default: Any) -> Any:
+    """Return what an environment variable says; the default if it is empty or not set."""
     text = os.environ.get(variable)
     try:
         return read(text) if text else default
