@@ -17,7 +17,7 @@ from PIL import Image, ImageDraw
 from mien.classify.crop import Square, crop_square, square_of_face
 from mien.classify.onnx import load_classifier
 from mien.detect.full_resolution import MAX_OVERLAP
-from mien.detect.levels import levels_of
+from mien.detect.levels import smaller_levels
 from mien.detect.yunet import PROPOSED, YunetDetector
 from mien.geometry import suppress
 from mien.image import load_image
@@ -103,7 +103,7 @@ def run_stages(image: RgbImage) -> Stages:
     square = square_of_face(face)
     return Stages(
         image=image,
-        levels=[np.asarray(level) for level, _ in levels_of(image, None)],
+        levels=[np.asarray(level) for level, _ in levels_of(image)],
         boxes=boxes_of(detector, image),
         face=face,
         square=square,
@@ -112,10 +112,15 @@ def run_stages(image: RgbImage) -> Stages:
     )
 
 
+def levels_of(image: RgbImage) -> list[tuple[Image.Image, int]]:
+    """Return a photo of at most 1.7 megapixels at each size, with its factor."""
+    return [(image.picture, 1), *smaller_levels(image, 1)]
+
+
 def boxes_of(detector: YunetDetector, image: RgbImage) -> list[NDArray[np.float32]]:
     """Return YuNet's proposals, what suppression leaves, and the faces, in pixels of the image."""
     found = []
-    for level, factor in levels_of(image, None):
+    for level, factor in levels_of(image):
         rows = detector.propose(np.asarray(level))
         rows[:, 1:] *= factor
         found.append(rows[rows[:, 0] >= PROPOSED])

@@ -20,7 +20,7 @@ from mien.detect.light import exposures
 from mien.geometry import PAIRS, intersection_over_union, suppress
 from mien.types import Face, RgbImage
 
-__all__ = ["LevelsDetector", "filled", "levels_of", "search"]
+__all__ = ["LevelsDetector", "filled", "full_size_factor", "search", "smaller_levels"]
 
 Floats = NDArray[np.float32]
 # Takes pixels (H, W, 3), returns rows (N, 15): score, box, five points, in these pixels.
@@ -118,22 +118,22 @@ def search(
         min_score: Rows with a lower score are dropped.
         last_level_px: Longer side of an image in which the network finds a face that fills it.
     """
-    levels = list(levels_of(image, min_face_size, last_level_px))
-    if not levels:
+    factor = full_size_factor(image, min_face_size)
+    full = _reduced_size(image, factor)
+    if min(full) < LEAST_PX:
         return np.empty((0, 15), dtype=np.float32)
-    (full, factor), *smaller = levels
     found: list[Floats] = []
-    for number, (level, reduced_by) in enumerate(smaller):
+    for level, reduced_by in smaller_levels(image, factor, last_level_px):
         rows = _tiled(np.asarray(level), network)
-        if number > 0:
+        if found:
             rows = rows[(rows[:, 3:5] - rows[:, 1:3]).max(axis=1) >= LARGE_FACE_PX]
         found.append(_scaled(rows, reduced_by))
-    rectangles: Iterable[Rectangle] = [(0, 0, *full.size)]
-    if smaller:
-        rectangles = rectangles_around(unclear(_scaled(found[0], 1 / factor)), *full.size)
-    for left, top, right, bottom in rectangles:
-        rows = _tiled(np.asarray(full.crop((left, top, right, bottom))), network)
-        found.append(_scaled(_moved(rows, left, top), factor))
+    rectangles: Iterable[Rectangle] = [(0, 0, *full)]
+    if found:
+        rectangles = rectangles_around(unclear(_scaled(found[0], 1 / factor)), *full)
+    for rectangle in rectangles:
+        rows = _tiled(np.asarray(_part(image, factor, rectangle)), network)
+        found.append(_scaled(_moved(rows, *rectangle[:2]), factor))
     rows = np.concatenate([np.empty((0, 15), dtype=np.float32), *found])
     rows = rows[rows[:, 0] >= np.float32(min_score)]
     return averaged(rows, suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP))
@@ -157,21 +157,36 @@ def averaged(rows: Floats, kept: NDArray[np.intp]) -> Floats:
     return result
 
 
-def levels_of(
-    image: RgbImage, min_face_size: int | None, last_level_px: int = LAST_LEVEL_PX
-) -> Iterator[tuple[Image.Image, int]]:
-    """Yield the image at each size, with the factor by which it was reduced."""
+def full_size_factor(image: RgbImage, min_face_size: int | None) -> int:
+    """Return the factor by which the full size is smaller than the image."""
     if min_face_size is None:
-        factor = math.ceil(math.sqrt(image.width * image.height / SEARCHED_PIXELS))
-    else:
-        factor = max(1, min_face_size // FACE_PX)
-    level = image.picture if factor == 1 else image.picture.reduce(factor)
-    if min(level.size) < LEAST_PX:
-        return
-    yield level, factor
-    while max(level.size) > last_level_px and min(level.size) >= 2 * LEAST_PX:
-        level, factor = level.reduce(2), factor * 2
+        return math.ceil(math.sqrt(image.width * image.height / SEARCHED_PIXELS))
+    return max(1, min_face_size // FACE_PX)
+
+
+def smaller_levels(
+    image: RgbImage, factor: int, last_level_px: int = LAST_LEVEL_PX
+) -> Iterator[tuple[Image.Image, int]]:
+    """Yield the image at half of the full size, at a quarter and so on, each with its factor."""
+    size = _reduced_size(image, factor)
+    level, step = image.picture, 2 * factor
+    while max(size) > last_level_px and min(size) >= 2 * LEAST_PX:
+        factor *= 2
+        level, step = level.reduce(step), 2
         yield level, factor
+        size = level.size
+
+
+def _reduced_size(image: RgbImage, factor: int) -> tuple[int, int]:
+    """Return width and height as Pillow's ``reduce`` rounds them."""
+    return -(-image.width // factor), -(-image.height // factor)
+
+
+def _part(image: RgbImage, factor: int, rectangle: Rectangle) -> Image.Image:
+    """Return a rectangle of the full size, whose other pixels are never computed."""
+    left, top, right, bottom = (side * factor for side in rectangle)
+    box = (left, top, min(right, image.width), min(bottom, image.height))
+    return image.picture.crop(box) if factor == 1 else image.picture.reduce(factor, box)
 
 
 def _tiled(pixels: NDArray[np.uint8], network: Network) -> Floats:

@@ -90,6 +90,32 @@ def test_full_size_is_searched_around_proposals_of_the_half_size() -> None:
     assert 40 < width < 200
 
 
+def test_parts_of_the_full_size_are_cut_from_the_reduced_image() -> None:
+    """The sides are no multiples of the factor; a possible face is in the last corner."""
+    noise = np.random.default_rng(7).integers(0, 256, (1203, 1999, 3), dtype=np.uint8)
+    searched = []
+
+    def network(pixels: NDArray[np.uint8]) -> Floats:
+        searched.append(pixels)
+        half = pixels.shape[:2] == (301, 500)
+        return rows_of((0.3, 470, 280, 500, 301)) if half else rows_of()
+
+    search(RgbImage(noise), network, None, min_score=0.4)
+    *_, part = searched
+    height, width, _ = part.shape
+    assert (height, width) < (200, 200)
+    full = np.asarray(Image.fromarray(noise).reduce(2))
+    np.testing.assert_array_equal(part, full[-height:, -width:])
+
+
+def test_an_image_too_small_to_search_has_no_faces() -> None:
+    def network(_: NDArray[np.uint8]) -> Floats:
+        raise AssertionError("searched")
+
+    assert search(RgbImage(Image.new("RGB", (40, 7))), network, None, 0.4).shape == (0, 15)
+    assert search(RgbImage(Image.new("RGB", (60_000, 1))), network, None, 0.4).shape == (0, 15)
+
+
 def test_an_image_of_one_level_is_searched_whole() -> None:
     searched = []
 
