@@ -11,6 +11,8 @@ faces = pd.DataFrame([row for result in results for row in result.to_rows()])
 faces.to_csv("faces.csv", index=False)
 print(faces[["path", "emotion", "confidence"]])
 
+copies = Path("copies")  # not among the photos, where they would be analyzed next time
+copies.mkdir(exist_ok=True)
 for result in results:
     if not result.error:  # a file that is not an image does not stop the others
-        result.annotate().save(Path(result.path).with_suffix(".faces.png"))
+        result.annotate().save(copies / f"{Path(result.path).stem}.png")

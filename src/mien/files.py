@@ -30,11 +30,14 @@ def complete_file(path: Path) -> Iterator[Path]:
     """Yield the path to write to; rename that file to ``path`` at the end, or delete it on errors.
 
     Raises:
-        OSError: The file can't be renamed.
+        OSError: The file can't be saved or renamed.
     """
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         yield unfinished
+        # On the disk before it replaces anything, so that a power failure cannot empty it.
+        with unfinished.open("r+b") as file:
+            os.fsync(file.fileno())
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -121,6 +121,14 @@ def test_openmetrics_format_on_request(client: TestClient) -> None:
     assert response.text.endswith("# EOF\n")
 
 
+@pytest.mark.parametrize("version", ["a.b", '"1.0.0"'])
+def test_odd_versions_get_the_usual_format(client: TestClient, version: str) -> None:
+    accept = f"application/openmetrics-text; version={version}"
+    response = client.get("/metrics", headers={"Accept": accept})
+    assert response.status_code == 200
+    assert "mien_images_total" in response.text
+
+
 def test_every_worker_reports_all_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     with served(2, 0.02) as (process, address):

@@ -1,8 +1,11 @@
 """Forms as they should not be."""
 
+import re
+import tracemalloc
 from base64 import b64encode, encodebytes
 from collections.abc import Callable
 from contextlib import suppress
+from urllib.parse import quote
 
 import pytest
 from hypothesis import given
@@ -11,6 +14,7 @@ from starlette.testclient import TestClient
 
 from http_fakes import part
 from mien.errors import InvalidParameterError
+from mien.server.body import _decoded
 from mien.server.errors import MissingImageError, TooManyImagesError
 from mien.server.multipart import IMAGE, FileForm
 
@@ -209,3 +213,33 @@ def test_declared_length(client: TestClient, photo: bytes, length: str) -> None:
     headers = {"Content-Type": "image/jpeg", "Content-Length": length}
     response = client.post("/emotion", content=photo, headers=headers)
     assert response.status_code == (413 if length.isdigit() else 200)
+
+
+def test_escapes_of_a_data_uri(client: TestClient, photo: bytes) -> None:
+    escaped = quote(b64encode(photo), safe="")
+    assert {"%2B", "%2F"} <= set(re.findall("%..", escaped))
+    small = re.sub("%..", lambda found: found[0].lower(), escaped)
+    for text in (f"data:image/png;base64,{each}" for each in (escaped, small)):
+        response = client.post("/emotion", json={"image": text})
+        assert response.status_code == 200, response.text
+    response = client.post("/emotion", json={"image": "data:image/png;base64,%41%41"})
+    assert response.json()["code"] == "invalid_parameter"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b'{"image":[' + b"[]," * 2_000_000 + b"1]}",
+        b"{" + b",".join(b'"%d":1' % number for number in range(500_000)) + b"}",
+        b'{"image":"data:image/png;base64,' + b"%" * 6_000_000 + b'"}',
+    ],
+    ids=["lists", "keys", "escapes"],
+)
+def test_json_bodies_that_are_costly_to_read(content: bytes) -> None:
+    """Python's objects for each list, key or escape took 200 bytes per byte of the body."""
+    tracemalloc.start()
+    with pytest.raises(InvalidParameterError):
+        _decoded(content, IMAGE)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5 * len(content)

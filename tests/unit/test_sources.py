@@ -65,6 +65,22 @@ def test_system_folders_are_skipped(tmp_path: Path, folder: str) -> None:
     assert list(images_of(f"{tmp_path}/**/*.jpg")) == [str(tmp_path / "a.jpg")]
 
 
+def test_a_folder_that_cannot_be_entered_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    touch(tmp_path, "a.jpg", "locked/b.jpg")
+    stat = Path.stat
+
+    def refused(path: Path, **options: bool) -> os.stat_result:
+        if path.name == "locked":
+            raise PermissionError
+        return stat(path, **options)
+
+    monkeypatch.setattr(Path, "stat", refused)
+    with pytest.raises(InvalidParameterError, match="locked"):
+        names_of(tmp_path)
+
+
 @linux
 def test_pipes_are_skipped_and_broken_links_are_not(tmp_path: Path) -> None:
     touch(tmp_path, "a.jpg")

@@ -13,6 +13,7 @@ from mien.batch.paths import path_from_text
 from mien.batch.shards import Plan, RunFolder
 from mien.batch.table import read_records
 from mien.errors import InvalidParameterError
+from mien.files import complete_file
 
 __all__ = ["images_in", "import_table", "plan_of_table", "write_record"]
 
@@ -71,4 +72,5 @@ def import_table(table: Path, plan: Plan, folder: RunFolder) -> Plan:
 def write_record(table: Path, plan: Plan) -> None:
     """Write the record of a table."""
     content = {"options": plan.options, "columns": plan.columns}
-    _record_of(table).write_text(json.dumps(content, indent=1) + "\n")
+    with complete_file(_record_of(table)) as unfinished:
+        unfinished.write_text(json.dumps(content, indent=1) + "\n")

@@ -130,9 +130,12 @@ def _in_folder(folder: Path, on_skip: OnSkip) -> Iterator[str]:
         if _is_system(path.name):
             on_skip(str(path), _HIDDEN)
             return False
+        try:
+            status, is_link = path.stat(), path.is_symlink()
+        except OSError as error:
+            raise InvalidParameterError(f"the folder {path} cannot be read") from error
         # A link into the source leads to what is listed anyway, or to a cycle.
-        inside = path.is_symlink() and Path(os.path.realpath(path)).is_relative_to(root)
-        status = path.stat()
+        inside = is_link and Path(os.path.realpath(path)).is_relative_to(root)
         if inside or (status.st_dev, status.st_ino) in visited:
             on_skip(str(path), _LISTED)
             return False

@@ -5,6 +5,7 @@ from enum import StrEnum
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import InvalidParameterError
 from mien.types import Emotion
 
 __all__ = ["LabelSet", "narrow"]
@@ -41,11 +42,19 @@ def narrow(
 
     Returns:
         (N, len(wanted)) probabilities. A wanted emotion that is not among ``labels`` gets 0.
+
+    Raises:
+        InvalidParameterError: None of the wanted emotions is among ``labels``.
     """
+    if not set(wanted) & set(labels):
+        raise InvalidParameterError(
+            f"labels: the emotion model only knows {', '.join(labels)}; choose another set"
+        )
     columns = np.zeros((len(probabilities), len(wanted)), dtype=np.float32)
     for target, emotion in enumerate(wanted):
         if emotion in labels:
-            columns[:, target] = probabilities[:, labels.index(emotion)]
-    total = columns.sum(axis=1, keepdims=True)
-    shares: NDArray[np.float32] = columns / np.maximum(total, np.finfo(np.float32).tiny)
+            # More than 0, so that the sum is.
+            kept = np.maximum(probabilities[:, labels.index(emotion)], np.finfo(np.float32).tiny)
+            columns[:, target] = kept
+    shares: NDArray[np.float32] = columns / columns.sum(axis=1, keepdims=True)
     return shares

@@ -99,7 +99,7 @@ class OnnxClassifier:
 
         Raises:
             ModelContractError: An output that is used has another width than the card
-                says, or is missing.
+                says, is missing, or is not a number.
         """
         outputs = self._session.run({self._session.inputs[0].name: crops})
         expected = [(len(crops), len(output.emotions)) for output in self._spec.outputs]
@@ -109,6 +109,8 @@ class OnnxClassifier:
                 f"{self.card.name}: the card's labels mean outputs of shape {_listed(expected)}, "
                 f"the graph gave {_listed(found)}"
             )
+        if any(np.isnan(output).any() for output in outputs[: len(expected)]):
+            raise ModelContractError(f"{self.card.name}: the graph gave values that are no numbers")
         return outputs
 
     def _temperatures(self, detail: Floats) -> Floats:

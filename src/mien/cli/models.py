@@ -34,7 +34,7 @@ def run(arguments: Sequence[str]) -> int:
         return max(map(_verify, card_names()), default=0)
     for name in card_names():
         card = load_card(name)
-        print(f"{card.name:<16} {card.task:<10} {card.description}")
+        print(f"{card.name:<18} {card.task:<10} {card.description}")
     return 0
 
 

@@ -162,7 +162,7 @@ def _read_file_object(file: BinaryReader) -> bytes:
         if rewindable():
             file.seek(0)  # type: ignore[attr-defined]
         data: object = file.read()
-    except (OSError, ValueError, TypeError) as error:
+    except Exception as error:  # zipfile, gzip and others have errors of their own
         raise UnreadableFileError("the file object can't be read") from error
     if isinstance(data, bytes | bytearray | memoryview):
         return bytes(data)

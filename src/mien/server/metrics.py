@@ -141,5 +141,8 @@ class Metrics:
         if self._folder is not None:
             registry = CollectorRegistry()
             MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
-        encode, content_type = choose_encoder(accept)
+        try:
+            encode, content_type = choose_encoder(accept)
+        except (TypeError, ValueError):  # for versions that are no numbers
+            encode, content_type = choose_encoder("")
         return encode(registry), content_type

@@ -80,7 +80,7 @@ class Face(_Closed):
     ) = Field(
         None,
         description="With include=landmarks: left eye, right eye, nose, left and right corner of "
-        "the mouth; null if detection was skipped.",
+        "the mouth; null if detection was skipped or gave none.",
     )
     detection: _Probability | None = Field(
         None,

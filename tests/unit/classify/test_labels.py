@@ -3,6 +3,7 @@ import pytest
 
 from mien import Emotion, LabelSet
 from mien.classify.labels import narrow
+from mien.errors import InvalidParameterError
 
 
 @pytest.mark.parametrize(
@@ -29,7 +30,15 @@ def test_the_rest_is_renormalized_and_ordered() -> None:
     np.testing.assert_allclose(narrowed[0], expected, atol=1e-6)
 
 
-def test_a_row_without_mass_stays_finite() -> None:
-    rows = np.array([[1.0, 0.0]], dtype=np.float32)
-    narrowed = narrow(rows, (Emotion.CONTEMPT, Emotion.HAPPY), LabelSet.SIX.emotions)
-    assert np.isfinite(narrowed).all()
+def test_a_row_without_mass_sums_to_one() -> None:
+    rows = np.array([[1.0, 0.0, 0.0]], dtype=np.float32)
+    labels = (Emotion.CONTEMPT, Emotion.HAPPY, Emotion.NEUTRAL)
+    narrowed = narrow(rows, labels, LabelSet.SIX.emotions)
+    np.testing.assert_allclose(narrowed[0], [0.5, 0, 0, 0, 0, 0.5], atol=1e-6)
+
+
+def test_a_model_without_any_of_the_labels_is_refused() -> None:
+    rows = np.array([[0.6, 0.4]], dtype=np.float32)
+    with pytest.raises(InvalidParameterError) as caught:
+        narrow(rows, (Emotion.DISGUST, Emotion.CONTEMPT), LabelSet.SIX.emotions)
+    assert "disgust, contempt" in caught.value.message

@@ -182,6 +182,15 @@ def test_an_incompatible_graph_is_refused_at_start(
         OnnxClassifier(session(columns, shape), card())
 
 
+def test_a_graph_that_does_not_give_numbers_is_refused_at_start() -> None:
+    def respond(feeds: Any) -> list[Any]:
+        return [np.full((len(feeds["crops"]), 3), np.nan, dtype=np.float32)]
+
+    graph = FakeSession(respond, inputs=[TensorSpec("crops", (None, 1, 48, 48))])
+    with pytest.raises(ModelContractError):
+        OnnxClassifier(graph, card())
+
+
 def test_the_shipped_models_predictions_match_its_card() -> None:
     classifier = load_classifier()
     rows = classifier.predict(np.full((3, 1, 48, 48), 0.5, dtype=np.float32))

@@ -1,7 +1,9 @@
 """Paths, bytes, file objects and PIL images, and errors for what is none of them."""
 
+import gzip
 import io
 import tempfile
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -99,6 +101,17 @@ def test_file_objects_that_do_not_give_bytes(tmp_path: Path) -> None:
                 load_image(source, max_pixels=LIMIT)
     with pytest.raises(errors.EmptyUploadError):
         load_image(io.BytesIO(), max_pixels=LIMIT)
+
+
+def test_file_objects_with_their_own_errors(face_photo: bytes) -> None:
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w") as archive:
+        archive.writestr("face.jpg", face_photo)
+    broken = zipfile.ZipFile(io.BytesIO(packed.getvalue().replace(face_photo[-99:], b"0" * 99)))
+    cut_off = gzip.GzipFile(fileobj=io.BytesIO(gzip.compress(face_photo)[:99]))
+    for source in (cut_off, broken.open("face.jpg")):
+        with pytest.raises(errors.UnreadableFileError):
+            load_image(source, max_pixels=LIMIT)
 
 
 @pytest.mark.parametrize("thing", [None, 7, ["photo.jpg"], object(), 1.5])
