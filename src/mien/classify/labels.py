@@ -50,11 +50,11 @@ def narrow(
         raise InvalidParameterError(
             f"labels: the emotion model only knows {', '.join(labels)}; choose another set"
         )
+    # Probabilities are kept above 0, so that their sum is, too.
+    least = np.finfo(np.float32).tiny
     columns = np.zeros((len(probabilities), len(wanted)), dtype=np.float32)
     for target, emotion in enumerate(wanted):
         if emotion in labels:
-            # More than 0, so that the sum is.
-            kept = np.maximum(probabilities[:, labels.index(emotion)], np.finfo(np.float32).tiny)
-            columns[:, target] = kept
+            columns[:, target] = np.maximum(probabilities[:, labels.index(emotion)], least)
     shares: NDArray[np.float32] = columns / columns.sum(axis=1, keepdims=True)
     return shares

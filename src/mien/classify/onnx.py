@@ -99,7 +99,7 @@ class OnnxClassifier:
 
         Raises:
             ModelContractError: An output that is used has another width than the card
-                says, is missing, or is not a number.
+                says, is missing or contains NaN.
         """
         outputs = self._session.run({self._session.inputs[0].name: crops})
         expected = [(len(crops), len(output.emotions)) for output in self._spec.outputs]
@@ -110,7 +110,7 @@ class OnnxClassifier:
                 f"the graph gave {_listed(found)}"
             )
         if any(np.isnan(output).any() for output in outputs[: len(expected)]):
-            raise ModelContractError(f"{self.card.name}: the graph gave values that are no numbers")
+            raise ModelContractError(f"{self.card.name}: the outputs of the graph contain NaN")
         return outputs
 
     def _temperatures(self, detail: Floats) -> Floats:

@@ -46,8 +46,9 @@ def run(arguments: Sequence[str]) -> int:
     command = f"mien batch {shlex.join([*resume, *arguments])}"
     with cleaning_up():
         try:
-            batch = _run_of(options, skipped)
-            worked = batch.execute(_engine(options, batch))
+            chosen = recognizer_arguments(options)
+            batch = _run_of(options, chosen, skipped)
+            worked = batch.execute(_engine(options, chosen.get("threads"), batch))
         except (KeyboardInterrupt, SystemExit):
             say(f"stopped; to continue: {command}")
             raise
@@ -64,13 +65,12 @@ def run(arguments: Sequence[str]) -> int:
     return 1 if batch.progress.failed else 0
 
 
-def _run_of(options: argparse.Namespace, skipped: Counter[str]) -> Run:
+def _run_of(options: argparse.Namespace, arguments: dict[str, Any], skipped: Counter[str]) -> Run:
     def on_skip(path: str, reason: str) -> None:
         skipped[reason] += 1
         if options.verbose:
             say(f"skipped: {path_to_text(path)}: {reason}")
 
-    arguments = recognizer_arguments(options)
     copies = options.annotate and AnnotatedCopies.of_source(options.annotate, options.source)
     batch = Run(
         source=options.source,
@@ -96,8 +96,7 @@ def _run_of(options: argparse.Namespace, skipped: Counter[str]) -> Run:
     return batch
 
 
-def _engine(options: argparse.Namespace, batch: Run) -> Engine:
-    threads = recognizer_arguments(options).get("threads")
+def _engine(options: argparse.Namespace, threads: int | None, batch: Run) -> Engine:
     if options.engine == "local":
         if options.address:
             raise InvalidParameterError("--address: needs --engine ray")

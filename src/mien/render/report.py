@@ -73,7 +73,7 @@ def report_page(
 <ul class="figures">{"".join(totals)}</ul>
 <h2>Faces by emotion</h2>{_emotions(emotions)}
 <h2>Confidence</h2>{_histogram(confidence)}
-<h2>Largest faces of photos, most confident first</h2>{_examples(examples)}
+<h2>Faces with the highest confidence, of the largest in each photo</h2>{_examples(examples)}
 <h2>Photos that failed</h2>{_failures(failures)}
 <p>An expression is what a face shows, not what a person feels.</p>
 </body></html>

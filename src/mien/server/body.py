@@ -24,7 +24,7 @@ _JSON_BYTES = 1000
 # How a JSON body starts, after an optional byte order mark; UTF-16 has zeros between characters.
 # Without an explicit type, browsers and curl label JSON as text or as a form. No image starts so.
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*\{[\s\0]*\"")
-# A JSON body for one file has none of these in it: each costs time and memory to parse.
+# Parsing takes time and memory for each of these. The body of one file has two or three of them.
 _STRUCTURE, _MOST_STRUCTURE = (b"{", b"[", b","), 100
 # What a data URI may escape in Base64: its signs that have a meaning in URIs, and white space.
 _ESCAPED = {"%2B": "+", "%2F": "/", "%3D": "=", "%20": " ", "%0A": "\n", "%0D": "\r"}

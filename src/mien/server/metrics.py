@@ -143,6 +143,6 @@ class Metrics:
             MultiProcessCollector(registry, str(self._folder))  # type: ignore[no-untyped-call]
         try:
             encode, content_type = choose_encoder(accept)
-        except (TypeError, ValueError):  # for versions that are no numbers
+        except (TypeError, ValueError):  # a version in the header is not a number
             encode, content_type = choose_encoder("")
         return encode(registry), content_type
