@@ -1,5 +1,6 @@
 """Metrics of a classifier from its probabilities: accuracy, F1, calibration, intervals."""
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -31,6 +32,17 @@ class Reliability:
     def error(self) -> float:
         """Expected calibration error, 0 to 1. Source: Guo et al. 2017, arXiv 1706.04599, eq. 3."""
         gaps = np.abs(self.confidence - self.accuracy) * self.counts
+        return float(gaps.sum() / max(self.counts.sum(), 1))
+
+    @property
+    def error_by_chance(self) -> float:
+        """Calibration error that a perfectly calibrated model would have on so few predictions.
+
+        The share of correct predictions among n with confidence c differs from c by
+        sqrt(2 c (1 - c) / (pi n)) on average: the mean deviation of a normal distribution.
+        """
+        variance = self.confidence * (1 - self.confidence)
+        gaps = np.sqrt(2 / math.pi * variance * self.counts)
         return float(gaps.sum() / max(self.counts.sum(), 1))
 
 
@@ -101,6 +113,7 @@ class Metrics:
             "macro_f1": round(self.macro_f1, 4),
             "macro_f1_interval": _rounded(self.macro_f1_interval),
             "calibration_error": round(self.calibration_error, 4),
+            "calibration_error_by_chance": round(self.reliability.error_by_chance, 4),
             "negative_log_likelihood": round(self.log_likelihood, 4),
             "per_class": {
                 label: {

@@ -49,6 +49,15 @@ def test_calibration_error(confidence: list[float], right: list[bool], error: fl
     assert reliability(np.array(confidence), np.array(right)).error == pytest.approx(error)
 
 
+def test_the_calibration_error_by_chance_is_that_of_a_perfectly_calibrated_model() -> None:
+    random = np.random.default_rng(1)
+    confidence = random.uniform(0.3, 1.0, 200)
+    errors = [reliability(confidence, random.random(200) < confidence).error for _ in range(500)]
+    expected = reliability(confidence, np.ones(200, dtype=bool)).error_by_chance
+    assert expected == pytest.approx(np.mean(errors), rel=0.05)
+    assert reliability(np.ones(3), np.ones(3, dtype=bool)).error_by_chance == 0
+
+
 def test_the_recall_of_an_empty_class_is_unknown() -> None:
     metrics = measure(np.eye(3)[[0, 1, 1]], np.array([0, 1, 1]), LABELS)
     assert metrics.recall_intervals == ((1, 1), (1, 1), (0, 1))

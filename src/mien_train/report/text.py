@@ -39,7 +39,8 @@ def metrics_lines(title: str, metrics: Metrics) -> Iterator[str]:
         f"macro-F1 {metrics.macro_f1:.4f} {_interval(metrics.macro_f1_interval)}"
     )
     yield (
-        f"calibration error {metrics.calibration_error:.4f}, "
+        f"calibration error {metrics.calibration_error:.4f} "
+        f"({metrics.reliability.error_by_chance:.4f} by chance), "
         f"negative log-likelihood {metrics.log_likelihood:.4f}"
     )
     yield f"{'':9} {'faces':>6} {'recall':>7} {'':16} {'precision':>9} {'F1':>6}"
