@@ -1,15 +1,16 @@
 """Detectors and classifiers of other packages, which register them as entry points."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
-from mien.errors import InvalidParameterError
+from mien.errors import InvalidParameterError, MienError
 
-__all__ = ["CLASSIFIERS", "DETECTORS", "find_plugin", "plugin_names"]
+__all__ = ["CLASSIFIER_GROUP", "DETECTOR_GROUP", "find_plugin", "loading", "plugin_names"]
 
 # Groups of entry points: each names a class or function that returns a detector or a classifier.
-DETECTORS = "mien.detectors"
-CLASSIFIERS = "mien.classifiers"
+DETECTOR_GROUP = "mien.detectors"
+CLASSIFIER_GROUP = "mien.classifiers"
 
 
 def find_plugin(group: str, name: str) -> Callable[..., Any] | None:
@@ -18,15 +19,23 @@ def find_plugin(group: str, name: str) -> Callable[..., Any] | None:
     Raises InvalidParameterError if it cannot be imported.
     """
     for entry in _entry_points(group=group, name=name):
-        try:
+        with loading(f"{name} ({entry.value})"):
             factory: Callable[..., Any] = entry.load()
-        except Exception as error:
-            raise InvalidParameterError(
-                f"the plug-in {name} cannot be imported from {entry.value}: "
-                f"{type(error).__name__}: {error}"
-            ) from error
         return factory
     return None
+
+
+@contextmanager
+def loading(name: str) -> Iterator[None]:
+    """Raise InvalidParameterError in place of an error of a plug-in's own code in the block."""
+    try:
+        yield
+    except MienError:
+        raise
+    except Exception as error:
+        raise InvalidParameterError(
+            f"{name} cannot be loaded: {type(error).__name__}: {error}"
+        ) from error
 
 
 def plugin_names(group: str) -> list[str]:

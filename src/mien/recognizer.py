@@ -1,5 +1,6 @@
 """The core call: an image in any form -> the emotions of its faces."""
 
+import difflib
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -14,12 +15,13 @@ from PIL import Image
 
 from mien.classify import EmotionClassifier
 from mien.classify.crop import square_of_face, square_of_image
-from mien.classify.labels import LabelSet, narrow
+from mien.classify.labels import LabelSet, check_labels, narrow
 from mien.classify.registry import build_classifier
 from mien.cores import available_cores
 from mien.detect import FaceDetector
+from mien.detect.detections import checked_faces
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
-from mien.errors import InvalidParameterError, MienError, ModelContractError
+from mien.errors import InvalidParameterError, MienError
 from mien.image import BinaryReader, ImageInput, check_channels, load_image
 from mien.in_order import in_order
 from mien.options import OptionKeywords, Options, Upright, whole_number
@@ -74,9 +76,9 @@ class Recognizer:
         """Load and verify the models.
 
         Args:
-            detector: ``yunet`` (the default), ``centerface``, ``mtcnn``, the name of a plug-in, or
-                an object with a method ``detect``.
-            detector_model: ONNX file of the detector, in place of the one in the package.
+            detector: A name of ``mien.detect.registry.DETECTORS`` or of a plug-in, or an object
+                with a method ``detect``.
+            detector_model: ONNX file in place of the detector's own, if it takes one.
             model: ONNX file of an emotion model with its ``card.toml`` beside it, the name of a
                 plug-in, or an object with the classifier's methods. None: the model in the package.
             providers: ONNX Runtime's execution providers, ``cpu``, ``cuda`` or ``openvino``;
@@ -86,19 +88,20 @@ class Recognizer:
             **options: Options of every call, as the fields of ``Options``.
 
         Raises:
-            InvalidParameterError: An option or a name is unknown or out of range.
+            InvalidParameterError: An option or a name is unknown or out of range, a plug-in cannot
+                be loaded, or the model knows none of the labels.
             ArtifactError: A model file is missing or altered, or does not match its card.
         """
-        self._arguments: dict[str, Any] = {
+        arguments: dict[str, Any] = {
             "detector": detector,
             "detector_model": detector_model,
             "model": model,
             "providers": providers,
             "max_pixels": max_pixels,
             "threads": threads,
-            **options,
         }
-        self.options = _options(Options(), options)
+        self._arguments = {**arguments, **options}
+        self.options = _options(Options(), options, others=arguments)
         self.max_pixels = whole_number("max_pixels", max_pixels)
         self.threads = available_cores() if threads is None else whole_number("threads", threads)
         chosen = parse_providers(providers)
@@ -120,6 +123,7 @@ class Recognizer:
                 "model must be a path, a name or an object with a method predict and attributes "
                 f"labels and crop, not {model!r}"
             )
+        check_labels(model.labels, self.options.labels.emotions)
         self.classifier: EmotionClassifier = model
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -148,8 +152,8 @@ class Recognizer:
             ImageError: The image cannot be read.
             InvalidParameterError: An option is unknown or out of range, the array is not an image,
                 ``channels`` does not fit it, or ``options`` has another type.
-            ModelContractError: The detector did not return a tuple or list, or the model's outputs
-                have the wrong shape.
+            ModelContractError: The detector did not return faces, or the model's outputs have the
+                wrong shape.
         """
         options = self._combined(options, overrides)
         started = perf_counter()
@@ -277,12 +281,11 @@ class Recognizer:
         return turn, upright, _largest(faces, options.max_faces)
 
     def _faces(self, image: RgbImage, options: Options) -> tuple[Face, ...]:
-        faces: object = self.detector.detect(
+        found = self.detector.detect(
             image, min_face_size=self._min_face_size(options), min_score=options.min_score
         )
-        if not isinstance(faces, tuple | list):
-            raise ModelContractError(f"the detector returned no tuple of faces, but {faces!r}")
-        return tuple(faces)
+        name = type(self.detector).__name__
+        return checked_faces(found, image, detector=name, min_score=options.min_score)
 
     def _classify(
         self, image: RgbImage, faces: tuple[Face, ...], options: Options
@@ -329,13 +332,15 @@ def _shared() -> Recognizer:
     return Recognizer()
 
 
-def _options(options: Options, overrides: OptionKeywords) -> Options:
-    try:
-        return replace(options, **overrides)  # type: ignore[arg-type]
-    except TypeError as error:
-        known = ", ".join(OptionKeywords.__annotations__)
-        unknown = ", ".join(sorted(set(overrides) - set(OptionKeywords.__annotations__)))
-        raise InvalidParameterError(f"no option {unknown}; the options are {known}") from error
+def _options(options: Options, overrides: OptionKeywords, *, others: Iterable[str] = ()) -> Options:
+    """Return the options with changes. ``others``: further names, to suggest for unknown ones."""
+    known = [*others, *OptionKeywords.__annotations__]
+    for name in overrides:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, 1, 0.5)
+            hint = f"did you mean {close[0]}?" if close else f"the options are {', '.join(known)}"
+            raise InvalidParameterError(f"there is no option {name}; {hint}")
+    return replace(options, **overrides)  # type: ignore[arg-type]
 
 
 def _path(image: object) -> str | None:

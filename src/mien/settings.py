@@ -23,7 +23,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from mien.cores import available_cores
 from mien.detect import MIN_FACE_SIZE_PX
-from mien.detect.registry import DEFAULT_DETECTOR
+from mien.detect.registry import DEFAULT_DETECTOR, DETECTORS
 from mien.errors import InvalidParameterError
 from mien.recognizer import MAX_PIXELS, Recognizer
 from mien.runtime.providers import parse_providers
@@ -82,9 +82,12 @@ class _Network(BaseModel):
 class _Models(BaseModel):
     """Models."""
 
-    detector: str = Field(DEFAULT_DETECTOR, description="Face detector; see mien models list.")
+    detector: str = Field(
+        DEFAULT_DETECTOR,
+        description=f"Face detector: {', '.join(DETECTORS)} or the name of a plug-in.",
+    )
     detector_model: Path | None = Field(
-        None, description="ONNX file of the detector, in place of the one in the package."
+        None, description="ONNX file in place of the detector's own, if it takes one."
     )
     model: str | None = Field(
         None,
@@ -99,8 +102,8 @@ class _Models(BaseModel):
     min_face_size: int | None = Field(
         None,
         ge=MIN_FACE_SIZE_PX,
-        description="Longer side of the smallest face to return, in pixels. "
-        "Default: the detector's own.",
+        description="Longer side of the smallest face to return, in pixels; mtcnn may return "
+        "smaller ones. Default: the detector's own.",
     )
 
     @field_validator("providers")

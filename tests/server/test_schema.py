@@ -1,13 +1,15 @@
 """Requests that schemathesis generates from the OpenAPI schema, with real and mutated images."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from io import BytesIO
 from pkgutil import iter_modules
+from typing import Any
 
 import pytest
 import schemathesis
 from fastapi import APIRouter
+from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -23,12 +25,26 @@ from schemathesis.specs.openapi.checks import (
 from starlette.testclient import TestClient
 
 from http_fakes import encoded_image, fake_app, running
-from mien.server import routes
+from mien.server import dependencies, routes
 from mien.server.errors import PROBLEMS
 from mien.server.keys import digest_of, new_key
 from videos import plain
 
 PREFIX = f"{routes.__name__}."
+
+
+def called(annotated: Any) -> Callable[..., object]:
+    return annotated.__metadata__[0].dependency
+
+
+# The codes of the errors of each dependency.
+PROBLEMS_OF = {
+    dependencies.authorize: dependencies.GUARDED_PROBLEMS,
+    dependencies.admit: dependencies.GUARDED_PROBLEMS,
+    called(dependencies.ImageUpload): dependencies.IMAGE_UPLOAD_PROBLEMS,
+    called(dependencies.ImagesUpload): dependencies.IMAGE_UPLOAD_PROBLEMS,
+    called(dependencies.VideoUpload): dependencies.VIDEO_UPLOAD_PROBLEMS,
+}
 CHECKS = [
     not_a_server_error,
     content_type_conformance,
@@ -81,18 +97,38 @@ def api() -> Iterator[schemathesis.BaseSchema]:
         yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
 
 
-def test_the_document_has_every_documented_route(api: schemathesis.BaseSchema) -> None:
+def documented_routes() -> dict[tuple[str, str], APIRoute]:
     modules = [import_module(module.name) for module in iter_modules(routes.__path__, PREFIX)]
     routers = [each for m in modules for each in vars(m).values() if isinstance(each, APIRouter)]
-    expected = {
-        (method, route.path)
+    return {
+        (method, route.path): route
         for router in routers
         for route in router.routes
         if isinstance(route, APIRoute) and route.include_in_schema
         for method in route.methods
     }
+
+
+def test_the_document_has_every_documented_route(api: schemathesis.BaseSchema) -> None:
     found = [result.ok() for result in api.get_all_operations()]
+    expected = documented_routes().keys()
     assert {(op.method.upper(), op.path) for op in found} == set(operations()) == expected
+
+
+@pytest.mark.parametrize("operation", documented_routes(), ids=" ".join)
+def test_every_operation_documents_the_errors_of_its_dependencies(
+    operation: tuple[str, str],
+) -> None:
+    route = documented_routes()[operation]
+    listed = [str(each["description"]).split(", ") for each in route.responses.values()]
+    codes = {code for codes in listed for code in codes}
+
+    def check(dependant: Dependant) -> None:
+        assert codes >= set(PROBLEMS_OF.get(dependant.call, ()))
+        for each in dependant.dependencies:
+            check(each)
+
+    check(route.dependant)
 
 
 @pytest.mark.parametrize(("method", "path"), operations())

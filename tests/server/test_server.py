@@ -32,7 +32,6 @@ from http_fakes import (
     wait_until,
 )
 from http_process import alongside, served, start, wait_until_in_flight
-from mien.errors import ArtifactError, InvalidParameterError
 from mien.recognizer import Recognizer
 from mien.server import run as server_run
 from mien.server.app import create_app
@@ -198,14 +197,14 @@ def test_a_signal_lets_requests_finish(
         assert "Traceback" not in process.stderr.read()
 
 
-@pytest.mark.parametrize(
-    ("workers", "reason"), [(1, "the service did not start"), (2, "a server process did not start")]
-)
-def test_models_that_fail_when_run(workers: int, reason: str) -> None:
+@pytest.mark.parametrize("workers", [1, 2])
+def test_models_that_fail_when_run(workers: int) -> None:
     process = start(workers, "broken")
     _, stderr = process.communicate(timeout=60)
     assert process.returncode == 1
-    assert f"mien: {reason}" in stderr
+    # Each server process logs its own.
+    assert 1 <= stderr.count("RuntimeError: broken") <= workers
+    assert "http://" not in stderr
 
 
 @posix
@@ -226,13 +225,11 @@ def test_serving_in_this_process(
     assert server_run.serve(Settings(port=0, processes=False)) == 0
     stopper.join()
     assert signal.getsignal(signal.SIGTERM) == before
-    assert "listening on http://127.0.0.1:" in capsys.readouterr().err
+    assert "http://127.0.0.1:" in capsys.readouterr().err
 
     detector.error = RuntimeError("broken")
     assert server_run.serve(Settings(port=0, host="::1", processes=False)) == 1
-    stderr = capsys.readouterr().err
-    assert "listening on http://[::1]:" in stderr
-    assert "the service did not start" in stderr
+    assert "http://[::1]:" not in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("exitcode", "status"), [(-15, 0), (3, 1)])
@@ -299,7 +296,7 @@ def test_a_port_in_use(capsys: pytest.CaptureFixture[str]) -> None:
         port = taken.getsockname()[1]
         assert server_run.serve(Settings(port=port)) == 1
     message = capsys.readouterr().err
-    assert message.startswith(f"mien: cannot listen on 127.0.0.1 port {port}: ")
+    assert f"cannot listen on 127.0.0.1 port {port}: " in message
     assert message.count("\n") == 1
 
 
@@ -310,15 +307,11 @@ def test_an_address_of_another_machine(capsys: pytest.CaptureFixture[str]) -> No
 
 def test_an_invalid_host_name(capsys: pytest.CaptureFixture[str]) -> None:
     assert server_run.serve(Settings(host="a" * 70, port=0)) == 1
-    assert capsys.readouterr().err.endswith("aa port 0: not a host name\n")
+    assert "aa port 0: not a host name" in capsys.readouterr().err
 
 
 def test_wrong_models_and_detectors(tmp_path: Path) -> None:
     (file := tmp_path / "yunet.onnx").write_bytes(b"no graph")
-    for wrong, error in (
-        ({"model": str(tmp_path / "none.onnx")}, ArtifactError),
-        ({"detector_model": file}, ArtifactError),
-        ({"detector": "none"}, InvalidParameterError),
-    ):
-        with pytest.raises(error):
-            server_run.serve(Settings(port=0, **wrong))
+    missing = tmp_path / "none.onnx"
+    for wrong in ({"model": str(missing)}, {"detector_model": file}, {"detector": "none"}):
+        assert server_run.serve(Settings(port=0, **wrong)) == 1

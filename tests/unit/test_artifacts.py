@@ -98,3 +98,12 @@ def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.Monke
     Path("model.onnx").touch()
     with pytest.raises(ArtifactError, match=tmp_path.name):
         card_beside(Path("model.onnx"))
+
+
+def test_a_folder_or_a_card_in_place_of_the_model_is_refused(tmp_path: Path) -> None:
+    model = write_card(tmp_path)
+    for wrong in (tmp_path, tmp_path / CARD_NAME):
+        with pytest.raises(ArtifactError) as caught:
+            card_beside(wrong)
+        assert "ONNX" in caught.value.message
+    assert card_beside(model)

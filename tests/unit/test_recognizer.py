@@ -370,13 +370,57 @@ def test_a_path_of_any_kind_is_in_the_result(tmp_path: Path) -> None:
             assert finding(()).analyze(each).path == str(path)
 
 
-@pytest.mark.parametrize("returned", [None, 5])
+WRONG_FACES: list[Any] = [
+    "face",
+    face(0, 40).box,
+    replace(face(0, 40), box=(0, 0, 40, 40)),
+    replace(face(0, 40), score=1.5),
+    replace(face(0, 40), score=float("nan")),
+    replace(face(0, 40), score=None),
+    replace(face(0, 40), landmarks=np.zeros((5, 2))),
+]
+
+
+@pytest.mark.parametrize("returned", [None, 5, *([each] for each in WRONG_FACES)], ids=repr)
 def test_a_detector_that_returns_no_faces_is_named(returned: Any) -> None:
-    detector = SimpleNamespace(detect=lambda *_, **__: returned)
-    recognizer = Recognizer(detector=detector, model=StubClassifier())
-    with pytest.raises(mien.MienError) as caught:
-        recognizer.analyze(IMAGE)
-    assert caught.value.code == ModelContractError.code
+    with pytest.raises(ModelContractError) as caught:
+        finding(returned).analyze(IMAGE)
+    assert "Finds" in caught.value.message
+
+
+def test_faces_of_any_detector_are_clipped_and_sorted() -> None:
+    outside, small, large = face(160, 20), face(50, 30), face(-10, 100)
+    weak = replace(face(100, 20), score=0.5)
+    recognizer = finding([outside, small, weak, large])
+    clipped = Box(left=0, top=0, right=90, bottom=90)
+    boxes = [found.box for found in recognizer.analyze(IMAGE)]
+    assert boxes == [clipped, small.box, weak.box]
+    boxes = [found.box for found in recognizer.analyze(IMAGE, min_score=0.95)]
+    assert boxes == [clipped, small.box]
+
+
+def test_numbers_of_a_detector_become_plain() -> None:
+    box = Box(**dict.fromkeys(("left", "top"), np.float32(1)), right=np.float32(9), bottom=8)
+    (found,) = finding([Face(box=box, score=np.float32(0.75))]).analyze(IMAGE)
+    assert {type(number) for number in (*found.box.xyxy, found.detection)} == {float}
+
+
+def test_a_model_that_knows_none_of_the_labels_is_refused() -> None:
+    model = StubClassifier()
+    model.labels = (Emotion.DISGUST, Emotion.CONTEMPT)
+    with pytest.raises(mien.InvalidParameterError):
+        Recognizer(detector=StubDetector(), model=model)
+    assert Recognizer(detector=StubDetector(), model=model, labels="seven")
+
+
+@pytest.mark.parametrize(
+    ("wrong", "meant"), [("detectr", "detector"), ("label", "labels"), ("zzz", "providers")]
+)
+def test_an_unknown_argument_is_answered_with_known_ones(wrong: str, meant: str) -> None:
+    with pytest.raises(mien.InvalidParameterError) as caught:
+        stub(**{wrong: "x"})
+    assert wrong in caught.value.message
+    assert meant in caught.value.message.partition(";")[2]
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes on this system")

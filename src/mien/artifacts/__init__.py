@@ -100,8 +100,10 @@ def card_beside(model_file: Path) -> Card:
         ArtifactError: The file or the card is missing, the card is incomplete or for another task,
             or it does not list the file.
     """
-    if model_file.is_dir():
-        raise ArtifactError(f"{model_file} is a folder; give the path of the ONNX file in it")
+    if model_file.is_dir() or model_file.name == CARD_NAME:
+        raise ArtifactError(
+            f"{model_file} is not an ONNX file; give the path of the one beside {CARD_NAME}"
+        )
     if not model_file.is_file():
         raise ArtifactError(
             f"there is no model file {model_file}; give the path of an ONNX file or the name of "

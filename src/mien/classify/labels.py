@@ -1,5 +1,6 @@
 """The three label sets, and how a model's probabilities are reduced to one of them."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 
 import numpy as np
@@ -8,7 +9,7 @@ from numpy.typing import NDArray
 from mien.errors import InvalidParameterError
 from mien.types import Emotion
 
-__all__ = ["LabelSet", "narrow"]
+__all__ = ["LabelSet", "check_labels", "narrow"]
 
 _ORDER = tuple(Emotion)
 
@@ -30,6 +31,14 @@ class LabelSet(StrEnum):
         return _ORDER[: {"six": 6, "seven": 7, "eight": 8}[self.value]]
 
 
+def check_labels(labels: Iterable[Emotion], wanted: Iterable[Emotion]) -> None:
+    """Raise InvalidParameterError if a model with these labels knows no wanted emotion."""
+    if set(labels).isdisjoint(wanted):
+        raise InvalidParameterError(
+            f"labels: the emotion model only knows {', '.join(labels)}; choose another set"
+        )
+
+
 def narrow(
     probabilities: NDArray[np.float32], labels: tuple[Emotion, ...], wanted: tuple[Emotion, ...]
 ) -> NDArray[np.float32]:
@@ -46,10 +55,7 @@ def narrow(
     Raises:
         InvalidParameterError: None of the wanted emotions is among ``labels``.
     """
-    if not set(wanted) & set(labels):
-        raise InvalidParameterError(
-            f"labels: the emotion model only knows {', '.join(labels)}; choose another set"
-        )
+    check_labels(labels, wanted)
     # Probabilities are kept above 0, so that their sum is, too.
     least = np.finfo(np.float32).tiny
     columns = np.zeros((len(probabilities), len(wanted)), dtype=np.float32)

@@ -43,7 +43,7 @@ class CropSpec:
         channels: Grey or colors.
         layout: Order of the dimensions.
         white: Value of a white pixel before normalization: 1 or 255.
-        mean: Subtracted; one value, or one for each channel.
+        mean: Subtracted; one value, or one for each channel, in the order of ``channels``.
         std: Divided by afterwards; likewise.
     """
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from mien.classify import EmotionClassifier
 from mien.classify.onnx import DEFAULT_MODEL, load_classifier
 from mien.errors import ArtifactError
-from mien.plugins import CLASSIFIERS, find_plugin
+from mien.plugins import CLASSIFIER_GROUP, find_plugin, loading
 from mien.runtime.providers import CPU, Provider
 
 __all__ = ["build_classifier"]
@@ -25,13 +25,14 @@ def build_classifier(
 
     Raises:
         ArtifactError: The file or its card is missing, altered or invalid, or they do not match.
-        InvalidParameterError: A plug-in cannot be imported, or a provider is not available.
+        InvalidParameterError: A plug-in cannot be loaded, or a provider is not available.
     """
     if model is None or model == DEFAULT_MODEL:
         return load_classifier(providers=providers)
-    factory = find_plugin(CLASSIFIERS, model) if isinstance(model, str) else None
+    factory = find_plugin(CLASSIFIER_GROUP, model) if isinstance(model, str) else None
     if factory is not None:
-        classifier: EmotionClassifier = factory(providers=providers)
+        with loading(str(model)):
+            classifier: EmotionClassifier = factory(providers=providers)
         return classifier
     if isinstance(model, str) and "://" in model:
         raise ArtifactError(f"models are not downloaded: give the path of a file, not {model}")

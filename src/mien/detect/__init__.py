@@ -20,12 +20,15 @@ class FaceDetector(Protocol):
         min_face_size: int | None = None,
         min_score: float | None = None,
     ) -> tuple[Face, ...]:
-        """Return the faces, largest box first; boxes are clipped to the image.
+        """Return the faces, in any order.
+
+        ``Recognizer`` clips their boxes to the image and sorts them, largest first. The detectors
+        of the package do so themselves.
 
         Args:
             image: Upright image; it may have been reduced on decoding.
-            min_face_size: Longer side of the smallest face to return, in pixels of ``image``.
-                None: the detector's default.
+            min_face_size: Longer side of the smallest face to return, in pixels of ``image``;
+                ``mtcnn`` may return smaller ones. None: the detector's default.
             min_score: Least score of a face, 0 to 1. None: the detector's default.
         """
         ...

@@ -1,14 +1,17 @@
-"""Detections as arrays, and the faces they become."""
+"""Detections as arrays, the faces they become, and the check of what a detector returns."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from numbers import Real
 from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.errors import ModelContractError
 from mien.types import Box, Face, Landmarks, RgbImage
 
-__all__ = ["Detections"]
+__all__ = ["Detections", "checked_faces"]
 
 Floats = NDArray[np.float32]
 
@@ -41,24 +44,62 @@ class Detections:
         """
         sides = (self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1, initial=0)
         rows = np.flatnonzero(sides >= (min_face_size or 0)).tolist()
-        found = (self._face(row, image) for row in rows)
-        return tuple(sorted((face for face in found if face is not None), key=_rank))
+        boxes = ((row, _clipped(self.boxes[row].tolist(), image)) for row in rows)
+        return _largest_first(self._face(row, box) for row, box in boxes if box is not None)
 
-    def _face(self, row: int, image: RgbImage) -> Face | None:
-        """Return a face; None if no part of it is inside the image."""
-        left, top, right, bottom = self.boxes[row].tolist()
-        left, right = max(left, 0.0), min(right, float(image.width))
-        top, bottom = max(top, 0.0), min(bottom, float(image.height))
-        if not (right > left and bottom > top):
-            return None
+    def _face(self, row: int, box: Box) -> Face:
         points = cast(list[tuple[float, float]], list(map(tuple, self.landmarks[row].tolist())))
-        return Face(
-            box=Box(left=left, top=top, right=right, bottom=bottom),
-            score=float(np.clip(self.scores[row], 0, 1)),
-            landmarks=Landmarks(*points),
+        score = float(np.clip(self.scores[row], 0, 1))
+        return Face(box=box, score=score, landmarks=Landmarks(*points))
+
+
+def checked_faces(
+    found: object, image: RgbImage, *, detector: str, min_score: float | None
+) -> tuple[Face, ...]:
+    """Return the faces that a detector of any origin returned, as ``FaceDetector`` promises them.
+
+    Args:
+        found: What it returned.
+        image: The image that was searched.
+        detector: Its name, for the error.
+        min_score: Faces with a lower score are dropped.
+
+    Raises:
+        ModelContractError: It is not a tuple or list of faces, or a face has wrong values.
+    """
+    if not isinstance(found, tuple | list) or not all(map(_is_sound, found)):
+        raise ModelContractError(
+            f"{detector} must return a tuple of Face, each with a Box, a score from 0 to 1, and "
+            f"Landmarks or None, not {found!r}"
         )
+    boxes = ((face, _clipped(face.box.xyxy, image)) for face in found)
+    return _largest_first(
+        replace(face, box=box, score=float(face.score))
+        for face, box in boxes
+        if box is not None and face.score >= (min_score or 0)
+    )
 
 
-def _rank(face: Face) -> tuple[float, float, float]:
-    """Largest first; equal areas from left to right, then top to bottom."""
-    return -face.box.area, face.box.left, face.box.top
+def _is_sound(face: object) -> bool:
+    return (
+        isinstance(face, Face)
+        and isinstance(face.box, Box)
+        and isinstance(face.score, Real)
+        and 0 <= face.score <= 1
+        and isinstance(face.landmarks, Landmarks | None)
+    )
+
+
+def _clipped(edges: Sequence[float], image: RgbImage) -> Box | None:
+    """Return the part of a box inside the image; None if there is none."""
+    left, top, right, bottom = map(float, edges)
+    left, right = max(left, 0.0), min(right, float(image.width))
+    top, bottom = max(top, 0.0), min(bottom, float(image.height))
+    if not (right > left and bottom > top):
+        return None
+    return Box(left=left, top=top, right=right, bottom=bottom)
+
+
+def _largest_first(faces: Iterable[Face]) -> tuple[Face, ...]:
+    """Sort faces by area; equal ones from left to right, then top to bottom."""
+    return tuple(sorted(faces, key=lambda face: (-face.box.area, face.box.left, face.box.top)))

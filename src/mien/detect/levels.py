@@ -20,7 +20,14 @@ from mien.detect.light import exposures
 from mien.geometry import PAIRS, intersection_over_union, suppress
 from mien.types import Face, RgbImage
 
-__all__ = ["LevelsDetector", "filled", "full_size_factor", "search", "smaller_levels"]
+__all__ = [
+    "SEARCHED_PIXELS",
+    "LevelsDetector",
+    "filled",
+    "full_size_factor",
+    "search",
+    "smaller_levels",
+]
 
 Floats = NDArray[np.float32]
 # Takes pixels (H, W, 3), returns rows (N, 15): score, box, five points, in these pixels.

@@ -10,8 +10,7 @@ from mien.detect.centerface import CenterFaceDetector
 from mien.detect.mtcnn import MtcnnDetector
 from mien.detect.yunet import YunetDetector
 from mien.errors import InvalidParameterError
-from mien.plugins import DETECTORS as PLUGINS
-from mien.plugins import find_plugin, plugin_names
+from mien.plugins import DETECTOR_GROUP, find_plugin, loading, plugin_names
 from mien.runtime.providers import CPU, Provider
 
 __all__ = ["DEFAULT_DETECTOR", "DETECTORS", "build_detector"]
@@ -37,21 +36,22 @@ def build_detector(
         providers: As for OrtSession.
 
     Raises:
-        InvalidParameterError: The name is unknown, the detector takes no file, or a provider is
-            not available.
+        InvalidParameterError: The name is unknown, the detector takes no file, a plug-in cannot be
+            loaded, or a provider is not available.
         ArtifactError: A model file is missing, altered, or another network.
     """
-    factory = DETECTORS.get(name) or find_plugin(PLUGINS, name)
+    factory = DETECTORS.get(name) or find_plugin(DETECTOR_GROUP, name)
     if factory is None:
-        known = ", ".join([*DETECTORS, *plugin_names(PLUGINS)])
+        known = ", ".join([*DETECTORS, *plugin_names(DETECTOR_GROUP)])
         raise InvalidParameterError(f"no detector {name!r}; there are {known}")
     arguments: dict[str, Any] = {"providers": providers}
     if model_file is not None:
         if not _takes_a_file(factory):
-            able = ", ".join(each for each in DETECTORS if _takes_a_file(DETECTORS[each]))
-            raise InvalidParameterError(f"the detector {name} takes no model file; {able} does")
+            takers = ", ".join(each for each in DETECTORS if _takes_a_file(DETECTORS[each]))
+            raise InvalidParameterError(f"the detector {name} takes no model file; {takers} does")
         arguments["model_file"] = model_file
-    return factory(**arguments)
+    with loading(name):
+        return factory(**arguments)
 
 
 def _takes_a_file(factory: Callable[..., FaceDetector]) -> bool:

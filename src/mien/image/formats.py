@@ -61,7 +61,7 @@ def sniff(data: bytes) -> str:
     for name, pattern in _UNSUPPORTED:
         if pattern.match(start):
             raise UnsupportedFormatError(f"{name} is not supported; convert it to JPEG or PNG")
-    raise NotAnImageError("this is not an image; send JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP")
+    raise NotAnImageError("this is not an image; expected JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP")
 
 
 def _heif_format(start: bytes) -> str | None:

@@ -36,8 +36,7 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
     if width * height > max_pixels:
         raise ImageTooLargeError(
             f"{width} x {height} pixels are more than the limit of {max_pixels:,}; "
-            "set --max-pixels or MIEN_MAX_PIXELS, in Python Recognizer(max_pixels=), to allow "
-            "larger images"
+            "reduce the image or raise max_pixels"
         )
 
 

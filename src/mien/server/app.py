@@ -1,6 +1,7 @@
 """The application: routers, error handlers and the service's lifespan."""
 
 import faulthandler
+import logging
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -41,6 +42,8 @@ __all__ = ["create_app", "traces_class"]
 # After unfinished requests were cancelled, for the process to end.
 _SPARE_S = 5
 
+_log = logging.getLogger("mien.server")
+
 _DESCRIPTION = (
     "Finds faces in images and classifies the emotion that each shows. What a face shows is an "
     "expression; it is not what the person feels.\n\n"
@@ -66,6 +69,7 @@ def create_app(
     *,
     build: Callable[[], Recognizer] | None = None,
     metrics_folder: Path | None = None,
+    address: str = "",
 ) -> FastAPI:
     """Return the service as an ASGI application; its lifespan loads the models.
 
@@ -74,6 +78,7 @@ def create_app(
         build: Builds the recognizer in each worker process. It must pickle. An error that it raises
             ends the startup. None: build it from the settings.
         metrics_folder: Where server processes that share a port keep their metrics.
+        address: Where it listens; logged when it is ready.
 
     Raises:
         InvalidParameterError: The API keys, rate limits or traces of the settings are invalid.
@@ -86,7 +91,7 @@ def create_app(
         title="mien",
         version=__version__,
         description=_DESCRIPTION,
-        lifespan=_lifespan_of(service, traces, {RECORD: recording}),
+        lifespan=_lifespan_of(service, traces, {RECORD: recording}, address),
         openapi_url="/openapi.json" if settings.docs else None,
         docs_url=None,
         redoc_url=None,
@@ -139,7 +144,7 @@ def _include_routers(app: FastAPI, service: Service) -> None:
 
 
 def _lifespan_of(
-    service: Service, traces: "Traces | None", state: Mapping[str, Any]
+    service: Service, traces: "Traces | None", state: Mapping[str, Any], address: str
 ) -> Callable[[FastAPI], AbstractAsyncContextManager[Mapping[str, Any]]]:
     settings = service.settings
 
@@ -157,6 +162,8 @@ def _lifespan_of(
             app.openapi()
             CancelScope()
             with on_shutdown(stop, delay_s=settings.stop_delay_s):
+                if address:
+                    _log.info("ready", extra={"address": address})
                 yield state
         finally:
             await service.close()

@@ -1,7 +1,8 @@
 """Dependencies of routers and handlers."""
 
-from collections.abc import AsyncIterator
-from typing import Annotated, Any
+from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
+from typing import Annotated
 
 from fastapi import Depends, Query, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
@@ -12,24 +13,28 @@ from mien.server.body import BodyLimits, read_files
 from mien.server.context import RequestContext, context_of
 from mien.server.errors import NotReadyError
 from mien.server.multipart import IMAGE, VIDEO, quoted
-from mien.server.parameters import EmotionQuery, NoQuery, VideoQuery
+from mien.server.parameters import NoQuery
 from mien.server.service import Service
 
 __all__ = [
     "GUARDED",
+    "GUARDED_PROBLEMS",
+    "IMAGE_UPLOAD_PROBLEMS",
     "OPEN",
     "SECURITY",
+    "VIDEO_UPLOAD_PROBLEMS",
     "Context",
+    "ImageUpload",
+    "ImagesUpload",
     "TheService",
-    "UploadedImage",
-    "UploadedImages",
-    "UploadedVideo",
+    "VideoUpload",
     "admit",
     "authorize",
-    "emotion_query",
     "no_repeated_parameters",
-    "video_query",
 ]
+
+# Reads the body and returns its files. The handler calls it: FastAPI has checked the query by then.
+Upload = Callable[[], Awaitable[list[bytes]]]
 
 
 # Async, although they wait for nothing: FastAPI would run plain functions in threads.
@@ -71,40 +76,23 @@ async def _no_query(_: Annotated[NoQuery, Query()]) -> None:
     """Refuse query parameters."""
 
 
-async def emotion_query(query: Annotated[EmotionQuery, Query()]) -> Any:
-    """Return the validated query. As a dependency of the upload, it is checked before the body."""
-    return query
-
-
-async def video_query(query: Annotated[VideoQuery, Query()]) -> VideoQuery:
-    """Return the validated query of a video."""
-    return query
-
-
-async def _uploaded_image(
-    request: Request, service: TheService, _: Annotated[Any, Depends(emotion_query)]
-) -> AsyncIterator[bytes]:
+async def _image_upload(request: Request, service: TheService) -> AsyncIterator[Upload]:
     settings = service.settings
     limits = BodyLimits(1, settings.max_upload_bytes, settings.upload_timeout_s)
     with service.holding_bytes() as hold:
-        (image,) = await read_files(request, IMAGE, limits, hold)
-        yield image
+        yield partial(read_files, request, IMAGE, limits, hold)
 
 
-async def _uploaded_images(
-    request: Request, service: TheService, _: Annotated[Any, Depends(emotion_query)]
-) -> AsyncIterator[list[bytes]]:
+async def _images_upload(request: Request, service: TheService) -> AsyncIterator[Upload]:
     settings = service.settings
     limits = BodyLimits(
         settings.max_batch_images, settings.max_upload_bytes, settings.upload_timeout_s
     )
     with service.holding_bytes() as hold:
-        yield await read_files(request, IMAGE, limits, hold, form_only=True)
+        yield partial(read_files, request, IMAGE, limits, hold, form_only=True)
 
 
-async def _uploaded_video(
-    request: Request, service: TheService, _: Annotated[Any, Depends(video_query)]
-) -> AsyncIterator[bytes]:
+async def _video_upload(request: Request, service: TheService) -> AsyncIterator[Upload]:
     settings = service.settings
     size = min(settings.max_video_bytes, settings.max_pending_bytes)
     # Scale the timeout with the size limit.
@@ -112,14 +100,17 @@ async def _uploaded_video(
     service.check_videos()
     # Both are held until the last line has been sent.
     with service.videos.one(), service.holding_bytes() as hold:
-        (video,) = await read_files(request, VIDEO, BodyLimits(1, size, timeout_s), hold)
-        yield video
+        yield partial(read_files, request, VIDEO, BodyLimits(1, size, timeout_s), hold)
 
 
 # Bytes are held until the handler returns; those of a video, until its response has been sent.
-UploadedImage = Annotated[bytes, Depends(_uploaded_image, scope="function")]
-UploadedImages = Annotated[list[bytes], Depends(_uploaded_images, scope="function")]
-UploadedVideo = Annotated[bytes, Depends(_uploaded_video, scope="request")]
+# The problems are the codes of their errors.
+ImageUpload = Annotated[Upload, Depends(_image_upload, scope="function")]
+ImagesUpload = Annotated[Upload, Depends(_images_upload, scope="function")]
+VideoUpload = Annotated[Upload, Depends(_video_upload, scope="request")]
+_UPLOAD_PROBLEMS = ("queue_full", "unsupported_media_type", "upload_timeout", "upload_too_large")
+IMAGE_UPLOAD_PROBLEMS = (*_UPLOAD_PROBLEMS, "missing_image", "too_many_images")
+VIDEO_UPLOAD_PROBLEMS = (*_UPLOAD_PROBLEMS, "missing_video", "video_unavailable")
 
 # For routers: an endpoint cannot forget them. GUARDED_PROBLEMS are the codes of their errors.
 GUARDED = [Depends(authorize), Depends(no_repeated_parameters), Depends(admit)]

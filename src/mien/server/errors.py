@@ -137,7 +137,9 @@ PROBLEMS: Mapping[str, ProblemType] = {
     "empty_upload": ProblemType(400, "Empty upload", "the image is empty: it has no bytes"),
     "unreadable_video": ProblemType(400, "Unreadable video", "the video is cut off or corrupt"),
     "not_an_image": ProblemType(
-        400, "Not an image", "this is not an image; send JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"
+        400,
+        "Not an image",
+        "this is not an image; expected JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP",
     ),
     "truncated_image": ProblemType(400, "Truncated image", "this JPEG is cut off or corrupt"),
     "unsupported_format": ProblemType(

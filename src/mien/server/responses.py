@@ -193,7 +193,7 @@ def problems(*codes: str) -> dict[int | str, dict[str, Any]]:
     """Return the ``responses`` of a route for these error codes, and for those of every route."""
     codes += ("internal_error", "invalid_parameter", "malformed_request", "method_not_allowed")
     by_status: dict[int | str, list[str]] = defaultdict(list)
-    for code in sorted(codes):
+    for code in sorted(set(codes)):
         by_status[PROBLEMS[code].status].append(code)
     return {
         status: {"model": Problem, "description": ", ".join(same)}

@@ -7,7 +7,6 @@ import math
 import os
 import signal
 import socket
-import sys
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -27,7 +26,6 @@ from mien.server.logs import logging_config
 from mien.server.metrics import FOLDER_VARIABLE
 from mien.server.rates import RateLimits
 from mien.server.routes.live import MAX_FRAME_BYTES
-from mien.server.service import Service
 from mien.settings import Settings
 
 __all__ = ["serve", "socket_options"]
@@ -40,13 +38,11 @@ _log = logging.getLogger("mien.server")
 def serve(settings: Settings) -> int:
     """Serve until a stop signal, finish the requests in progress, and return the exit status.
 
-    0 after SIGTERM, SIGINT or SIGHUP. 1, with a message on stderr, if the port cannot be used or
-    the service does not start.
+    0 after SIGTERM, SIGINT or SIGHUP. 1 if the service does not start, such as when the port cannot
+    be used or a model cannot be loaded; the reason is on stderr or in the log.
 
     Raises:
-        InvalidParameterError: A name in the settings is unknown, or the API keys, rate limits or
-            traces are invalid.
-        ArtifactError: A model cannot be loaded; with several server processes the log says so.
+        InvalidParameterError: The API keys, rate limits or traces of the settings are invalid.
     """
     # uvicorn does so too, but only once it runs.
     logging.config.dictConfig(logging_config(settings.log_format))
@@ -64,7 +60,8 @@ def serve(settings: Settings) -> int:
     except (OSError, UnicodeError) as error:
         # An invalid host name fails before it is looked up.
         reason = error.strerror if isinstance(error, OSError) else "not a host name"
-        return _refuse(f"cannot listen on {settings.host} port {settings.port}: {reason}")
+        _log.error("cannot listen on %s port %d: %s", settings.host, settings.port, reason)
+        return 1
     with listener, hangup_as_stop():
         if settings.workers > 1:
             return _run_many(settings, listener)
@@ -139,18 +136,15 @@ def _config(settings: Settings, app: Any) -> uvicorn.Config:
 
 
 def _run_one(settings: Settings, listener: socket.socket) -> int:
-    app = create_app(settings)
-    service: Service = app.state.service
-    _announce(listener)
+    app = create_app(settings, address=_address(listener))
     # uvicorn raises the signal again once it has shut down, for earlier handlers.
     stops = (signal.SIGTERM, signal.SIGINT)
     before = {number: signal.signal(number, _ignore) for number in stops}
     try:
         uvicorn.Server(_config(settings, app)).run(sockets=[listener])
     except SystemExit:
-        if service.failure is not None:
-            raise service.failure from None
-        return _refuse("the service did not start; the log says why")
+        # The log says why.
+        return 1
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
@@ -158,11 +152,11 @@ def _run_one(settings: Settings, listener: socket.socket) -> int:
 
 
 def _run_many(settings: Settings, listener: socket.socket) -> int:
-    _announce(listener)
     with TemporaryDirectory(prefix="mien-metrics-") as folder:
         # The server processes inherit it.
         os.environ[FOLDER_VARIABLE] = folder
-        config = _config(settings, partial(_process_app, settings, Path(folder)))
+        process_app = partial(_process_app, settings, Path(folder), _address(listener))
+        config = _config(settings, process_app)
         supervisor = Supervisor(
             config, sockets=[listener], drain_s=settings.drain_s, metrics_folder=Path(folder)
         )
@@ -170,26 +164,18 @@ def _run_many(settings: Settings, listener: socket.socket) -> int:
             supervisor.run()
         finally:
             del os.environ[FOLDER_VARIABLE]
-    if any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes):
-        return _refuse("a server process did not start; the log says why")
-    return 0
+    return int(any(process.exitcode == STARTUP_FAILURE for process in supervisor.processes))
 
 
-def _process_app(settings: Settings, metrics_folder: Path) -> FastAPI:
+def _process_app(settings: Settings, metrics_folder: Path, address: str) -> FastAPI:
     stop_with_parent()
-    return create_app(settings, metrics_folder=metrics_folder)
+    return create_app(settings, metrics_folder=metrics_folder, address=address)
 
 
-def _announce(listener: socket.socket) -> None:
+def _address(listener: socket.socket) -> str:
     host, port = listener.getsockname()[:2]
-    shown = f"[{host}]" if ":" in host else host
-    _log.info("listening on http://%s:%d", shown, port)
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
     """Handle the signal that uvicorn raises again."""
-
-
-def _refuse(reason: str) -> int:
-    sys.stderr.write(f"mien: {reason}\n")
-    return 1

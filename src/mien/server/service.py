@@ -9,10 +9,10 @@ from prometheus_client import Gauge
 from mien._version import __version__
 from mien.cores import available_cores
 from mien.deadline import Deadline
-from mien.errors import MienError, QueueFullError, VideoUnavailableError
+from mien.errors import QueueFullError, VideoUnavailableError
 from mien.image import ImageInput
 from mien.options import Options
-from mien.plugins import CLASSIFIERS, plugin_names
+from mien.plugins import CLASSIFIER_GROUP, plugin_names
 from mien.recognizer import Recognizer
 from mien.results import ImageResult
 from mien.server.in_worker import name_on_card, warm_recognizer, warm_up
@@ -63,7 +63,6 @@ class Service:
         self.keys, self.rates = ApiKeys.from_settings(settings), RateLimits(settings)
         self.started = self.draining = False
         self.model = ""
-        self.failure: MienError | None = None
         self.pool = WorkerPool(
             partial(warm_recognizer, build),
             settings.threads or max(1, available_cores() // settings.workers),
@@ -82,13 +81,9 @@ class Service:
 
     async def start(self) -> None:
         """Start the workers, which load and warm up the models. Raises what ``build`` raises."""
-        try:
-            await self.pool.start()
-        except MienError as error:
-            self.failure = error
-            raise
+        await self.pool.start()
         name = await self.pool.run(name_on_card)
-        if self.settings.model in plugin_names(CLASSIFIERS):
+        if self.settings.model in plugin_names(CLASSIFIER_GROUP):
             name = self.settings.model
         self.model = name or "custom"
         self.started = True

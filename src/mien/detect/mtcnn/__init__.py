@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from mien.artifacts import load_card
 from mien.detect.detections import Detections
 from mien.detect.mtcnn.cascade import Cascade
@@ -48,7 +50,7 @@ class MtcnnDetector:
         Args:
             image: Upright image.
             min_face_size: As facenet-pytorch's, 20 by default.
-            min_score: The threshold of the last network, 0.7 by default.
+            min_score: Least score of the last network, 0.7 by default.
         """
         found = self.detections(image, min_face_size=min_face_size, min_score=min_score)
         return found.faces(image)
@@ -61,6 +63,9 @@ class MtcnnDetector:
         min_score: float | None = None,
     ) -> Detections:
         """Return boxes from the cascade, unclipped, best score first."""
+        if min_score is not None:
+            # facenet-pytorch drops scores that equal its threshold.
+            min_score = float(np.nextafter(np.float32(min_score), np.float32(-1)))
         return self._cascade.detect(
             image,
             MIN_FACE_SIZE_PX if min_face_size is None else min_face_size,

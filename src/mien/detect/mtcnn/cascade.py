@@ -50,7 +50,7 @@ RNET_BATCH = 16
 ONET_BATCH = 4
 
 
-class Stage:
+class CropNetwork:
     """A network on crops: R- or O-Net."""
 
     def __init__(self, session: InferenceSession, batch: int) -> None:
@@ -79,7 +79,7 @@ class Cascade:
         self, pnet: InferenceSession, rnet: InferenceSession, onet: InferenceSession
     ) -> None:
         self._pnet = pnet
-        self._rnet, self._onet = Stage(rnet, RNET_BATCH), Stage(onet, ONET_BATCH)
+        self._rnet, self._onet = CropNetwork(rnet, RNET_BATCH), CropNetwork(onet, ONET_BATCH)
         self._scratch = Scratch()
 
     def detect(self, image: RgbImage, min_face_size: float, min_score: float) -> Detections:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import JSONResponse, Response
 
 from mien.results import ImageResult
@@ -11,13 +11,14 @@ from mien.server.context import RequestContext
 from mien.server.dependencies import (
     GUARDED,
     GUARDED_PROBLEMS,
+    IMAGE_UPLOAD_PROBLEMS,
     Context,
+    ImagesUpload,
+    ImageUpload,
     TheService,
-    UploadedImage,
-    UploadedImages,
-    emotion_query,
 )
 from mien.server.openapi import BATCH_BODY, IMAGE_BODY
+from mien.server.parameters import EmotionQuery
 from mien.server.responses import BatchEntry, Face, problems
 from mien.workers import Outcome
 
@@ -25,17 +26,9 @@ __all__ = ["router"]
 
 router = APIRouter(tags=["emotion"], dependencies=GUARDED)
 
-_QUERY = Annotated[Any, Depends(emotion_query)]
-_UPLOAD = (
-    *GUARDED_PROBLEMS,
-    "deadline_exceeded",
-    "missing_image",
-    "unsupported_media_type",
-    "upload_timeout",
-    "upload_too_large",
-    "too_many_images",
-)
-_IMAGE = (
+_Query = Annotated[EmotionQuery, Query()]
+_PROBLEMS = (*GUARDED_PROBLEMS, *IMAGE_UPLOAD_PROBLEMS, "deadline_exceeded")
+_IMAGE_PROBLEMS = (
     "empty_upload",
     "image_too_large",
     "not_an_image",
@@ -49,18 +42,19 @@ _IMAGE = (
     operation_id="analyze",
     summary="Analyze an image",
     response_model=list[Face],
-    responses=problems(*_UPLOAD, *_IMAGE),
+    responses=problems(*_PROBLEMS, *_IMAGE_PROBLEMS),
     openapi_extra=IMAGE_BODY,
 )
 async def analyze(
-    request: Request, query: _QUERY, image: UploadedImage, service: TheService, context: Context
+    request: Request, query: _Query, upload: ImageUpload, service: TheService, context: Context
 ) -> Response:
     """Find the faces of an image, largest first, and classify the emotion that each shows.
 
     An image without a face gives an empty list. The bytes decide whether the body is an image or
     JSON, whatever its content type; a form is recognized by its type.
     """
-    outcomes = await unless_disconnected(request, service.analyze([image], query.options()))
+    images = await upload()
+    outcomes = await unless_disconnected(request, service.analyze(images, query.options()))
     context.add(outcomes)
     return JSONResponse(outcomes[0].unwrap().face_records(query.include))
 
@@ -70,16 +64,17 @@ async def analyze(
     operation_id="analyze_batch",
     summary="Analyze several images",
     response_model=list[BatchEntry],
-    responses=problems(*_UPLOAD),
+    responses=problems(*_PROBLEMS),
     openapi_extra=BATCH_BODY,
 )
 async def analyze_batch(
-    request: Request, query: _QUERY, images: UploadedImages, service: TheService, context: Context
+    request: Request, query: _Query, upload: ImagesUpload, service: TheService, context: Context
 ) -> Response:
     """Analyze several images; the error of one does not affect the others.
 
     The response has one entry for each image, in the order of the form.
     """
+    images = await upload()
     outcomes = await unless_disconnected(request, service.analyze(images, query.options()))
     context.add(outcomes)
     return JSONResponse([_entry(outcome, query, context) for outcome in outcomes])

@@ -8,7 +8,7 @@ from itertools import islice
 from threading import Lock
 from typing import Annotated, Any, TypeVar
 
-from fastapi import APIRouter, Depends, Request
+from fastapi import APIRouter, Query, Request
 from starlette.responses import Response, StreamingResponse
 
 from mien.deadline import Deadline, too_late
@@ -17,10 +17,10 @@ from mien.server.context import RequestContext
 from mien.server.dependencies import (
     GUARDED,
     GUARDED_PROBLEMS,
+    VIDEO_UPLOAD_PROBLEMS,
     Context,
     TheService,
-    UploadedVideo,
-    video_query,
+    VideoUpload,
 )
 from mien.server.openapi import LINES_TYPE, VIDEO_BODY
 from mien.server.parameters import VideoQuery
@@ -51,16 +51,15 @@ class _Lines(StreamingResponse):
     response_class=_Lines,
     responses=problems(
         *GUARDED_PROBLEMS,
-        *("deadline_exceeded", "missing_video", "unsupported_media_type"),
-        *("upload_timeout", "upload_too_large", "empty_upload", "unreadable_video"),
-        *("video_too_large", "video_unavailable"),
+        *VIDEO_UPLOAD_PROBLEMS,
+        *("deadline_exceeded", "empty_upload", "unreadable_video", "video_too_large"),
     ),
     openapi_extra=VIDEO_BODY,
 )
 async def analyze_video(
     request: Request,
-    query: Annotated[VideoQuery, Depends(video_query)],
-    video: UploadedVideo,
+    query: Annotated[VideoQuery, Query()],
+    upload: VideoUpload,
     service: TheService,
     context: Context,
 ) -> Response:
@@ -70,6 +69,7 @@ async def analyze_video(
     summary, or one with an error if the video cannot be read any further. A video that cannot be
     read at all is a problem as usual.
     """
+    (video,) = await upload()
     records = _records(service, context, video, query)
     try:
         first = await unless_disconnected(request, records.__anext__())
