@@ -55,7 +55,7 @@ class EmptyTask:
         return ImageOutcome([{"path": file.path}])
 
     def crashed(self, path: str) -> ImageOutcome:
-        return ImageOutcome([{"path": path}], failed=True)
+        return ImageOutcome([{"path": path}], failure=path)
 
 
 def main() -> None:

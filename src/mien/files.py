@@ -6,15 +6,30 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from mien.errors import UnreadableFileError
+
 __all__ = ["complete_file", "open_no_wait"]
 
 
 def open_no_wait(path: Path) -> BinaryIO:
     """Open a file for reading without waiting.
 
-    A named pipe without a writer reads as an empty file. Raises what ``open`` raises.
+    A named pipe without a writer reads as an empty file.
+
+    Raises:
+        UnreadableFileError: It can't be opened.
     """
-    return open(path, "rb", opener=_opener)
+    try:
+        return open(path, "rb", opener=_opener)
+    except FileNotFoundError as error:
+        raise UnreadableFileError("there is no such file") from error
+    except (IsADirectoryError, PermissionError) as error:
+        # On Windows, folders raise PermissionError, too.
+        is_folder = os.path.isdir(path)  # noqa: PTH112 -- Path.is_dir may raise it again
+        reason = "this is a folder; give the path of a file" if is_folder else "no permission"
+        raise UnreadableFileError(reason) from error
+    except (OSError, ValueError) as error:
+        raise UnreadableFileError("the file can't be read") from error
 
 
 def _opener(path: str, flags: int) -> int:

@@ -81,15 +81,15 @@ class Options:
     min_face_size: int | None = field(
         default=None,
         metadata=_about(
-            "Longer side of the smallest face to return, in pixels. "
-            "By default each detector has its own.",
+            "Longer side of the smallest face to return, in pixels; mtcnn may return smaller ones. "
+            "The default depends on the detector.",
             least=MIN_FACE_SIZE_PX,
         ),
     )
     min_score: float | None = field(
         default=None,
         metadata=_about(
-            "Least detection score to return, from 0 to 1. By default each detector has its own.",
+            "Lowest detection score to return, from 0 to 1. The default depends on the detector.",
             least=0,
             most=1,
         ),

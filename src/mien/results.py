@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from html import escape
 from importlib import import_module
@@ -18,18 +18,40 @@ from mien.image import ImageInput, load_image
 from mien.options import Include, included, label_set
 from mien.types import Emotion, FaceEmotion, Landmarks, Quality, Timings
 
-__all__ = ["Cell", "Failure", "ImageResult", "error_record", "face_record", "table_columns"]
+__all__ = [
+    "COLUMN_TYPES",
+    "VIDEO_COLUMNS",
+    "Cell",
+    "Failure",
+    "ImageResult",
+    "error_record",
+    "face_record",
+    "rows_of_object",
+    "table_columns",
+]
 
 Cell = str | int | float | None
 
 # Four decimals: finer than any calibration can promise, and stable between runs.
 _DECIMALS = 4
-_IMAGE = ("path", "width", "height", "turn")
-_FACE = ("face", "x", "y", "box_width", "box_height", "emotion", "confidence")
 _POINTS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
-_QUALITY = tuple(entry.name for entry in fields(Quality))
-_ERROR = ("error_code", "error_message")
 _SCORES = (Include.SCORES,)
+
+# Columns of tables, with the type of their cells.
+_Columns = dict[str, type[str | int | float]]
+_IMAGE: _Columns = {"path": str, "width": int, "height": int, "turn": int}
+_BOX: _Columns = {"x": int, "y": int, "box_width": int, "box_height": int}
+_FACE: _Columns = {"face": int, **_BOX, "emotion": str, "confidence": float}
+_SCORE: _Columns = {f"score_{emotion}": float for emotion in Emotion}
+_LANDMARKS: _Columns = {f"{point}_{axis}": float for point in _POINTS for axis in "xy"}
+_DETECTION: _Columns = {"detection": float}
+_QUALITY: _Columns = {
+    f"quality_{entry.name}": int if entry.type is int else float for entry in fields(Quality)
+}
+_ERROR: _Columns = {"error_code": str, "error_message": str}
+# In front of the others in tables of mien video.
+VIDEO_COLUMNS: _Columns = {"time_s": float, "frame": int, "person": int}
+COLUMN_TYPES = _IMAGE | _FACE | _SCORE | _LANDMARKS | _DETECTION | _QUALITY | _ERROR | VIDEO_COLUMNS
 _NOTEBOOK_SIZE_WH = (800, 800)
 
 
@@ -151,15 +173,8 @@ class ImageResult:
                 f"the image was analyzed with labels={self.labels.value}, which do not fit into "
                 f"columns for {labels.value}"
             )
-        image: dict[str, Cell] = dict.fromkeys(table_columns(labels, keys))
-        image["path"] = self.path
-        if self.error is not None:
-            return [image | {"error_code": self.error.code, "error_message": self.error.message}]
-        image |= {"width": self.width, "height": self.height, "turn": self.turn}
-        records = self.face_records(keys)
-        return [
-            image | {"face": index} | _cells(record) for index, record in enumerate(records)
-        ] or [image]
+        empty: dict[str, Cell] = dict.fromkeys(table_columns(labels, keys))
+        return [empty | row for row in rows_of_object(self.to_dict(keys))]
 
     def annotate(self, image: ImageInput | None = None) -> Image.Image:
         """Return an RGB copy of the image with a box, the emotion and its confidence per face.
@@ -289,19 +304,33 @@ def table_columns(
     if Include.SCORES in keys:
         columns += [f"score_{emotion}" for emotion in label_set(labels).emotions]
     if Include.LANDMARKS in keys:
-        columns += [f"{point}_{axis}" for point in _POINTS for axis in "xy"]
+        columns += _LANDMARKS
     if Include.DETECTION in keys:
-        columns.append("detection")
+        columns += _DETECTION
     if Include.QUALITY in keys:
-        columns += [f"quality_{name}" for name in _QUALITY]
+        columns += _QUALITY
     return (*columns, *_ERROR)
 
 
-def _cells(record: dict[str, Any]) -> dict[str, Cell]:
+def rows_of_object(record: Mapping[str, Any]) -> list[dict[str, Cell]]:
+    """Return the rows for an object of ``ImageResult.to_dict``, without their empty cells.
+
+    Raises:
+        KeyError, TypeError or ValueError: It is another object.
+    """
+    image: dict[str, Cell] = {"path": record["path"]}
+    if error := record.get("error"):
+        return [image | {"error_code": error["code"], "error_message": error["message"]}]
+    width, height = record["size"]
+    image |= {"width": width, "height": height, "turn": record.get("turn", 0)}
+    faces = enumerate(record["faces"])
+    return [image | {"face": index} | _cells(face) for index, face in faces] or [image]
+
+
+def _cells(record: Mapping[str, Any]) -> dict[str, Cell]:
     """Return a face record as cells of a row."""
     record = dict(record)
-    names = ("x", "y", "box_width", "box_height")
-    cells: dict[str, Cell] = dict(zip(names, record.pop("bounding_box"), strict=True))
+    cells: dict[str, Cell] = dict(zip(_BOX, record.pop("bounding_box"), strict=True))
     for emotion, score in record.pop("scores", {}).items():
         cells[f"score_{emotion}"] = score
     for name, point in zip(_POINTS, record.pop("landmarks", None) or (), strict=False):

@@ -21,4 +21,4 @@ class DeadlyTask:
         return ImageOutcome([{"path": file.path, "error_code": None}], ("happy",), seconds=0.5)
 
     def crashed(self, path: str) -> ImageOutcome:
-        return ImageOutcome([{"path": path, "error_code": "internal_error"}], failed=True)
+        return ImageOutcome([{"path": path, "error_code": "internal_error"}], failure=path)

@@ -35,6 +35,10 @@ def names_of(source: object, skipped: dict[str, str] | None = None) -> list[str]
     return [os.path.relpath(path, str(source)) for path in images_of(str(source), on_skip)]
 
 
+def names_in(manifest: Path) -> list[str]:
+    return [Path(path).name for path in images_of(str(manifest))]
+
+
 def test_non_image_files_are_reported(tmp_path: Path) -> None:
     touch(tmp_path, "b.JPG", "c.heic", "a/d.avif", "scan.TIF", "notes", "x.cr2", "clip.mp4")
     touch(tmp_path, "._b.jpg", ".thumbnails/t.jpg", "@eaDir/b.jpg/small.jpg", ".hidden.png")
@@ -150,6 +154,16 @@ def test_names_that_begin_with_a_space_or_hash(tmp_path: Path) -> None:
     (tmp_path / "list.txt").write_text("# c.jpg\n")
     paths = [*images_of(str(tmp_path / "list.csv")), *images_of(str(tmp_path / "list.txt"))]
     assert [os.path.relpath(path, tmp_path) for path in paths] == [" a.jpg", "#b.jpg", "# c.jpg"]
+
+
+def test_a_table_of_faces_lists_each_image_once(tmp_path: Path) -> None:
+    paths, faces = ["a.jpg", "b.jpg", "a.jpg"], [0, 0, 1]
+    pq.write_table(pa.table({"path": paths, "face": faces}), tmp_path / "faces.parquet")
+    (tmp_path / "faces.csv").write_text("path,face\na.jpg,0\nb.jpg,0\na.jpg,1\n")
+    (tmp_path / "list.csv").write_text("path,label\na.jpg,0\nb.jpg,0\na.jpg,1\n")
+    assert names_in(tmp_path / "faces.parquet") == names_in(tmp_path / "faces.csv") == paths[:2]
+    # Anything else that lists an image twice means it.
+    assert names_in(tmp_path / "list.csv") == paths
 
 
 def test_a_big_endian_manifest(tmp_path: Path) -> None:

@@ -23,11 +23,16 @@ def locked(path: Path) -> Iterator[None]:
     The system releases the lock of a killed process.
 
     Raises:
-        InvalidParameterError: Another process holds it.
-        OSError: The file cannot be written.
+        InvalidParameterError: Another process holds it, or the file cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("ab") as file:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        file = path.open("ab")
+    except OSError as error:
+        raise InvalidParameterError(
+            f"--out: cannot write to {path.parents[1]}: {error.strerror}"
+        ) from error
+    with file:
         try:
             # Both raise one of the two errors below if another process holds the lock.
             if sys.platform == "win32":

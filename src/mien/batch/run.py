@@ -1,5 +1,6 @@
 """A run from source to table: plan, analyze what is missing, join the shards."""
 
+import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -16,15 +17,17 @@ from mien.batch.local import in_processes
 from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker
 from mien.batch.source import OnSkip, images_of
 from mien.batch.storage import is_uri, open_folder
-from mien.batch.table import write_table
+from mien.batch.table import FOLDER_SUFFIX, is_failure, write_table
 from mien.batch.task import ImageTask, Progress
 from mien.errors import InvalidParameterError
 from mien.files import complete_file
 
-__all__ = ["Engine", "LocalEngine", "Run"]
+__all__ = ["Engine", "LocalEngine", "Run", "table_file"]
 
 # With several small shards per core, no core waits long for the last shard.
 _SHARDS_PER_CORE = 8
+# Files of the result have at least this many images, unless a core would have none.
+_MIN_FILE_SIZE = 32
 # Each shard is one or two files.
 _MAX_SHARDS = 100_000
 # Comparing more images with those of an earlier run would take too much memory.
@@ -79,12 +82,14 @@ class Run:
         resume: Continue an earlier run, and analyze images that were added since.
         task: What to do with each image.
         columns: Of the table.
-        options: A run is resumed with the same options only.
+        options: A run is resumed with the same options only. Options that the earlier run did not
+            record are not compared.
         shard_size: Images per shard; None: chosen by the number of images and cores.
-        byte_order_mark: Begin a CSV table with one.
+        byte_order_mark: Begin the table with one.
         on_skip: Called with the path of a file or folder that is skipped, and the reason.
         progress: Totals of this run.
         finished_before: Images that earlier runs had finished.
+        failed_before: Those of them that failed.
         cores: That the engine used.
     """
 
@@ -99,12 +104,13 @@ class Run:
     on_skip: OnSkip
     progress: Progress = field(default_factory=Progress)
     finished_before: int = 0
+    failed_before: int = 0
     cores: int = 1
 
     @property
     def table(self) -> Path | None:
         """The table's file; None if the shards are the table."""
-        return None if is_uri(self.out) or not Path(self.out).suffix else Path(self.out)
+        return table_file(self.out)
 
     def execute(self, engine: Engine) -> bool:
         """Analyze what is missing and write the table.
@@ -133,7 +139,7 @@ class Run:
         try:
             if self.table:
                 return RunFolder(open_folder(f"{self.out}.shards"), ".jsonl")
-            folder = RunFolder(open_folder(self.out), ".parquet")
+            folder = RunFolder(open_folder(self.out), FOLDER_SUFFIX)
             if folder.is_foreign():
                 raise InvalidParameterError(
                     f"--out: {self.out} exists and holds other files: choose another folder"
@@ -156,7 +162,8 @@ class Run:
         images = len(added) if plan else self._count()
         with engine.started() as cores:
             self.cores = max(1, cores)
-            size = self.shard_size or _fair_size(images, self.cores, engine.max_shard_size)
+            least = 1 if self.table else _MIN_FILE_SIZE
+            size = self.shard_size or _fair_size(images, self.cores, least, engine.max_shard_size)
             if plan is None or earlier:
                 # Left by a run that was killed while it deleted them.
                 folder.remove_shards()
@@ -187,11 +194,10 @@ class Run:
                 "another --out, or delete it"
             )
         plan = plan or plan_of_table(Path(self.out))
-        names = sorted(plan.options.keys() | self.options.keys())
         changed = [
-            f"{name} was {plan.options.get(name)}, now {self.options.get(name)}"
-            for name in names
-            if plan.options.get(name) != self.options.get(name)
+            f"{name} was {plan.options[name]}, now {value}"
+            for name, value in self.options.items()
+            if plan.options.get(name, value) != value
         ]
         if changed or plan.columns != list(self.columns):
             raise InvalidParameterError(
@@ -204,11 +210,15 @@ class Run:
 
     def _known(self, folder: RunFolder, plan: Plan, earlier: Path | None) -> Counter[bytes]:
         """Return the images of an earlier run, and how often: a manifest may repeat one."""
+        known = Counter[bytes]()
         if earlier:
-            known = Counter(_key(path) for path, _ in images_in(earlier))
+            for path, records in images_in(earlier):
+                known[_key(path)] += 1
+                self.failed_before += is_failure(records[0])
         else:
             shards = range(len(plan.shard_sizes())) if plan.images <= _MAX_COMPARED else ()
-            known = Counter(_key(path) for shard in shards for path in folder.images(shard))
+            known.update(_key(path) for shard in shards for path in folder.images(shard))
+            self.failed_before = sum(map(is_failure, folder.records(folder.finished())))
         return known
 
     def _added(self, plan: Plan, known: Counter[bytes]) -> list[str]:
@@ -271,11 +281,16 @@ class Run:
                 unfinished,
                 table.suffix.lower(),
                 plan.columns,
-                folder.records(plan),
+                folder.records(range(len(plan.shard_sizes()))),
                 byte_order_mark=self.byte_order_mark,
             )
             write_record(table, plan)
         folder.delete()
+
+
+def table_file(out: str) -> Path | None:
+    """Return the file of a table; None if it is a folder or URI that gets several files."""
+    return None if is_uri(out) or not Path(out).suffix else Path(out)
 
 
 def _is_own_file(path: str, out: str) -> bool:
@@ -292,8 +307,11 @@ def _is_own_file(path: str, out: str) -> bool:
     return any(map(place.is_relative_to, [own, *beside] if own.suffix else [own]))
 
 
-def _fair_size(images: int, cores: int, most: int) -> int:
-    return max(1, min(images // (cores * _SHARDS_PER_CORE), most), images // _MAX_SHARDS)
+def _fair_size(images: int, cores: int, least: int, most: int) -> int:
+    """Return the images per shard: from ``least``, if each core gets a shard, to ``most``."""
+    least = min(least, math.ceil(images / cores))
+    fair = max(images // (cores * _SHARDS_PER_CORE), least)
+    return max(1, min(fair, most), images // _MAX_SHARDS)
 
 
 def _key(path: str) -> bytes:

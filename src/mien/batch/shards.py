@@ -3,10 +3,10 @@
 import gzip
 import itertools
 import json
-import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
+from io import BytesIO
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from typing import Any
 from mien.batch.local import isolated
 from mien.batch.lock import locked
 from mien.batch.storage import Folder, is_uri
-from mien.batch.table import write_table
+from mien.batch.table import FORMATS
 from mien.batch.task import ImageFile, ImageOutcome, ImageTask, Progress, open_image
 from mien.errors import InvalidParameterError
 from mien.in_order import in_order
@@ -79,7 +79,7 @@ class RunFolder:
 
     Attributes:
         folder: Where it is.
-        suffix: Of the shards: ``.parquet`` or ``.jsonl``.
+        suffix: Of the shards; one of ``table.FORMATS``.
     """
 
     folder: Folder
@@ -156,17 +156,14 @@ class RunFolder:
         self, shard: int, columns: Sequence[str], records: Iterable[Mapping[str, Any]]
     ) -> None:
         """Write the results of a shard, which finishes it."""
-        # Analyze before the temporary folder is made: a process that is killed leaves none behind.
-        records = list(records)
-        with tempfile.TemporaryDirectory(prefix="mien-") as name:
-            table = Path(name) / self._file_of(shard)
-            write_table(table, self.suffix, columns, records)
-            self.folder.write(table.name, table.read_bytes())
+        file = BytesIO()
+        FORMATS[self.suffix].write(file, columns, records)
+        self.folder.write(self._file_of(shard), file.getvalue())
 
-    def records(self, plan: Plan) -> Iterator[dict[str, Any]]:
-        """Yield the records of all shards in order; the shards are JSON lines."""
-        for shard in range(len(plan.shard_sizes())):
-            yield from map(json.loads, self.folder.read(self._file_of(shard)).splitlines())
+    def records(self, shards: Iterable[int]) -> Iterator[dict[str, Any]]:
+        """Yield the records of finished shards in order."""
+        for shard in shards:
+            yield from FORMATS[self.suffix].read(BytesIO(self.folder.read(self._file_of(shard))))
 
     def sweep(self) -> None:
         """Delete the traces of killed workers from a complete run."""

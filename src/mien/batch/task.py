@@ -11,6 +11,9 @@ from mien.errors import ImageError, InvalidParameterError, UnreadableFileError
 
 __all__ = ["ImageFile", "ImageOutcome", "ImageTask", "Progress", "open_image"]
 
+# Failures of a run that are named.
+_NAMED = 5
+
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
@@ -46,28 +49,32 @@ class ImageOutcome:
     Attributes:
         records: Rows of the table, or an object of JSON lines.
         emotions: Of its faces.
-        failed: Whether the image could not be analyzed, or its annotated copy not written.
+        failure: The path, and why the image could not be analyzed or its annotated copy not
+            written; None if neither happened.
         seconds: Time in decoding, detection and classification.
     """
 
     records: list[Mapping[str, Any]]
     emotions: tuple[str, ...] = ()
-    failed: bool = False
+    failure: str | None = None
     seconds: float = 0.0
 
 
 @dataclass(slots=True)
 class Progress:
-    """Totals over some images; see ``ImageOutcome``."""
+    """Totals over some images, and their first failures; see ``ImageOutcome``."""
 
     images: int = 0
     failed: int = 0
     seconds: float = 0.0
     emotions: Counter[str] = field(default_factory=Counter)
+    failures: list[str] = field(default_factory=list)
 
     def add(self, outcome: ImageOutcome) -> None:
         """Count one image."""
-        self.merge(Progress(1, int(outcome.failed), outcome.seconds, Counter(outcome.emotions)))
+        failures = [outcome.failure] if outcome.failure else []
+        emotions = Counter(outcome.emotions)
+        self.merge(Progress(1, len(failures), outcome.seconds, emotions, failures))
 
     def merge(self, other: "Progress") -> None:
         """Add other totals."""
@@ -75,6 +82,7 @@ class Progress:
         self.failed += other.failed
         self.seconds += other.seconds
         self.emotions.update(other.emotions)
+        self.failures = [*self.failures, *other.failures][:_NAMED]
 
 
 class ImageTask(Protocol):

@@ -14,6 +14,7 @@ from typing import Protocol, cast
 
 from mien._version import __version__
 from mien.cli.console import say
+from mien.cli.parser import Parser
 from mien.errors import MienError
 
 __all__ = ["main"]
@@ -21,11 +22,11 @@ __all__ = ["main"]
 _COMMANDS = {
     "analyze": "analyze the faces in a few photos",
     "batch": "analyze thousands of photos into one table",
-    "keys": "make an API key for the service",
+    "keys": "create an API key for the service",
     "models": "list, show or verify the models of the package",
     "report": "make an HTML page about a table of mien batch",
     "serve": "run the HTTP service, with a page to try it",
-    "video": "follow the faces of a video or camera through time",
+    "video": "follow the faces of a video or camera over time",
 }
 
 _INTERRUPTED = 130
@@ -77,9 +78,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     return status
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> Parser:
     listing = "\n".join(f"  {name:<9} {does}" for name, does in _COMMANDS.items())
-    parser = argparse.ArgumentParser(
+    parser = Parser(
         prog="mien",
         usage="mien [-h] [--version] COMMAND ...",
         description="Finds faces in photos and classifies their emotions.",

@@ -1,8 +1,10 @@
 """``mien analyze``: photos in, results out as they come."""
 
-import argparse
+import glob
+import os
 import shlex
 import sys
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
@@ -12,11 +14,12 @@ from mien.batch.storage import is_uri, is_web_address
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import AnnotationFolder
 from mien.cli.console import say
-from mien.cli.formats import FORMATS
+from mien.cli.formats import FORMATS, print_text
 from mien.cli.options import add_analysis_options, recognizer_arguments
+from mien.cli.parser import Parser
 from mien.cli.photos import AnalyzedPhoto, analyze_photo
-from mien.detect.levels import SEARCHED_PIXELS, LevelsDetector
-from mien.errors import UnreadableFileError
+from mien.detect.levels import SEARCHED_PIXELS
+from mien.errors import NotAnImageError, UnreadableFileError
 from mien.in_order import in_order
 from mien.recognizer import Recognizer, failed
 from mien.render.numbers import format_count
@@ -42,19 +45,17 @@ def run(arguments: Sequence[str]) -> int:
             return AnalyzedPhoto(failed(path_to_text(path), unusable), unusable.message)
         return analyze_photo(recognizer, *photo, save=AnnotationFolder.save)
 
-    failures: list[str] = []
-    faceless: list[ImageResult] = []
+    counts: Counter[str] = Counter()
     photos = _photos(options.photos, folder)
     with closing(in_order(analyze, photos, threads=recognizer.threads)) as outcomes:
-        results = _reported(outcomes, failures, faceless)
-        FORMATS[options.format](results, LabelSet(options.labels), options.include)
-    reduces = isinstance(recognizer.detector, LevelsDetector)
-    if faceless and reduces and options.min_face_size is None:
+        results = _reported(outcomes, counts)
+        options.printer(results, LabelSet(options.labels), options.include)
+    if counts["faceless"] and recognizer.options.min_face_size is None:
         say(
-            f"no face in {format_count(len(faceless), 'large photo')}, searched at a lower "
-            "resolution: --min-face-size 20 finds smaller faces"
+            f"no face in {format_count(counts['faceless'], 'large photo')}: "
+            "--min-face-size 20 may find small ones"
         )
-    return 1 if failures else 0
+    return 1 if counts["failed"] else 0
 
 
 def _photos(
@@ -78,30 +79,32 @@ def _why_not_a_photo(path: str) -> UnreadableFileError | None:
         return UnreadableFileError("photos are not downloaded from web addresses")
     if is_uri(path):
         return UnreadableFileError("give the path of a file; mien batch reads object stores")
-    if path != _STDIN and Path(path).is_dir():
+    if path != _STDIN and os.path.isdir(path):  # noqa: PTH112 -- Path.is_dir raises OSErrors
         command = shlex.join(["mien", "batch", path, "--out", "results.csv"])
         return UnreadableFileError(f"this is a folder; analyze its photos with: {command}")
+    if glob.has_magic(path) and not os.path.lexists(path):
+        return UnreadableFileError("no file matches this pattern; if it is in quotes, remove them")
     return None
 
 
-def _reported(
-    outcomes: Iterator[AnalyzedPhoto], failures: list[str], faceless: list[ImageResult]
-) -> Iterator[ImageResult]:
-    """Pass the results on, report failures on stderr, and collect large photos without a face."""
+def _reported(outcomes: Iterator[AnalyzedPhoto], counts: Counter[str]) -> Iterator[ImageResult]:
+    """Pass the results on; report and count failures, and count large photos without a face."""
     for outcome in outcomes:
         result = outcome.result
-        if not result.faces and result.width * result.height > SEARCHED_PIXELS:
-            faceless.append(result)
+        counts["faceless"] += not result.faces and result.width * result.height > SEARCHED_PIXELS
         if outcome.complaint is not None:
-            failures.append(outcome.complaint)
-            say(f"{outcome.result.path}: {outcome.complaint}")
-        yield outcome.result
+            counts["failed"] += 1
+            not_an_image = result.error and result.error.code == NotAnImageError.code
+            hint = "; mien video analyzes videos" if not_an_image else ""
+            say(f"{result.path}: {outcome.complaint}{hint}")
+        yield result
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="mien analyze",
-        description="Reads the emotions of the faces in photos, largest face first.",
+        description="Find the faces in photos, largest first, and classify their emotions. Prints "
+        "text for people by default.",
         epilog="Exit status: 0 success, 1 some photos failed, 2 wrong usage.",
     )
     parser.add_argument(
@@ -110,17 +113,21 @@ def _parser() -> argparse.ArgumentParser:
         metavar="PHOTO",
         help="JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC file; - reads stdin",
     )
-    shape = parser.add_mutually_exclusive_group()
-    for name, what in (
-        ("json", "a list with one object per photo"),
-        ("jsonl", "one object per photo and line"),
-        ("csv", "one row per face"),
-    ):
-        shape.add_argument(
-            f"--{name}", dest="format", action="store_const", const=name, default="text", help=what
+    formats = parser.add_mutually_exclusive_group()
+    for option, about, printer in FORMATS:
+        formats.add_argument(
+            option,
+            dest="printer",
+            action="store_const",
+            const=printer,
+            default=print_text,
+            help=about,
         )
     parser.add_argument(
-        "--annotate", type=Path, metavar="DIR", help="put labeled copies here; overwrites nothing"
+        "--annotate",
+        type=Path,
+        metavar="DIR",
+        help="write copies with labeled boxes to DIR; existing files are kept",
     )
     add_analysis_options(parser)
     return parser

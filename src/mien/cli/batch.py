@@ -1,23 +1,30 @@
 """``mien batch``: many images to one table, with all cores; it can be stopped and resumed."""
 
 import argparse
+import json
 import shlex
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from hashlib import sha256
 from importlib import import_module
 from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+from mien.artifacts import Card
 from mien.batch.paths import path_to_text
-from mien.batch.run import Engine, LocalEngine, Run
+from mien.batch.run import Engine, LocalEngine, Run, table_file
 from mien.batch.source import IMAGE_SUFFIXES
-from mien.batch.table import SUFFIXES, check_suffix
+from mien.batch.table import SUFFIXES, format_of
+from mien.classify.onnx import DEFAULT_MODEL
 from mien.cli.batch_task import AnnotatedCopies, BatchTask
 from mien.cli.console import say
-from mien.cli.options import add_analysis_options, positive, recognizer_arguments
+from mien.cli.options import add_analysis_options, recognizer_arguments
+from mien.cli.parser import Parser, positive
 from mien.cli.termination import cleaning_up
 from mien.cores import available_cores
+from mien.detect.registry import DEFAULT_DETECTOR
 from mien.errors import InvalidParameterError
 from mien.options import Include
 from mien.recognizer import Recognizer
@@ -59,10 +66,10 @@ def run(arguments: Sequence[str]) -> int:
     if worked:
         lines = _summary(batch, perf_counter() - started)
     else:
-        lines = iter([f"{options.out}: nothing to do, {batch.finished_before:,} finished before"])
-    for line in (*lines, *_skipped(skipped)):
+        lines = iter([f"{options.out}: nothing to do{_earlier(batch)}"])
+    for line in (*lines, *_failures(batch), *_skipped(skipped)):
         say(line)
-    return 1 if batch.progress.failed else 0
+    return 1 if batch.progress.failed or batch.failed_before else 0
 
 
 def _run_of(options: argparse.Namespace, arguments: dict[str, Any], skipped: Counter[str]) -> Run:
@@ -71,29 +78,28 @@ def _run_of(options: argparse.Namespace, arguments: dict[str, Any], skipped: Cou
         if options.verbose:
             say(f"skipped: {path_to_text(path)}: {reason}")
 
+    if options.out == "-":
+        raise InvalidParameterError(
+            "--out: give the name of a file, such as results.csv; mien analyze --csv prints to "
+            "standard output"
+        )
+    table_format = format_of(table_file(options.out))
+    if options.excel and not table_format.may_have_mark:
+        raise InvalidParameterError("--excel: needs --out with a name that ends with .csv")
+    # A bad model or option is reported before any process starts.
+    recognizer = Recognizer(**arguments)
     copies = options.annotate and AnnotatedCopies.of_source(options.annotate, options.source)
-    batch = Run(
+    return Run(
         source=options.source,
         out=options.out,
         resume=options.resume,
-        task=BatchTask(
-            arguments,
-            options.include,
-            copies,
-            as_objects=Path(options.out).suffix.lower() == ".jsonl",
-        ),
+        task=BatchTask(arguments, options.include, copies, as_objects=table_format.has_objects),
         columns=table_columns(options.labels, options.include),
-        options=_same_options(options, arguments),
+        options=_same_options(options, arguments, recognizer),
         shard_size=options.shard_size,
         byte_order_mark=options.excel,
         on_skip=on_skip,
     )
-    check_suffix(batch.table or Path("shards.parquet"))
-    if options.excel and not (batch.table and batch.table.suffix.lower() == ".csv"):
-        raise InvalidParameterError("--excel: needs --out with a name that ends with .csv")
-    # A bad model or option is reported before any process starts.
-    Recognizer(**arguments)
-    return batch
 
 
 def _engine(options: argparse.Namespace, threads: int | None, batch: Run) -> Engine:
@@ -112,29 +118,70 @@ def _engine(options: argparse.Namespace, threads: int | None, batch: Run) -> Eng
     return engine
 
 
-def _same_options(options: argparse.Namespace, arguments: Mapping[str, Any]) -> dict[str, str]:
-    """Return the options that must not change when a run is resumed."""
-    return {
+def _same_options(
+    options: argparse.Namespace, arguments: Mapping[str, Any], recognizer: Recognizer
+) -> dict[str, str]:
+    """Return what must not change when a run is resumed, defaults included."""
+    detector_file = arguments.get("detector_model")
+    values = {
         "source": path_to_text(options.source),
         "include": ",".join(sorted(options.include)),
         "format": Path(options.out).suffix.lower(),
-        **{name: str(value) for name, value in arguments.items() if name != "threads"},
+        "detector": DEFAULT_DETECTOR,
+        "detector_model": None,
+        "model": DEFAULT_MODEL,
+        **arguments,
+        **asdict(recognizer.options),
+        "detector_sha256": detector_file and sha256(detector_file.read_bytes()).hexdigest(),
+        "model_card_sha256": _sha256_of_card(recognizer),
     }
+    return {name: str(value) for name, value in values.items() if name != "threads"}
+
+
+def _sha256_of_card(recognizer: Recognizer) -> str | None:
+    """Return a hash of the SHA-256 of the emotion model's files and of the settings on its card.
+
+    None: a classifier of another package, without a card.
+    """
+    card = getattr(recognizer.classifier, "card", None)
+    if not isinstance(card, Card):
+        return None
+    content = json.dumps([card.files, card.model], sort_keys=True, default=str)
+    return sha256(content.encode()).hexdigest()
 
 
 def _summary(batch: Run, seconds: float) -> Iterator[str]:
     """Yield the lines for the user; ``seconds``: how long the run took."""
     progress, faces = batch.progress, batch.progress.emotions.total()
-    earlier = f", {batch.finished_before:,} finished before" if batch.finished_before else ""
     busy = progress.seconds / max(seconds * batch.cores, 1e-9)
     yield (
         f"{format_count(progress.images, 'image')}, {format_count(faces, 'face')}, "
-        f"{progress.failed:,} failed{earlier}; "
+        f"{progress.failed:,} failed{_earlier(batch)}; "
         f"{progress.images / max(seconds, 1e-9):.1f} images per second; "
         f"inference took {format_percent(busy)} of {format_count(batch.cores, 'core')}"
     )
     for emotion, count in progress.emotions.most_common():
         yield f"  {emotion:<8} {count:>7}  {format_percent(count / faces, 1):>8}"
+
+
+def _earlier(batch: Run) -> str:
+    """Return what the run has continued, for the end of a sentence."""
+    if not batch.finished_before:
+        return ""
+    failed = f" ({batch.failed_before:,} of them failed)" if batch.failed_before else ""
+    return f", {batch.finished_before:,} finished before{failed}"
+
+
+def _failures(batch: Run) -> Iterator[str]:
+    """Yield the first failures, how many more there are, and where the table has them."""
+    failures = batch.progress.failures
+    yield from (f"failed: {failure}" for failure in failures)
+    if failures:
+        rest = batch.progress.failed - len(failures)
+        more = f"{rest:,} more failed; " if rest else ""
+        has_objects = format_of(batch.table).has_objects
+        place = "the key error" if has_objects else "the column error_message"
+        yield f"{more}see {place} of {batch.out}"
 
 
 def _skipped(skipped: Counter[str]) -> Iterator[str]:
@@ -143,14 +190,14 @@ def _skipped(skipped: Counter[str]) -> Iterator[str]:
         yield f"skipped files and folders: {reasons} (--verbose shows each)"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="mien batch",
         description="Analyze many images with all cores and write one table. It has a row for each "
         "face, one for an image without a face, and one with the error for an image that failed.",
-        epilog="Exit status: 0 success, 1 some images failed, 2 wrong usage, 130 interrupted. "
-        "A run that was stopped or killed continues with --resume. In tables, a byte of a file "
-        "name that is not UTF-8 is written as \\x and two digits.",
+        epilog="Exit status: 0 success, 1 some images failed, also in the run that is continued, "
+        "2 wrong usage, 130 interrupted. A run that was stopped or killed continues with --resume. "
+        "In tables, a byte of a file name that is not UTF-8 is written as \\x and two digits.",
     )
     parser.add_argument(
         "source",

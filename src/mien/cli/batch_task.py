@@ -65,12 +65,13 @@ class BatchTask:
         return ImageOutcome(
             self._records(result),
             emotions=tuple(face.emotion.value for face in result.faces),
-            failed=outcome.complaint is not None,
+            failure=outcome.complaint and f"{result.path}: {outcome.complaint}",
             seconds=sum(asdict(result.seconds).values()),
         )
 
     def _failed(self, path: str, error: ImageError) -> ImageOutcome:
-        return ImageOutcome(self._records(failed(path_to_text(path), error)), failed=True)
+        result = failed(path_to_text(path), error)
+        return ImageOutcome(self._records(result), failure=f"{result.path}: {error.message}")
 
     def _records(self, result: ImageResult) -> list[Mapping[str, Any]]:
         if self.as_objects:

@@ -2,7 +2,7 @@
 
 import csv
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 
 from mien.classify.labels import LabelSet
@@ -12,7 +12,7 @@ from mien.render.numbers import format_count, format_probability
 from mien.results import ImageResult, table_columns
 from mien.types import FaceEmotion
 
-__all__ = ["FORMATS", "Printer"]
+__all__ = ["FORMATS", "print_text"]
 
 Printer = Callable[[Iterable[ImageResult], LabelSet, frozenset[Include]], None]
 
@@ -42,19 +42,20 @@ def _print_csv(
         sys.stdout.flush()
 
 
-def _print_text(results: Iterable[ImageResult], _: LabelSet, include: frozenset[Include]) -> None:
+def print_text(results: Iterable[ImageResult], _: LabelSet, include: frozenset[Include]) -> None:
+    """Print lines for people, as the command does without an option of ``FORMATS``."""
     for result in results:
         # Failures are reported on stderr.
         if result.error is None:
             print("\n".join(_text(result, include)), flush=True)
 
 
-FORMATS: Mapping[str, Printer] = {
-    "text": _print_text,
-    "json": _print_json,
-    "jsonl": _print_jsonl,
-    "csv": _print_csv,
-}
+# Each format's option, the option's help, and the printer.
+FORMATS: tuple[tuple[str, str, Printer], ...] = (
+    ("--json", "print a JSON list with one object per photo", _print_json),
+    ("--jsonl", "print JSON Lines: one object per photo", _print_jsonl),
+    ("--csv", "print CSV: a row per face, or one for a photo without a face", _print_csv),
+)
 
 
 def _text(result: ImageResult, include: frozenset[Include]) -> Iterator[str]:

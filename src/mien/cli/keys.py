@@ -1,9 +1,9 @@
 """``mien keys``: create an API key for the service."""
 
-import argparse
 from collections.abc import Sequence
 
 from mien.cli.console import say
+from mien.cli.parser import Parser
 from mien.server.keys import digest_of, new_key
 
 __all__ = ["run"]
@@ -11,9 +11,9 @@ __all__ = ["run"]
 
 def run(arguments: Sequence[str]) -> int:
     """Print a new key and its hash."""
-    argparse.ArgumentParser(
+    Parser(
         prog="mien keys",
-        description="Creates an API key. Set MIEN_API_KEYS to its hash (several separated by "
+        description="Create an API key. Set MIEN_API_KEYS to its hash (several separated by "
         "commas), or write the hash into the file that MIEN_API_KEYS_FILE names, one per line. "
         "Clients send the key as Authorization: Bearer KEY. The key is not stored.",
     ).parse_args(arguments)

@@ -1,11 +1,11 @@
 """``mien models``: list, show and verify the models in the package."""
 
-import argparse
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mien.artifacts import Card, card_names, load_card
 from mien.cli.console import say
+from mien.cli.parser import Parser
 from mien.errors import ArtifactError
 
 __all__ = ["run"]
@@ -38,14 +38,16 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="mien models", description="List, show and verify the models in the package."
+def _parser() -> Parser:
+    parser = Parser(
+        prog="mien models",
+        description="List, show and verify the models in the package.",
+        epilog="Exit status: 0 success, 1 a file is missing or altered, 2 wrong usage.",
     )
-    actions = parser.add_subparsers(dest="action", metavar="list | show NAME | verify")
+    actions = parser.add_subparsers(dest="action", metavar="[list | show NAME | verify]")
     actions.add_parser("list", help="print a line for each model (default)")
     show = actions.add_parser("show", help="print the card of a model")
-    show.add_argument("name", metavar="NAME")
+    show.add_argument("name", metavar="NAME", help="as mien models list prints it")
     actions.add_parser("verify", help="compare the SHA-256 of every file with its card")
     return parser
 

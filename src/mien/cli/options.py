@@ -8,30 +8,15 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from mien.cli.parser import decimal, positive, whole
+from mien.detect import MIN_FACE_SIZE_PX
 from mien.detect.registry import DEFAULT_DETECTOR, DETECTORS
 from mien.errors import InvalidParameterError
 from mien.options import Include, included, option_fields
 from mien.recognizer import MAX_PIXELS
 
-__all__ = [
-    "add_analysis_options",
-    "add_model_options",
-    "positive",
-    "recognizer_arguments",
-    "whole",
-]
+__all__ = ["add_analysis_options", "add_model_options", "recognizer_arguments"]
 
-_PREFIX = "MIEN_"
-
-
-def whole(text: str, least: int = 0) -> int:
-    """Return a whole number of at least ``least``, for argparse."""
-    if text.isascii() and text.isdigit() and int(text) >= least:
-        return int(text)
-    raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
-
-
-positive = partial(whole, least=1)
 
 # Options that environment variables set, too: how their text is read, and the default.
 _VARIABLES: Mapping[str, tuple[Callable[[str], Any], Any]] = {
@@ -41,6 +26,7 @@ _VARIABLES: Mapping[str, tuple[Callable[[str], Any], Any]] = {
     "providers": (str, "cpu"),
     "max_pixels": (positive, MAX_PIXELS),
     "threads": (positive, None),
+    "min_face_size": (partial(whole, least=MIN_FACE_SIZE_PX), None),
 }
 
 
@@ -84,8 +70,8 @@ def add_analysis_options(
         help="images to analyze at once; default: the number of cores",
     )
     parser.epilog = (parser.epilog or "") + (
-        " Models and limits can also be set by environment variables, such as MIEN_DETECTOR and "
-        "MIEN_MAX_PIXELS."
+        " These environment variables, if set, are the defaults of their options: "
+        f"{', '.join(map(_variable, _VARIABLES))}."
     )
 
 
@@ -95,18 +81,20 @@ def add_model_options(parser: argparse.ArgumentParser) -> Any:
     models.add_argument(
         "--model",
         metavar="FILE",
-        help="emotion model: an ONNX file with its card.toml beside it, or a plug-in's name",
+        help="emotion model: an ONNX file with its card.toml beside it, or a plug-in's name; "
+        "default: the model in the package",
     )
     models.add_argument(
         "--detector",
         metavar="NAME",
-        help=f"face detector: {', '.join(DETECTORS)}; default {DEFAULT_DETECTOR}",
+        help=f"face detector: {', '.join(DETECTORS)} or a plug-in's name; "
+        f"default {DEFAULT_DETECTOR}",
     )
     models.add_argument(
         "--detector-model",
         type=Path,
         metavar="FILE",
-        help="ONNX file in place of the detector's own; yunet takes one",
+        help="ONNX file to use instead of the detector's own; only for yunet and plug-ins",
     )
     return models
 
@@ -118,7 +106,7 @@ def recognizer_arguments(options: argparse.Namespace) -> dict[str, Any]:
     for name, (read, default) in _VARIABLES.items():
         # An invalid variable does not matter where the option is given.
         if given[name] is None:
-            given[name] = _from_variable(_PREFIX + name.upper(), read, default)
+            given[name] = _from_variable(_variable(name), read, default)
     if Include.QUALITY in options.include:
         given["quality"] = True
     return {name: value for name, value in given.items() if value is not None}
@@ -126,6 +114,10 @@ def recognizer_arguments(options: argparse.Namespace) -> dict[str, Any]:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def _variable(name: str) -> str:
+    return "MIEN_" + name.upper()
 
 
 def _from_variable(variable: str, read: Callable[[str], Any], default: Any) -> Any:
@@ -141,23 +133,13 @@ def _argument(option: Any) -> dict[str, Any]:
     """Return how argparse should read an option."""
     about, least, most = (option.metadata[key] for key in ("about", "least", "most"))
     if isinstance(option.default, StrEnum):
-        return {"choices": list(map(str, type(option.default))), "help": about}
+        choices = list(map(str, type(option.default)))
+        return {"choices": choices, "help": f"{about} Default: {option.default}."}
     if isinstance(option.default, bool):
         return {"action": "store_true", "help": about}
     if most is None:
         return {"type": partial(whole, least=least), "metavar": "N", "help": about}
     return {"type": partial(decimal, least=least, most=most), "metavar": "X", "help": about}
-
-
-def decimal(text: str, least: float, most: float) -> float:
-    """Return a number from ``least`` to ``most``, for argparse."""
-    try:
-        number = float(text)
-    except ValueError:
-        number = float("nan")
-    if not least <= number <= most:
-        raise argparse.ArgumentTypeError(f"expected a number from {least} to {most}, got {text!r}")
-    return number
 
 
 def _include(text: str) -> frozenset[Include]:

@@ -31,7 +31,7 @@ def analyze_photo(
     recognizer: Recognizer,
     path: str,
     source: Path | bytes,
-    copy: Path | None,
+    target: Path | None,
     save: Callable[[Image.Image, Path], None],
 ) -> AnalyzedPhoto:
     """Analyze a photo and write an annotated copy.
@@ -40,18 +40,18 @@ def analyze_photo(
         recognizer: Analyzes it.
         path: The photo as it was given.
         source: The file, or its bytes.
-        copy: Where the annotated copy goes; None for no copy.
+        target: Where the annotated copy goes; None for no copy.
         save: Writes the copy.
     """
     try:
         result = replace(recognizer.analyze(source), path=path_to_text(path))
-        if copy is None:
+        if target is None:
             return AnalyzedPhoto(result)
         annotated = result.annotate(source)
     except ImageError as error:
         return AnalyzedPhoto(failed(path_to_text(path), error), error.message)
     try:
-        save(annotated, copy)
+        save(annotated, target)
     except (OSError, ValueError):  # Pillow reports some limits of a format so
-        return AnalyzedPhoto(result, f"cannot write the annotated copy {copy}")
+        return AnalyzedPhoto(result, f"cannot write the annotated copy {target}")
     return AnalyzedPhoto(result)

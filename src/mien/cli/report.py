@@ -1,7 +1,7 @@
 """``mien report``: an HTML page about a table of ``mien batch``."""
 
-import argparse
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from PIL import Image
@@ -9,8 +9,9 @@ from PIL import Image
 from mien.batch.paths import path_to_text
 from mien.batch.statistics import BINS, TableStatistics, statistics_of
 from mien.batch.table import SUFFIXES, read_rows
-from mien.cli.annotations import encoded, write_new
+from mien.cli.annotations import FORMATS, encoded, write_new
 from mien.cli.console import printable, say
+from mien.cli.parser import Parser, new_file
 from mien.errors import ImageError, InvalidParameterError
 from mien.image import load_image
 from mien.recognizer import MAX_PIXELS
@@ -34,11 +35,10 @@ def run(arguments: Sequence[str]) -> int:
     # A folder may be given as "." or "..", which have no name.
     table: Path = options.table.resolve() if options.table.is_dir() else options.table
     out: Path = options.out or table.with_suffix(".html")
-    for target in filter(None, (out, options.sheet)):
-        if target.exists():
-            raise InvalidParameterError(f"{target} exists: choose another name or delete it")
+    if out.exists():
+        raise InvalidParameterError(f"{out} exists; choose another name or delete it")
     statistics = statistics_of(read_rows(options.table), options.table)
-    examples = _examples(statistics)
+    examples = _load_examples(statistics)
     page = report_page(
         printable(options.table.name),
         photos=statistics.photos,
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _examples(statistics: TableStatistics) -> dict[Emotion, list[_ShownFace]]:
+def _load_examples(statistics: TableStatistics) -> dict[Emotion, list[_ShownFace]]:
     """Return the example faces whose photos can still be read."""
     shown: dict[Emotion, list[_ShownFace]] = {}
     for emotion, _ in statistics.emotions.most_common():
@@ -77,19 +77,30 @@ def _examples(statistics: TableStatistics) -> dict[Emotion, list[_ShownFace]]:
     return shown
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="mien report",
         description="Make an HTML page about a table of mien batch: faces by emotion and by "
         "confidence, examples, and failures. The page is a single file.",
+        epilog="Exit status: 0 success, 1 an output cannot be written, 2 wrong usage or an "
+        "unreadable TABLE.",
     )
     parser.add_argument(
-        "table", type=Path, metavar="TABLE", help=f"{', '.join(SUFFIXES)}, or a folder of .parquet"
+        "table",
+        type=Path,
+        metavar="TABLE",
+        help=f"{', '.join(SUFFIXES)} file, or a folder of .parquet files",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="FILE", help="the page; default: the name of TABLE with .html"
+        "--out",
+        type=partial(new_file, suffixes=(".html",)),
+        metavar="FILE",
+        help="the page, .html; default: the name of TABLE with .html",
     )
     parser.add_argument(
-        "--sheet", type=Path, metavar="FILE", help="write the examples as an image too: .jpg, .png"
+        "--sheet",
+        type=partial(new_file, suffixes=FORMATS),
+        metavar="FILE",
+        help=f"also write the examples as one image: {', '.join(FORMATS)}",
     )
     return parser

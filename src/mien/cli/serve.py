@@ -1,12 +1,12 @@
 """``mien serve``: the service."""
 
-import argparse
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 
 from mien._version import __version__
 from mien.cli.console import printable
-from mien.cli.options import add_model_options, positive, whole
+from mien.cli.options import add_model_options
+from mien.cli.parser import Parser, positive, whole
 from mien.server.run import serve
 from mien.settings import SettingRow, load_settings, table
 
@@ -47,17 +47,24 @@ def _lines(rows: Iterable[SettingRow]) -> Iterator[str]:
         yield f"{'#' if commented else ''}{row.variable}={printable(row.value)}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="mien serve",
-        description="Starts the HTTP service, with a page to try it.",
+        description="Start the HTTP service, with a page to try it.",
         epilog="Every setting is also an environment variable, such as MIEN_MAX_PIXELS; "
         "--print-config lists them. An option takes precedence over its variable.",
     )
-    parser.add_argument("--host", metavar="ADDRESS", help="default 127.0.0.1: this machine only")
-    parser.add_argument("--port", type=whole, metavar="N", help="default 9000")
     parser.add_argument(
-        "--workers", type=positive, metavar="N", help="server processes that share the port"
+        "--host",
+        metavar="ADDRESS",
+        help="default 127.0.0.1: this machine only; 0.0.0.0: all interfaces",
+    )
+    parser.add_argument("--port", type=whole, metavar="N", help="default 9000; 0: any free port")
+    parser.add_argument(
+        "--workers",
+        type=positive,
+        metavar="N",
+        help="server processes that share the port; default 1",
     )
     parser.add_argument(
         "--root-path", metavar="PATH", help="path prefix below which a proxy serves this service"

@@ -1,13 +1,14 @@
-"""Clean up on SIGTERM and SIGHUP, as Python does by itself on SIGINT only."""
+"""What signals do: clean up on SIGTERM and SIGHUP, finish on SIGINT."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Event
 from types import FrameType
 
 from mien.parent import HANGUPS
 
-__all__ = ["cleaning_up"]
+__all__ = ["cleaning_up", "finishing"]
 
 _SIGNALS = (signal.SIGTERM, *HANGUPS)
 
@@ -34,3 +35,24 @@ def cleaning_up() -> Iterator[None]:
     finally:
         for number in handled:
             signal.signal(number, signal.SIG_DFL)
+
+
+@contextmanager
+def finishing() -> Iterator[Event]:
+    """Yield an event that the first Ctrl-C sets. The second raises KeyboardInterrupt as usual.
+
+    A SIGINT that is ignored on entry stays ignored.
+    """
+    interrupted = Event()
+    before = signal.getsignal(signal.SIGINT)
+
+    def finish(_number: int, _: FrameType | None) -> None:
+        interrupted.set()
+        signal.signal(signal.SIGINT, before)
+
+    if before != signal.SIG_IGN:
+        signal.signal(signal.SIGINT, finish)
+    try:
+        yield interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)

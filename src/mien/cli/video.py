@@ -13,13 +13,15 @@ from time import perf_counter
 from PIL import Image
 from tqdm import tqdm
 
+from mien.batch.source import IMAGE_SUFFIXES
 from mien.batch.storage import is_uri
-from mien.batch.table import SUFFIXES, check_suffix, write_table
+from mien.batch.table import SUFFIXES, format_of, write_table
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import encoded, write_new
 from mien.cli.console import say
-from mien.cli.options import add_analysis_options, decimal, recognizer_arguments
-from mien.cli.termination import cleaning_up
+from mien.cli.options import add_analysis_options, recognizer_arguments
+from mien.cli.parser import Parser, decimal, new_file
+from mien.cli.termination import cleaning_up, finishing
 from mien.errors import ImageError, InvalidParameterError, UnreadableFileError, VideoError
 from mien.files import complete_file
 from mien.in_order import in_order
@@ -27,7 +29,7 @@ from mien.options import Include
 from mien.recognizer import Recognizer
 from mien.render.numbers import format_count, format_percent
 from mien.render.timeline import draw_timeline
-from mien.results import Cell, ImageResult, table_columns
+from mien.results import VIDEO_COLUMNS, Cell, ImageResult, table_columns
 from mien.video.analysis import PER_SECOND, Sample, followed
 from mien.video.annotated import AnnotatedVideo, annotated_video
 from mien.video.reader import Frame, VideoLimits, VideoReader, library, open_camera, open_video
@@ -54,7 +56,10 @@ def run(arguments: Sequence[str]) -> int:
         OSError: An output can't be written.
     """
     options = _parser().parse_args(arguments)
-    _check_outputs(options)
+    if not (options.out or options.annotate or options.plot):
+        raise InvalidParameterError("give at least one output: --out, --annotate or --plot")
+    if options.out:
+        format_of(options.out)
     library()
     recognizer = Recognizer(**recognizer_arguments(options))
     labels = recognizer.options.labels
@@ -65,7 +70,9 @@ def run(arguments: Sequence[str]) -> int:
             samples = stack.enter_context(closing(_samples(video, recognizer, options)))
             _write(samples, video, summary, labels, options)
     except (VideoError, ImageError) as error:
-        say(f"{options.video}: {error.message}")
+        is_photo = Path(options.video).suffix.lower() in IMAGE_SUFFIXES
+        hint = "; mien analyze analyzes photos" if is_photo else ""
+        say(f"{options.video}: {error.message}{hint}")
         return 1
     if options.plot:
         write_new(options.plot, encoded(_plot(summary), ".png"))
@@ -93,32 +100,10 @@ def _write(
         )
         rows = _rows(_recorded(samples, video, summary, copy), labels, options.include)
         if table:
-            columns = ("time_s", "frame", "person", *table_columns(labels, options.include)[1:-2])
+            columns = (*VIDEO_COLUMNS, *table_columns(labels, options.include)[1:-2])
             write_table(table, options.out.suffix.lower(), columns, rows)
         else:
             deque(rows, maxlen=0)
-
-
-def _check_outputs(options: argparse.Namespace) -> None:
-    """Raise InvalidParameterError without outputs, or for a path that can't be written."""
-    outputs = (
-        ("--out", options.out, SUFFIXES),
-        ("--annotate", options.annotate, (".mp4",)),
-        ("--plot", options.plot, (".png",)),
-    )
-    if not any(path for _, path, _ in outputs):
-        raise InvalidParameterError("give at least one output: --out, --annotate or --plot")
-    for option, path, suffixes in outputs:
-        if path is None:
-            continue
-        if path.suffix.lower() not in suffixes:
-            raise InvalidParameterError(f"{option}: {path} must end in {', '.join(suffixes)}")
-        if path.exists():
-            raise InvalidParameterError(f"{path} exists; choose another name or delete it")
-        if not path.parent.is_dir():
-            raise InvalidParameterError(f"{option}: the folder {path.parent} does not exist")
-    if options.out:
-        check_suffix(options.out)
 
 
 def _opened(source: str, recognizer: Recognizer) -> AbstractContextManager[VideoReader]:
@@ -152,18 +137,16 @@ def _recorded(
 ) -> Iterator[Sample]:
     """Pass the samples on; Ctrl-C ends them, as there is no other way to stop a camera."""
     total = None if video.duration_s is None else round(video.duration_s, 1)
-    with tqdm(total=total, unit=" s", file=sys.stderr, disable=None) as bar:
-        try:
-            for sample in samples:
-                summary.add(sample)
-                if copy is not None:
-                    copy.add(sample)
-                bar.update(min(summary.seconds, total or summary.seconds) - bar.n)
-                yield sample
-        except KeyboardInterrupt:
-            if not summary.samples:
-                raise
-            say("stopped; the results up to here are kept")
+    with finishing() as stop, tqdm(total=total, unit=" s", file=sys.stderr, disable=None) as bar:
+        for sample in samples:
+            summary.add(sample)
+            if copy is not None:
+                copy.add(sample)
+            bar.update(min(summary.seconds, total or summary.seconds) - bar.n)
+            yield sample
+            if stop.is_set():
+                say("stopped; the results up to here are kept")
+                return
 
 
 def _rows(
@@ -211,39 +194,38 @@ def _report(summary: Summary, video: VideoReader, seconds: float) -> Iterator[st
         yield f"  person {number}, {begin:.1f} to {end:.1f} s: {shares}"
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+def _parser() -> Parser:
+    parser = Parser(
         prog="mien video",
-        description="Follow the faces of a video or camera over time. Needs the extra video, and "
-        "at least one of --out, --annotate and --plot.",
-        epilog="Exit status: 0 done, 1 the video can't be read to its end or an output can't be "
-        "written, 2 wrong usage.",
+        description="Follow the faces of a video or camera over time. Give at least one of --out, "
+        "--annotate and --plot. Needs: pip install 'mien[video]'.",
+        epilog="Exit status: 0 success, 1 the video cannot be read to its end or an output cannot "
+        "be written, 2 wrong usage.",
     )
     parser.add_argument(
         "video",
         metavar="VIDEO|CAMERA",
         help="MP4, QuickTime, 3GP, Matroska, WebM, AVI, MPEG-TS, FLV or animated GIF file; or "
-        "camera, camera:1 and so on: until Ctrl-C",
+        "camera, camera:1 and so on for a camera, which is read until Ctrl-C",
     )
     outputs = parser.add_argument_group("outputs")
-    outputs.add_argument(
-        "--out",
-        type=Path,
-        metavar="FILE",
-        help=f"a table with a row for each face of each sample: {', '.join(SUFFIXES)}",
-    )
-    outputs.add_argument(
-        "--annotate", type=Path, metavar="FILE", help="a video of the samples with boxes: .mp4"
-    )
-    outputs.add_argument(
-        "--plot", type=Path, metavar="FILE", help="a timeline with a row for each person: .png"
-    )
+    for option, suffixes, about in (
+        ("--out", SUFFIXES, "a table with a row for each face of each sample"),
+        ("--annotate", (".mp4",), "a video of the samples with labeled boxes"),
+        ("--plot", (".png",), "a timeline with a row for each person"),
+    ):
+        outputs.add_argument(
+            option,
+            type=partial(new_file, suffixes=suffixes),
+            metavar="FILE",
+            help=f"{about}: {', '.join(suffixes)}",
+        )
     parser.add_argument(
         "--fps",
         type=partial(decimal, least=0.01, most=60),
         default=PER_SECOND,
         metavar="N",
-        help=f"samples per second; default {PER_SECOND:g}",
+        help=f"frames to analyze per second, called samples; default {PER_SECOND:g}",
     )
     parser.add_argument(
         "--smooth",
@@ -256,7 +238,7 @@ def _parser() -> argparse.ArgumentParser:
         "--seconds",
         type=partial(decimal, least=0.001, most=1_000_000),
         metavar="N",
-        help="analyze only the first N seconds",
+        help="analyze only the first N seconds; default: all",
     )
     add_analysis_options(parser, include=frozenset({Include.SCORES}))
     return parser

@@ -135,15 +135,7 @@ def _read(path: Path) -> bytes:
     try:
         with open_no_wait(path) as file:
             return _read_if_image(file)
-    except FileNotFoundError as error:
-        raise UnreadableFileError("there is no such file") from error
-    except IsADirectoryError as error:
-        raise UnreadableFileError("this is a folder; name the photos in it") from error
-    except PermissionError as error:
-        # Windows raises the same error for folders.
-        reason = "this is a folder; name the photos in it" if path.is_dir() else "no permission"
-        raise UnreadableFileError(reason) from error
-    except (OSError, ValueError) as error:
+    except OSError as error:
         raise UnreadableFileError("the file can't be read") from error
 
 

@@ -95,7 +95,7 @@ def _draw_box(draw: ImageDraw.ImageDraw, mark: _Mark) -> None:
 def _draw_label(draw: ImageDraw.ImageDraw, mark: _Mark, layout: LabelLayout) -> None:
     for font_sizes in (_font_sizes(mark.font_px), [_SMALLEST_FONT_PX]):
         fonts = [font_of(size) for size in font_sizes]
-        sizes = [label_size(draw, mark.text, font) for font in fonts]
+        sizes = [label_size(mark.text, font) for font in fonts]
         label = layout.place(sizes, mark.box, gap=mark.line_px)
         if label is not None:
             font = fonts[sizes.index((label[2] - label[0], label[3] - label[1]))]

@@ -2,7 +2,7 @@
 
 import functools
 
-from PIL import ImageDraw, ImageFont
+from PIL import ImageFont
 
 from mien.types import Emotion
 
@@ -34,12 +34,11 @@ def font_of(size: int) -> Font:
     return ImageFont.load_default(size)
 
 
-def label_size(draw: ImageDraw.ImageDraw, text: str, font: Font) -> tuple[int, int]:
+def label_size(text: str, font: Font) -> tuple[int, int]:
     """Return width and height in pixels of a label: the text with its padding."""
-    _, top, _, bottom = draw.textbbox((0, 0), "Ag", font=font, anchor="lt")
+    _, top, _, bottom = font.getbbox("Ag", anchor="lt")
     padding = max(2, round((bottom - top) / 3))
-    width = draw.textlength(text, font=font)
-    return round(width) + 2 * padding, round(bottom - top) + 2 * padding
+    return round(font.getlength(text)) + 2 * padding, round(bottom - top) + 2 * padding
 
 
 def ink_on(color: Rgb) -> Rgb:

@@ -32,8 +32,7 @@ def contact_sheet(faces: Mapping[Emotion, Sequence[Image.Image]]) -> Image.Image
     widest = max((len(thumbs) for thumbs in bands.values()), default=1)
     columns = min(widest, _COLUMNS)
     font = font_of(_FONT_PX)
-    canvas = Image.new("RGB", (1, 1))
-    _, title_px = label_size(ImageDraw.Draw(canvas), "", font)
+    _, title_px = label_size("", font)
     rows = {emotion: -(-len(thumbs) // columns) for emotion, thumbs in bands.items()}
     height = sum(title_px + _GAP_PX + count * step for count in rows.values()) + _GAP_PX
     width = max(columns * step + _GAP_PX, 200)

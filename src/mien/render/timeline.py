@@ -29,12 +29,8 @@ def draw_timeline(persons: Mapping[str, Sequence[Bar]], seconds: float) -> Image
         seconds: Duration of the time axis.
     """
     emotions = [e for e in Emotion if any(e == bar[0] for bars in persons.values() for bar in bars)]
-    names = ImageDraw.Draw(Image.new("RGB", (1, 1)))
-    left = (
-        _MARGIN
-        + 12
-        + round(max((names.textlength(n, font=font_of(_FONT)) for n in persons), default=0))
-    )
+    names_width = max(map(font_of(_FONT).getlength, persons), default=0)
+    left = _MARGIN + 12 + round(names_width)
     top = _MARGIN + _ROW
     bottom = top + max(1, len(persons)) * _ROW
     canvas = Image.new("RGB", (_WIDTH, bottom + 2 * _MARGIN + _SMALL), LIGHT)
@@ -48,12 +44,8 @@ def draw_timeline(persons: Mapping[str, Sequence[Bar]], seconds: float) -> Image
         for emotion, begin_s, end_s in bars:
             x = (left + begin_s * scale, left + end_s * scale)
             # At least one pixel wide, however short.
-            ends = (
-                round(x[0]),
-                middle - _BAR // 2,
-                max(round(x[1]) - 1, round(x[0])),
-                middle + _BAR // 2,
-            )
+            right = max(round(x[1]) - 1, round(x[0]))
+            ends = (round(x[0]), middle - _BAR // 2, right, middle + _BAR // 2)
             draw.rectangle(ends, fill=COLORS[emotion])
     return canvas
 

@@ -304,7 +304,7 @@ def open_video(source: bytes | Path, limits: VideoLimits) -> Iterator[VideoReade
     av = library()
     with ExitStack() as stack:
         # ``yield`` stays outside: errors of the with block may concern other files.
-        with _file_errors(), _library_errors():
+        with _library_errors():
             file: BinaryIO = BytesIO(source) if isinstance(source, bytes) else open_no_wait(source)
             stack.enter_context(file)
             if not file.seekable():
@@ -362,19 +362,6 @@ def open_camera(number: int) -> Iterator[VideoReader]:
         raise UnreadableVideoError(f"camera {number} can't be opened") from error
     with container:
         yield VideoReader(container, VideoLimits())
-
-
-@contextmanager
-def _file_errors() -> Iterator[None]:
-    """Translate the system's errors about a file that can't be opened."""
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise UnreadableFileError("the file does not exist") from error
-    except IsADirectoryError as error:
-        raise UnreadableFileError("this is a folder; give the path of a video") from error
-    except PermissionError as error:
-        raise UnreadableFileError("no permission to read the file") from error
 
 
 @contextmanager

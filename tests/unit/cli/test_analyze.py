@@ -13,7 +13,10 @@ from mien.batch.paths import path_from_text
 from mien.cli import annotations, main
 from mien.cli.annotations import AnnotationFolder
 from mien.cli.formats import FORMATS
+from mien.cli.options import add_analysis_options, recognizer_arguments
+from mien.cli.parser import Parser
 from mien.recognizer import Recognizer
+from mien.settings import Settings, recognizer_builder
 from samples import StubDetector
 
 BOXES = [[50, 40, 30, 40], [10, 20, 20, 25]]
@@ -40,11 +43,9 @@ def test_text_with_everything(mien, photo: Path) -> None:
     assert "    yaw 0, pitch " in done.out
 
 
-@pytest.mark.parametrize("form", sorted(FORMATS.keys() - {"text"}))
-def test_every_format_has_an_option_and_covers_each_photo(
-    mien, photo: Path, text: Path, form: str
-) -> None:
-    done = mien("analyze", f"--{form}", photo, text)
+@pytest.mark.parametrize("option", [option for option, _, _ in FORMATS])
+def test_every_format_covers_each_photo(mien, photo: Path, text: Path, option: str) -> None:
+    done = mien("analyze", option, photo, text)
     assert done.status == 1
     assert str(photo) in done.out
     assert str(text) in done.out
@@ -65,7 +66,7 @@ def test_json_is_a_list_of_what_jsonl_has_in_lines(mien, photo: Path, text: Path
     assert records[1].keys() == {"path", "error"}
     assert records[1]["path"] == str(text)
     assert records[1]["error"]["code"] == "not_an_image"
-    assert f"mien: {text}: {records[1]['error']['message']}\n" in lines.err
+    assert f"mien: {text}: {records[1]['error']['message']}" in lines.err
 
 
 def test_json_with_everything(mien, photo: Path) -> None:
@@ -128,6 +129,28 @@ def test_models_may_come_from_the_environment(
     assert mien("analyze", photo, "--max-pixels", "1000000").status == 0
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("model", "m.onnx"),
+        ("detector", "mtcnn"),
+        ("detector_model", Path("y.onnx")),
+        ("providers", "cuda,cpu"),
+        ("max_pixels", 1000),
+        ("threads", 2),
+        ("min_face_size", 33),
+    ],
+)
+def test_each_setting_of_the_recognizer_is_a_variable_of_the_commands(
+    monkeypatch: pytest.MonkeyPatch, name: str, value: object
+) -> None:
+    assert name in recognizer_builder(Settings()).keywords
+    parser = Parser()
+    add_analysis_options(parser)
+    monkeypatch.setenv(f"MIEN_{name.upper()}", str(value))
+    assert recognizer_arguments(parser.parse_args([]))[name] == value
+
+
 WRONG = {
     "no photo": [],
     "unknown option": ["a.jpg", "--fast"],
@@ -165,12 +188,38 @@ def test_bad_environment(mien, photo: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_bad_inputs_are_reported_and_others_continue(mien, photo: Path, tmp_path: Path) -> None:
-    done = mien("analyze", tmp_path / "none.jpg", tmp_path, photo)
+    bad = (tmp_path / "none.jpg", tmp_path, tmp_path / f"{'long' * 99}.jpg")
+    done = mien("analyze", *bad, photo)
     assert done.status == 1
-    first, second = done.err.splitlines()
-    assert first.startswith(f"mien: {tmp_path / 'none.jpg'}: ")
-    assert second.startswith(f"mien: {tmp_path}: ")
+    for path, line in zip(bad, done.err.splitlines(), strict=True):
+        assert line.startswith(f"mien: {path}: ")
     assert done.out.startswith(f"{photo} (512 x 512)")
+
+
+def test_a_video_and_a_quoted_pattern_get_a_hint(mien, text: Path, tmp_path: Path) -> None:
+    done = mien("analyze", "--jsonl", text, tmp_path / "*.webp")
+    assert done.status == 1
+    codes = [json.loads(line)["error"]["code"] for line in done.out.splitlines()]
+    assert codes == ["not_an_image", "unreadable_file"]
+    video, pattern = done.err.splitlines()
+    assert "mien video" in video
+    assert "quotes" in pattern
+
+
+def test_a_name_that_looks_like_a_pattern(mien, photo: Path) -> None:
+    assert mien("analyze", photo.rename(photo.with_name("[1].jpg"))).status == 0
+
+
+def test_the_hint_for_large_photos_does_not_depend_on_the_detector(
+    mien, tmp_path: Path, detector: StubDetector, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(detector, "detect", lambda *_, **__: ())
+    large = tmp_path / "large.png"
+    Image.new("RGB", (1400, 1300)).save(large)
+    assert "--min-face-size" in mien("analyze", large).err
+    assert mien("analyze", large, "--min-face-size", "20").err == ""
+    monkeypatch.setenv("MIEN_MIN_FACE_SIZE", "20")
+    assert mien("analyze", large).err == ""
 
 
 def test_a_web_address_is_refused_and_shown_unchanged(mien, photo: Path) -> None:

@@ -78,6 +78,44 @@ def test_help_of_a_command(mien, command: str) -> None:
     assert done.out.startswith(f"usage: mien {command}")
 
 
+@pytest.mark.parametrize("command", [[], ["models", "show"], *([name] for name in COMMANDS)])
+def test_options_have_no_abbreviations(mien, command: list[str]) -> None:
+    assert mien(*command, "--help").status == 0
+    assert mien(*command, "--hel").status == 2
+
+
+OUTPUTS = (
+    ("batch . --out", "t.csv", "t.xls"),
+    ("report t.csv --out", "p.html", "p.txt"),
+    ("report t.csv --sheet", "s.png", "s.gif"),
+    ("video c.mp4 --out", "t.csv", "t.xls"),
+    ("video c.mp4 --annotate", "c.mp4", "c.gif"),
+    ("video c.mp4 --plot", "p.png", "p.webp"),
+)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "output"),
+    [
+        (arguments, output)
+        for arguments, name, other in OUTPUTS
+        for output in (f"nowhere/{name}", f"mine/{name}", other)
+    ],
+)
+def test_an_output_that_can_not_be_written_is_wrong_usage(
+    mien, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: str, output: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    mine = tmp_path / "mine" / Path(output).name
+    mine.parent.mkdir()
+    mine.write_text("mine")
+    done = mien(*arguments.split(), output)
+    assert (done.status, done.out) == (2, "")
+    assert output.partition("/")[0] in done.err.splitlines()[-1]
+    assert mine.read_text() == "mine"
+    assert set(tmp_path.rglob("*")) == {mine.parent, mine}
+
+
 @pytest.mark.parametrize("command", ["analyze", "serve"])
 def test_help_names_every_detector(mien, command: str) -> None:
     help_text = mien(command, "--help").out
