@@ -27,14 +27,14 @@ def find_plugin(group: str, name: str) -> Callable[..., Any] | None:
 
 @contextmanager
 def loading(name: str) -> Iterator[None]:
-    """Raise InvalidParameterError in place of an error of a plug-in's own code in the block."""
+    """Turn errors of a plug-in's own code into InvalidParameterError."""
     try:
         yield
     except MienError:
         raise
     except Exception as error:
         raise InvalidParameterError(
-            f"{name} cannot be loaded: {type(error).__name__}: {error}"
+            f"the plug-in {name} cannot be loaded: {type(error).__name__}: {error}"
         ) from error
 
 

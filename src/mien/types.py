@@ -1,5 +1,6 @@
 """The values that stages exchange, from images to emotions; validated when built, immutable."""
 
+import itertools
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -194,6 +195,9 @@ class Landmarks:
         nose: Tip of the nose.
         mouth_left: Left corner of the mouth.
         mouth_right: Right corner of the mouth.
+
+    Raises:
+        ValueError: A coordinate is not finite.
     """
 
     left_eye: tuple[float, float]
@@ -201,6 +205,11 @@ class Landmarks:
     nose: tuple[float, float]
     mouth_left: tuple[float, float]
     mouth_right: tuple[float, float]
+
+    def __post_init__(self) -> None:
+        points = (self.left_eye, self.right_eye, self.nose, self.mouth_left, self.mouth_right)
+        if not all(map(math.isfinite, itertools.chain(*points))):
+            raise ValueError(f"landmarks must be finite: {points}")
 
     def scaled(self, x: float, y: float) -> "Landmarks":
         """Return the points in the same image resized by the factors ``x`` and ``y``."""

@@ -36,7 +36,7 @@ class Reliability:
 
     @property
     def error_by_chance(self) -> float:
-        """Calibration error that a perfectly calibrated model would have on so few predictions.
+        """Expected calibration error of a perfectly calibrated model on a sample of this size.
 
         The share of correct predictions among n with confidence c differs from c by
         sqrt(2 c (1 - c) / (pi n)) on average: the mean deviation of a normal distribution.

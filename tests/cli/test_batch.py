@@ -24,7 +24,7 @@ from PIL import Image
 from http_fakes import wait_until
 from mien.artifacts import load_card
 from mien.batch.paths import path_from_text
-from mien.batch.table import FORMATS, SUFFIXES, read_rows
+from mien.batch.table import SUFFIXES, TABLE_FORMATS, read_rows
 from programs import posix
 from samples import encode
 
@@ -284,7 +284,7 @@ def test_the_first_failures_are_named(tmp_path: Path, suffix: str) -> None:
     named = [line for line in lines if line.startswith(f"mien: failed: {folder}")]
     assert len(named) == 5
     assert "2 more failed" in lines[-1]
-    key = "error" if FORMATS[suffix].has_objects else "error_message"
+    key = "error" if TABLE_FORMATS[suffix].has_objects else "error_message"
     assert f"{key} of {out}" in lines[-1]
 
 
@@ -335,9 +335,7 @@ def test_resume_refuses_another_file_of_the_detector(tmp_path: Path, small: byte
     assert (changed.returncode, "detector_sha256 was" in changed.stderr) == (2, True)
 
 
-def test_resume_compares_defaults_but_not_what_an_older_run_did_not_record(
-    tmp_path: Path, small: bytes
-) -> None:
+def test_an_older_run_recorded_only_what_was_not_default(tmp_path: Path, small: bytes) -> None:
     out = tmp_path / "r.csv"
     common = ["batch", fill(tmp_path / "photos", small, 1), "--out", out, "--resume"]
     assert run(*common).returncode == 0
@@ -351,6 +349,8 @@ def test_resume_compares_defaults_but_not_what_an_older_run_did_not_record(
         del content["options"][name]
     record.write_text(json.dumps(content))
     assert run(*common).returncode == 0
+    assert run(*common, "--detector", "mtcnn").returncode == 2
+    assert run(*common, "--max-faces", 3).returncode == 2
 
 
 def test_a_resumed_csv_writes_cells_alike(tmp_path: Path, small: bytes) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 
 import av
@@ -17,7 +18,7 @@ from PIL import Image
 
 from mien.batch.table import Record, write_table
 from mien.cli import main
-from mien.video.reader import VideoLimits, open_video
+from mien.video.reader import Frame, VideoLimits, VideoReader, open_video
 from programs import posix
 from videos import encoded_video, plain, with_display_matrix, with_timestamps
 
@@ -290,6 +291,23 @@ def test_ctrl_c_while_a_row_is_written_keeps_the_results(
     assert main(["video", str(clip), "--out", str(out)]) == 0
     assert len(rows_of(out)) == 3
     assert signal.getsignal(signal.SIGINT) == signal.default_int_handler
+
+
+@posix
+def test_ctrl_c_while_a_source_is_stalled_keeps_the_results(
+    clip: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    frames = VideoReader.frames
+
+    def stalling(video: VideoReader, per_second: float) -> Iterator[Frame]:
+        yield from islice(frames(video, per_second), 12)
+        signal.raise_signal(signal.SIGINT)
+        pytest.fail("waited for the next frame")
+
+    monkeypatch.setattr(VideoReader, "frames", stalling)
+    out = tmp_path / "faces.jsonl"
+    assert main(["video", str(clip), "--out", str(out)]) == 0
+    assert 0 < len(rows_of(out)) <= 12
 
 
 def growing(path: Path) -> bool:

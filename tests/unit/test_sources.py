@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 from mien.batch.paths import path_from_text, path_to_text
 from mien.batch.source import images_of
 from mien.batch.storage import open_folder, opened, read
+from mien.batch.table import write_table
 from mien.batch.task import open_image
 from mien.errors import ImageError, InvalidParameterError
+from mien.results import table_columns
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="file names are text elsewhere")
 
@@ -156,14 +158,16 @@ def test_names_that_begin_with_a_space_or_hash(tmp_path: Path) -> None:
     assert [os.path.relpath(path, tmp_path) for path in paths] == [" a.jpg", "#b.jpg", "# c.jpg"]
 
 
-def test_a_table_of_faces_lists_each_image_once(tmp_path: Path) -> None:
-    paths, faces = ["a.jpg", "b.jpg", "a.jpg"], [0, 0, 1]
-    pq.write_table(pa.table({"path": paths, "face": faces}), tmp_path / "faces.parquet")
-    (tmp_path / "faces.csv").write_text("path,face\na.jpg,0\nb.jpg,0\na.jpg,1\n")
-    (tmp_path / "list.csv").write_text("path,label\na.jpg,0\nb.jpg,0\na.jpg,1\n")
-    assert names_in(tmp_path / "faces.parquet") == names_in(tmp_path / "faces.csv") == paths[:2]
-    # Anything else that lists an image twice means it.
-    assert names_in(tmp_path / "list.csv") == paths
+def test_a_table_of_results_is_no_manifest(tmp_path: Path) -> None:
+    columns = table_columns()
+    write_table(tmp_path / "results.parquet", ".parquet", columns, [])
+    write_table(tmp_path / "results.csv", ".csv", columns, [])
+    for name in ("results.parquet", "results.csv"):
+        with pytest.raises(InvalidParameterError):
+            list(images_of(str(tmp_path / name)))
+    # Any other table may list an image twice.
+    (tmp_path / "list.csv").write_text("path,face\na.jpg,0\nb.jpg,0\na.jpg,1\n")
+    assert names_in(tmp_path / "list.csv") == ["a.jpg", "b.jpg", "a.jpg"]
 
 
 def test_a_big_endian_manifest(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from mien.batch.table import FORMATS, SUFFIXES, format_of, is_failure, read_rows, write_table
+from mien.batch.table import SUFFIXES, TABLE_FORMATS, format_of, is_failure, read_rows, write_table
 from mien.errors import InvalidParameterError
 from mien.options import Include
 from mien.results import Cell, Failure, ImageResult, table_columns
@@ -42,7 +42,7 @@ def test_rows_are_read_as_they_were_written(
     assert typed(list(read_rows(path))) == typed(rows)
 
 
-@pytest.mark.parametrize("suffix", [each for each in SUFFIXES if FORMATS[each].may_have_mark])
+@pytest.mark.parametrize("suffix", [each for each in SUFFIXES if TABLE_FORMATS[each].may_have_mark])
 def test_a_byte_order_mark_changes_no_row(tmp_path: Path, suffix: str) -> None:
     path, rows = tmp_path / f"table{suffix}", rows_of(RESULTS, ALL)
     write_table(path, suffix, COLUMNS, rows, byte_order_mark=True)
@@ -50,7 +50,7 @@ def test_a_byte_order_mark_changes_no_row(tmp_path: Path, suffix: str) -> None:
     assert typed(list(read_rows(path))) == typed(rows)
 
 
-@pytest.mark.parametrize("suffix", [each for each in SUFFIXES if FORMATS[each].has_objects])
+@pytest.mark.parametrize("suffix", [each for each in SUFFIXES if TABLE_FORMATS[each].has_objects])
 def test_objects_are_read_as_rows(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"table{suffix}"
     write_table(path, suffix, COLUMNS, [result.to_dict() for result in RESULTS])

@@ -22,6 +22,11 @@ def test_only_contiguous_rgb_is_an_image(pixels: np.ndarray) -> None:
         RgbImage(pixels)
 
 
+def test_landmarks_are_finite() -> None:
+    with pytest.raises(ValueError):
+        Landmarks((1, 2), (3, 4), (5, math.nan), (7, 8), (9, 10))
+
+
 @pytest.mark.parametrize(
     "edges", [(0, 0, 0, 1), (0, 5, 1, 4), (0, 0, math.nan, 1), (0, 0, math.inf, 1)]
 )

@@ -1,6 +1,5 @@
 """A run from source to table: plan, analyze what is missing, join the shards."""
 
-import math
 import sys
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -26,7 +25,7 @@ __all__ = ["Engine", "LocalEngine", "Run", "table_file"]
 
 # With several small shards per core, no core waits long for the last shard.
 _SHARDS_PER_CORE = 8
-# Files of the result have at least this many images, unless a core would have none.
+# Fewest images per result file, unless more files are needed to use all cores.
 _MIN_FILE_SIZE = 32
 # Each shard is one or two files.
 _MAX_SHARDS = 100_000
@@ -82,14 +81,14 @@ class Run:
         resume: Continue an earlier run, and analyze images that were added since.
         task: What to do with each image.
         columns: Of the table.
-        options: A run is resumed with the same options only. Options that the earlier run did not
-            record are not compared.
+        options: A run is resumed with the same options only.
+        defaults: Values of options that an earlier run did not record. Others are not compared.
         shard_size: Images per shard; None: chosen by the number of images and cores.
         byte_order_mark: Begin the table with one.
         on_skip: Called with the path of a file or folder that is skipped, and the reason.
         progress: Totals of this run.
         finished_before: Images that earlier runs had finished.
-        failed_before: Those of them that failed.
+        failed_before: Those of them that failed; 0 if there are too many images to compare.
         cores: That the engine used.
     """
 
@@ -99,6 +98,7 @@ class Run:
     task: ImageTask
     columns: tuple[str, ...]
     options: dict[str, str]
+    defaults: dict[str, str]
     shard_size: int | None
     byte_order_mark: bool
     on_skip: OnSkip
@@ -195,9 +195,9 @@ class Run:
             )
         plan = plan or plan_of_table(Path(self.out))
         changed = [
-            f"{name} was {plan.options[name]}, now {value}"
+            f"{name} was {earlier}, now {value}"
             for name, value in self.options.items()
-            if plan.options.get(name, value) != value
+            if (earlier := plan.options.get(name, self.defaults.get(name, value))) != value
         ]
         if changed or plan.columns != list(self.columns):
             raise InvalidParameterError(
@@ -209,14 +209,17 @@ class Run:
         return not self.table and len(folder.finished()) == len(plan.shard_sizes())
 
     def _known(self, folder: RunFolder, plan: Plan, earlier: Path | None) -> Counter[bytes]:
-        """Return the images of an earlier run, and how often: a manifest may repeat one."""
+        """Return the images of an earlier run, and how often: a manifest may repeat one.
+
+        Also count those that failed.
+        """
         known = Counter[bytes]()
         if earlier:
             for path, records in images_in(earlier):
                 known[_key(path)] += 1
                 self.failed_before += is_failure(records[0])
-        else:
-            shards = range(len(plan.shard_sizes())) if plan.images <= _MAX_COMPARED else ()
+        elif plan.images <= _MAX_COMPARED:
+            shards = range(len(plan.shard_sizes()))
             known.update(_key(path) for shard in shards for path in folder.images(shard))
             self.failed_before = sum(map(is_failure, folder.records(folder.finished())))
         return known
@@ -308,9 +311,12 @@ def _is_own_file(path: str, out: str) -> bool:
 
 
 def _fair_size(images: int, cores: int, least: int, most: int) -> int:
-    """Return the images per shard: from ``least``, if each core gets a shard, to ``most``."""
-    least = min(least, math.ceil(images / cores))
-    fair = max(images // (cores * _SHARDS_PER_CORE), least)
+    """Return the number of images per shard.
+
+    Every core gets a shard if there are enough images, even if shards then have fewer than
+    ``least`` images.
+    """
+    fair = max(images // (cores * _SHARDS_PER_CORE), min(least, images // cores))
     return max(1, min(fair, most), images // _MAX_SHARDS)
 
 

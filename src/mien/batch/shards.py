@@ -14,7 +14,7 @@ from typing import Any
 from mien.batch.local import isolated
 from mien.batch.lock import locked
 from mien.batch.storage import Folder, is_uri
-from mien.batch.table import FORMATS
+from mien.batch.table import TABLE_FORMATS
 from mien.batch.task import ImageFile, ImageOutcome, ImageTask, Progress, open_image
 from mien.errors import InvalidParameterError
 from mien.in_order import in_order
@@ -79,7 +79,7 @@ class RunFolder:
 
     Attributes:
         folder: Where it is.
-        suffix: Of the shards; one of ``table.FORMATS``.
+        suffix: Of the shards; one of ``table.TABLE_FORMATS``.
     """
 
     folder: Folder
@@ -138,7 +138,7 @@ class RunFolder:
     def finished(self) -> frozenset[int]:
         """Return the finished shards."""
         names = (name.removesuffix(self.suffix) for name in self.folder.names())
-        return frozenset(int(name) for name in names if name.isdigit())
+        return frozenset(int(name) for name in names if name.isdigit() and len(name) == 7)
 
     def is_finished(self, shard: int) -> bool:
         """Return whether a shard is finished."""
@@ -157,13 +157,14 @@ class RunFolder:
     ) -> None:
         """Write the results of a shard, which finishes it."""
         file = BytesIO()
-        FORMATS[self.suffix].write(file, columns, records)
+        TABLE_FORMATS[self.suffix].write(file, columns, records)
         self.folder.write(self._file_of(shard), file.getvalue())
 
     def records(self, shards: Iterable[int]) -> Iterator[dict[str, Any]]:
         """Yield the records of finished shards in order."""
         for shard in shards:
-            yield from FORMATS[self.suffix].read(BytesIO(self.folder.read(self._file_of(shard))))
+            file = BytesIO(self.folder.read(self._file_of(shard)))
+            yield from TABLE_FORMATS[self.suffix].read(file)
 
     def sweep(self) -> None:
         """Delete the traces of killed workers from a complete run."""

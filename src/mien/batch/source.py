@@ -41,8 +41,8 @@ _NO_FILE = "pipe, socket or device"
 
 _MANIFESTS = frozenset({".csv", ".tsv", ".parquet", ".txt"})
 _COLUMNS = ("path", "uri")
-# Of the tables that mien batch writes.
-_FACE_COLUMN = "face"
+# Columns of a table that mien batch has written.
+_OF_RESULTS = frozenset({"face", "error_code"})
 _DELIMITERS = (",", ";", "\t")
 # Lines before the header of a CSV file: empty ones, comments and Excel's own.
 _PREAMBLE = re.compile(r"\s*($|#)|sep=")
@@ -60,10 +60,9 @@ def images_of(source: str, on_skip: OnSkip | None = None) -> Iterator[str]:
             Folder: the files in and below it whose names end with one of ``IMAGE_SUFFIXES``. Linked
             folders are followed once. Hidden and system files, pipes and devices are skipped.
             Glob (``**`` for any depth): every matching file outside of system folders.
-            Manifest: the paths that it lists, relative to its folder. Repeated paths are kept,
-            except in tables with a column ``face``, which have a row for each face. It is a
-            ``.csv``, ``.tsv`` or ``.parquet`` file with a column ``path`` or ``uri``, or a ``.txt``
-            file with one path per line. Comments may precede the header of a text table.
+            Manifest: the paths that it lists, relative to its folder. Repeated paths are kept. It
+            is a ``.csv``, ``.tsv`` or ``.parquet`` file with a column ``path`` or ``uri``, or a
+            ``.txt`` file with one path per line. Comments may precede the header of a text table.
             Pipes and devices are skipped.
         on_skip: Called for every file and folder that is skipped.
 
@@ -228,29 +227,16 @@ def _csv(file: IO[bytes], manifest: str) -> Iterator[str]:
         column = _column(headers[delimiter], manifest)
         # Only if the header has spaces behind delimiters: names of files may begin with them.
         spaced = any(name.startswith(" ") for name in headers[delimiter][1:])
-        rows = csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced)
-        paths = (row[column] for row in rows if column < len(row) and row[column])
-        yield from _one_per_image(paths, headers[delimiter])
+        for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced):
+            if column < len(row) and row[column]:
+                yield row[column]
 
 
 def _parquet(file: IO[bytes], manifest: str) -> Iterator[str]:
     with parquet().ParquetFile(file) as table:
         names = table.schema_arrow.names
-        batches = table.iter_batches(columns=[names[_column(names, manifest)]])
-        cells = (cell for batch in batches for cell in batch.column(0).to_pylist())
-        yield from _one_per_image((str(cell) for cell in cells if cell), names)
-
-
-def _one_per_image(paths: Iterator[str], names: Sequence[str]) -> Iterator[str]:
-    """Yield the paths of a table; each once if the table has rows for faces, not for images."""
-    if _FACE_COLUMN not in names:
-        yield from paths
-        return
-    seen = set[str]()
-    for path in paths:
-        if path not in seen:
-            seen.add(path)
-            yield path
+        for batch in table.iter_batches(columns=[names[_column(names, manifest)]]):
+            yield from (str(path) for path in batch.column(0).to_pylist() if path)
 
 
 def _lines(file: IO[bytes], manifest: str) -> Iterator[str]:
@@ -295,6 +281,11 @@ def _column(names: Sequence[str], manifest: str) -> int:
             f"{', '.join(names) or 'none'}. Columns may be separated by comma, semicolon or tab"
         )
     found = [name.strip().lower() for name in names]
+    if _OF_RESULTS.issubset(found):
+        raise InvalidParameterError(
+            f"{manifest} is a table of results, which has a row for each face; give its source, or "
+            "a list of images"
+        )
     return next(found.index(column) for column in _COLUMNS if column in found)
 
 

@@ -16,8 +16,8 @@ from mien.results import COLUMN_TYPES, Cell, rows_of_object, table_columns
 
 __all__ = [
     "FOLDER_SUFFIX",
-    "FORMATS",
     "SUFFIXES",
+    "TABLE_FORMATS",
     "TableFormat",
     "format_of",
     "is_failure",
@@ -78,7 +78,7 @@ def format_of(table: Path | None) -> TableFormat:
     Raises:
         InvalidParameterError: The suffix is unknown, or the format's library is not installed.
     """
-    found = FORMATS.get(table.suffix.lower() if table else FOLDER_SUFFIX)
+    found = TABLE_FORMATS.get(table.suffix.lower() if table else FOLDER_SUFFIX)
     if found is None:
         known = ", ".join(SUFFIXES)
         raise InvalidParameterError(f"{table}: the name of a table must end with {known}")
@@ -109,7 +109,7 @@ def write_table(
     with path.open("wb") as file:
         if byte_order_mark:
             file.write(codecs.BOM_UTF8)
-        FORMATS[suffix].write(file, columns, rows)
+        TABLE_FORMATS[suffix].write(file, columns, rows)
 
 
 def read_rows(path: Path) -> Iterator[dict[str, Cell]]:
@@ -216,10 +216,10 @@ def _read_parquet(file: IO[bytes]) -> Iterator[dict[str, Cell]]:
 
 
 # By suffix.
-FORMATS: Mapping[str, TableFormat] = {
+TABLE_FORMATS: Mapping[str, TableFormat] = {
     ".parquet": TableFormat(write=_write_parquet, read=_read_parquet, check=parquet),
     ".csv": TableFormat(write=_write_csv, read=_read_csv, may_have_mark=True),
     ".jsonl": TableFormat(write=_write_jsonl, read=_read_jsonl, has_objects=True),
 }
-SUFFIXES = tuple(FORMATS)
+SUFFIXES = tuple(TABLE_FORMATS)
 FOLDER_SUFFIX = ".parquet"

@@ -11,8 +11,8 @@ from mien.errors import ImageError, InvalidParameterError, UnreadableFileError
 
 __all__ = ["ImageFile", "ImageOutcome", "ImageTask", "Progress", "open_image"]
 
-# Failures of a run that are named.
-_NAMED = 5
+# Failures listed in the summary.
+_MAX_FAILURES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ class Progress:
         self.failed += other.failed
         self.seconds += other.seconds
         self.emotions.update(other.emotions)
-        self.failures = [*self.failures, *other.failures][:_NAMED]
+        self.failures = [*self.failures, *other.failures][:_MAX_FAILURES]
 
 
 class ImageTask(Protocol):

@@ -14,10 +14,11 @@ from mien.batch.storage import is_uri, is_web_address
 from mien.classify.labels import LabelSet
 from mien.cli.annotations import AnnotationFolder
 from mien.cli.console import say
-from mien.cli.formats import FORMATS, print_text
+from mien.cli.formats import PRINTERS, print_text
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.parser import Parser
 from mien.cli.photos import AnalyzedPhoto, analyze_photo
+from mien.detect import MIN_FACE_SIZE_PX
 from mien.detect.levels import SEARCHED_PIXELS
 from mien.errors import NotAnImageError, UnreadableFileError
 from mien.in_order import in_order
@@ -53,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     if counts["faceless"] and recognizer.options.min_face_size is None:
         say(
             f"no face in {format_count(counts['faceless'], 'large photo')}: "
-            "--min-face-size 20 may find small ones"
+            f"--min-face-size {MIN_FACE_SIZE_PX} may find small ones"
         )
     return 1 if counts["failed"] else 0
 
@@ -114,7 +115,7 @@ def _parser() -> Parser:
         help="JPEG, PNG, WebP, AVIF, GIF, BMP or HEIC file; - reads stdin",
     )
     formats = parser.add_mutually_exclusive_group()
-    for option, about, printer in FORMATS:
+    for option, about, printer in PRINTERS:
         formats.add_argument(
             option,
             dest="printer",

@@ -8,10 +8,10 @@ from PIL import Image
 
 from mien.errors import InvalidParameterError
 
-__all__ = ["FORMATS", "AnnotationFolder", "encoded", "write_new"]
+__all__ = ["COPY_FORMATS", "AnnotationFolder", "encoded", "write_new"]
 
 # Formats of copies by suffix; others become JPEG.
-FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
+COPY_FORMATS = {".jpg": "JPEG", ".jpeg": "JPEG", ".png": "PNG", ".webp": "WEBP"}
 _QUALITY = 92
 
 
@@ -23,7 +23,7 @@ def encoded(image: Image.Image, suffix: str) -> bytes:
         suffix: Decides the format: ``.png``, ``.webp``, or JPEG for every other.
     """
     file = BytesIO()
-    image.save(file, FORMATS.get(suffix.lower(), "JPEG"), quality=_QUALITY)
+    image.save(file, COPY_FORMATS.get(suffix.lower(), "JPEG"), quality=_QUALITY)
     return file.getvalue()
 
 
@@ -66,7 +66,7 @@ class AnnotationFolder:
         So copies of photos with the same name, of earlier runs, and the photos themselves are kept.
         """
         source = Path("stdin.jpg" if photo == "-" else photo)
-        suffix = source.suffix if source.suffix.lower() in FORMATS else ".jpg"
+        suffix = source.suffix if source.suffix.lower() in COPY_FORMATS else ".jpg"
         number, name = 1, source.stem + suffix
         # Some file systems ignore case: Party.jpg and party.jpg would be the same file.
         while name.casefold() in self._reserved or (self._folder / name).exists():

@@ -26,7 +26,7 @@ from mien.cli.termination import cleaning_up
 from mien.cores import available_cores
 from mien.detect.registry import DEFAULT_DETECTOR
 from mien.errors import InvalidParameterError
-from mien.options import Include
+from mien.options import Include, Options
 from mien.recognizer import Recognizer
 from mien.render.numbers import format_count, format_percent
 from mien.results import table_columns
@@ -37,6 +37,14 @@ _STALL_AFTER_S = 600
 # For the local engine. A shard that is interrupted is analyzed again, so shards are small where
 # they are temporary files, and larger where each is a file of the result.
 _TEMPORARY_SHARD_SIZE, _LASTING_SHARD_SIZE = 32, 250
+
+# Earlier releases recorded only options that differ from these.
+_DEFAULTS: Mapping[str, Any] = {
+    "detector": DEFAULT_DETECTOR,
+    "detector_model": None,
+    "model": DEFAULT_MODEL,
+    **asdict(Options()),
+}
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -96,6 +104,7 @@ def _run_of(options: argparse.Namespace, arguments: dict[str, Any], skipped: Cou
         task=BatchTask(arguments, options.include, copies, as_objects=table_format.has_objects),
         columns=table_columns(options.labels, options.include),
         options=_same_options(options, arguments, recognizer),
+        defaults={name: str(value) for name, value in _DEFAULTS.items()},
         shard_size=options.shard_size,
         byte_order_mark=options.excel,
         on_skip=on_skip,
@@ -127,9 +136,7 @@ def _same_options(
         "source": path_to_text(options.source),
         "include": ",".join(sorted(options.include)),
         "format": Path(options.out).suffix.lower(),
-        "detector": DEFAULT_DETECTOR,
-        "detector_model": None,
-        "model": DEFAULT_MODEL,
+        **_DEFAULTS,
         **arguments,
         **asdict(recognizer.options),
         "detector_sha256": detector_file and sha256(detector_file.read_bytes()).hexdigest(),
@@ -139,7 +146,7 @@ def _same_options(
 
 
 def _sha256_of_card(recognizer: Recognizer) -> str | None:
-    """Return a hash of the SHA-256 of the emotion model's files and of the settings on its card.
+    """Return a SHA-256 over the card: the hashes of its files and its settings.
 
     None: a classifier of another package, without a card.
     """
@@ -181,7 +188,7 @@ def _failures(batch: Run) -> Iterator[str]:
         more = f"{rest:,} more failed; " if rest else ""
         has_objects = format_of(batch.table).has_objects
         place = "the key error" if has_objects else "the column error_message"
-        yield f"{more}see {place} of {batch.out}"
+        yield f"{more}errors of images are in {place} of {batch.out}"
 
 
 def _skipped(skipped: Counter[str]) -> Iterator[str]:

@@ -12,7 +12,7 @@ from PIL import Image
 from mien.batch.paths import path_to_text
 from mien.batch.source import IMAGE_SUFFIXES, fixed_part
 from mien.batch.task import ImageFile, ImageOutcome
-from mien.cli.annotations import FORMATS, encoded
+from mien.cli.annotations import COPY_FORMATS, encoded
 from mien.cli.photos import analyze_photo
 from mien.errors import ImageError, InvalidParameterError
 from mien.options import Include
@@ -23,7 +23,7 @@ __all__ = ["AnnotatedCopies", "BatchTask"]
 
 _UP = "_up"
 _JPG = re.compile(r"(\.jpg)+$", re.IGNORECASE)
-_OTHER_SUFFIXES = IMAGE_SUFFIXES - FORMATS.keys()
+_OTHER_SUFFIXES = IMAGE_SUFFIXES - COPY_FORMATS.keys()
 
 
 class _CrashError(ImageError):
@@ -125,7 +125,7 @@ class AnnotatedCopies:
         copy = self.folder.joinpath(*(_UP if part == ".." else part for part in parts))
         # a.gif becomes a.gif.jpg, so a.gif.jpg becomes a.gif.jpg.jpg.
         original = Path(_JPG.sub("", copy.name))
-        if copy.suffix.lower() in FORMATS and original.suffix.lower() not in _OTHER_SUFFIXES:
+        if copy.suffix.lower() in COPY_FORMATS and original.suffix.lower() not in _OTHER_SUFFIXES:
             return copy
         return copy.with_name(f"{copy.name}.jpg")
 

@@ -12,7 +12,7 @@ from mien.render.numbers import format_count, format_probability
 from mien.results import ImageResult, table_columns
 from mien.types import FaceEmotion
 
-__all__ = ["FORMATS", "print_text"]
+__all__ = ["PRINTERS", "print_text"]
 
 Printer = Callable[[Iterable[ImageResult], LabelSet, frozenset[Include]], None]
 
@@ -43,7 +43,7 @@ def _print_csv(
 
 
 def print_text(results: Iterable[ImageResult], _: LabelSet, include: frozenset[Include]) -> None:
-    """Print lines for people, as the command does without an option of ``FORMATS``."""
+    """Print lines for people, as the command does without an option of ``PRINTERS``."""
     for result in results:
         # Failures are reported on stderr.
         if result.error is None:
@@ -51,7 +51,7 @@ def print_text(results: Iterable[ImageResult], _: LabelSet, include: frozenset[I
 
 
 # Each format's option, the option's help, and the printer.
-FORMATS: tuple[tuple[str, str, Printer], ...] = (
+PRINTERS: tuple[tuple[str, str, Printer], ...] = (
     ("--json", "print a JSON list with one object per photo", _print_json),
     ("--jsonl", "print JSON Lines: one object per photo", _print_jsonl),
     ("--csv", "print CSV: a row per face, or one for a photo without a face", _print_csv),

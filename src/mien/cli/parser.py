@@ -42,8 +42,11 @@ def new_file(text: str, suffixes: Collection[str]) -> Path:
     path = Path(text)
     if path.suffix.lower() not in suffixes:
         raise argparse.ArgumentTypeError(f"{path} must end in {', '.join(suffixes)}")
-    if path.exists():
-        raise argparse.ArgumentTypeError(f"{path} exists; choose another name or delete it")
-    if not path.parent.is_dir():
-        raise argparse.ArgumentTypeError(f"the folder {path.parent} does not exist")
+    try:
+        if path.exists():
+            raise argparse.ArgumentTypeError(f"{path} exists; choose another name or delete it")
+        if not path.parent.is_dir():
+            raise argparse.ArgumentTypeError(f"the folder {path.parent} does not exist")
+    except OSError as error:  # such as a name that is too long
+        raise argparse.ArgumentTypeError(f"{path}: {error.strerror}") from error
     return path

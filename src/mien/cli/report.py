@@ -9,7 +9,7 @@ from PIL import Image
 from mien.batch.paths import path_to_text
 from mien.batch.statistics import BINS, TableStatistics, statistics_of
 from mien.batch.table import SUFFIXES, read_rows
-from mien.cli.annotations import FORMATS, encoded, write_new
+from mien.cli.annotations import COPY_FORMATS, encoded, write_new
 from mien.cli.console import printable, say
 from mien.cli.parser import Parser, new_file
 from mien.errors import ImageError, InvalidParameterError
@@ -99,8 +99,8 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--sheet",
-        type=partial(new_file, suffixes=FORMATS),
+        type=partial(new_file, suffixes=COPY_FORMATS),
         metavar="FILE",
-        help=f"also write the examples as one image: {', '.join(FORMATS)}",
+        help=f"also write the examples as one image: {', '.join(COPY_FORMATS)}",
     )
     return parser

@@ -1,4 +1,4 @@
-"""What signals do: clean up on SIGTERM and SIGHUP, finish on SIGINT."""
+"""Clean up on SIGTERM and SIGHUP, as Python does by itself on SIGINT only, and hold SIGINT."""
 
 import signal
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ from types import FrameType
 
 from mien.parent import HANGUPS
 
-__all__ = ["cleaning_up", "finishing"]
+__all__ = ["cleaning_up", "holding_interrupt"]
 
 _SIGNALS = (signal.SIGTERM, *HANGUPS)
 
@@ -38,21 +38,13 @@ def cleaning_up() -> Iterator[None]:
 
 
 @contextmanager
-def finishing() -> Iterator[Event]:
-    """Yield an event that the first Ctrl-C sets. The second raises KeyboardInterrupt as usual.
-
-    A SIGINT that is ignored on entry stays ignored.
-    """
-    interrupted = Event()
-    before = signal.getsignal(signal.SIGINT)
-
-    def finish(_number: int, _: FrameType | None) -> None:
-        interrupted.set()
-        signal.signal(signal.SIGINT, before)
-
-    if before != signal.SIG_IGN:
-        signal.signal(signal.SIGINT, finish)
+def holding_interrupt() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block."""
+    held = Event()
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: held.set())
     try:
-        yield interrupted
+        yield
     finally:
         signal.signal(signal.SIGINT, before)
+    if held.is_set():
+        signal.raise_signal(signal.SIGINT)

@@ -21,7 +21,7 @@ from mien.cli.annotations import encoded, write_new
 from mien.cli.console import say
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.parser import Parser, decimal, new_file
-from mien.cli.termination import cleaning_up, finishing
+from mien.cli.termination import cleaning_up, holding_interrupt
 from mien.errors import ImageError, InvalidParameterError, UnreadableFileError, VideoError
 from mien.files import complete_file
 from mien.in_order import in_order
@@ -137,16 +137,20 @@ def _recorded(
 ) -> Iterator[Sample]:
     """Pass the samples on; Ctrl-C ends them, as there is no other way to stop a camera."""
     total = None if video.duration_s is None else round(video.duration_s, 1)
-    with finishing() as stop, tqdm(total=total, unit=" s", file=sys.stderr, disable=None) as bar:
-        for sample in samples:
-            summary.add(sample)
-            if copy is not None:
-                copy.add(sample)
-            bar.update(min(summary.seconds, total or summary.seconds) - bar.n)
-            yield sample
-            if stop.is_set():
-                say("stopped; the results up to here are kept")
-                return
+    with tqdm(total=total, unit=" s", file=sys.stderr, disable=None) as bar:
+        try:
+            for sample in samples:
+                # Until its rows are written.
+                with holding_interrupt():
+                    summary.add(sample)
+                    if copy is not None:
+                        copy.add(sample)
+                    bar.update(min(summary.seconds, total or summary.seconds) - bar.n)
+                    yield sample
+        except KeyboardInterrupt:
+            if not summary.samples:
+                raise
+            say("stopped; the results up to here are kept")
 
 
 def _rows(

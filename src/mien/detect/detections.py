@@ -1,5 +1,6 @@
 """Detections as arrays, the faces they become, and the check of what a detector returns."""
 
+import reprlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from numbers import Real
@@ -56,7 +57,7 @@ class Detections:
 def checked_faces(
     found: object, image: RgbImage, *, detector: str, min_score: float | None
 ) -> tuple[Face, ...]:
-    """Return the faces that a detector of any origin returned, as ``FaceDetector`` promises them.
+    """Validate the faces that a detector returned, clip their boxes and sort them.
 
     Args:
         found: What it returned.
@@ -70,7 +71,7 @@ def checked_faces(
     if not isinstance(found, tuple | list) or not all(map(_is_sound, found)):
         raise ModelContractError(
             f"{detector} must return a tuple of Face, each with a Box, a score from 0 to 1, and "
-            f"Landmarks or None, not {found!r}"
+            f"Landmarks or None, not {reprlib.repr(found)}"
         )
     boxes = ((face, _clipped(face.box.xyxy, image)) for face in found)
     return _largest_first(

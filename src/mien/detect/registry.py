@@ -50,6 +50,8 @@ def build_detector(
             takers = ", ".join(each for each in DETECTORS if _takes_a_file(DETECTORS[each]))
             raise InvalidParameterError(f"the detector {name} takes no model file; {takers} does")
         arguments["model_file"] = model_file
+    if name in DETECTORS:
+        return factory(**arguments)
     with loading(name):
         return factory(**arguments)
 

@@ -12,7 +12,7 @@ from PIL import Image
 from mien.batch.paths import path_from_text
 from mien.cli import annotations, main
 from mien.cli.annotations import AnnotationFolder
-from mien.cli.formats import FORMATS
+from mien.cli.formats import PRINTERS
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.parser import Parser
 from mien.recognizer import Recognizer
@@ -43,7 +43,7 @@ def test_text_with_everything(mien, photo: Path) -> None:
     assert "    yaw 0, pitch " in done.out
 
 
-@pytest.mark.parametrize("option", [option for option, _, _ in FORMATS])
+@pytest.mark.parametrize("option", [option for option, _, _ in PRINTERS])
 def test_every_format_covers_each_photo(mien, photo: Path, text: Path, option: str) -> None:
     done = mien("analyze", option, photo, text)
     assert done.status == 1
