@@ -1,4 +1,4 @@
-"""For worker processes: end with the parent, and start without being interrupted."""
+"""For worker processes: end with the parent, and start and end without being interrupted."""
 
 import multiprocessing
 import os
@@ -9,7 +9,7 @@ from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
 from multiprocessing.connection import wait
 
-__all__ = ["HANGUPS", "STOP_SIGNALS", "end_with_parent", "signals_held"]
+__all__ = ["HANGUPS", "STOP_SIGNALS", "end_with_parent", "interrupt_held", "signals_held"]
 
 # A closing terminal sends SIGHUP to all processes started in it; Windows has no such signal.
 HANGUPS = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
@@ -45,3 +45,19 @@ def signals_held(numbers: Iterable[signal.Signals]) -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def interrupt_held() -> Iterator[None]:
+    """Let Ctrl-C wait until the end of the block. Other threads are never interrupted anyway."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    held = threading.Event()
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: held.set())
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+    if held.is_set():
+        signal.raise_signal(signal.SIGINT)

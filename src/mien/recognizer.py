@@ -15,7 +15,7 @@ from PIL import Image
 
 from mien.classify import EmotionClassifier
 from mien.classify.crop import square_of_face, square_of_image
-from mien.classify.labels import LabelSet, check_labels, narrow
+from mien.classify.labels import LabelSet, check_labels, checked_probabilities, narrow
 from mien.classify.registry import build_classifier
 from mien.cores import available_cores
 from mien.detect import FaceDetector
@@ -152,8 +152,8 @@ class Recognizer:
             ImageError: The image cannot be read.
             InvalidParameterError: An option is unknown or out of range, the array is not an image,
                 ``channels`` does not fit it, or ``options`` has another type.
-            ModelContractError: The detector did not return faces, or the model's outputs have the
-                wrong shape.
+            ModelContractError: The detector did not return faces, or the model did not return
+                probabilities.
         """
         options = self._combined(options, overrides)
         started = perf_counter()
@@ -297,9 +297,14 @@ class Recognizer:
             else [square_of_face(face, self.classifier.crop.template) for face in faces]
         )
         crops = self.classifier.crop.crops(image, squares)
-        return narrow(
-            self.classifier.predict(crops), self.classifier.labels, options.labels.emotions
+        labels = self.classifier.labels
+        probabilities = checked_probabilities(
+            self.classifier.predict(crops),
+            faces=len(crops),
+            labels=labels,
+            classifier=type(self.classifier).__name__,
         )
+        return narrow(probabilities, labels, options.labels.emotions)
 
 
 def analyze(

@@ -427,6 +427,23 @@ def test_a_stopped_run_is_not_overwritten(
     assert len(rows_of(out)) == 200
 
 
+@posix
+def test_ctrl_c_twice_stops_once(tmp_path: Path) -> None:
+    # Large, so that the worker process is busy when the second one arrives.
+    large = encode(Image.effect_noise((2000, 1500), 100).convert("RGB"), "JPEG")
+    folder, out = fill(tmp_path / "photos", large, 40), tmp_path / "results.csv"
+    options = ["--detector", "centerface", "--threads", 1, "--shard-size", 2]
+    process = begin("batch", *options, "--out", out, "--", folder)
+    wait_until(lambda: finished(out) > 0)
+    workers = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.02)
+    process.send_signal(signal.SIGINT)
+    _, message = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in message) == (130, False)
+    assert not psutil.wait_procs(workers, timeout=20)[1]
+
+
 def workers_of(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return [
         child
@@ -570,6 +587,15 @@ def test_a_report(mixed: Path, tmp_path: Path) -> None:
         with Image.open(sheet) as picture:
             assert picture.width >= 200
             assert picture.height > 96
+
+
+def test_a_report_without_the_photos(small: bytes, tmp_path: Path) -> None:
+    fill(tmp_path / "photos", small, 1)
+    run("batch", "photos", "--out", "r.csv", cwd=tmp_path)
+    (tmp_path / "photos").rename(tmp_path / "moved")
+    done = run("report", "r.csv", cwd=tmp_path)
+    assert (done.returncode, "no example could be read" in done.stderr) == (0, True)
+    assert (tmp_path / "r.html").exists()
 
 
 @pytest.mark.parametrize(

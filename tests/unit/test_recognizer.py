@@ -405,6 +405,28 @@ def test_numbers_of_a_detector_become_plain() -> None:
     assert {type(number) for number in (*found.box.xyxy, found.detection)} == {float}
 
 
+@pytest.mark.parametrize(
+    "returned",
+    [
+        None,
+        [[0.125] * 8],
+        np.full((1, 3), 1 / 3),
+        np.full((2, 8), 1 / 8),
+        np.full((1, 8), np.nan),
+        np.full((1, 8), -1.0),
+        np.full((1, 8), 2.0),
+    ],
+    ids=["none", "list", "columns", "rows", "nan", "negative", "logits"],
+)
+def test_a_classifier_that_returns_no_probabilities_is_named(returned: Any) -> None:
+    model = StubClassifier()
+    model.predict = lambda _: returned
+    recognizer = Recognizer(detector=Finds([face(0, 40)]), model=model)
+    with pytest.raises(ModelContractError) as caught:
+        recognizer.analyze(IMAGE)
+    assert "StubClassifier" in caught.value.message
+
+
 def test_a_model_that_knows_none_of_the_labels_is_refused() -> None:
     model = StubClassifier()
     model.labels = (Emotion.DISGUST, Emotion.CONTEMPT)

@@ -10,7 +10,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mien.errors import MienError
-from mien.parent import HANGUPS, end_with_parent, signals_held
+from mien.parent import HANGUPS, end_with_parent, interrupt_held, signals_held
 
 __all__ = ["WorkersDiedError", "in_processes", "isolated"]
 
@@ -83,7 +83,7 @@ def in_processes(
                 pool = start()
     finally:
         stop.value = 1
-        pool.shutdown(cancel_futures=True)
+        _end(pool)
 
 
 def isolated(
@@ -111,7 +111,7 @@ def isolated(
                     pool = start()
             yield result
     finally:
-        pool.shutdown(cancel_futures=True)
+        _end(pool)
 
 
 def _new_pool(
@@ -122,6 +122,12 @@ def _new_pool(
     return ProcessPoolExecutor(
         processes, mp_context=context, initializer=prepare, initargs=arguments
     )
+
+
+def _end(pool: ProcessPoolExecutor) -> None:
+    # A second Ctrl-C would leave processes for which the interpreter waits when it exits.
+    with interrupt_held():
+        pool.shutdown(cancel_futures=True)
 
 
 def _submit(pool: ProcessPoolExecutor, item: Any) -> "Future[Any]":

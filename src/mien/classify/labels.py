@@ -1,17 +1,20 @@
 """The three label sets, and how a model's probabilities are reduced to one of them."""
 
-from collections.abc import Iterable
+import reprlib
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.errors import InvalidParameterError
+from mien.errors import InvalidParameterError, ModelContractError
 from mien.types import Emotion
 
-__all__ = ["LabelSet", "check_labels", "narrow"]
+__all__ = ["LabelSet", "check_labels", "checked_probabilities", "narrow"]
 
 _ORDER = tuple(Emotion)
+# Of float32: the exponential of a logarithm may exceed 1 by so much.
+_ROUNDING = 1e-5
 
 
 class LabelSet(StrEnum):
@@ -37,6 +40,29 @@ def check_labels(labels: Iterable[Emotion], wanted: Iterable[Emotion]) -> None:
         raise InvalidParameterError(
             f"labels: the emotion model only knows {', '.join(labels)}; choose another set"
         )
+
+
+def checked_probabilities(
+    found: object, *, faces: int, labels: Sequence[Emotion], classifier: str
+) -> NDArray[np.float32]:
+    """Validate the probabilities (N, K) that a classifier returned.
+
+    Args:
+        found: What it returned.
+        faces: N.
+        labels: The labels of the model, in the order of the columns.
+        classifier: Its name, for the error.
+
+    Raises:
+        ModelContractError: It has another shape, or a value is not between 0 and 1.
+    """
+    rows = found if isinstance(found, np.ndarray) else np.empty(0)
+    if rows.shape != (faces, len(labels)) or not ((rows >= 0) & (rows <= 1 + _ROUNDING)).all():
+        raise ModelContractError(
+            f"{classifier} must return an array of {faces} rows with {len(labels)} probabilities "
+            f"from 0 to 1, not {reprlib.repr(found)}"
+        )
+    return rows
 
 
 def narrow(

@@ -53,6 +53,8 @@ def run(arguments: Sequence[str]) -> int:
     )
     write_new(out, page.encode())
     say(f"wrote {out}")
+    if statistics.emotions and not examples:
+        say("no example could be read: run mien report where mien batch ran, beside the photos")
     if options.sheet:
         sheet = contact_sheet(
             {emotion: [thumb for _, _, thumb in shown] for emotion, shown in examples.items()}

@@ -1,14 +1,13 @@
-"""Clean up on SIGTERM and SIGHUP, as Python does by itself on SIGINT only, and hold SIGINT."""
+"""Clean up on SIGTERM and SIGHUP, as Python does by itself on SIGINT only."""
 
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from threading import Event
 from types import FrameType
 
 from mien.parent import HANGUPS
 
-__all__ = ["cleaning_up", "holding_interrupt"]
+__all__ = ["cleaning_up"]
 
 _SIGNALS = (signal.SIGTERM, *HANGUPS)
 
@@ -35,16 +34,3 @@ def cleaning_up() -> Iterator[None]:
     finally:
         for number in handled:
             signal.signal(number, signal.SIG_DFL)
-
-
-@contextmanager
-def holding_interrupt() -> Iterator[None]:
-    """Let Ctrl-C wait until the end of the block."""
-    held = Event()
-    before = signal.signal(signal.SIGINT, lambda _number, _frame: held.set())
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if held.is_set():
-        signal.raise_signal(signal.SIGINT)

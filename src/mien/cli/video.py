@@ -21,11 +21,12 @@ from mien.cli.annotations import encoded, write_new
 from mien.cli.console import say
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.parser import Parser, decimal, new_file
-from mien.cli.termination import cleaning_up, holding_interrupt
+from mien.cli.termination import cleaning_up
 from mien.errors import ImageError, InvalidParameterError, UnreadableFileError, VideoError
 from mien.files import complete_file
 from mien.in_order import in_order
 from mien.options import Include
+from mien.parent import interrupt_held
 from mien.recognizer import Recognizer
 from mien.render.numbers import format_count, format_percent
 from mien.render.timeline import draw_timeline
@@ -141,7 +142,7 @@ def _recorded(
         try:
             for sample in samples:
                 # Until its rows are written.
-                with holding_interrupt():
+                with interrupt_held():
                     summary.add(sample)
                     if copy is not None:
                         copy.add(sample)
