@@ -213,7 +213,7 @@ class Runner:
             case ["make", *rest]:
                 self._output(["make", "-n", "-C", str(ROOT), *rest], variables)
                 return ""
-            case ["pip", "install", requirement]:
+            case ["pip", "install", requirement] | ["pip", "install", "-e", requirement]:
                 if extras := _EXTRAS.search(requirement):
                     self.install(extras[1].split(","))
                 return ""

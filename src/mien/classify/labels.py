@@ -56,7 +56,7 @@ def checked_probabilities(
     Raises:
         ModelContractError: It has another shape, or a value is not between 0 and 1.
     """
-    rows = found if isinstance(found, np.ndarray) else np.empty(0)
+    rows: NDArray[np.float32] = found if isinstance(found, np.ndarray) else np.empty(0, np.float32)
     if rows.shape != (faces, len(labels)) or not ((rows >= 0) & (rows <= 1 + _ROUNDING)).all():
         raise ModelContractError(
             f"{classifier} must return an array of {faces} rows with {len(labels)} probabilities "
