@@ -74,7 +74,7 @@ class Options:
     max_faces: int | None = field(
         default=None,
         metadata=_about(
-            "Return at most N faces, the largest. Faces with a score below 0.9 are dropped first.",
+            "Return at most N faces: the largest that score at least 0.9, then the largest others.",
             least=1,
         ),
     )
