@@ -49,7 +49,7 @@ def signals_held(numbers: Iterable[signal.Signals]) -> Iterator[None]:
 
 @contextmanager
 def interrupt_held() -> Iterator[None]:
-    """Let Ctrl-C wait until the end of the block. Other threads are never interrupted anyway."""
+    """Let Ctrl-C wait until the end of the block. Does nothing outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
