@@ -6,7 +6,7 @@ from typing import Any
 
 from mien.errors import InvalidParameterError, MienError
 
-__all__ = ["CLASSIFIER_GROUP", "DETECTOR_GROUP", "find_plugin", "loading", "plugin_names"]
+__all__ = ["CLASSIFIER_GROUP", "DETECTOR_GROUP", "find_plugin", "plugin_names"]
 
 # Groups of entry points: each names a class or function that returns a detector or a classifier.
 DETECTOR_GROUP = "mien.detectors"
@@ -16,17 +16,17 @@ CLASSIFIER_GROUP = "mien.classifiers"
 def find_plugin(group: str, name: str) -> Callable[..., Any] | None:
     """Return what an installed package has registered under this name; None if nothing.
 
-    Raises InvalidParameterError if it cannot be imported.
+    Raises InvalidParameterError if it cannot be imported. So does the result, if it fails.
     """
     for entry in _entry_points(group=group, name=name):
-        with loading(f"{name} ({entry.value})"):
+        with _loading(f"{name} ({entry.value})"):
             factory: Callable[..., Any] = entry.load()
-        return factory
+        return _loading(name)(factory)
     return None
 
 
 @contextmanager
-def loading(name: str) -> Iterator[None]:
+def _loading(name: str) -> Iterator[None]:
     """Turn errors of a plug-in's own code into InvalidParameterError."""
     try:
         yield

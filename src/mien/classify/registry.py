@@ -6,7 +6,7 @@ from pathlib import Path
 from mien.classify import EmotionClassifier
 from mien.classify.onnx import DEFAULT_MODEL, load_classifier
 from mien.errors import ArtifactError
-from mien.plugins import CLASSIFIER_GROUP, find_plugin, loading
+from mien.plugins import CLASSIFIER_GROUP, find_plugin
 from mien.runtime.providers import CPU, Provider
 
 __all__ = ["build_classifier"]
@@ -31,8 +31,7 @@ def build_classifier(
         return load_classifier(providers=providers)
     factory = find_plugin(CLASSIFIER_GROUP, model) if isinstance(model, str) else None
     if factory is not None:
-        with loading(str(model)):
-            classifier: EmotionClassifier = factory(providers=providers)
+        classifier: EmotionClassifier = factory(providers=providers)
         return classifier
     if isinstance(model, str) and "://" in model:
         raise ArtifactError(f"models are not downloaded: give the path of a file, not {model}")

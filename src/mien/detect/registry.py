@@ -10,7 +10,7 @@ from mien.detect.centerface import CenterFaceDetector
 from mien.detect.mtcnn import MtcnnDetector
 from mien.detect.yunet import YunetDetector
 from mien.errors import InvalidParameterError
-from mien.plugins import DETECTOR_GROUP, find_plugin, loading, plugin_names
+from mien.plugins import DETECTOR_GROUP, find_plugin, plugin_names
 from mien.runtime.providers import CPU, Provider
 
 __all__ = ["DEFAULT_DETECTOR", "DETECTORS", "build_detector"]
@@ -50,10 +50,7 @@ def build_detector(
             takers = ", ".join(each for each in DETECTORS if _takes_a_file(DETECTORS[each]))
             raise InvalidParameterError(f"the detector {name} takes no model file; {takers} does")
         arguments["model_file"] = model_file
-    if name in DETECTORS:
-        return factory(**arguments)
-    with loading(name):
-        return factory(**arguments)
+    return factory(**arguments)
 
 
 def _takes_a_file(factory: Callable[..., FaceDetector]) -> bool:
