@@ -1,6 +1,7 @@
 """Time of a training step, split into making the batch and the network.
 
-    python -m benchmarks.training [RECIPE] [--steps N] [--device cpu|cuda|mps|auto] [--free]
+    python -m benchmarks.training [RECIPE] [--steps N] [--device cpu|cuda|mps|auto] [--bfloat16]
+                                  [--free]
 
 Trains on noise, so no data is needed. On an accelerator, a step is timed as in the real loop, which
 reads the loss back in every step, so that the device is always synchronised.
@@ -73,13 +74,17 @@ class Stopwatch:
         return run
 
 
-def measure(recipe: Recipe, steps: int, device: torch.device) -> Stopwatch:
+def measure(
+    recipe: Recipe, steps: int, device: torch.device, *, bfloat16: bool | None
+) -> Stopwatch:
     """Train a recipe with one phase for some steps after the warm-up."""
     data = noise(recipe.batch * (steps + WARM_UP))
     watch = Stopwatch()
     with tempfile.TemporaryDirectory() as folder:
         check = data.rows(np.arange(1))
-        trainer = Trainer(recipe, data, check, Path(folder), device=device, monitors=[watch])
+        trainer = Trainer(
+            recipe, data, check, Path(folder), device=device, bfloat16=bfloat16, monitors=[watch]
+        )
         trainer.next_batch = watch.timed(trainer.next_batch)  # type: ignore[method-assign, assignment]
         trainer.run()
     return watch
@@ -90,6 +95,7 @@ def main() -> None:
     parser.add_argument("recipe", nargs="?", default="lite0-ferplus")
     parser.add_argument("--steps", type=int, default=20)
     parser.add_argument("--device", choices=DEVICES, default="auto")
+    parser.add_argument("--bfloat16", action=argparse.BooleanOptionalAction)
     parser.add_argument(
         "--free", action="store_true", help="return freed memory to the system at once"
     )
@@ -100,7 +106,8 @@ def main() -> None:
     print(f"{recipe.name}, batch {recipe.batch}, {device.type}, {torch.get_num_threads()} threads")
     for phase in recipe.phases:
         only = replace(recipe, phases=(replace(phase, epochs=1),), early_stopping=None)
-        watch = measure(replace(only, teacher_share=0.0), arguments.steps, device)
+        only = replace(only, teacher_share=0.0)
+        watch = measure(only, arguments.steps, device, bfloat16=arguments.bfloat16)
         step = statistics.median(watch.steps[WARM_UP:])
         batch = statistics.median(watch.batches[WARM_UP:])
         pace = f"{1000 * step:.0f} ms a step, {recipe.batch / step:.0f} faces/s"

@@ -74,8 +74,16 @@ def _train(arguments: argparse.Namespace) -> None:
     train = without_duplicates_of(data.split("Training"), check)
     if arguments.natural:
         train = train.joined(load_natural(arguments.natural), recipe.natural_repeat)
-    teachers = arguments.teacher
-    trainer = Trainer(recipe, train, check, folder, teachers, device=device, monitors=monitors)
+    trainer = Trainer(
+        recipe,
+        train,
+        check,
+        folder,
+        arguments.teacher,
+        device=device,
+        bfloat16=arguments.bfloat16,
+        monitors=monitors,
+    )
     if arguments.resume:
         trainer.resume()
     elif arguments.start:

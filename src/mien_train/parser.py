@@ -80,6 +80,11 @@ def parser() -> argparse.ArgumentParser:
         help="start from another run's weights, or from the mean of several",
     )
     train.add_argument("--device", choices=DEVICES, default="auto", help="default: auto")
+    train.add_argument(
+        "--bfloat16",
+        action=argparse.BooleanOptionalAction,
+        help="compute in bfloat16; default: on CUDA only",
+    )
     train.add_argument("--tensorboard", action="store_true", help="write curves for TensorBoard")
 
     packer = commands.add_parser("pack", help=COMMANDS["pack"])

@@ -79,7 +79,7 @@ class Recipe:
     ferplus_weight, fer2013_weight: of the two outputs' losses; without weight the
     FER+ output is left out of the exported model.
     split: ``usage``, the data's own, or ``reference``, the baseline's.
-    weights: file or address of start weights, instead of the backbone's own.
+    weights: file or address of start weights, instead of the backbone's own, or ``random``.
     frozen_blocks: the stem and this many blocks of the backbone keep their weights, which halves
     the time of a run that continues another one; 0: all weights are trained.
     natural_repeat: how often an epoch has each natural face; above 0, their folder is required.

@@ -49,8 +49,24 @@ class Trainer:
         teachers: Sequence[Path] = (),
         *,
         device: torch.device | None = None,
+        bfloat16: bool | None = None,
         monitors: Sequence[Monitor] = (),
     ) -> None:
+        """Prepare a run.
+
+        Args:
+            recipe: What to train and how.
+            train: The faces to train on.
+            check: The faces for the metrics at the end of each epoch.
+            folder: Gets the checkpoint.
+            teachers: ONNX files of models that predict a share of the targets.
+            device: None: the CPU.
+            bfloat16: Whether the network runs in bfloat16. None: on CUDA only.
+            monitors: Receive the progress.
+
+        Raises:
+            TrainingError: Recipe, faces and teachers do not fit together.
+        """
         if bool(teachers) != (recipe.teacher_share > 0):
             raise TrainingError(
                 f"recipe {recipe.name}: teacher_share is {recipe.teacher_share} "
@@ -59,6 +75,7 @@ class Trainer:
         if len(train) < recipe.batch:
             raise TrainingError(f"{len(train)} training faces are less than one batch")
         self.device = device or torch.device("cpu")
+        self.bfloat16 = self.device.type == "cuda" if bfloat16 is None else bfloat16
         repeat_exactly(self.device)
         torch.manual_seed(recipe.seed)
         self.recipe, self.folder = recipe, folder
@@ -143,12 +160,10 @@ class Trainer:
         for layer in self.frozen:
             layer.eval()
         self.optimizer.zero_grad(set_to_none=True)
-        # Mixed precision on GPUs only; CPUs without bfloat16 units gain nothing.
-        with torch.autocast(
-            self.device.type, dtype=torch.bfloat16, enabled=self.device.type == "cuda"
-        ):
-            logits = self.model(faces.to(memory_format=torch.channels_last))
-            loss = self._loss(logits, targets)
+        with torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bfloat16):
+            ferplus, fer2013 = self.model(faces.to(memory_format=torch.channels_last))
+        logits = ferplus.float(), fer2013.float()
+        loss = self._loss(logits, targets)
         loss.backward()  # type: ignore[no-untyped-call]
         nn.utils.clip_grad_norm_(self.model.parameters(), 5.0)
         self.optimizer.step()

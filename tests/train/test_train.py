@@ -351,6 +351,19 @@ def test_a_missing_device_is_refused_at_start(
     assert "no cuda device available" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(("bfloat16", "computed"), [(None, torch.float32), (True, torch.bfloat16)])
+def test_bfloat16_is_for_the_network_only(
+    faces: FerDataset, tmp_path: Path, bfloat16: bool | None, computed: torch.dtype
+) -> None:
+    run = trainer(faces, tmp_path, bfloat16=bfloat16)
+    dtypes = []
+    run.model.ferplus.register_forward_hook(lambda *call: dtypes.append(call[2].dtype))
+    run.run()
+    assert set(dtypes) == {computed}
+    assert {value.dtype for value in run.model.parameters()} == {torch.float32}
+    assert run.loss > 0
+
+
 def test_random_states_of_all_devices_are_saved(monkeypatch: pytest.MonkeyPatch) -> None:
     """CUDA and MPS by their own calls, which cannot run everywhere."""
     kept: dict[str, Any] = {}

@@ -8,6 +8,7 @@ import torch
 from mien_train.errors import TrainingError
 from mien_train.models import build_classifier
 from mien_train.models.vgg import VGG, Vgg19
+from mien_train.recipe import load_recipe
 
 # Of torchvision's vgg19 and vgg19_bn: some names in their state dicts, with shapes.
 KNOWN = {
@@ -49,6 +50,16 @@ def test_weights_from_their_address(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.hub, "load_state_dict_from_url", load)
     build_classifier("vgg19-bn", 0.3, 0.0)
     assert received == [(VGG["vgg19-bn"], True)]
+
+
+def test_random_weights_need_no_file(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.hub, "load_state_dict_from_url", None)
+    recipe = load_recipe("vgg19-scratch")
+    torch.manual_seed(recipe.seed)
+    first = build_classifier(recipe.backbone, 0.0, 0.0, recipe.weights)
+    second = build_classifier(recipe.backbone, 0.0, 0.0, recipe.weights)
+    weights = [model.backbone.layers[0].weight for model in (first, second)]
+    assert not torch.equal(*weights)
 
 
 def test_missing_weights_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -14,6 +14,8 @@ from mien_train.models.vgg import VGG, Vgg19
 
 Backbone = EfficientNetLite | MobileNet | Vgg19
 BACKBONES = (*VARIANTS, MOBILENET, *VGG)
+# In place of start weights.
+RANDOM = "random"
 
 
 class Classifier(nn.Module):
@@ -48,14 +50,16 @@ class Classifier(nn.Module):
 def build_classifier(
     backbone: str, dropout: float, drop_path: float, weights: str | None = None
 ) -> Classifier:
-    """Return a classifier whose backbone starts from ImageNet, or from faces.
+    """Return a classifier whose backbone starts from ImageNet, from faces or from random weights.
 
-    weights: file or address of a state dict, instead of the backbone's own.
+    weights: file or address of a state dict, instead of the backbone's own, or ``RANDOM``.
     Raises TrainingError if the backbone is unknown or its weights can't be had or don't fit.
     """
     if backbone not in BACKBONES:
         raise TrainingError(f"unknown backbone {backbone!r}; there are {', '.join(BACKBONES)}")
     model = Classifier(backbone, dropout, drop_path)
+    if weights == RANDOM:
+        return model
     state = _state(backbone, weights)
     try:
         model.backbone.load_pretrained(state)
