@@ -204,6 +204,8 @@ def test_sources(mixed: Path, tmp_path: Path) -> None:
         ([".", "--out", "r.csv", "--detector", "eyes"], "no detector 'eyes'"),
         ([".", "--out", "r.csv", "--labels", "nine"], "invalid choice: 'nine'"),
         (["."], "the following arguments are required: --out"),
+        (["a.png", "b.png", "c.png", "--out", "r.csv"], "one SOURCE, got 3; put a glob in quotes"),
+        ([".", "--out", "r.csv", "--thread", "2"], "unrecognized arguments: --thread 2"),
         (["*.png", "--out", "-"], "--out: "),
         (["*.png", "--out", "blocked.csv"], "--out: cannot write to"),
     ],

@@ -1,3 +1,4 @@
+import builtins
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,7 @@ from onnx import TensorProto, helper
 
 from mien.artifacts import load_card
 from mien.errors import ArtifactError
+from mien.runtime import ort
 from mien.runtime.ort import OrtSession
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="other systems free memory later")
@@ -52,6 +54,23 @@ def test_data_in_other_files_is_refused(weights: TensorProto, constant: bool) ->
     weights.ClearField("external_data")
     weights.raw_data = Path("weights.bin").read_bytes()
     OrtSession(graph_of(weights, constant=constant))
+
+
+def test_ctrl_c_during_the_import_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object, **__: object) -> None:
+        raise ImportError("initialization failed") from KeyboardInterrupt()
+
+    def missing(*_: object, **__: object) -> None:
+        raise ImportError("no such library")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(builtins, "__import__", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            ort._onnxruntime.__wrapped__()
+    with monkeypatch.context() as patched:
+        patched.setattr(builtins, "__import__", missing)
+        with pytest.raises(ImportError):
+            ort._onnxruntime.__wrapped__()
 
 
 def test_a_session_has_inputs_and_outputs() -> None:

@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
         InvalidParameterError: The source, the table or an earlier run do not allow it.
         ArtifactError: A model file is missing or altered.
     """
-    options = _parser().parse_args(arguments)
+    options = _parsed(arguments)
     started = perf_counter()
     skipped: Counter[str] = Counter()
     resume = [] if options.resume else ["--resume"]
@@ -195,6 +195,19 @@ def _skipped(skipped: Counter[str]) -> Iterator[str]:
     if skipped:
         reasons = ", ".join(f"{reason}: {count:,}" for reason, count in skipped.most_common())
         yield f"skipped files and folders: {reasons} (--verbose shows each)"
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    parser = _parser()
+    options, others = parser.parse_known_args(arguments)
+    if others and not any(each.startswith("-") for each in others):
+        parser.error(
+            f"expected one SOURCE, got {1 + len(others)}; put a glob in quotes, so that the shell "
+            "does not expand it"
+        )
+    if others:
+        parser.error(f"unrecognized arguments: {shlex.join(others)}")
+    return options
 
 
 def _parser() -> Parser:

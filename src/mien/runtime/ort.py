@@ -113,8 +113,13 @@ class OrtSession:
 @cache
 def _onnxruntime() -> ModuleType:
     """Import ONNX Runtime, which takes 20 MB: processes without a model do without it."""
-    import onnxruntime  # noqa: PLC0415
-
+    try:
+        import onnxruntime  # noqa: PLC0415
+    except ImportError as error:
+        # Ctrl-C while its C++ part is initialized.
+        if isinstance(error.__cause__, KeyboardInterrupt):
+            raise error.__cause__ from None
+        raise
     # For programs that imported it before this module.
     onnxruntime.disable_telemetry_events()
     return onnxruntime  # type: ignore[no-any-return]
