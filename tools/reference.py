@@ -5,21 +5,22 @@ MkDocs calls ``on_page_markdown`` for each page (mkdocs.yml, ``hooks``). A comme
 no table of contents, so that its tables get more space.
 """
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import redirect_stdout, suppress
-from dataclasses import Field
+from dataclasses import Field, fields
 from enum import StrEnum
 from io import StringIO
 from typing import Any
 from unittest import mock
 
 from mien.cli import _COMMANDS, main
-from mien.options import option_fields
+from mien.options import Options
 from mien.server.app import create_app
 from mien.server.errors import PROBLEMS
-from mien.server.openapi import body_fields
+from mien.server.openapi import LINES_TYPE, body_fields
 from mien.settings import Settings
 from mien_train.parser import COMMANDS, parser
 
@@ -61,6 +62,8 @@ def _operation(name: str, operation: Mapping[str, Any], schemas: dict[str, Any])
         yield from ("| parameter | value | meaning |", "|---|---|---|")
         for each in operation["parameters"]:
             values = _values(each["schema"], schemas)
+            if default := each["schema"].get("default"):
+                values += f"; default `{json.dumps(default).strip(chr(34))}`"
             yield f"| `{each['name']}` | {values} | {each['description']} |"
         yield ""
     if "requestBody" in operation:
@@ -69,8 +72,10 @@ def _operation(name: str, operation: Mapping[str, Any], schemas: dict[str, Any])
         for kind, field, schema in body_fields(body):
             yield f"| `{kind}` | {field and f'`{field}`'} | {schema['description']} |"
         yield ""
-    content = operation["responses"]["200"].get("content", {}).values()
-    done = [_type(media["schema"], schemas) for media in content if "schema" in media]
+    content = operation["responses"]["200"].get("content", {})
+    done = [_type(media["schema"], schemas) for media in content.values() if "schema" in media]
+    if LINES_TYPE in content:
+        done = [f"lines of JSON, each {_type({'$ref': '#/VideoLine'}, schemas)}"]
     yield from ("| status | |", "|---|---|", f"| 200 | {' or '.join(done) or 'done'} |")
     for status, response in operation["responses"].items():
         if status != "200":
@@ -83,8 +88,8 @@ def _values(schema: dict[str, Any], schemas: dict[str, Any]) -> str:
     schema = _resolved(schema, schemas)
     if "enum" in schema:
         return ", ".join(f"`{value}`" for value in schema["enum"])
-    least = f" from {schema['minimum']:.0f}" if "minimum" in schema else ""
-    most = f" to {schema['maximum']:.0f}" if "maximum" in schema else ""
+    least = f" from {schema['minimum']:.12g}" if "minimum" in schema else ""
+    most = f" to {schema['maximum']:.12g}" if "maximum" in schema else ""
     return f"{schema['type']}{least}{most}"
 
 
@@ -159,7 +164,7 @@ def _printed(run: Callable[[list[str]], Any], arguments: list[str]) -> str:
 
 def options() -> str:
     """Return the table of analysis options as Markdown."""
-    rows = [_option(each) for each in option_fields()]
+    rows = [_option(each) for each in fields(Options)]
     return "\n".join(["| option | values | default | meaning |", "|---|---|---|---|", *rows])
 
 

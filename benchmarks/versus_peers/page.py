@@ -87,7 +87,7 @@ def page(results: Results) -> str:
 def summary(results: Results) -> str:
     """Return the summary table, the rows in which others are better, and what is left out."""
     brief = [row for row in rows(results) if row.key not in BY_NAME or row.name in IN_BRIEF]
-    notes = [_ahead(results), _level(results), _left_out(results)]
+    notes = [_ahead(results), _found_more(results), _level(results), _left_out(results)]
     parts = [_table(_order(results), brief), *notes]
     return "\n\n".join(part for part in parts if part)
 
@@ -159,6 +159,25 @@ def _ahead(results: Results) -> str:
         return "No other system is better than `mien` in any row, including the tables below."
     lines = [f"- {'; '.join(places)}: {reason}." for (reason, _), places in ahead.items()]
     title = "Rows in which other systems are better than `mien`, including the tables below:\n"
+    return "\n".join([title, *lines])
+
+
+def _found_more(results: Results) -> str:
+    """Return the photos in which ``mien`` misses faces that others find."""
+    lines = []
+    measured = results.get("one thread", {})
+    for photo, there in measured.get("photos", {}).items():
+        found = {name: of[photo] for name, of in measured["found"].items()}
+        if others := [name for name, count in found.items() if found[OURS] < count <= there]:
+            counts = " and ".join(f"{name} {found[name]}" for name in others)
+            lines.append(f"- {photo}: `mien` finds {found[OURS]}, {counts}.")
+    if not lines:
+        return ""
+    title = (
+        "Photos in which `mien` finds fewer faces than others, so that its times cannot be "
+        "compared. Their faces are near the smallest that it searches for by default in photos of "
+        "this size; `min_face_size` finds them ([Detection](detection.md#which-sizes-are-found)):\n"
+    )
     return "\n".join([title, *lines])
 
 

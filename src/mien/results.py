@@ -184,8 +184,8 @@ class ImageResult:
 
         Raises:
             ImageError: The image cannot be read.
-            InvalidParameterError: It is not the analyzed image, there is no path, or the analysis
-                failed.
+            InvalidParameterError: The image has another size than the analyzed one, there is no
+                path, or the analysis failed.
         """
         if self.error is not None:
             raise InvalidParameterError("the analysis of this image failed: nothing to annotate")

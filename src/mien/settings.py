@@ -143,7 +143,9 @@ class _Limits(BaseModel):
     max_upload_bytes: Count = Field(20_000_000, description="Largest request body.")
     max_batch_images: Count = Field(16, description="Most images of one /emotion/batch request.")
     max_pending_bytes: Count = Field(
-        250_000_000, description="Bytes of all bodies that each server holds at once."
+        250_000_000,
+        description="Bytes of all bodies that each server holds at once; "
+        "at least max_upload_bytes.",
     )
     max_videos: int = Field(
         2, ge=0, description="Videos that each server analyzes at once. 0: /video is off."
@@ -180,7 +182,8 @@ class _Timeouts(BaseModel):
         description="After SIGTERM, how long new requests are accepted while /readyz says 503.",
     )
     drain_s: Seconds = Field(
-        25.0, description="From SIGTERM until unfinished requests are cancelled."
+        25.0,
+        description="From SIGTERM until unfinished requests are cancelled; more than stop_delay_s.",
     )
 
 

@@ -1,7 +1,7 @@
 """The command ``mien``: results go to stdout, messages to stderr.
 
-Exit status: 0 success, 1 some inputs failed, 2 wrong usage, 130 interrupted. Each command is a
-module that is imported only when it runs, so that it starts without the dependencies of the others.
+docs/command-line.md lists the exit statuses. Each command is a module that is imported only when it
+runs, so that it starts without the dependencies of the others.
 """
 
 import argparse

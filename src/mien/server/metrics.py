@@ -72,7 +72,7 @@ class Metrics:
         )
         self._batch_size = Histogram(
             "mien_batch_size",
-            "Faces of one image, classified together",
+            "Faces of one image",
             buckets=_FACES,
             registry=registry,
         )
