@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
+from benchmarks.photos import many_faces
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 
@@ -15,6 +16,7 @@ from mien.detect import yunet
 from mien.detect.levels import TILE_OVERLAP_PX, TILE_PX, full_size_factor, smaller_levels
 from mien.detect.yunet import COLUMNS, OUTPUTS, STRIDES, YunetDetector
 from mien.errors import ArtifactError, ModelContractError
+from mien.image.decode import decode_image
 from mien.runtime import TensorSpec
 from mien.types import RgbImage
 
@@ -107,7 +109,7 @@ def test_input_is_bgr_and_padded(session: Session, tmp_path: Path) -> None:
 
 def test_faces_of_a_reduced_image_are_in_source_pixels(session: Session, tmp_path: Path) -> None:
     (file := tmp_path / "y.onnx").write_bytes(b"")
-    (face,) = YunetDetector(file).detect(white(600, 450), min_face_size=60)
+    (face,) = YunetDetector(file).detect(white(600, 450), min_face_size=96)
     assert session.seen[-1].shape == (1, 3, 160, 224)
     assert (face.box.left, face.box.bottom) == pytest.approx((241, 306), abs=0.1)
 
@@ -119,6 +121,13 @@ def test_smaller_faces_are_dropped(session: Session, tmp_path: Path) -> None:
     (face,) = found[0]
     assert YunetDetector(file).detections(white(200, 150)).faces(white(200, 150), 61) == ()
     assert face.box.height == pytest.approx(60)
+
+
+@pytest.mark.parametrize("min_face_size", [83, 80, 70, 60, 40])
+def test_faces_of_the_smallest_size_are_found(min_face_size: int) -> None:
+    image = decode_image(many_faces(640, 480, 5, 1), max_pixels=640 * 480)
+    faces = YunetDetector().detect(image, min_face_size=min_face_size)
+    assert [face.box.height > min_face_size for face in faces] == [True] * 5
 
 
 @pytest.mark.parametrize(("logit", "faces"), [(9.0, 1), (-9.0, 0)])
@@ -231,7 +240,8 @@ def test_faces_of_all_sizes_are_found_with_a_small_min_face_size(
         (1024, 1536, None, [(768, 512), (384, 256)]),
         (1920, 1080, None, [(270, 480), (135, 240)]),
         (1920, 1080, 20, [(540, 960), (270, 480), (135, 240)]),
-        (1920, 1080, 100, []),
+        (1920, 1080, 100, [(180, 320)]),
+        (1920, 1080, 160, []),
         (4000, 3000, None, [(500, 667), (250, 334)]),
         (60_000, 1, None, []),
     ],
