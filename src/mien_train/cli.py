@@ -11,6 +11,7 @@ from pathlib import Path
 
 from mien.artifacts import CARD_NAME
 from mien.classify.onnx import load_classifier
+from mien.detect.registry import DEFAULT_DETECTOR
 from mien.errors import MienError
 from mien.recognizer import Recognizer
 from mien_train.calibrate import fit
@@ -88,6 +89,9 @@ def _train(arguments: argparse.Namespace) -> None:
         trainer.resume()
     elif arguments.start:
         trainer.start_from(arguments.start)
+    has_targets = trainer.about_data["faces_with_votes"] or arguments.teacher
+    if recipe.ferplus_weight and not has_targets:
+        say("no FER+ votes: only the FER2013 output is trained, and only that will be exported")
     say(f"{recipe.name}: {len(train)} faces, {recipe.epochs} epochs on {device.type}, in {folder}")
     trainer.run()
     _report_end(trainer)
@@ -152,10 +156,14 @@ def _calibrate(arguments: argparse.Namespace) -> None:
 def _evaluate(arguments: argparse.Namespace) -> None:
     if (arguments.data is None) == (arguments.photos is None):
         raise TrainingError("give either --data DIR or --photos DIR")
+    if arguments.record and arguments.model is None:
+        raise TrainingError("--record needs the path of a model")
     if arguments.photos:
         if arguments.report or arguments.flip:
             raise TrainingError("--report and --flip need --data DIR")
         _evaluate_photos(arguments)
+    elif arguments.detector:
+        raise TrainingError("--detector needs --photos DIR")
     else:
         _evaluate_faces(arguments)
 
@@ -164,25 +172,27 @@ def _evaluate_faces(arguments: argparse.Namespace) -> None:
     data = load_data(arguments.data, arguments.split)
     faces, train = data.split(arguments.usage), data.faces[data.usage == "Training"]
     twin = has_twin(faces.faces, train) if len(train) and arguments.usage != "Training" else None
-    classifier = load_classifier(arguments.model)
+    classifier = load_classifier(arguments.model and Path(arguments.model))
     scores = score(classifier, faces, arguments.usage, flip=arguments.flip, twin=twin)
     today = datetime.now(UTC).date()
     if arguments.record:
-        _record(arguments.model, scores, today, arguments.split)
+        _record(Path(arguments.model), scores, today, arguments.split)
     if arguments.report:
         say(f"wrote {write_page(scores, classifier.card, arguments.report, on=today)}")
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(score_lines(scores)))
 
 
 def _evaluate_photos(arguments: argparse.Namespace) -> None:
-    scores = score_photos(Recognizer(model=arguments.model), arguments.photos)
+    recognizer = Recognizer(model=arguments.model, detector=arguments.detector or DEFAULT_DETECTOR)
+    scores = score_photos(recognizer, arguments.photos)
     if arguments.record:
+        model = Path(arguments.model)
         measured = {
             "date": datetime.now(UTC).date().isoformat(),
-            "command": f"mien-train evaluate {_short(arguments.model)} --photos DIR",
+            "command": f"mien-train evaluate {_short(model)} --photos DIR",
             **scores.to_dict(),
         }
-        update_card(arguments.model.parent, "photos", measured)
+        update_card(model.parent, "photos", measured)
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(photo_lines(scores)))
 
 

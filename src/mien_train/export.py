@@ -54,10 +54,10 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
     prior = prior or {}
     state = read_checkpoint(checkpoint)
     recipe = state["recipe"]
-    outputs = tuple(LABELS)[0 if recipe.get("ferplus_weight", 1.0) else 1 :]
+    outputs = _trained_outputs(state)
     if prior and "ferplus" not in outputs:
         raise TrainingError(
-            f"--prior changes the FER+ output, which recipe {recipe['name']} does not train"
+            f"--prior changes the FER+ output, which this run of {recipe['name']} did not train"
         )
     classifier = Classifier(recipe["backbone"])
     classifier.load_state_dict(state["average"])
@@ -81,12 +81,28 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
             + "".join(f", {label} {value:+g}" for label, value in prior.items()),
             "licence": f"Apache-2.0 (weights of the backbone: {_licence(recipe['backbone'])})",
             "source": f"mien-train train {recipe['name']}",
-            "data": f"FER2013 Training with FER+ votes{_natural(state)}; "
-            "research use, see the data's own terms",
+            "data": _data(state),
         },
         training=state.get("data"),
     )
     return path
+
+
+def _trained_outputs(state: dict[str, Any]) -> tuple[str, ...]:
+    """Return the outputs that a run has trained: FER+'s needs a weight, and votes or teachers."""
+    # Checkpoints that were made of a model have neither.
+    weight, data = state["recipe"].get("ferplus_weight", 1.0), state.get("data")
+    has_targets = data is None or data["faces_with_votes"] or data["teachers"]
+    return tuple(LABELS)[0 if weight and has_targets else 1 :]
+
+
+def _data(state: dict[str, Any]) -> str:
+    """Describe the training data, for the card."""
+    data = state.get("data")
+    faces = "FER2013 Training with FER+ votes"
+    if data is not None and not data["faces_with_votes"]:
+        faces = f"{data['faces']:,} faces with one label each"
+    return f"{faces}{_natural(state)}; research use, see the data's own terms"
 
 
 def _licence(backbone: str) -> str:

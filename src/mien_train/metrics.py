@@ -60,7 +60,8 @@ class Confusion:
 class Metrics:
     """Metrics of probabilities (N, K) against the truth (N,).
 
-    confusion: (K, K) counts, rows truth, columns prediction; intervals: 95 %, by bootstrap;
+    macro_f1: the mean F1 of the classes that occur, in the truth or as a prediction; confusion:
+    (K, K) counts, rows truth, columns prediction; intervals: 95 %, by bootstrap;
     log_likelihood: mean negative log-likelihood in nats; confidence (N,), right (N,): of every
     face, for curves.
     """
@@ -152,7 +153,7 @@ def measure(probabilities: Floats, truth: Ints, labels: tuple[str, ...]) -> Metr
         labels=labels,
         faces=len(truth),
         accuracy=float(right.mean()),
-        macro_f1=float(f1.mean()),
+        macro_f1=float(_macro(f1, confusion)),
         recall=tuple(recall.tolist()),
         precision=tuple(precision.tolist()),
         f1=tuple(f1.tolist()),
@@ -202,6 +203,13 @@ def _per_class(confusion: Floats) -> tuple[Floats, Floats, Floats]:
     return recall, precision, 2 * recall * precision / np.maximum(recall + precision, 1e-12)
 
 
+def _macro(f1: Floats, confusion: Floats | Ints) -> Floats:
+    """Return the mean F1 (...) of the classes (..., K) that occur, in the truth or predicted."""
+    occurs = confusion.sum(axis=-1) + confusion.sum(axis=-2) > 0
+    mean: Floats = np.mean(f1, axis=-1, where=occurs)
+    return mean
+
+
 def _intervals(confusion: Ints) -> dict[str, Any]:
     """Return 95 % bootstrap intervals of the metrics of a confusion matrix.
 
@@ -216,7 +224,7 @@ def _intervals(confusion: Ints) -> dict[str, Any]:
     accuracy = np.trace(matrices, axis1=1, axis2=2) / total
     return {
         "accuracy_interval": _middle(accuracy),
-        "macro_f1_interval": _middle(f1.mean(axis=1)),
+        "macro_f1_interval": _middle(_macro(f1, matrices)),
         # Draws without a face of the class are excluded: their recall is undefined.
         "recall_intervals": tuple(
             _middle(recall[known, row]) if known.any() else (0.0, 1.0)

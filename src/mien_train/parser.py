@@ -121,13 +121,21 @@ def parser() -> argparse.ArgumentParser:
     )
 
     evaluate = commands.add_parser("evaluate", parents=[split], help=COMMANDS["evaluate"])
-    evaluate.add_argument("model", type=Path, help="ONNX file with its card in the same folder")
+    evaluate.add_argument(
+        "model",
+        nargs="?",
+        help="ONNX file with its card in the same folder, or, for --photos, the name of a plug-in; "
+        "default: the model in the package",
+    )
     evaluate.add_argument("--data", type=Path, metavar="DIR", help="as for train")
     evaluate.add_argument(
         "--photos",
         type=Path,
         metavar="DIR",
         help="folder of photos and labels.csv, evaluated end to end instead",
+    )
+    evaluate.add_argument(
+        "--detector", metavar="NAME", help="finds the faces of --photos; default: yunet"
     )
     evaluate.add_argument("--usage", choices=USAGES, default="PublicTest")
     evaluate.add_argument("--json", action="store_true", help="print JSON")

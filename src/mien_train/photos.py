@@ -5,6 +5,7 @@ is ``random`` for faces of a random sample. ``label`` is empty if annotators dis
 """
 
 import csv
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
@@ -14,6 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mien.classify.card import SYNONYMS
 from mien.classify.labels import LabelSet
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.errors import MienError
@@ -92,10 +94,14 @@ class Sample:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PhotoScores:
-    """``random``: the random sample, for accuracy and calibration; ``every``: all faces."""
+    """``random``: the random sample, for accuracy and calibration; ``every``: all faces.
+
+    other_labels: number of faces with a label that is none of the six, which are left out.
+    """
 
     random: Sample
     every: Sample
+    other_labels: Counter[str]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain numbers for JSON and cards."""
@@ -105,21 +111,34 @@ class PhotoScores:
 def load_labels(folder: Path) -> list[LabeledFace]:
     """Read the faces that have one of the six labels, those of one photo together.
 
+    Labels may have the names that cards accept, such as ``anger``.
     Raises DataError if the file or a column is missing, a number is invalid, or no face remains.
     """
     path = folder / "labels.csv"
+    try:
+        faces = [_labeled(row) for row in _rows(path) if row["label"] in SIX]
+    except ValueError as error:
+        raise DataError(f"{path} can't be read: {error}") from error
+    if not any(face.is_random for face in faces):
+        raise DataError(f"{path}: no {RANDOM} face with one of {', '.join(SIX)}")
+    return sorted(faces, key=lambda face: face.file)
+
+
+def _rows(path: Path) -> list[dict[str, str]]:
+    """Return the rows of ``labels.csv``, their labels under the names of ``Emotion``."""
     try:
         with path.open(encoding="utf-8", newline="") as text:
             reader = csv.DictReader(text)
             missing = set(COLUMNS) - set(reader.fieldnames or ())
             if missing:
                 raise DataError(f"{path}: missing columns {sorted(missing)}")
-            faces = [_labeled(row) for row in reader if row["label"] in SIX]
+            rows = list(reader)
     except (OSError, ValueError) as error:
         raise DataError(f"{path} can't be read: {error}") from error
-    if not any(face.is_random for face in faces):
-        raise DataError(f"{path}: no {RANDOM} face with one of {', '.join(SIX)}")
-    return sorted(faces, key=lambda face: face.file)
+    for row in rows:
+        name = (row["label"] or "").strip().lower()
+        row["label"] = SYNONYMS.get(name, name)
+    return rows
 
 
 def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
@@ -133,6 +152,9 @@ def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
     return PhotoScores(
         random=_sample([face for face, _ in sampled], [row for _, row in sampled]),
         every=_sample(faces, scores),
+        other_labels=Counter(
+            row["label"] for row in _rows(folder / "labels.csv") if row["label"] not in ("", *SIX)
+        ),
     )
 
 
@@ -156,6 +178,10 @@ def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabeledFace]]:
 
 def photo_lines(scores: PhotoScores) -> Iterator[str]:
     """Yield all metrics as text."""
+    if scores.other_labels:
+        others = ", ".join(f"{label} ({count})" for label, count in scores.other_labels.items())
+        yield f"left out, with another label than the six: {others}"
+        yield ""
     for title, sample in (("random sample", scores.random), ("all faces", scores.every)):
         yield from metrics_lines(f"{title}, found faces", sample.found)
         yield f"balanced accuracy {sample.found.balanced:.4f}"

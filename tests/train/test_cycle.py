@@ -143,6 +143,16 @@ def test_a_prior_needs_the_output_that_it_changes(run_folder: Path, tmp_path: Pa
     assert not (tmp_path / "out").exists()
 
 
+def test_without_votes_only_the_other_output_is_exported(run_folder: Path, tmp_path: Path) -> None:
+    state = torch.load(run_folder / "checkpoint.pt")
+    state["data"]["faces_with_votes"] = 0
+    torch.save(state, tmp_path / "labels-only.pt")
+    card = card_beside(export.export(tmp_path / "labels-only.pt", tmp_path / "out"))
+    assert card.model["labels"] == list(FER2013_LABELS)
+    assert "second_labels" not in card.model
+    assert "FER+" not in tomllib.loads((tmp_path / "out" / "card.toml").read_text())["data"]
+
+
 def test_names_in_the_current_folder(
     model: Path, run_folder: Path, fer_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,6 +63,16 @@ def test_the_recall_of_an_empty_class_is_unknown() -> None:
     assert metrics.recall_intervals == ((1, 1), (1, 1), (0, 1))
 
 
+def test_the_macro_f1_is_that_of_the_classes_that_occur() -> None:
+    rare = np.array([0] * 50 + [1] * 50 + [2])
+    for truth in (rare[:-1], rare):
+        metrics = measure(np.eye(3)[truth], truth, LABELS)
+        assert metrics.macro_f1 == 1
+        assert metrics.macro_f1_interval == (1, 1), "a third of the draws lack the last class"
+    wrong = measure(np.eye(3)[[0, 2]], np.array([0, 0]), LABELS)
+    assert wrong.macro_f1 == pytest.approx((2 / 3 + 0) / 2), "a class that is only predicted counts"
+
+
 def test_bins_contain_every_prediction_once() -> None:
     bins = reliability(np.array([0.0, 0.05, 0.5, 0.99, 1.0]), np.array([0, 1, 1, 1, 0], dtype=bool))
     assert bins.counts.sum() == 5

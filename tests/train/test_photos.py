@@ -65,7 +65,25 @@ def test_missed_faces_count_as_wrong_end_to_end(
     assert every["found"]["balanced"] == 0.5, "happy and sad occur"
     assert "[photos.random.found.per_class.happy]" in (model.parent / "card.toml").read_text()
     assert cli.main(evaluate) == 0
-    assert "random sample, end to end: 1 of 2 found, accuracy 0.5000" in capsys.readouterr().out
+    text = capsys.readouterr().out
+    assert "random sample, end to end: 1 of 2 found, accuracy 0.5000" in text
+    assert "left out, with another label than the six: other (1)" in text
+
+
+def test_the_packaged_model_is_the_default(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [[*FACE, "random", "", label] for label in ("happy", "Happiness", "contempt")]
+    evaluate = ["evaluate", "--photos", str(photos(tmp_path, rows))]
+    for detector in ([], ["--detector", "centerface"]):
+        assert cli.main([*evaluate, *detector]) == 0
+        assert "2 of 2 found, accuracy 1.0000" in capsys.readouterr().out
+    assert cli.main([*evaluate, "--detector", "eyes"]) == 1
+    assert "no detector 'eyes'" in capsys.readouterr().err
+    assert cli.main([*evaluate, "--record"]) == 1
+    assert "--record needs the path of a model" in capsys.readouterr().err
+    assert cli.main(["evaluate", "--data", str(tmp_path), "--detector", "mtcnn"]) == 1
+    assert "--detector needs --photos" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
