@@ -8,7 +8,7 @@ SECONDS ?= 600
 TORCH ?= torch==2.13.0
 # The quick tests are measured only as the first part of all tests.
 COVERAGE := $(if $(filter test-all,$(MAKECMDGOALS)),--cov --cov-report= --cov-fail-under=0)
-SYSTEM_PROGRAMS := redis-server strace prometheus chromium
+SYSTEM_PROGRAMS := redis-server strace prometheus chromium nginx openssl
 
 # Where an environment keeps its programs.
 BIN := $(if $(filter Windows_NT,$(OS)),Scripts,bin)
