@@ -17,12 +17,13 @@ async function analyze(path) {
 }
 
 for (const path of process.argv.slice(2)) {
-  const { response, result } = await analyze(path);
-  if (response.ok) {
+  try {
+    const { response, result } = await analyze(path);
+    if (!response.ok) throw new Error(`${result.detail} (${result.code})`);
     for (const { emotion, confidence, bounding_box } of result)
       console.log(path, emotion, confidence, bounding_box.join(" "));
-  } else {
-    console.error(`${path}: ${result.detail} (${result.code})`);
+  } catch (error) {  // fetch has the reason, such as a refused connection, in its cause
+    console.error(`${path}: ${error.cause?.message || error.message}`);
     process.exitCode = 1;
   }
 }

@@ -1,6 +1,6 @@
 """A FastAPI application that uses mien as a library.
 
-fastapi dev fastapi_app.py    # or: uvicorn fastapi_app:app
+uvicorn --app-dir examples fastapi_app:app
 curl -F photo=@photo.jpg http://127.0.0.1:8000/mood
 """
 

@@ -26,7 +26,7 @@ from tools.examples import ROOT
 import mien
 from http_process import service
 from mien.server.keys import digest_of
-from programs import needs, omit
+from programs import free_port, needs, omit
 
 EXAMPLES = ROOT / "examples"
 SPACE = ROOT / "deploy" / "space"
@@ -194,6 +194,9 @@ def test_client_in_node(photos: Path) -> None:
     assert bad.returncode == 1
     assert "(not_an_image)" in bad.stderr
     assert "happy" in bad.stdout, "an error does not stop the others"
+    unreachable = run(*client, *files, cwd=photos, SERVICE=f"http://127.0.0.1:{free_port()}")
+    assert unreachable.returncode == 1
+    assert [line.partition(":")[0] for line in unreachable.stderr.splitlines()] == list(files)
 
 
 @pytest.mark.parametrize("allowed", [True, False])

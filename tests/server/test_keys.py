@@ -71,7 +71,7 @@ def test_without_keys_no_authentication_is_needed() -> None:
         assert client.post("/emotion", files=[part(encoded_image())]).status_code == 200
 
 
-def test_a_file_of_keys(tmp_path: Path) -> None:
+def test_a_file_of_keys(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     file = tmp_path / "keys"
     file.write_text(f"# ours\n\n{digest_of(KEY)} the web shop\n{digest_of(OTHER)} # a guest\n")
     app, _ = fake_app(api_keys_file=file)
@@ -82,6 +82,9 @@ def test_a_file_of_keys(tmp_path: Path) -> None:
             )
             assert response.status_code == 200
         assert client.post("/emotion", files=[part(encoded_image())]).status_code == 401
+    lines = [record for record in caplog.records if record.name == "mien.access"]
+    names = [getattr(line, "key", None) for line in lines]
+    assert names == ["the web shop", digest_of(OTHER)[:8], None]
 
 
 @pytest.mark.parametrize(

@@ -70,7 +70,10 @@ class Stage(NamedTuple):
 
 @dataclass(slots=True)
 class RequestContext:
-    """One request and its response. ``codes``: of the errors that the client got."""
+    """One request and its response.
+
+    ``codes``: of the errors that the client got; ``key``: the name of its API key.
+    """
 
     request_id: str
     method: str
@@ -85,6 +88,7 @@ class RequestContext:
     faces: int = 0
     stages: list[Stage] = field(default_factory=list)
     codes: list[str] = field(default_factory=list)
+    key: str | None = None
 
     @classmethod
     def from_scope(cls, scope: Scope) -> "RequestContext":
@@ -190,6 +194,8 @@ def record(
         "status": status,
         "duration_ms": round(context.seconds * 1000, 1),
     }
+    if context.key:
+        line["key"] = context.key
     if context.images or context.stages:
         line |= {"images": context.images, "faces": context.faces}
     if context.stages:

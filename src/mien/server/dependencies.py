@@ -51,9 +51,11 @@ TheService = Annotated[Service, Depends(_service)]
 Context = Annotated[RequestContext, Depends(_context)]
 
 
-async def authorize(connection: HTTPConnection, service: TheService) -> None:
+async def authorize(connection: HTTPConnection, service: TheService, context: Context) -> None:
     """Check the API key, then the rate limit. Raises UnauthorizedError or RateLimitedError."""
-    await service.rates.check(connection, service.keys.check(connection))
+    digest = service.keys.check(connection)
+    context.key = digest and service.keys.name(digest)
+    await service.rates.check(connection, digest)
 
 
 async def admit(service: TheService) -> None:

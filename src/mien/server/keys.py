@@ -16,6 +16,8 @@ from mien.settings import Settings
 __all__ = ["ApiKeys", "digest_of", "new_key"]
 
 _PREFIX = "mien_"
+# Of a SHA-256 that stands for a key without a name.
+_SHOWN_DIGITS = 8
 _RANDOM_BYTES = 32
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _BEARER = "bearer "
@@ -38,10 +40,17 @@ def digest_of(key: str) -> str:
 class ApiKeys:
     """The accepted keys; without any, every request is accepted."""
 
-    def __init__(self, digests: Iterable[str]) -> None:
-        """Take the SHA-256 of each key. Raises InvalidParameterError for anything else."""
-        self._digests = [digest.strip().lower() for digest in digests]
-        if not all(_DIGEST.fullmatch(digest) for digest in self._digests):
+    def __init__(self, lines: Iterable[str]) -> None:
+        """Take the SHA-256 of each key, and after it a name, if the key has one.
+
+        Raises InvalidParameterError for anything else.
+        """
+        words = (line.split(maxsplit=1) for line in lines)
+        self._names = {
+            digest.lower(): name[0].strip() if name else digest[:_SHOWN_DIGITS].lower()
+            for digest, *name in words
+        }
+        if not all(map(_DIGEST.fullmatch, self._names)):
             # Not shown: it may be the key itself.
             raise InvalidParameterError(
                 "an API key must be given as its SHA-256, 64 hex digits; make both with mien keys"
@@ -62,7 +71,11 @@ class ApiKeys:
         return cls([*listed, *_in_file(settings.api_keys_file)])
 
     def __bool__(self) -> bool:
-        return bool(self._digests)
+        return bool(self._names)
+
+    def name(self, digest: str) -> str:
+        """Return the name of an accepted key, for the log: by default the start of its SHA-256."""
+        return self._names[digest]
 
     def check(self, request: HTTPConnection) -> str | None:
         """Return the digest of the request's key; None where none is needed.
@@ -71,11 +84,11 @@ class ApiKeys:
         it may also be the subprotocol ``key.KEY``, because browsers cannot set headers there.
         Raises UnauthorizedError if the key is missing or not accepted.
         """
-        if not self._digests:
+        if not self._names:
             return None
         given = digest_of(_key_of(request))
         # All are compared, each in constant time, so the duration reveals nothing.
-        if not sum(hmac.compare_digest(given, digest) for digest in self._digests):
+        if not sum(hmac.compare_digest(given, digest) for digest in self._names):
             raise UnauthorizedError(
                 "send an API key as Authorization: Bearer KEY, or X-API-Key: KEY"
             )
@@ -89,8 +102,7 @@ def _in_file(path: Path | None) -> list[str]:
         lines = path.read_text(encoding="utf-8").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InvalidParameterError(f"MIEN_API_KEYS_FILE cannot be read: {path}") from error
-    words = [line.partition("#")[0].split() for line in lines]
-    found = [first for first, *_ in filter(None, words)]
+    found = [text for line in lines if (text := line.partition("#")[0].strip())]
     if not found:
         # An empty file must not disable authentication.
         raise InvalidParameterError(f"MIEN_API_KEYS_FILE has no key: {path}")
