@@ -126,73 +126,44 @@ class NotReadyError(RequestError):
 
 
 class ProblemType(NamedTuple):
-    """The status and title of a code, with an example of its detail."""
+    """The status of a code, with an example of its detail."""
 
     status: int
-    title: str
     example: str
 
 
 PROBLEMS: Mapping[str, ProblemType] = {
-    "empty_upload": ProblemType(400, "Empty upload", "the image is empty: it has no bytes"),
-    "unreadable_video": ProblemType(400, "Unreadable video", "the video is cut off or corrupt"),
+    "empty_upload": ProblemType(400, "the image is empty: it has no bytes"),
+    "unreadable_video": ProblemType(400, "the video is cut off or corrupt"),
     "not_an_image": ProblemType(
-        400,
-        "Not an image",
-        "this is not an image; expected JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP",
+        400, "this is not an image; expected JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP"
     ),
-    "truncated_image": ProblemType(400, "Truncated image", "this JPEG is cut off or corrupt"),
-    "unsupported_format": ProblemType(
-        400, "Unsupported format", "TIFF is not supported; convert it to JPEG or PNG"
-    ),
-    "malformed_request": ProblemType(
-        400, "Malformed request", "this is not HTTP/1.1, or its headers are too long"
-    ),
+    "truncated_image": ProblemType(400, "this JPEG is cut off or corrupt"),
+    "unsupported_format": ProblemType(400, "TIFF is not supported; convert it to JPEG or PNG"),
+    "malformed_request": ProblemType(400, "this is not HTTP/1.1, or its headers are too long"),
     "unauthorized": ProblemType(
-        401, "Unauthorized", "send an API key as Authorization: Bearer KEY, or X-API-Key: KEY"
+        401, "send an API key as Authorization: Bearer KEY, or X-API-Key: KEY"
     ),
-    "forbidden_origin": ProblemType(
-        403, "Forbidden origin", "pages of this origin may not call this service"
-    ),
-    "not_found": ProblemType(404, "Not found", "there is nothing at this path; see /docs"),
-    "method_not_allowed": ProblemType(405, "Method not allowed", "this path supports POST"),
-    "upload_timeout": ProblemType(
-        408, "Upload timeout", "the body did not arrive within 30 seconds"
-    ),
-    "upload_too_large": ProblemType(
-        413, "Upload too large", "the body is larger than the limit of 20,000,000 bytes"
-    ),
-    "image_too_large": ProblemType(
-        413, "Image too large", "9000 x 9000 pixels are more than the limit of 50,000,000"
-    ),
-    "video_too_large": ProblemType(
-        413, "Video too large", "the video is longer than the limit of 300 seconds"
-    ),
-    "unsupported_media_type": ProblemType(
-        415, "Unsupported media type", "send the body without Content-Encoding"
-    ),
+    "forbidden_origin": ProblemType(403, "pages of this origin may not call this service"),
+    "not_found": ProblemType(404, "there is nothing at this path; see /docs"),
+    "method_not_allowed": ProblemType(405, "this path supports POST"),
+    "upload_timeout": ProblemType(408, "the body did not arrive within 30 seconds"),
+    "upload_too_large": ProblemType(413, "the body is larger than the limit of 20,000,000 bytes"),
+    "image_too_large": ProblemType(413, "9000 x 9000 pixels are more than the limit of 50,000,000"),
+    "video_too_large": ProblemType(413, "the video is longer than the limit of 300 seconds"),
+    "unsupported_media_type": ProblemType(415, "send the body without Content-Encoding"),
     "invalid_parameter": ProblemType(
-        422, "Invalid parameter", "max_faces: input should be greater than or equal to 1, not '0'"
+        422, "max_faces: input should be greater than or equal to 1, not '0'"
     ),
-    "missing_image": ProblemType(422, "Missing image", "the form has no file in its field image"),
-    "missing_video": ProblemType(422, "Missing video", "the form has no file in its field video"),
-    "too_many_images": ProblemType(
-        422, "Too many images", "send at most one image in the field image"
-    ),
-    "queue_full": ProblemType(
-        429, "Queue full", "too many images are waiting; try again in a moment"
-    ),
-    "rate_limited": ProblemType(429, "Rate limited", "too many requests; try again in a moment"),
-    INTERNAL: ProblemType(
-        500, "Internal error", "the server failed; its log has the error under this request's id"
-    ),
-    "video_unavailable": ProblemType(
-        501, "Video unavailable", "videos need: pip install 'mien[video]'"
-    ),
-    "not_ready": ProblemType(503, "Not ready", "the service is starting or shutting down"),
-    "deadline_exceeded": ProblemType(
-        504, "Deadline exceeded", "the result was not ready in time; try again later"
-    ),
+    "missing_image": ProblemType(422, "the form has no file in its field image"),
+    "missing_video": ProblemType(422, "the form has no file in its field video"),
+    "too_many_images": ProblemType(422, "send at most one image in the field image"),
+    "queue_full": ProblemType(429, "too many images are waiting; try again in a moment"),
+    "rate_limited": ProblemType(429, "too many requests; try again in a moment"),
+    INTERNAL: ProblemType(500, "the server failed; its log has the error under this request's id"),
+    "video_unavailable": ProblemType(501, "videos need: pip install 'mien[video]'"),
+    "not_ready": ProblemType(503, "the service is starting or shutting down"),
+    "deadline_exceeded": ProblemType(504, "the result was not ready in time; try again later"),
 }
 
 _RETRY = frozenset({"queue_full", "rate_limited", "not_ready"})
@@ -222,7 +193,7 @@ def problem_response(
     problem = PROBLEMS[code]
     body = {
         "type": f"{root_path}/docs#{code}",
-        "title": problem.title,
+        "title": code.replace("_", " ").capitalize(),
         "status": problem.status,
         "detail": detail_of(error),
         "code": code,
