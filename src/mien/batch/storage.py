@@ -5,11 +5,10 @@ import posixpath
 import shutil
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import lru_cache
 from importlib import import_module
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 from urllib.parse import unquote
 from uuid import uuid4
 
@@ -112,73 +111,26 @@ def _root(scheme: str, root: str) -> tuple[Any, str]:
     return files, base
 
 
-class Folder(Protocol):
-    """A folder in which every file is whole or absent, even if its writer is killed.
+class Folder:
+    """A folder on this machine, in which every file is whole or absent, even if a writer is killed.
 
     Names may contain slashes. All methods raise OSError.
+
+    Attributes:
+        place: The path or URI as the user gave it; the folder need not exist.
     """
 
-    @property
-    def place(self) -> str:
-        """The path or URI as the user gave it."""
-        ...
+    def __init__(self, place: str) -> None:
+        self.place = place
+        self._path = Path(place).absolute()
 
     def read(self, name: str) -> bytes:
         """Return the content of a file."""
-        ...
+        return (self._path / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
         """Write or replace a file."""
-        ...
-
-    def has(self, name: str) -> bool:
-        """Return whether a file exists."""
-        ...
-
-    def names(self, below: str = "") -> list[str]:
-        """Return the sorted names of the files in this folder, or in one below it."""
-        ...
-
-    def holds_other_than(self, name: str) -> bool:
-        """Return whether the folder holds anything beside an entry ``name``."""
-        ...
-
-    def remove(self, names: Iterable[str]) -> None:
-        """Delete files that exist."""
-        ...
-
-    def clear(self, below: str) -> None:
-        """Delete a folder below this one with all its content, if it exists."""
-        ...
-
-    def remove_if_empty(self, below: str = "") -> None:
-        """Delete this folder, or one below it, unless something is in it."""
-        ...
-
-    def sweep(self) -> None:
-        """Delete files that killed writers left unfinished."""
-        ...
-
-
-def open_folder(place: str) -> Folder:
-    """Return the folder at a path or URI; it need not exist.
-
-    Raises:
-        InvalidParameterError: There is no file system for the URI.
-    """
-    return _StoreFolder(place) if is_uri(place) else _LocalFolder(place, Path(place).absolute())
-
-
-@dataclass(frozen=True, slots=True)
-class _LocalFolder:
-    place: str
-    path: Path
-
-    def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
-
-    def write(self, name: str, data: bytes) -> None:
-        target = self.path / name
+        target = self._path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f"{_UNFINISHED}{uuid4().hex}-{target.name}")
         try:
@@ -191,57 +143,64 @@ class _LocalFolder:
             unfinished.unlink(missing_ok=True)
 
     def has(self, name: str) -> bool:
-        return (self.path / name).is_file()
+        """Return whether a file exists."""
+        return (self._path / name).is_file()
 
     def names(self, below: str = "") -> list[str]:
-        try:
-            with os.scandir(self.path / below) as entries:
-                found = [entry.name for entry in entries if entry.is_file()]
-        except FileNotFoundError:
-            return []
+        """Return the sorted names of the files in this folder, or in one below it."""
+        found = (name for name, is_file in self._entries(below) if is_file)
         return sorted(name for name in found if not name.startswith(_UNFINISHED))
 
     def holds_other_than(self, name: str) -> bool:
-        try:
-            return any(entry.name != name for entry in self.path.iterdir())
-        except FileNotFoundError:
-            return False
+        """Return whether the folder holds anything beside an entry ``name``."""
+        return any(found != name for found, _ in self._entries())
 
     def remove(self, names: Iterable[str]) -> None:
+        """Delete files that exist."""
         for name in names:
-            (self.path / name).unlink(missing_ok=True)
+            (self._path / name).unlink(missing_ok=True)
 
     def clear(self, below: str) -> None:
+        """Delete a folder below this one with all its content, if it exists."""
         # Windows keeps files that are open, such as the lock.
-        shutil.rmtree(self.path / below, ignore_errors=True)
+        shutil.rmtree(self._path / below, ignore_errors=True)
 
     def remove_if_empty(self, below: str = "") -> None:
+        """Delete this folder, or one below it, unless something is in it."""
         with suppress(OSError):
-            (self.path / below).rmdir()
+            (self._path / below).rmdir()
 
     def sweep(self) -> None:
-        for file in self.path.glob(f"{_UNFINISHED}*"):
-            file.unlink(missing_ok=True)
+        """Delete files that killed writers left unfinished."""
+        self.remove(name for name, _ in self._entries() if name.startswith(_UNFINISHED))
+
+    def _entries(self, below: str = "") -> list[tuple[str, bool]]:
+        """Return the name of each entry, and whether it is a file; none if there is no folder."""
+        try:
+            with os.scandir(self._path / below) as entries:
+                return [(entry.name, entry.is_file()) for entry in entries]
+        except FileNotFoundError:
+            return []
 
 
-class _StoreFolder:
+class _StoreFolder(Folder):
     """A folder in an object store, through pyarrow."""
 
     def __init__(self, place: str) -> None:
         self.place = place
-        self._files, self._path = opened(place)
+        self._files, self._root = opened(place)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # Connections are not pickled.
         return _StoreFolder, (self.place,)
 
     def read(self, name: str) -> bytes:
-        with self._files.open_input_stream(f"{self._path}/{name}") as stream:
+        with self._files.open_input_stream(f"{self._root}/{name}") as stream:
             data: bytes = stream.read()
             return data
 
     def write(self, name: str, data: bytes) -> None:
-        target = f"{self._path}/{name}"
+        target = f"{self._root}/{name}"
         above, _, last = target.rpartition("/")
         self._files.create_dir(above, recursive=True)
         unfinished = f"{above}/{_UNFINISHED}{uuid4().hex}-{last}"
@@ -250,41 +209,39 @@ class _StoreFolder:
         self._files.move(unfinished, target)
 
     def has(self, name: str) -> bool:
-        return bool(self._files.get_file_info(f"{self._path}/{name}").is_file)
-
-    def names(self, below: str = "") -> list[str]:
-        found = [entry.base_name for entry in self._entries(below) if entry.is_file]
-        return sorted(name for name in found if not name.startswith(_UNFINISHED))
-
-    def holds_other_than(self, name: str) -> bool:
-        return any(entry.base_name != name for entry in self._entries())
+        return bool(self._files.get_file_info(f"{self._root}/{name}").is_file)
 
     def remove(self, names: Iterable[str]) -> None:
         for name in names:
             with suppress(FileNotFoundError):
-                self._files.delete_file(f"{self._path}/{name}")
+                self._files.delete_file(f"{self._root}/{name}")
 
     def clear(self, below: str) -> None:
-        path = f"{self._path}/{below}"
+        path = f"{self._root}/{below}"
         self._files.delete_dir_contents(path, missing_dir_ok=True)
         if self._exists(path):
             self._files.delete_dir(path)
 
     def remove_if_empty(self, below: str = "") -> None:
-        path = f"{self._path}/{below}" if below else self._path
+        path = f"{self._root}/{below}" if below else self._root
         if not self._entries(below) and self._exists(path):
             self._files.delete_dir(path)
-
-    def sweep(self) -> None:
-        for entry in self._entries():
-            if entry.base_name.startswith(_UNFINISHED):
-                self._files.delete_file(entry.path)
 
     def _exists(self, path: str) -> bool:
         kind = self._files.get_file_info(path).type
         return bool(kind != import_module("pyarrow.fs").FileType.NotFound)
 
-    def _entries(self, below: str = "") -> list[Any]:
-        path = f"{self._path}/{below}" if below else self._path
+    def _entries(self, below: str = "") -> list[tuple[str, bool]]:
+        path = f"{self._root}/{below}" if below else self._root
         selector = import_module("pyarrow.fs").FileSelector(path, allow_not_found=True)
-        return list(self._files.get_file_info(selector))
+        found = self._files.get_file_info(selector)
+        return [(entry.base_name, entry.is_file) for entry in found]
+
+
+def open_folder(place: str) -> Folder:
+    """Return the folder at a path or URI; it need not exist.
+
+    Raises:
+        InvalidParameterError: There is no file system for the URI.
+    """
+    return _StoreFolder(place) if is_uri(place) else Folder(place)
