@@ -1,13 +1,12 @@
 """Shards on Ray: an actor with one core and one recognizer finishes one shard after the other."""
 
-import json
 import logging
 import os
+import pickle
 import secrets
 import socket
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +18,7 @@ import ray.data
 from ray.exceptions import RayError
 
 from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker
-from mien.batch.task import ImageTask, Progress
+from mien.batch.task import ImageTask
 from mien.cluster.watchdog import Watchdog
 from mien.cores import available_cores
 from mien.errors import InvalidParameterError, MienError
@@ -113,7 +112,9 @@ class RayEngine:
         ):
             try:
                 for row in rows:
-                    result = _result_from(row)
+                    result = pickle.loads(row["result"])  # noqa: S301 - our own
+                    if isinstance(result, OSError):
+                        raise result
                     watchdog.reset()
                     remaining.discard(result.shard)
                     yield result
@@ -157,34 +158,15 @@ class _Actor:
             os.chdir(directory)
         self._finish = ShardWorker(task, folder, columns)
 
-    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[str]]:
+    def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
         (shard,) = batch["shard"]
+        result: ShardResult | OSError
         try:
-            return {"result": [_as_text(self._finish(int(shard)))]}
+            result = self._finish(int(shard))
         except (OSError, MienError) as error:
             # Returned, not raised: Ray would add a long traceback.
-            return {"result": [json.dumps({"error": _one_line(error)})]}
-
-
-def _as_text(result: ShardResult) -> str:
-    progress = result.progress
-    totals = progress and {name: getattr(progress, name) for name in Progress.__slots__}
-    return json.dumps({"shard": result.shard, "progress": totals})
-
-
-def _result_from(row: Mapping[str, Any]) -> ShardResult:
-    """Read an actor's result.
-
-    Raises:
-        OSError: The actor reported an error.
-    """
-    read = json.loads(row["result"])
-    if "error" in read:
-        raise OSError(None, read["error"])
-    progress = read["progress"]
-    if progress is not None:
-        progress = Progress(**{**progress, "emotions": Counter(progress["emotions"])})
-    return ShardResult(read["shard"], progress)
+            result = OSError(None, _one_line(error))
+        return {"result": [pickle.dumps(result)]}
 
 
 def _one_line(error: Exception) -> str:
