@@ -19,7 +19,7 @@ from ray.exceptions import RayError
 
 from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker
 from mien.batch.task import ImageTask
-from mien.cluster.watchdog import Watchdog
+from mien.cluster.watchdog import stalls_reported
 from mien.cores import available_cores
 from mien.errors import InvalidParameterError, MienError
 
@@ -106,7 +106,7 @@ class RayEngine:
 
         results = self._dataset(task, folder, plan, shards).iter_rows()
         with (
-            Watchdog(self.stall_after_s, report_stall) as watchdog,
+            stalls_reported(self.stall_after_s, report_stall) as finished,
             _threads_ended(),
             closing(iter(results)) as rows,
         ):
@@ -115,7 +115,7 @@ class RayEngine:
                     result = pickle.loads(row["result"])  # noqa: S301 - our own
                     if isinstance(result, OSError):
                         raise result
-                    watchdog.reset()
+                    finished()
                     remaining.discard(result.shard)
                     yield result
             except RayError as error:
