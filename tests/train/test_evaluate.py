@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fake_session import FakeSession
 from mien.artifacts import Card
 from mien.classify.detail import fine_detail
 from mien.classify.onnx import OnnxClassifier
 from mien.classify.preprocess import Layout
 from mien.runtime import TensorSpec
-from mien.runtime.fake import FakeSession
 from mien_train.calibrate import fit
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset, load_fer2013
 from mien_train.errors import DataError

@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from fake_session import FakeSession
 from mien.artifacts import load_card
 from mien.classify.onnx import DEFAULT_MODEL, OnnxClassifier
 from mien.runtime import TensorSpec
-from mien.runtime.fake import FakeSession
 from mien.types import Emotion
 from mien_train import cli
 from mien_train.calibrate import fit

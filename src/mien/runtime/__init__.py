@@ -1,4 +1,4 @@
-"""Running ONNX graphs: a protocol, its implementation on ONNX Runtime, and a fake for tests."""
+"""Running ONNX graphs: a protocol and its implementation on ONNX Runtime."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""An inference session without a model, for tests."""
+"""An inference session without a model."""
 
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
