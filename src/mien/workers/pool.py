@@ -7,7 +7,7 @@ import socket
 import statistics
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from multiprocessing.util import Finalize
 from typing import Any, Generic, TypeVar
@@ -15,7 +15,7 @@ from typing import Any, Generic, TypeVar
 from mien.deadline import Deadline, too_late
 from mien.errors import QueueFullError
 from mien.workers.process import Process, close_all
-from mien.workers.task import Outcome, Task, Worker, WorkerDiedError
+from mien.workers.task import Outcome, Task, WorkerDiedError
 from mien.workers.thread import Thread, Threads
 
 __all__ = ["WorkerPool"]
@@ -63,7 +63,7 @@ class WorkerPool(Generic[_State]):
         self._build, self.count = build, count
         self._max_waiting, self._report_waiting = max_waiting, report_waiting
         self._processes = processes
-        self._workers: list[Worker] = []
+        self._workers: Sequence[Process | Thread] = []
         self._slots: list[asyncio.Task[None]] = []
         self._waiting: deque[Task] = deque()
         # Last in, first out: the data of the worker used last is in the processor's caches.
@@ -218,7 +218,7 @@ class WorkerPool(Generic[_State]):
                 idle.result().future.cancel()
             raise
 
-    async def _serve(self, worker: Worker) -> None:
+    async def _serve(self, worker: Process | Thread) -> None:
         """Run tasks in one worker for as long as the pool is open."""
         while True:
             task = await self._next()
@@ -232,7 +232,7 @@ class WorkerPool(Generic[_State]):
             if not alive:
                 await self._restart(worker)
 
-    async def _execute(self, worker: Worker, task: Task) -> bool:
+    async def _execute(self, worker: Process | Thread, task: Task) -> bool:
         """Run one task; return whether the worker can run another."""
         if task.future.done():
             return True
@@ -267,7 +267,7 @@ class WorkerPool(Generic[_State]):
             task.retried = True
             self._submit(task, first=True)
 
-    async def _restart(self, worker: Worker) -> None:
+    async def _restart(self, worker: Process | Thread) -> None:
         while True:
             await worker.end(0)
             try:

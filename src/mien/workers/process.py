@@ -23,11 +23,8 @@ from mien.deadline import Deadline
 from mien.parent import STOP_SIGNALS, signals_held
 from mien.workers.task import Task, WorkerDiedError, picklable, result_of
 
-__all__ = ["STOP_S", "Process", "close_all"]
+__all__ = ["Process", "close_all"]
 
-# Seconds after its deadline at which a task is considered stuck. Shorter than the time that a
-# service gives its workers to shut down.
-STOP_S = 3.0
 _LENGTH_BYTES = 8
 
 _log = logging.getLogger("mien.workers")
@@ -41,7 +38,13 @@ class Process:
     Both sides send pickles; those of the process are preceded by their length. The process receives
     a task, or None to cancel the current one. It sends None when it is ready and when it begins a
     task, and a tuple with the result when it has finished the task.
+
+    Attributes:
+        stop_s: Seconds that a cancelled task may go on before the process is killed. Less than a
+            service gives its workers to shut down.
     """
+
+    stop_s = 3.0
 
     def __init__(self, build: Callable[[], Any], sockets: set[socket.socket]) -> None:
         self._build, self._sockets = build, sockets
@@ -49,11 +52,8 @@ class Process:
         self._writer: asyncio.StreamWriter | None = None
         self.process: multiprocessing.process.BaseProcess | None = None
 
-    @property
-    def stop_s(self) -> float:
-        return STOP_S
-
     async def start(self) -> None:
+        """Become ready. Raises what ``build`` raises, or WorkerDiedError."""
         # Threads and models do not survive a fork.
         context = multiprocessing.get_context("spawn")
         local, remote = socket.socketpair()
@@ -69,15 +69,18 @@ class Process:
             raise failure
 
     async def execute(self, task: Task) -> Any:
+        """Return the result of a task or its error. Raises WorkerDiedError."""
         self._send((task.function, task.arguments, task.deadline.at_s))
         while (message := await self._receive()) is None:
             task.start()
         return message[0]
 
     def cancel(self) -> None:
+        """Ask the running task to stop."""
         self._send(None)
 
     async def end(self, within_s: float) -> None:
+        """End the process; kill it if it has not ended after ``within_s`` seconds."""
         if self._writer is not None:
             self._writer.transport.abort()
         elif self._socket is not None:

@@ -1,4 +1,4 @@
-"""A task, what runs it, and its outcome."""
+"""A task and its outcome."""
 
 import asyncio
 import pickle
@@ -7,12 +7,12 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, TypeVar
 
 from mien.deadline import Deadline, check_deadline
 from mien.errors import MienError
 
-__all__ = ["Outcome", "Task", "TaskError", "Worker", "WorkerDiedError", "picklable", "result_of"]
+__all__ = ["Outcome", "Task", "TaskError", "WorkerDiedError", "picklable", "result_of"]
 
 _Result = TypeVar("_Result")
 
@@ -75,30 +75,6 @@ class Task:
         """Return a result with the times of this task."""
         started_s = time.perf_counter() if self.started_s is None else self.started_s
         return Outcome(result, started_s - self.submitted_s, self.submitted_s)
-
-
-class Worker(Protocol):
-    """What runs one task at a time.
-
-    Attributes:
-        stop_s: Seconds that a cancelled task may go on before the worker is killed. None: it
-            cannot be killed.
-    """
-
-    @property
-    def stop_s(self) -> float | None: ...
-
-    async def start(self) -> None:
-        """Become ready. Raises what ``build`` raises, or WorkerDiedError."""
-
-    async def execute(self, task: Task) -> Any:
-        """Return the result of a task or its error. Raises WorkerDiedError."""
-
-    def cancel(self) -> None:
-        """Ask the running task to stop."""
-
-    async def end(self, within_s: float) -> None:
-        """End the worker; kill it if it has not ended after ``within_s`` seconds."""
 
 
 def result_of(deadline: Deadline, function: Callable[..., Any], *arguments: Any) -> Any:

@@ -30,7 +30,7 @@ class Threads:
 
 
 class Thread:
-    """A worker that is a thread."""
+    """A worker that is a thread, with the methods of a ``Process``; it cannot be killed."""
 
     stop_s = None
 
@@ -54,6 +54,6 @@ class Thread:
     def cancel(self) -> None:
         self._deadline.expire()
 
-    async def end(self, within_s: float) -> None:  # noqa: ARG002 - a thread cannot be killed
+    async def end(self, within_s: float) -> None:  # noqa: ARG002
         self.cancel()
         await asyncio.to_thread(self._threads.pool.shutdown, cancel_futures=True)
