@@ -1,17 +1,18 @@
 """A recipe: everything that decides a training run, as a small TOML file."""
 
 import tomllib
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
 from mien_train.errors import RecipeError
 
-T = TypeVar("T")
 SPLITS = ("usage", "reference")
-# Metrics for early stopping, named as in the log.
-WATCHED = ("ferplus_accuracy", "fer2013_accuracy", "validation_loss")
+# For pydantic, which checks the tables of a recipe.
+_CLOSED = ConfigDict(extra="forbid")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,8 @@ class Augmentation:
     mixup: alpha of the Beta distribution; the rates: probability of mirroring, blur, JPEG's blocks,
     little contrast, a noisy rectangle (erase_rate) and covered eyes or lower half (cover_rate).
     """
+
+    __pydantic_config__ = _CLOSED
 
     shift: float = 0.08
     rotate: float = 15.0
@@ -47,6 +50,8 @@ class Phase:
     warmup_epochs: linear rise at the start.
     """
 
+    __pydantic_config__ = _CLOSED
+
     size_px: int
     epochs: int
     rate: float
@@ -57,19 +62,15 @@ class Phase:
 class EarlyStopping:
     """When to stop early; the best epoch is then saved too.
 
-    patience: epochs without an improvement of ``metric`` by more than ``min_delta``; metric: one
-    of ``WATCHED``, measured on PublicTest after every epoch.
+    patience: epochs without an improvement of ``metric`` by more than ``min_delta``; metric: named
+    as in the log, measured on PublicTest after every epoch.
     """
 
-    patience: int
-    min_delta: float = 0.0
-    metric: str = "ferplus_accuracy"
+    __pydantic_config__ = _CLOSED
 
-    def __post_init__(self) -> None:
-        if self.patience < 1 or self.min_delta < 0:
-            raise ValueError("early_stopping: patience must be 1 or more, min_delta 0 or more")
-        if self.metric not in WATCHED:
-            raise ValueError(f"early_stopping: metric must be one of {', '.join(WATCHED)}")
+    patience: Annotated[int, Field(ge=1)]
+    min_delta: Annotated[float, Field(ge=0)] = 0.0
+    metric: Literal["ferplus_accuracy", "fer2013_accuracy", "validation_loss"] = "ferplus_accuracy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,17 +87,19 @@ class Recipe:
     teacher_share: share of the targets that comes from teachers, 0 to 1; above 0 needs them.
     """
 
+    __pydantic_config__ = _CLOSED
+
     name: str
     backbone: str
-    phases: tuple[Phase, ...]
+    phases: Annotated[tuple[Phase, ...], Field(min_length=1)]
     batch: int = 64
     weight_decay: float = 0.05
     dropout: float = 0.2
     drop_path: float = 0.1
     label_smoothing: float = 0.1
-    ferplus_weight: float = 1.0
-    fer2013_weight: float = 0.5
-    split: str = "usage"
+    ferplus_weight: Annotated[float, Field(ge=0)] = 1.0
+    fer2013_weight: Annotated[float, Field(gt=0)] = 0.5
+    split: Literal["usage", "reference"] = "usage"
     weights: str | None = None
     frozen_blocks: int = 0
     natural_repeat: int = 0
@@ -105,12 +108,6 @@ class Recipe:
     seed: int = 42
     augmentation: Augmentation = field(default_factory=Augmentation)
     early_stopping: EarlyStopping | None = None
-
-    def __post_init__(self) -> None:
-        if self.split not in SPLITS:
-            raise ValueError(f"split must be one of {', '.join(SPLITS)}")
-        if self.fer2013_weight <= 0 or self.ferplus_weight < 0:
-            raise ValueError("fer2013_weight must be above 0, ferplus_weight 0 or above")
 
     @property
     def epochs(self) -> int:
@@ -121,7 +118,7 @@ class Recipe:
 def load_recipe(name_or_path: str) -> Recipe:
     """Read a packaged recipe by its name, or any recipe by its path.
 
-    Raises RecipeError for an unknown name or key.
+    Raises RecipeError for an unknown name or key, or a value that is not allowed.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":
@@ -144,24 +141,9 @@ def recipe_names() -> list[str]:
 
 def _parse(text: str, name: str) -> Recipe:
     try:
-        table = tomllib.loads(text)
+        return TypeAdapter(Recipe).validate_python({"name": name, **tomllib.loads(text)})
     except tomllib.TOMLDecodeError as error:
         raise RecipeError(f"{name}: not valid TOML: {error}") from error
-    phases = tuple(_build(Phase, phase, name) for phase in table.pop("phases", []))
-    augmentation = _build(Augmentation, table.pop("augmentation", {}), name)
-    if not phases:
-        raise RecipeError(f"{name}: no [[phases]]")
-    if "early_stopping" in table:
-        table["early_stopping"] = _build(EarlyStopping, table["early_stopping"], name)
-    rest = {"name": name, "phases": phases, "augmentation": augmentation, **table}
-    return _build(Recipe, rest, name)
-
-
-def _build(kind: type[T], table: dict[str, Any], name: str) -> T:
-    unknown = set(table) - {item.name for item in fields(kind)}  # type: ignore[arg-type]
-    if unknown:
-        raise RecipeError(f"{name}: unknown keys {sorted(unknown)} for {kind.__name__.lower()}")
-    try:
-        return kind(**table)
-    except (TypeError, ValueError) as error:
-        raise RecipeError(f"{name}: {error}") from error
+    except ValidationError as error:
+        wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
+        raise RecipeError(f"{name}: {'; '.join(wrong)}") from error

@@ -59,5 +59,5 @@ def test_the_baselines_recipe() -> None:
 def test_weights_and_splits_out_of_range(line: str, recipe_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(f"{line}\n{recipe_file.read_text()}")
-    with pytest.raises(RecipeError, match="must be"):
+    with pytest.raises(RecipeError, match=line.partition(" ")[0]):
         load_recipe(str(path))
