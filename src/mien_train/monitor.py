@@ -5,7 +5,7 @@ import sys
 import time
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Protocol, TextIO
+from typing import Any, TextIO
 
 from tqdm import tqdm
 
@@ -56,27 +56,23 @@ class EpochReport:
     seconds: float
 
 
-class Monitor(Protocol):
+class Monitor:
     """Observes a run without affecting it."""
 
     def begin(self, report: StepReport) -> None:
         """Called when the run starts or resumes, with its progress so far."""
-        ...
 
     def step(self, report: StepReport) -> None:
         """Called after each step."""
-        ...
 
     def epoch(self, report: EpochReport) -> None:
         """Called at the end of each epoch."""
-        ...
 
     def end(self) -> None:
         """Called when the run has finished or stopped."""
-        ...
 
 
-class ProgressLog:
+class ProgressLog(Monitor):
     """A progress bar on a terminal; otherwise a line for each epoch."""
 
     def __init__(self, epochs: int, stream: TextIO | None = None) -> None:
@@ -137,7 +133,7 @@ class ProgressLog:
         return str(tqdm.format_interval(pace * (last - step)))
 
 
-class CsvLog:
+class CsvLog(Monitor):
     """A row for each epoch; a resumed run deletes the rows after its checkpoint."""
 
     def __init__(self, folder: Path) -> None:
@@ -155,9 +151,6 @@ class CsvLog:
             writer.writeheader()
             writer.writerows(rows)
 
-    def step(self, report: StepReport) -> None:
-        pass
-
     def epoch(self, report: EpochReport) -> None:
         values = (getattr(report, column) for column in self._columns)
         with self._path.open("a", newline="") as file:
@@ -165,11 +158,8 @@ class CsvLog:
                 f"{value:.6g}" if isinstance(value, float) else value for value in values
             )
 
-    def end(self) -> None:
-        pass
 
-
-class TensorBoardLog:
+class TensorBoardLog(Monitor):
     """Curves for TensorBoard, under the run's folder.
 
     Raises TrainingError if TensorBoard is not installed.
