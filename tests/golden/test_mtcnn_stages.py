@@ -53,9 +53,9 @@ def close(ours: NDArray[np.float32], theirs: NDArray[np.float32], unit: float = 
 def test_levels_and_maps(stages: Stages, net: Cascade, table: AreaTable) -> None:
     for level in stages["levels"]:
         size = level_size(table.height, table.width, scales(stages)[level])
-        (rows,) = table.levels([size])
-        close((rows(0, size[0])[0] - MIDDLE) / SPREAD, stages[f"level_{level}"])
-        maps = cascade._scored(net._pnet, rows(0, size[0]))[0]
+        rows = table.resized(*size)
+        close((rows[0] - MIDDLE) / SPREAD, stages[f"level_{level}"])
+        maps = cascade._scored(net._pnet, rows)[0]
         close(maps, stages[f"maps_{level}"])
 
 
@@ -71,8 +71,7 @@ def test_strips_match_the_whole_level(
         monkeypatch.setattr(cascade, "STRIP_PIXELS", pixels)
         for level in stages["levels"]:
             size = level_size(table.height, table.width, scales(stages)[level])
-            (rows,) = table.levels([size])
-            hits = np.concatenate(list(net._hits(rows, *size)))
+            hits = np.concatenate(list(net._hits(table, *size)))
             close(hits, cascade._above(stages[f"maps_{level}"], 0))
 
 

@@ -15,7 +15,6 @@ from mien.detect.mtcnn.pyramid import (
     WINDOW_PX,
     AreaTable,
     LargeImage,
-    Level,
     Pyramid,
     Scratch,
     level_size,
@@ -105,19 +104,16 @@ class Cascade:
         height, width = pyramid.height, pyramid.width
         scales = pyramid_scales(height, width, min_face_size, FACTOR)
         sizes = [level_size(height, width, scale) for scale in scales]
-        hits = [
-            _best(self._hits(level, *size))
-            for level, size in zip(pyramid.levels(sizes), sizes, strict=True)
-        ]
+        hits = [_best(self._hits(pyramid, *size)) for size in sizes]
         rows = _candidates(hits, scales)
         rows = rows[suppress(rows[:, :4], rows[:, 4], OVERLAP_OF_CANDIDATES)]
         sides = np.tile(rows[:, 2:4] - rows[:, :2], 2)
         return squared(rows[:, :4] + rows[:, 5:] * sides)
 
-    def _hits(self, level: Level, height: int, width: int) -> Iterator[Floats]:
+    def _hits(self, pyramid: Pyramid, height: int, width: int) -> Iterator[Floats]:
         """Yield the windows above the threshold in each strip of a level."""
         for first, last in _strips(height, width):
-            maps = _scored(self._pnet, level(first, last))[0]
+            maps = _scored(self._pnet, pyramid.resized(height, width, first, last))[0]
             yield _above(maps, PNET_SCORE, first // STRIDE_PX)
 
     def refine(self, pyramid: Pyramid, boxes: Floats) -> Floats:

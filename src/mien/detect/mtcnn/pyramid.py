@@ -9,8 +9,6 @@ mapping"; the windows are those of adaptive average pooling.
 import math
 import threading
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -58,10 +56,6 @@ def level_size(height: int, width: int, scale: float) -> tuple[int, int]:
     return int(height * scale + 1), int(width * scale + 1)
 
 
-# Rows ``first`` up to ``last`` of a level, as (1, 3, last - first, width), 0 to 255.
-Level = Callable[[int, int], Pixels]
-
-
 class Scratch(threading.local):
     """Memory that each thread reuses from image to image.
 
@@ -88,12 +82,11 @@ class Pyramid(ABC):
     height: int
     width: int
 
-    def levels(self, sizes_hw: Sequence[tuple[int, int]]) -> Iterator[Level]:
-        """Yield the image at each size, (height, width), largest first."""
-        return (partial(self.resized, *size) for size in sizes_hw)
-
     def resized(self, height: int, width: int, first: int = 0, last: int | None = None) -> Pixels:
-        """Return rows of the image at a size, as a Level does."""
+        """Return rows ``first`` up to ``last`` of the image at a size.
+
+        They are (1, 3, last - first, width), 0 to 255.
+        """
         left, right = _windows(0, self.width, width)
         top, bottom = (edges[first:last] for edges in _windows(0, self.height, height))
         return self.means(top, bottom, left, right)
