@@ -123,11 +123,12 @@ def test_what_arrived_before_an_error_stays(page: Page, address: str, video: byt
         {"time_s": 0.1 * step, "frame": step, "size": [512, 256], "faces": [{**face, "scores": {}}]}
         for step in range(3)
     ]
-    error = {"error": {"code": "unreadable_video", "detail": "the video is damaged"}}
+    error = {"error": {"code": "video_too_large", "message": "longer than 300 seconds"}}
     body = "".join(json.dumps(line) + "\n" for line in [*lines, error])
     page.route(f"{address}/video?*", lambda route: route.fulfill(status=200, body=body))
     give(page, ("clip.mp4", video))
-    expect(page.locator("article")).to_have_attribute("data-code", "unreadable_video")
+    expect(page.locator("article")).to_have_attribute("data-code", "video_too_large")
+    expect(page.locator("article")).to_contain_text("(longer than 300 seconds)")
     expect(page.locator(".person")).to_contain_text("sad all the time")
     expect(page.get_by_role("button", name="Retry")).to_be_visible()
 

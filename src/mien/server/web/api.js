@@ -36,7 +36,7 @@ export async function analyzeVideo(file, options, signal, on) {
     for (const line of text.slice(read, end).split("\n")) {
       if (!line) continue;
       const record = JSON.parse(line);
-      if (record.error) throw new Problem(record.error.code, record.error.detail);
+      if (record.error) throw new Problem(record.error.code, record.error.message);
       ended ||= Boolean(record.summary);
       on.record(record);
     }

@@ -120,7 +120,8 @@ class Live {
     this.#send();
     if (this.stopped) return;
     if (message.error) {
-      this.status(messageOf(message.error), { bad: true });
+      const { code, message: detail } = message.error;
+      this.status(messageOf({ code, detail }), { bad: true });
       return;
     }
     const now = performance.now();
