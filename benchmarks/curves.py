@@ -12,15 +12,17 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
+from numpy.typing import NDArray
 
 from benchmarks.recall import Outcome, Photo, outcome, photos_of, precision, recall
 from mien.detect import centerface, mtcnn, yunet
-from mien.detect.detections import Detections
 from mien.detect.registry import build_detector
 
 mpl.use("svg")
 from matplotlib import pyplot as plt
 
+# (N, 15): score, box, five points.
+Rows = NDArray[np.float32]
 HEIGHTS_PX = (20, 40, 80)
 DRAWN_PX = 40
 THRESHOLDS = np.arange(0.3, 1, 0.05)
@@ -54,7 +56,7 @@ def main() -> None:
     print(arguments.out)
 
 
-def print_table(photos: list[Photo], found: Mapping[str, list[Detections]]) -> None:
+def print_table(photos: list[Photo], found: Mapping[str, list[Rows]]) -> None:
     faces = sum(int(photo.counted.sum()) for photo in photos)
     heights = "".join(f"{f'>= {height} px':>10}" for height in HEIGHTS_PX)
     print(f"{len(photos)} photos, {faces} faces\n{'detector':18} score precision{heights}")
@@ -66,7 +68,7 @@ def print_table(photos: list[Photo], found: Mapping[str, list[Detections]]) -> N
             print(f"{name:18} {threshold:.2f}{mark} {precision(outcomes):9.3f}{recalls}")
 
 
-def draw(photos: list[Photo], found: Mapping[str, list[Detections]], out: Path) -> None:
+def draw(photos: list[Photo], found: Mapping[str, list[Rows]], out: Path) -> None:
     figure, axes = plt.subplots(figsize=(6.4, 4.6))
     for name, detections in found.items():
         curve = [point(photos, detections, threshold) for threshold in THRESHOLDS]
@@ -84,18 +86,16 @@ def draw(photos: list[Photo], found: Mapping[str, list[Detections]], out: Path) 
     figure.savefig(out, metadata={"Date": None})
 
 
-def point(
-    photos: list[Photo], detections: list[Detections], threshold: float
-) -> tuple[float, float]:
+def point(photos: list[Photo], detections: list[Rows], threshold: float) -> tuple[float, float]:
     """Return precision and recall of the boxes with at least this score."""
     outcomes = at(photos, detections, threshold)
     return precision(outcomes), recall(outcomes, DRAWN_PX)
 
 
-def at(photos: list[Photo], detections: list[Detections], threshold: float) -> list[Outcome]:
+def at(photos: list[Photo], detections: list[Rows], threshold: float) -> list[Outcome]:
     return [
-        outcome(photo, found.boxes[found.scores >= threshold])
-        for photo, found in zip(photos, detections, strict=True)
+        outcome(photo, rows[rows[:, 0] >= threshold, 1:5])
+        for photo, rows in zip(photos, detections, strict=True)
     ]
 
 

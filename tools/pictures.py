@@ -126,7 +126,7 @@ def boxes_of(detector: YunetDetector, image: RgbImage) -> list[NDArray[np.float3
         found.append(rows[rows[:, 0] >= PROPOSED])
     rows = np.concatenate(found)
     kept = rows[suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP)]
-    return [rows[:, 1:5], kept[:, 1:5], detector.detections(image).boxes]
+    return [rows[:, 1:5], kept[:, 1:5], detector.detections(image)[:, 1:5]]
 
 
 def result_of(recognizer: Recognizer, image: RgbImage) -> dict[str, object]:

@@ -27,22 +27,21 @@ def agreement(photo: Path, record: dict[str, Any], min_face_size: int) -> tuple[
     found = MtcnnDetector().detections(
         RgbImage(pixels), min_face_size=min_face_size, min_score=MIN_SCORE
     )
+    found_boxes = found[:, 1:5]
     expected = [face for face in record["faces"] if face["score"] >= MIN_SCORE]
     boxes = np.array([face["box_xywh"] for face in expected]).reshape(-1, 4)
     boxes[:, 2:] += boxes[:, :2]
     limit = np.tile(record["size_wh"], 2)
-    overlaps = intersection_over_union(np.clip(boxes, 0, limit), np.clip(found.boxes, 0, limit))
+    overlaps = intersection_over_union(np.clip(boxes, 0, limit), np.clip(found_boxes, 0, limit))
     agreed = 0
     for face, box, row in zip(expected, boxes, overlaps, strict=True):
         best = int(row.argmax()) if row.size else 0
         if not row.size or row[best] < MIN_OVERLAP:
             continue
         side = max(box[2:] - box[:2])
-        gap = np.abs(found.landmarks[best] - face["landmarks_xy"]).max() / side
-        agreed += (
-            abs(found.scores[best] - face["score"]) <= MAX_SCORE_GAP and gap <= MAX_LANDMARK_GAP
-        )
-    unmatched = (overlaps < MIN_OVERLAP).all(axis=0).sum() if len(boxes) else len(found.boxes)
+        gap = np.abs(found[best, 5:].reshape(5, 2) - face["landmarks_xy"]).max() / side
+        agreed += abs(found[best, 0] - face["score"]) <= MAX_SCORE_GAP and gap <= MAX_LANDMARK_GAP
+    unmatched = (overlaps < MIN_OVERLAP).all(axis=0).sum() if len(boxes) else len(found)
     return len(boxes), int(agreed), int(unmatched)
 
 

@@ -114,9 +114,9 @@ def test_onet(stages: Stages, net: Cascade, table: AreaTable) -> None:
     found = net.output(table, stages["refined"], CERTAIN)
     certain = stages["boxes"][:, 4] > CERTAIN
     sides = np.ptp(stages["boxes"][certain][:, [0, 2]])
-    close(found.boxes, stages["boxes"][certain, :4], sides)
-    close(found.scores, stages["boxes"][certain, 4])
-    close(found.landmarks, stages["points"][certain], sides)
+    close(found[:, 1:5], stages["boxes"][certain, :4], sides)
+    close(found[:, 0], stages["boxes"][certain, 4])
+    close(found[:, 5:].reshape(-1, 5, 2), stages["points"][certain], sides)
 
 
 def test_first_crops(stages: Stages, net: Cascade, table: AreaTable) -> None:

@@ -1,10 +1,9 @@
-"""Detections as arrays, the faces they become, and the check of what a detector returns."""
+"""The faces that rows of detections become, and the check of what a detector returns."""
 
 import reprlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from numbers import Real
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,46 +11,23 @@ from numpy.typing import NDArray
 from mien.errors import ModelContractError
 from mien.types import Box, Face, Landmarks, RgbImage
 
-__all__ = ["Detections", "checked_faces"]
-
-Floats = NDArray[np.float32]
+__all__ = ["checked_faces", "faces_of"]
 
 
-@dataclass(frozen=True, slots=True)
-class Detections:
-    """Boxes of one image, best score first.
+def faces_of(
+    rows: NDArray[np.float32], image: RgbImage, min_face_size: int | None = None
+) -> tuple[Face, ...]:
+    """Return the faces inside the image, boxes clipped to it, largest first.
 
-    Attributes:
-        boxes: (N, 4) left, top, right, bottom in pixels; they may reach over the image's edge.
-        scores: (N,) 0 to 1.
-        landmarks: (N, 5, 2) points in pixels.
+    Args:
+        rows: (N, 15) score, box and five points in pixels; boxes may reach over the image's edge.
+        image: The image that was searched.
+        min_face_size: Faces whose longer side is shorter are dropped.
     """
-
-    boxes: Floats
-    scores: Floats
-    landmarks: Floats
-
-    @classmethod
-    def from_rows(cls, rows: Floats) -> "Detections":
-        """Take rows (N, 15): score, box, five points."""
-        return cls(rows[:, 1:5], rows[:, 0], rows[:, 5:].reshape(-1, 5, 2))
-
-    def faces(self, image: RgbImage, min_face_size: int | None = None) -> tuple[Face, ...]:
-        """Return the faces inside the image, boxes clipped to it, largest first.
-
-        Args:
-            image: The image that was searched.
-            min_face_size: Faces whose longer side is shorter are dropped.
-        """
-        sides = (self.boxes[:, 2:] - self.boxes[:, :2]).max(axis=1, initial=0)
-        rows = np.flatnonzero(sides >= (min_face_size or 0)).tolist()
-        boxes = ((row, _clipped(self.boxes[row].tolist(), image)) for row in rows)
-        return _largest_first(self._face(row, box) for row, box in boxes if box is not None)
-
-    def _face(self, row: int, box: Box) -> Face:
-        points = cast(list[tuple[float, float]], list(map(tuple, self.landmarks[row].tolist())))
-        score = float(np.clip(self.scores[row], 0, 1))
-        return Face(box=box, score=score, landmarks=Landmarks(*points))
+    sides = (rows[:, 3:5] - rows[:, 1:3]).max(axis=1, initial=0)
+    large = rows[sides >= (min_face_size or 0)].tolist()
+    boxes = ((row, _clipped(row[1:5], image)) for row in large)
+    return _largest_first(_face(row, box) for row, box in boxes if box is not None)
 
 
 def checked_faces(
@@ -79,6 +55,11 @@ def checked_faces(
         for face, box in boxes
         if box is not None and face.score >= (min_score or 0)
     )
+
+
+def _face(row: list[float], box: Box) -> Face:
+    points = Landmarks(*zip(row[5::2], row[6::2], strict=True))
+    return Face(box=box, score=min(max(row[0], 0.0), 1.0), landmarks=points)
 
 
 def _is_sound(face: object) -> bool:

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mien.detect.detections import Detections
+from mien.detect.detections import faces_of
 from mien.detect.full_resolution import MAX_OVERLAP, Rectangle, rectangles_around, unclear
 from mien.detect.light import exposures
 from mien.geometry import PAIRS, intersection_over_union, suppress
@@ -77,8 +77,8 @@ class LevelsDetector(ABC):
         min_score: float | None = None,
     ) -> tuple[Face, ...]:
         """Return the faces, largest box first, inside the image."""
-        found = self.detections(image, min_face_size=min_face_size, min_score=min_score)
-        return found.faces(image, min_face_size)
+        rows = self.detections(image, min_face_size=min_face_size, min_score=min_score)
+        return faces_of(rows, image, min_face_size)
 
     def detections(
         self,
@@ -86,8 +86,8 @@ class LevelsDetector(ABC):
         *,
         min_face_size: int | None = None,
         min_score: float | None = None,
-    ) -> Detections:
-        """Return the best boxes, unclipped, best score first.
+    ) -> Floats:
+        """Return rows (N, 15) of the faces, boxes unclipped, best score first.
 
         If the contrast of the image is very low, a copy with more contrast is searched too.
         """
@@ -95,7 +95,7 @@ class LevelsDetector(ABC):
         least = self.default_min_score if min_score is None else min_score
         rows = rows[rows[:, 0] >= np.float32(least)]
         kept = suppress(rows[:, 1:5], rows[:, 0], MAX_COVERED, of_smaller=True)
-        return Detections.from_rows(rows[kept])
+        return rows[kept]
 
 
 def filled(pixels: NDArray[np.uint8], multiple_px: int) -> Floats:

@@ -13,6 +13,7 @@ from onnx import TensorProto, helper
 
 from mien.artifacts import load_card
 from mien.detect import yunet
+from mien.detect.detections import faces_of
 from mien.detect.levels import TILE_OVERLAP_PX, TILE_PX, full_size_factor, smaller_levels
 from mien.detect.yunet import COLUMNS, OUTPUTS, STRIDES, YunetDetector
 from mien.errors import ArtifactError, ModelContractError
@@ -119,7 +120,7 @@ def test_smaller_faces_are_dropped(session: Session, tmp_path: Path) -> None:
     found = [YunetDetector(file).detect(white(200, 150), min_face_size=n) for n in (30, 39)]
     assert [len(faces) for faces in found] == [1, 1]
     (face,) = found[0]
-    assert YunetDetector(file).detections(white(200, 150)).faces(white(200, 150), 61) == ()
+    assert faces_of(YunetDetector(file).detections(white(200, 150)), white(200, 150), 61) == ()
     assert face.box.height == pytest.approx(60)
 
 

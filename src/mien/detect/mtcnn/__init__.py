@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mien.artifacts import load_card
-from mien.detect.detections import Detections
+from mien.detect.detections import faces_of
 from mien.detect.mtcnn.cascade import Cascade
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
@@ -52,8 +53,8 @@ class MtcnnDetector:
             min_face_size: As facenet-pytorch's, 20 by default.
             min_score: Least score of the last network, 0.7 by default.
         """
-        found = self.detections(image, min_face_size=min_face_size, min_score=min_score)
-        return found.faces(image)
+        rows = self.detections(image, min_face_size=min_face_size, min_score=min_score)
+        return faces_of(rows, image)
 
     def detections(
         self,
@@ -61,8 +62,8 @@ class MtcnnDetector:
         *,
         min_face_size: int | None = None,
         min_score: float | None = None,
-    ) -> Detections:
-        """Return boxes from the cascade, unclipped, best score first."""
+    ) -> NDArray[np.float32]:
+        """Return rows (N, 15) of the faces, boxes unclipped, best score first."""
         if min_score is not None:
             # facenet-pytorch drops scores that equal its threshold.
             min_score = float(np.nextafter(np.float32(min_score), np.float32(-1)))

@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mien.detect.detections import Detections
 from mien.detect.mtcnn.pyramid import (
     WINDOW_PX,
     AreaTable,
@@ -81,8 +80,8 @@ class Cascade:
         self._rnet, self._onet = CropNetwork(rnet, RNET_BATCH), CropNetwork(onet, ONET_BATCH)
         self._scratch = Scratch()
 
-    def detect(self, image: RgbImage, min_face_size: float, min_score: float) -> Detections:
-        """Return the faces of an image.
+    def detect(self, image: RgbImage, min_face_size: float, min_score: float) -> Floats:
+        """Return rows (N, 15) of the faces of an image: score, box, five points.
 
         Args:
             image: The image.
@@ -122,15 +121,16 @@ class Cascade:
         kept = suppress(boxes, rows[:, 0], OVERLAP_OF_CANDIDATES)
         return squared(_corrected(boxes[kept], rows[kept, 1:5]))
 
-    def output(self, pyramid: Pyramid, boxes: Floats, min_score: float) -> Detections:
-        """Return the faces that O-Net keeps, with landmarks."""
+    def output(self, pyramid: Pyramid, boxes: Floats, min_score: float) -> Floats:
+        """Return rows (N, 15) of the faces that O-Net keeps."""
         boxes, rows = self._onet.run(pyramid, boxes, min_score)
         corner, sides = boxes[:, None, :2], boxes[:, None, 2:] - boxes[:, None, :2] + 1
         points = np.stack([rows[:, 5:10], rows[:, 10:15]], axis=2)
         landmarks = points * sides + corner - 1
         boxes = _corrected(boxes, rows[:, 1:5])
         kept = suppress(boxes, rows[:, 0], OVERLAP_OF_FACES, pixel=1.0, of_smaller=True)
-        return Detections(boxes[kept], rows[kept, 0], landmarks[kept])
+        parts = [rows[:, :1], boxes, landmarks.reshape(-1, 10)]
+        return np.concatenate(parts, axis=1)[kept]
 
 
 def _scored(session: InferenceSession, pixels: Floats) -> Floats:
