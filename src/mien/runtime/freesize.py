@@ -7,7 +7,8 @@ depend on the onnx package.
 Source: onnx.proto of ONNX 1.0 and later for the field numbers; protobuf's encoding guide.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 
 from mien.errors import ArtifactError
 
@@ -15,7 +16,7 @@ __all__ = ["with_free_size"]
 
 GRAPH = 7
 INPUT, OUTPUT, VALUE_INFO = 11, 12, 13
-# Path from a ValueInfoProto to its dimensions: type, tensor_type, shape, dim.
+# From a ValueInfoProto to its dimensions: type, tensor_type, shape, dim.
 TYPE, TENSOR_TYPE, SHAPE, DIM = 2, 1, 2, 1
 LENGTH_DELIMITED = 2
 # Bytes of the wire types that have a fixed length.
@@ -37,45 +38,32 @@ def with_free_size(model: bytes) -> bytes:
         ArtifactError: The bytes are not an ONNX model.
     """
     try:
-        return b"".join(
-            _field(number, _graph(body)) if number == GRAPH else raw
-            for number, body, raw in _fields(model)
-        )
+        model = _changed(model, (GRAPH, INPUT, TYPE, TENSOR_TYPE, SHAPE), _with_dynamic_size)
+        model = _changed(model, (GRAPH, OUTPUT, TYPE, TENSOR_TYPE), partial(_without, SHAPE))
+        return _changed(model, (GRAPH,), partial(_without, VALUE_INFO))
     except (IndexError, ValueError) as error:
         raise ArtifactError("the model file is not an ONNX graph") from error
 
 
-def _graph(graph: bytes) -> bytes:
-    return b"".join(_graph_field(*field) for field in _fields(graph))
-
-
-def _graph_field(number: int, body: bytes, raw: bytes) -> bytes:
-    if number == INPUT:
-        return _field(number, _with_dynamic_size(body, (TYPE, TENSOR_TYPE, SHAPE)))
-    if number == OUTPUT:
-        return _field(number, _without_shape(body, (TYPE, TENSOR_TYPE)))
-    return b"" if number == VALUE_INFO else raw
-
-
-def _with_dynamic_size(message: bytes, path: tuple[int, ...]) -> bytes:
-    """Make the last two dimensions of the shape at ``path`` dynamic."""
-    fields = list(_fields(message))
+def _changed(message: bytes, path: tuple[int, ...], change: Callable[[bytes], bytes]) -> bytes:
+    """Return a message with a change to those inside it that a path of field numbers leads to."""
     if not path:
-        kept = [raw for _, _, raw in fields]
-        return b"".join([*kept[:-2], *[_field(DIM, b"")] * min(2, len(kept))])
+        return change(message)
     return b"".join(
-        _field(number, _with_dynamic_size(body, path[1:])) if number == path[0] else raw
-        for number, body, raw in fields
-    )
-
-
-def _without_shape(message: bytes, path: tuple[int, ...]) -> bytes:
-    if not path:
-        return b"".join(raw for number, _, raw in _fields(message) if number != SHAPE)
-    return b"".join(
-        _field(number, _without_shape(body, path[1:])) if number == path[0] else raw
+        _field(number, _changed(body, path[1:], change)) if number == path[0] else raw
         for number, body, raw in _fields(message)
     )
+
+
+def _with_dynamic_size(shape: bytes) -> bytes:
+    """Make the last two dimensions of a shape dynamic."""
+    kept = [raw for _, _, raw in _fields(shape)]
+    return b"".join([*kept[:-2], *[_field(DIM, b"")] * min(2, len(kept))])
+
+
+def _without(unwanted: int, message: bytes) -> bytes:
+    """Leave out the fields with a number."""
+    return b"".join(raw for number, _, raw in _fields(message) if number != unwanted)
 
 
 def _fields(message: bytes) -> Iterator[tuple[int, bytes, bytes]]:
