@@ -30,7 +30,7 @@ from mien.server.metrics import Metrics
 from mien.server.multipart import quoted
 from mien.server.openapi import document_of
 from mien.server.routes import emotion, live, system, video
-from mien.server.routes.page import page_router, redirect_router
+from mien.server.routes.page import page_router
 from mien.server.service import Service
 from mien.settings import Settings, recognizer_builder
 
@@ -139,8 +139,6 @@ def _include_routers(app: FastAPI, service: Service) -> None:
         app.include_router(docs_router(app))
     if settings.page:
         app.include_router(page_router(settings.root_path))
-    elif settings.docs:
-        app.include_router(redirect_router(settings.root_path))
 
 
 def _lifespan_of(

@@ -6,11 +6,11 @@ from importlib.resources import files
 from urllib.parse import quote
 
 from fastapi import APIRouter
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from mien.server.dependencies import OPEN
 
-__all__ = ["page_router", "redirect_router"]
+__all__ = ["page_router"]
 
 _FOLDER = files("mien.server") / "web"
 _TYPES = {
@@ -48,18 +48,6 @@ def page_router(root_path: str) -> APIRouter:
                 base = f'<head>\n  <base href="{escape(quote(root_path))}/">'
                 content = content.replace(b"<head>", base.encode(), 1)
             router.add_api_route(path, _sender(content, _TYPES[suffix]))
-    return router
-
-
-def redirect_router(root_path: str) -> APIRouter:
-    """Return the route that leads to the documentation where there is no page."""
-    docs = f"{quote(root_path)}/docs" if root_path else "docs"
-    router = APIRouter(include_in_schema=False, dependencies=OPEN)
-
-    @router.get("/")
-    async def root() -> Response:
-        return RedirectResponse(docs, status_code=307)
-
     return router
 
 
