@@ -6,6 +6,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -247,20 +248,15 @@ class ShardWorker:
             yield from map(self._analyze, files)
 
     def _isolated(self, images: list[str]) -> Iterator[ImageOutcome]:
-        with closing(isolated(_PathTask(self._task), images)) as outcomes:  # type: ignore[type-var]
+        with closing(isolated(partial(_opening, self._task), images)) as outcomes:  # type: ignore[type-var]
             for path, outcome in zip(images, outcomes, strict=True):
                 yield outcome or self._task.crashed(path)
 
 
-@dataclass(frozen=True, slots=True)
-class _PathTask:
-    """A task whose worker opens the image itself."""
-
-    task: ImageTask
-
-    def __call__(self) -> Callable[[str], ImageOutcome]:
-        analyze = self.task()
-        return lambda path: analyze(open_image(path))
+def _opening(task: ImageTask) -> Callable[[str], ImageOutcome]:
+    """Start a task whose worker opens the image itself."""
+    analyze = task()
+    return lambda path: analyze(open_image(path))
 
 
 def _list_of(shard: int) -> str:

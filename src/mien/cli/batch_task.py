@@ -14,7 +14,7 @@ from mien.batch.source import IMAGE_SUFFIXES, fixed_part
 from mien.batch.task import ImageFile, ImageOutcome
 from mien.cli.annotations import COPY_FORMATS, encoded
 from mien.cli.photos import analyze_photo
-from mien.errors import ImageError, InvalidParameterError
+from mien.errors import ImageError, InvalidParameterError, MienError
 from mien.options import Include
 from mien.recognizer import Recognizer, failed
 from mien.results import ImageResult
@@ -24,12 +24,6 @@ __all__ = ["AnnotatedCopies", "BatchTask"]
 _UP = "_up"
 _JPG = re.compile(r"(\.jpg)+$", re.IGNORECASE)
 _OTHER_SUFFIXES = IMAGE_SUFFIXES - COPY_FORMATS.keys()
-
-
-class _CrashError(ImageError):
-    """The worker process ended while it analyzed the image."""
-
-    code = "internal_error"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +47,8 @@ class BatchTask:
         return lambda file: self._analyzed(recognizer, file)
 
     def crashed(self, path: str) -> ImageOutcome:
-        error = _CrashError("the worker process ended while it analyzed the image (out of memory?)")
-        return self._failed(path, error)
+        crash = "the worker process ended while it analyzed the image (out of memory?)"
+        return self._failed(path, MienError(crash))
 
     def _analyzed(self, recognizer: Recognizer, file: ImageFile) -> ImageOutcome:
         if isinstance(file.content, ImageError):
@@ -69,7 +63,7 @@ class BatchTask:
             seconds=sum(asdict(result.seconds).values()),
         )
 
-    def _failed(self, path: str, error: ImageError) -> ImageOutcome:
+    def _failed(self, path: str, error: MienError) -> ImageOutcome:
         result = failed(path_to_text(path), error)
         return ImageOutcome(self._records(result), failure=f"{result.path}: {error.message}")
 
