@@ -3,7 +3,7 @@
 The HTTP service maps the codes to statuses in one table.
 """
 
-from typing import TYPE_CHECKING, ClassVar
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -19,7 +19,7 @@ class MienError(Exception):
         code: Stable, for programs.
     """
 
-    code: ClassVar[str] = "internal_error"
+    code: str = "internal_error"
 
     @property
     def message(self) -> str:

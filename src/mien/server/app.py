@@ -24,7 +24,7 @@ from mien.recognizer import Recognizer
 from mien.server.context import RECORD, ContextMiddleware, context_of, record
 from mien.server.dependencies import SECURITY
 from mien.server.docs import docs_router
-from mien.server.errors import INTERNAL, MethodNotAllowedError, NotFoundError, code_of
+from mien.server.errors import INTERNAL, RequestError, code_of
 from mien.server.hardening.signals import on_shutdown
 from mien.server.metrics import Metrics
 from mien.server.multipart import quoted
@@ -199,9 +199,9 @@ async def _on_no_route(connection: Any, error: Exception) -> Any:
             text = "there is nothing at this path; see /docs"
             if connection.url.path.endswith("/live"):
                 text = "/live is a WebSocket: connect to ws:// or wss://; see /docs"
-            return await _send(connection, NotFoundError(text))
+            return await _send(connection, RequestError("not_found", text))
         case HTTPException(status_code=405, headers={"Allow": allow}):
-            wrong = MethodNotAllowedError(f"this path supports {allow}")
+            wrong = RequestError("method_not_allowed", f"this path supports {allow}")
             return context_of(connection).problem(wrong, {"Allow": allow})
     # FastAPI raises no other here today; if a later release does, the log will have it.
     raise error

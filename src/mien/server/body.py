@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from starlette.requests import ClientDisconnect, Request
 
 from mien.errors import InvalidParameterError
-from mien.server.errors import UnsupportedMediaTypeError, UploadTimeoutError, UploadTooLargeError
+from mien.server.errors import RequestError
 from mien.server.multipart import FileField, FileForm, boundary_of, from_base64, quoted
 
 __all__ = ["BodyLimits", "read_files", "unless_disconnected"]
@@ -74,7 +74,9 @@ async def read_files(
     codings = ",".join(request.headers.getlist("content-encoding") or ["identity"])
     if any(coding.strip().lower() != "identity" for coding in codings.split(",")):
         # Images are compressed already; decompressing would need a limit of its own.
-        raise UnsupportedMediaTypeError(f"send the body without Content-Encoding, not {codings!r}")
+        raise RequestError(
+            "unsupported_media_type", f"send the body without Content-Encoding, not {codings!r}"
+        )
     header = request.headers.get("content-type", "")
     media_type = header.partition(";")[0].strip().lower()
     # Other kinds of multipart body have the same parts.
@@ -83,7 +85,9 @@ async def read_files(
         await _receive(request, limits.size, limits, hold, form.feed)
         return form.finish()
     if form_only:
-        raise UnsupportedMediaTypeError(f"send {_FORM} with files in the field {field.name}")
+        raise RequestError(
+            "unsupported_media_type", f"send {_FORM} with files in the field {field.name}"
+        )
     body = bytearray()
     is_json = media_type == _JSON or media_type.endswith("+json")
     # Base64 makes four bytes of three.
@@ -127,7 +131,7 @@ def _decoded(body: bytes, field: FileField) -> bytes:
         raise InvalidParameterError(f"the body is not valid JSON; {allowed}") from error
     text = content.get(field.name) if isinstance(content, dict) else None
     if not isinstance(text, str):
-        raise field.missing(f"the JSON body has no text {field.name!r}; {allowed}")
+        raise RequestError(field.missing, f"the JSON body has no text {field.name!r}; {allowed}")
     if len(content) > 1:
         other = next(key for key in content if key != field.name)
         raise InvalidParameterError(
@@ -173,8 +177,8 @@ async def _receive(
                 hold(len(chunk))
                 sink(chunk)
     except TimeoutError as error:
-        raise UploadTimeoutError(
-            f"the body did not arrive within {limits.timeout_s:g} seconds"
+        raise RequestError(
+            "upload_timeout", f"the body did not arrive within {limits.timeout_s:g} seconds"
         ) from error
 
 
@@ -184,5 +188,5 @@ def _exceeds(digits: str, limit: int) -> bool:
     return len(digits) > len(str(limit)) or int(digits or "0") > limit
 
 
-def _too_large(limit: int) -> UploadTooLargeError:
-    return UploadTooLargeError(f"the body is larger than the limit of {limit:,} bytes")
+def _too_large(limit: int) -> RequestError:
+    return RequestError("upload_too_large", f"the body is larger than the limit of {limit:,} bytes")

@@ -19,14 +19,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.results import ImageResult, error_record
-from mien.server.errors import (
-    INTERNAL,
-    NotFoundError,
-    NotReadyError,
-    code_of,
-    detail_of,
-    problem_response,
-)
+from mien.server.errors import INTERNAL, RequestError, code_of, detail_of, problem_response
 from mien.server.hardening.linger import discard_body
 from mien.server.metrics import Metrics
 from mien.workers import Outcome
@@ -275,7 +268,7 @@ class ContextMiddleware:
                     headers.setdefault(name, value)
             elif message["type"] == "websocket.close" and status == _CLIENT_GONE:
                 # The router found no route.
-                nothing = NotFoundError("there is no WebSocket at this path; see /docs")
+                nothing = RequestError("not_found", "there is no WebSocket at this path; see /docs")
                 await context.problem(nothing)(scope, receive, recording)
                 return
             await send(message)
@@ -301,7 +294,7 @@ class ContextMiddleware:
         except asyncio.CancelledError:
             # The server cancels unfinished requests at the end of the shutdown time.
             if not response.started:
-                late = NotReadyError("the service is shutting down; try again")
+                late = RequestError("not_ready", "the service is shutting down; try again")
                 await context.problem(late)(scope, response.receive, response.send)
         except Exception as error:
             _errors.exception("request failed", extra={"request_id": context.request_id})

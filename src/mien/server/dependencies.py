@@ -11,7 +11,7 @@ from starlette.requests import HTTPConnection
 from mien.errors import InvalidParameterError
 from mien.server.body import BodyLimits, read_files
 from mien.server.context import RequestContext, context_of
-from mien.server.errors import NotReadyError
+from mien.server.errors import RequestError
 from mien.server.multipart import IMAGE, VIDEO, quoted
 from mien.server.parameters import NoQuery
 from mien.server.service import Service
@@ -52,16 +52,16 @@ Context = Annotated[RequestContext, Depends(_context)]
 
 
 async def authorize(connection: HTTPConnection, service: TheService, context: Context) -> None:
-    """Check the API key, then the rate limit. Raises UnauthorizedError or RateLimitedError."""
+    """Check the API key, then the rate limit. Raises RequestError."""
     digest = service.keys.check(connection)
     context.key = digest and service.keys.name(digest)
     await service.rates.check(connection, digest)
 
 
 async def admit(service: TheService) -> None:
-    """Raise NotReadyError or QueueFullError before the body is read."""
+    """Raise RequestError or QueueFullError before the body is read."""
     if not service.started:
-        raise NotReadyError("the service is starting; try again in a moment")
+        raise RequestError("not_ready", "the service is starting; try again in a moment")
     service.pool.check_room()
 
 

@@ -12,21 +12,8 @@ from mien.errors import MienError
 __all__ = [
     "INTERNAL",
     "PROBLEMS",
-    "ForbiddenOriginError",
-    "MalformedRequestError",
-    "MethodNotAllowedError",
-    "MissingImageError",
-    "MissingVideoError",
-    "NotFoundError",
-    "NotReadyError",
     "ProblemType",
-    "RateLimitedError",
     "RequestError",
-    "TooManyImagesError",
-    "UnauthorizedError",
-    "UnsupportedMediaTypeError",
-    "UploadTimeoutError",
-    "UploadTooLargeError",
     "code_of",
     "detail_of",
     "problem_response",
@@ -39,90 +26,14 @@ class RequestError(MienError):
     """The request, not the image, is why there is no result.
 
     Attributes:
+        code: One of ``PROBLEMS``.
         retry_after_s: Seconds after which trying again may help.
     """
 
-    def __init__(self, message: str = "", *, retry_after_s: float = 1.0) -> None:
+    def __init__(self, code: str, message: str, *, retry_after_s: float = 1.0) -> None:
         super().__init__(message)
+        self.code = code
         self.retry_after_s = retry_after_s
-
-
-class MalformedRequestError(RequestError):
-    """The data is not an HTTP/1.1 request."""
-
-    code = "malformed_request"
-
-
-class UnauthorizedError(RequestError):
-    """There is no API key, or it is not accepted."""
-
-    code = "unauthorized"
-
-
-class ForbiddenOriginError(RequestError):
-    """A page of this origin may not call the service."""
-
-    code = "forbidden_origin"
-
-
-class NotFoundError(RequestError):
-    """The path does not exist."""
-
-    code = "not_found"
-
-
-class MethodNotAllowedError(RequestError):
-    """The path does not support the method."""
-
-    code = "method_not_allowed"
-
-
-class UploadTimeoutError(RequestError):
-    """The body did not arrive in time."""
-
-    code = "upload_timeout"
-
-
-class UploadTooLargeError(RequestError):
-    """The body is larger than the limit."""
-
-    code = "upload_too_large"
-
-
-class UnsupportedMediaTypeError(RequestError):
-    """The body is in a form that is not supported."""
-
-    code = "unsupported_media_type"
-
-
-class MissingImageError(RequestError):
-    """The body has no image."""
-
-    code = "missing_image"
-
-
-class MissingVideoError(RequestError):
-    """The body has no video."""
-
-    code = "missing_video"
-
-
-class TooManyImagesError(RequestError):
-    """The body has more images than a request may have."""
-
-    code = "too_many_images"
-
-
-class RateLimitedError(RequestError):
-    """The client has sent too many requests."""
-
-    code = "rate_limited"
-
-
-class NotReadyError(RequestError):
-    """The service is starting or shutting down."""
-
-    code = "not_ready"
 
 
 class ProblemType(NamedTuple):

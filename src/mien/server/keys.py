@@ -10,7 +10,7 @@ from pathlib import Path
 from starlette.requests import HTTPConnection
 
 from mien.errors import InvalidParameterError
-from mien.server.errors import UnauthorizedError
+from mien.server.errors import RequestError
 from mien.settings import Settings
 
 __all__ = ["ApiKeys", "digest_of", "new_key"]
@@ -82,15 +82,15 @@ class ApiKeys:
 
         Clients send the key as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``. For a WebSocket
         it may also be the subprotocol ``key.KEY``, because browsers cannot set headers there.
-        Raises UnauthorizedError if the key is missing or not accepted.
+        Raises RequestError if the key is missing or not accepted.
         """
         if not self._names:
             return None
         given = digest_of(_key_of(request))
         # All are compared, each in constant time, so the duration reveals nothing.
         if not sum(hmac.compare_digest(given, digest) for digest in self._names):
-            raise UnauthorizedError(
-                "send an API key as Authorization: Bearer KEY, or X-API-Key: KEY"
+            raise RequestError(
+                "unauthorized", "send an API key as Authorization: Bearer KEY, or X-API-Key: KEY"
             )
         return given
 

@@ -11,14 +11,8 @@ from dataclasses import dataclass
 from python_multipart.exceptions import FormParserError
 from python_multipart.multipart import MultipartParser, MultipartState, parse_options_header
 
-from mien.errors import InvalidParameterError, MienError
-from mien.server.errors import (
-    MissingImageError,
-    MissingVideoError,
-    RequestError,
-    TooManyImagesError,
-    UnsupportedMediaTypeError,
-)
+from mien.errors import InvalidParameterError
+from mien.server.errors import RequestError
 
 __all__ = ["IMAGE", "VIDEO", "FileField", "FileForm", "boundary_of", "from_base64", "quoted"]
 
@@ -36,17 +30,25 @@ _SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
 
 @dataclass(frozen=True, slots=True)
 class FileField:
-    """A field of a form that holds files. ``noun``: what each is; ``example``: a file name."""
+    """A field of a form that holds files.
+
+    Attributes:
+        name: Of the field.
+        noun: What each file is.
+        example: A file name.
+        missing: The code of the error without a file.
+        too_many: The code of the error with more files than allowed.
+    """
 
     name: str
     noun: str
     example: str
-    missing: type[RequestError]
-    too_many: type[MienError]
+    missing: str
+    too_many: str
 
 
-IMAGE = FileField("image", "image", "photo.jpg", MissingImageError, TooManyImagesError)
-VIDEO = FileField("video", "video", "video.mp4", MissingVideoError, InvalidParameterError)
+IMAGE = FileField("image", "image", "photo.jpg", "missing_image", "too_many_images")
+VIDEO = FileField("video", "video", "video.mp4", "missing_video", "invalid_parameter")
 
 
 def quoted(text: str) -> str:
@@ -58,13 +60,15 @@ def boundary_of(content_type: str) -> bytes:
     """Return the boundary of a multipart content type.
 
     Raises:
-        UnsupportedMediaTypeError: It has none, so that the body cannot be read.
+        RequestError: It has none, so that the body cannot be read.
     """
     _, options = parse_options_header(content_type)
     boundary = options.get(b"boundary", b"")
     if not boundary:
-        raise UnsupportedMediaTypeError(
-            "Content-Type: multipart/form-data has no boundary; let the HTTP client set this header"
+        raise RequestError(
+            "unsupported_media_type",
+            "Content-Type: multipart/form-data has no boundary; "
+            "let the HTTP client set this header",
         )
     return boundary
 
@@ -81,7 +85,7 @@ class FileForm:
             at_most: Number of files. One more is refused as soon as its headers are there.
 
         Raises:
-            UnsupportedMediaTypeError: The boundary is longer than allowed.
+            RequestError: The boundary is longer than allowed.
         """
         self.files: list[bytearray] = []
         self._named: list[bool] = []
@@ -105,7 +109,9 @@ class FileForm:
                 max_header_size=_MAX_HEADER_BYTES,
             )
         except FormParserError as error:
-            raise UnsupportedMediaTypeError("the multipart boundary is too long") from error
+            raise RequestError(
+                "unsupported_media_type", "the multipart boundary is too long"
+            ) from error
         self._parser.logger = _SILENT
 
     def feed(self, chunk: bytes) -> None:
@@ -113,7 +119,7 @@ class FileForm:
 
         Raises:
             InvalidParameterError: The body is malformed or has another field.
-            MienError: There are more files than allowed.
+            RequestError: There are more files than allowed.
         """
         try:
             self._parser.write(chunk)
@@ -131,12 +137,13 @@ class FileForm:
             raise InvalidParameterError(f"{_MALFORMED}: it ends before its last boundary")
         field = self._field
         if not self.files:
-            raise field.missing(f"the form has no file in its field {field.name}")
+            raise RequestError(field.missing, f"the form has no file in its field {field.name}")
         for file, named in zip(self.files, self._named, strict=True):
             if not named and _is_text(file):
-                raise field.missing(
+                raise RequestError(
+                    field.missing,
                     f"the field {field.name} must be a file; "
-                    f"with curl: -F {field.name}=@{field.example}"
+                    f"with curl: -F {field.name}=@{field.example}",
                 )
         return [
             _encoded_file(file) if encoded else bytes(file)
@@ -169,7 +176,7 @@ class FileForm:
             )
         if len(self.files) == self._at_most:
             count = f"one {field.noun}" if self._at_most == 1 else f"{self._at_most} {field.noun}s"
-            raise field.too_many(f"send at most {count} in the field {name}")
+            raise RequestError(field.too_many, f"send at most {count} in the field {name}")
         self.files.append(bytearray())
         # Some clients send filename*, which the parser leaves out, or only a type.
         encoding = self._headers.get(b"content-transfer-encoding", b"").strip().lower()

@@ -15,7 +15,7 @@ from limits.storage import storage_from_string
 from starlette.requests import HTTPConnection
 
 from mien.errors import InvalidParameterError
-from mien.server.errors import RateLimitedError
+from mien.server.errors import RequestError
 from mien.settings import Settings
 
 __all__ = ["RateLimits"]
@@ -57,7 +57,7 @@ class RateLimits:
     async def check(self, request: HTTPConnection, key: str | None) -> None:
         """Count a request of the client with this API key, or else of its address.
 
-        Raises RateLimitedError if it is one too many. If Redis does not respond, requests pass: a
+        Raises RequestError if it is one too many. If Redis does not respond, requests pass: a
         limit is no reason to stop serving.
         """
         client = key or _address(request, self._proxies)
@@ -65,7 +65,8 @@ class RateLimits:
             for limit in self._limits:
                 if not await self._limiter.hit(limit, client):
                     reset_s, _ = await self._limiter.get_window_stats(limit, client)
-                    raise RateLimitedError(
+                    raise RequestError(
+                        "rate_limited",
                         "too many requests; try again in a moment",
                         retry_after_s=reset_s - time.time(),
                     )

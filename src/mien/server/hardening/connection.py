@@ -18,7 +18,7 @@ from websockets.server import ServerProtocol
 
 from mien.errors import MienError
 from mien.server.context import RECORD, RequestContext
-from mien.server.errors import MalformedRequestError, UploadTimeoutError
+from mien.server.errors import RequestError
 
 __all__ = ["HttpConnection", "LiveConnection"]
 
@@ -141,7 +141,9 @@ class HttpConnection(_SendTimeout, H11Protocol):
         request = next(iter(handshake.events_received()), None)
         accepted = isinstance(request, Request) and handshake.accept(request).status_code
         if event.method != b"GET" or accepted != HTTPStatus.SWITCHING_PROTOCOLS:
-            self._refuse(MalformedRequestError("this is not a valid WebSocket handshake"))
+            self._refuse(
+                RequestError("malformed_request", "this is not a valid WebSocket handshake")
+            )
         else:
             super().handle_websocket_upgrade(event)
 
@@ -197,7 +199,9 @@ class HttpConnection(_SendTimeout, H11Protocol):
 
     def send_400_response(self, _: str) -> None:
         """Respond to malformed HTTP; uvicorn calls this with a text for its log."""
-        self._refuse(MalformedRequestError("this is not HTTP/1.1, or its headers are too long"))
+        self._refuse(
+            RequestError("malformed_request", "this is not HTTP/1.1, or its headers are too long")
+        )
 
     def _is_long_head(self, data: bytes) -> bool:
         """Return whether the headers are too long; h11 checks only those that come in pieces."""
@@ -218,7 +222,7 @@ class HttpConnection(_SendTimeout, H11Protocol):
         buffered, _ = self.conn.trailing_data
         if buffered and not self.transport.is_closing():
             late = f"the headers did not arrive within {self._head_timeout_s:g} seconds"
-            self._refuse(UploadTimeoutError(late))
+            self._refuse(RequestError("upload_timeout", late))
         else:
             self.transport.close()
 

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from mien.results import ImageResult
 from mien.server.context import RequestContext
 from mien.server.dependencies import Context, TheService, authorize, no_repeated_parameters
-from mien.server.errors import ForbiddenOriginError, NotReadyError, UnsupportedMediaTypeError
+from mien.server.errors import RequestError
 from mien.server.parameters import LiveQuery
 from mien.server.service import Service
 from mien.video.tracks import SMOOTHING_S, Tracker, tracked_record
@@ -26,7 +26,7 @@ _GOING_AWAY = 1001
 
 
 async def _check_origin(connection: HTTPConnection, service: TheService) -> None:
-    """Raise ForbiddenOriginError for a page of another origin that is not allowed to call.
+    """Raise RequestError for a page of another origin that is not allowed to call.
 
     Browsers send no preflight before they open a WebSocket, so CORS does not protect it.
     """
@@ -35,7 +35,7 @@ async def _check_origin(connection: HTTPConnection, service: TheService) -> None
         return
     allowed = (service.settings.cors_origins or "").split(",")
     if not {origin, "*"} & {item.strip() for item in allowed}:
-        raise ForbiddenOriginError("pages of this origin may not call this service")
+        raise RequestError("forbidden_origin", "pages of this origin may not call this service")
 
 
 router = APIRouter(
@@ -52,7 +52,7 @@ async def live(
 ) -> None:
     """Analyze the frames of a camera; the newest one first where they come faster than results."""
     if not service.ready:
-        raise NotReadyError("the service is starting or shutting down")
+        raise RequestError("not_ready", "the service is starting or shutting down")
     with service.live.one():
         offered = websocket.scope.get("subprotocols", [])
         await websocket.accept(PROTOCOL if PROTOCOL in offered else None)
@@ -121,7 +121,9 @@ class _Frames:
 
     async def _analyze(self, frame: bytes | str) -> ImageResult:
         if isinstance(frame, str):
-            raise UnsupportedMediaTypeError("send each frame as a binary message, not as text")
+            raise RequestError(
+                "unsupported_media_type", "send each frame as a binary message, not as text"
+            )
         with self._service.holding_bytes() as hold:
             hold(len(frame))
             outcomes = await self._service.analyze([frame], self._options)

@@ -5,7 +5,7 @@ from starlette.responses import JSONResponse, Response
 
 from mien._version import __version__
 from mien.server.dependencies import OPEN, TheService
-from mien.server.errors import NotReadyError
+from mien.server.errors import RequestError
 from mien.server.responses import Status, Version, problems
 
 __all__ = ["metrics_router", "router"]
@@ -32,7 +32,7 @@ async def livez() -> Response:
 async def readyz(service: TheService) -> Response:
     """Return 200 once the models are warm, and until shutdown begins."""
     if not service.ready:
-        raise NotReadyError("the service is starting or shutting down")
+        raise RequestError("not_ready", "the service is starting or shutting down")
     return JSONResponse({"status": "ready"})
 
 
@@ -46,7 +46,7 @@ async def readyz(service: TheService) -> Response:
 async def version(service: TheService) -> Response:
     """Return the names and versions of what is running."""
     if not service.started:
-        raise NotReadyError("the service is starting; try again in a moment")
+        raise RequestError("not_ready", "the service is starting; try again in a moment")
     return JSONResponse(
         {
             "name": "mien",
