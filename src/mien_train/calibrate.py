@@ -13,7 +13,7 @@ from mien.classify.crop import square_of_face
 from mien.classify.labels import LabelSet, narrow
 from mien.classify.onnx import OnnxClassifier
 from mien_train.data.fer2013 import FER2013_LABELS, FerDataset
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 from mien_train.evaluate import Outputs, outputs_of, run_model, truth_among
 from mien_train.metrics import Metrics, measure
 from mien_train.photos import SIX, located
@@ -84,7 +84,7 @@ def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None
     accuracy on the random sample and the balanced accuracy on all faces. The temperature maximizes
     the likelihood, with ``DATA_WEIGHT`` for ``data`` and 1 for the photos. How it rises for
     blurred faces maximizes the likelihood of ``data`` and its blurred copies.
-    Raises DataError if no face has one of the six labels.
+    Raises TrainingError if no face has one of the six labels.
     Source: Guo et al. 2017, arXiv 1706.04599.
     """
     truth, _ = truth_among(SIX, data)
@@ -151,7 +151,7 @@ def _in_photos(classifier: OnnxClassifier, folder: Path) -> _Faces:
         truth.append(SIX.index(labeled.label))
         random.append(labeled.is_random)
     if not any(random):
-        raise DataError(f"{folder}: no face of the random sample is found")
+        raise TrainingError(f"{folder}: no face of the random sample is found")
     return _Faces(
         outputs=outputs_of(classifier, crops),
         truth=np.array(truth),

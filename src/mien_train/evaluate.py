@@ -13,7 +13,7 @@ from mien.classify.onnx import OnnxClassifier
 from mien.classify.preprocess import CropSpec, Layout
 from mien.types import RgbImage
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 from mien_train.metrics import Metrics, measure
 
 BATCH = 256
@@ -124,14 +124,14 @@ def truth_among(labels: tuple[str, ...], data: FerDataset) -> tuple[NDArray[np.i
 
     -1 is any other label. The source is the FER+ majority, or the FER2013 label if there is no
     majority for any face.
-    Raises DataError if no face has one of the labels.
+    Raises TrainingError if no face has one of the labels.
     """
     majority, source = data.ferplus_majority(), FERPLUS_TRUTH
     truth = _positions(FERPLUS_LABELS, labels)[majority]
     if not (majority >= 0).any():
         truth, source = _positions(FER2013_LABELS, labels)[data.fer2013], FER2013_TRUTH
     if not (truth >= 0).any():
-        raise DataError(f"no face's {source} is one of {', '.join(labels)}")
+        raise TrainingError(f"no face's {source} is one of {', '.join(labels)}")
     return truth, source
 
 
@@ -146,7 +146,7 @@ def score(
     """Return the metrics on ``data``.
 
     twin: (N,) whether a face has a near-identical training face; None if unknown.
-    Raises DataError if no face has one of the six labels.
+    Raises TrainingError if no face has one of the six labels.
     """
     outputs = run_model(classifier, data, flip=flip)
     predictions = {

@@ -20,7 +20,7 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from mien_train.errors import KerasFileError
+from mien_train.errors import TrainingError
 
 __all__ = ["Layer", "read_layers"]
 
@@ -60,7 +60,7 @@ def read_layers(path: Path) -> list[Layer]:
     """Return the layers of a sequential model; nested models are replaced by their layers.
 
     Raises:
-        KerasFileError: It is not a Keras file, it is damaged, or its layers do not form a chain.
+        TrainingError: It is not a Keras file, it is damaged, or its layers do not form a chain.
     """
     try:
         with zipfile.ZipFile(path) as archive:
@@ -69,13 +69,13 @@ def read_layers(path: Path) -> list[Layer]:
         with h5py.File(io.BytesIO(stored), "r") as weights:
             return list(_layers(config, weights))
     except _DAMAGE as error:
-        raise KerasFileError(f"{path}: not a .keras file that can be read ({error})") from error
+        raise TrainingError(f"{path}: not a .keras file that can be read ({error})") from error
 
 
 def _member(archive: zipfile.ZipFile, name: str, path: Path) -> bytes:
     size = archive.getinfo(name).file_size
     if size > MAX_BYTES[name]:
-        raise KerasFileError(f"{path}: {name} has {size:,} bytes, more than any model of this kind")
+        raise TrainingError(f"{path}: {name} has {size:,} bytes, more than any model of this kind")
     return archive.read(name)
 
 
@@ -102,7 +102,7 @@ def _check_chain(layers: list[dict[str, Any]]) -> None:
         names = re.findall(r'"keras_history": \["([^"]*)"', json.dumps(layer))
         inner = {inside["config"]["name"] for inside in layer["config"].get("layers", [])}
         if any(name != before["config"]["name"] for name in names if name not in inner):
-            raise KerasFileError(
+            raise TrainingError(
                 f"layer {layer['config'].get('name')} takes {', '.join(names)}: only chains of "
                 "layers can be imported"
             )
@@ -115,7 +115,7 @@ def _stored(weights: h5py.Group, group: str) -> Iterator[Weights]:
         data = weights[f"{group}/{index}"]
         # Data of a dataset may be declared to lie in any other file.
         if not isinstance(data, h5py.Dataset) or data.external or data.is_virtual:
-            raise KerasFileError(f"{group}/{index} is not plain data")
+            raise TrainingError(f"{group}/{index} is not plain data")
         yield np.asarray(data, dtype=np.float32)
 
 

@@ -15,7 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from mien_train.card import new_card
 from mien_train.data.fer2013 import FER2013_LABELS, SIDE
-from mien_train.errors import KerasFileError
+from mien_train.errors import TrainingError
 from mien_train.export import MODEL_FILE
 from mien_train.keras_file import Layer, read_layers
 
@@ -31,7 +31,7 @@ PADDING = {"same": "SAME_UPPER", "valid": "VALID"}
 def import_keras(path: Path, folder: Path) -> Path:
     """Write ``model.onnx`` and ``card.toml`` into ``folder``; return the model's path.
 
-    Raises KerasFileError for a file that can't be read, or whose input, outputs or layers are
+    Raises TrainingError for a file that can't be read, or whose input, outputs or layers are
     others than expected; it says what was expected and what was found.
     """
     model = _Graph(read_layers(path)).model()
@@ -65,7 +65,7 @@ class _Graph:
             self._layer(layer, is_last=position == len(layers) - 1)
         if self.maps or self.channels != len(FER2013_LABELS):
             found = "maps" if self.maps else f"{self.channels} numbers"
-            raise KerasFileError(
+            raise TrainingError(
                 f"expected {len(FER2013_LABELS)} outputs, one per label of FER2013, found {found}"
             )
 
@@ -90,7 +90,7 @@ class _Graph:
         try:
             onnx.checker.check_model(model, full_check=True)
         except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-            raise KerasFileError(f"the layers do not fit each other: {error}") from error
+            raise TrainingError(f"the layers do not fit each other: {error}") from error
         return model
 
     def _layer(self, layer: Layer, *, is_last: bool) -> None:
@@ -108,18 +108,18 @@ class _Graph:
             "Dropout": lambda _: None,
         }
         if layer.kind not in handlers:
-            raise KerasFileError(
+            raise TrainingError(
                 f"layer {layer.name} is a {layer.kind}; these are known: {', '.join(handlers)}"
             )
         if layer.config.get("data_format", "channels_last") not in {"channels_last", None}:
-            raise KerasFileError(f"layer {layer.name}: expected channels_last")
+            raise TrainingError(f"layer {layer.name}: expected channels_last")
         handlers[layer.kind](layer)
         self._activate(layer, is_last=is_last)
 
     def _input(self, layer: Layer) -> None:
         shape = list(layer.config.get("batch_shape") or [None])[1:]
         if shape != INPUT_SHAPE:
-            raise KerasFileError(f"expected an input of {INPUT_SHAPE}, found {shape}")
+            raise TrainingError(f"expected an input of {INPUT_SHAPE}, found {shape}")
 
     def _convolution(self, layer: Layer) -> None:
         size, strides = layer.config["kernel_size"], layer.config["strides"]
@@ -127,7 +127,7 @@ class _Graph:
             1,
             1,
         ]:
-            raise KerasFileError(f"layer {layer.name}: expected one group and no dilation")
+            raise TrainingError(f"layer {layer.name}: expected one group and no dilation")
         width = int(layer.config["filters"])
         kernel, *bias = self._weights(layer, (*size, self.channels, width), (width,))
         names = [self.constant(kernel.transpose(3, 2, 0, 1)), *map(self.constant, bias)]
@@ -158,7 +158,7 @@ class _Graph:
 
     def _dense(self, layer: Layer) -> None:
         if self.maps:
-            raise KerasFileError(f"layer {layer.name}: expected a pooling or Flatten before it")
+            raise TrainingError(f"layer {layer.name}: expected a pooling or Flatten before it")
         width = int(layer.config["units"])
         inputs = self.channels or (layer.weights[0].shape[0] if layer.weights else 0)
         kernel, *bias = self._weights(layer, (inputs, width), (width,))
@@ -168,7 +168,7 @@ class _Graph:
     def _norm(self, layer: Layer) -> None:
         shape = (self.channels,)
         if not (layer.config.get("scale", True) and layer.config.get("center", True)):
-            raise KerasFileError(f"layer {layer.name}: expected scale and center")
+            raise TrainingError(f"layer {layer.name}: expected scale and center")
         parts = self._weights(layer, *[shape] * 4)
         epsilon = float(layer.config["epsilon"])
         self.add("BatchNormalization", *map(self.constant, parts), epsilon=epsilon)
@@ -178,7 +178,7 @@ class _Graph:
         expected = shapes if layer.config.get("use_bias", True) else shapes[:1]
         found = tuple(weight.shape for weight in layer.weights)
         if found != expected:
-            raise KerasFileError(
+            raise TrainingError(
                 f"layer {layer.name}: expected weights of {expected}, found {found}"
             )
         return list(layer.weights)
@@ -189,7 +189,7 @@ class _Graph:
         if kind in {"linear", None} or (kind == "softmax" and is_last):
             return
         if kind not in ACTIVATIONS:
-            raise KerasFileError(
+            raise TrainingError(
                 f"layer {layer.name}: activation {kind!r}; these are known: "
                 f"{', '.join(ACTIVATIONS)}, linear, and softmax at the end"
             )

@@ -23,7 +23,7 @@ from mien.geometry import intersection_over_union
 from mien.image import load_image
 from mien.recognizer import MAX_PIXELS, Recognizer
 from mien.types import Face, RgbImage
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 from mien_train.metrics import Metrics, measure
 from mien_train.report.text import metrics_lines
 
@@ -112,15 +112,16 @@ def load_labels(folder: Path) -> list[LabeledFace]:
     """Read the faces that have one of the six labels, those of one photo together.
 
     Labels may have the names that cards accept, such as ``anger``.
-    Raises DataError if the file or a column is missing, a number is invalid, or no face remains.
+    Raises TrainingError if the file or a column is missing, a number is invalid, or no face
+    remains.
     """
     path = folder / "labels.csv"
     try:
         faces = [_labeled(row) for row in _rows(path) if row["label"] in SIX]
     except ValueError as error:
-        raise DataError(f"{path} can't be read: {error}") from error
+        raise TrainingError(f"{path} can't be read: {error}") from error
     if not any(face.is_random for face in faces):
-        raise DataError(f"{path}: no {RANDOM} face with one of {', '.join(SIX)}")
+        raise TrainingError(f"{path}: no {RANDOM} face with one of {', '.join(SIX)}")
     return sorted(faces, key=lambda face: face.file)
 
 
@@ -131,10 +132,10 @@ def _rows(path: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(text)
             missing = set(COLUMNS) - set(reader.fieldnames or ())
             if missing:
-                raise DataError(f"{path}: missing columns {sorted(missing)}")
+                raise TrainingError(f"{path}: missing columns {sorted(missing)}")
             rows = list(reader)
     except (OSError, ValueError) as error:
-        raise DataError(f"{path} can't be read: {error}") from error
+        raise TrainingError(f"{path} can't be read: {error}") from error
     for row in rows:
         name = (row["label"] or "").strip().lower()
         row["label"] = SYNONYMS.get(name, name)
@@ -144,7 +145,7 @@ def _rows(path: Path) -> list[dict[str, str]]:
 def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
     """Return the metrics on a folder of photos.
 
-    Raises DataError if a photo can't be read or no face is found.
+    Raises TrainingError if a photo can't be read or no face is found.
     """
     faces = load_labels(folder)
     scores = list(_scores(recognizer, folder, faces))
@@ -161,14 +162,14 @@ def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
 def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabeledFace]]:
     """Yield each labeled face that the default detector finds, with its photo.
 
-    Raises DataError if a photo can't be read.
+    Raises TrainingError if a photo can't be read.
     """
     detector = build_detector(DEFAULT_DETECTOR)
     for file, group in groupby(load_labels(folder), key=lambda face: face.file):
         try:
             image = load_image(folder / file, max_pixels=MAX_PIXELS)
         except MienError as error:
-            raise DataError(f"{folder / file}: {error}") from error
+            raise TrainingError(f"{folder / file}: {error}") from error
         faces = detector.detect(image)
         for labeled in group:
             index = match(labeled.box, [face.box.xyxy for face in faces])
@@ -197,7 +198,7 @@ def _sample(faces: Sequence[LabeledFace], rows: Sequence[list[float] | None]) ->
     truth = np.array([SIX.index(face.label) for face in faces])
     found = np.array([row is not None for row in rows])
     if not found.any():
-        raise DataError("none of the labeled faces is found")
+        raise TrainingError("none of the labeled faces is found")
     scores = np.array([row for row in rows if row is not None], dtype=np.float64)
     return Sample(
         labeled=np.bincount(truth, minlength=len(SIX)), found=measure(scores, truth[found], SIX)
@@ -222,7 +223,7 @@ def _scores(
         try:
             found = recognizer.analyze(folder / file).faces
         except MienError as error:
-            raise DataError(f"{folder / file}: {error}") from error
+            raise TrainingError(f"{folder / file}: {error}") from error
         for face in group:
             index = match(face.box, [other.box.xyxy for other in found])
             scores = None if index is None else found[index].scores

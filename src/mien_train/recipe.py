@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 
-from mien_train.errors import RecipeError
+from mien_train.errors import TrainingError
 
 SPLITS = ("usage", "reference")
 # For pydantic, which checks the tables of a recipe.
@@ -118,16 +118,18 @@ class Recipe:
 def load_recipe(name_or_path: str) -> Recipe:
     """Read a packaged recipe by its name, or any recipe by its path.
 
-    Raises RecipeError for an unknown name or key, or a value that is not allowed.
+    Raises TrainingError for an unknown name or key, or a value that is not allowed.
     """
     path = Path(name_or_path)
     if path.suffix != ".toml":
         shipped = resources.files("mien_train") / "recipes" / f"{name_or_path}.toml"
         if not shipped.is_file():
-            raise RecipeError(f"no recipe {name_or_path!r}; there are {', '.join(recipe_names())}")
+            raise TrainingError(
+                f"no recipe {name_or_path!r}; there are {', '.join(recipe_names())}"
+            )
         return _parse(shipped.read_text(), name_or_path)
     if not path.is_file():
-        raise RecipeError(f"{path}: no such recipe file")
+        raise TrainingError(f"{path}: no such recipe file")
     return _parse(path.read_text(), path.stem)
 
 
@@ -143,7 +145,7 @@ def _parse(text: str, name: str) -> Recipe:
     try:
         return TypeAdapter(Recipe).validate_python({"name": name, **tomllib.loads(text)})
     except tomllib.TOMLDecodeError as error:
-        raise RecipeError(f"{name}: not valid TOML: {error}") from error
+        raise TrainingError(f"{name}: not valid TOML: {error}") from error
     except ValidationError as error:
         wrong = (f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors())
-        raise RecipeError(f"{name}: {'; '.join(wrong)}") from error
+        raise TrainingError(f"{name}: {'; '.join(wrong)}") from error

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mien_train.data.fer2013 import FERPLUS_LABELS, load_fer2013, without_duplicates_of
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 
 
 @pytest.fixture
@@ -86,14 +86,14 @@ def test_a_wrong_row_is_named(
     copy: Path, file: str, row: int, change: Callable[[str], str], message: str
 ) -> None:
     edit(copy / file, row, change)
-    with pytest.raises(DataError, match=message) as caught:
+    with pytest.raises(TrainingError, match=message) as caught:
         load_fer2013(copy)
     assert file in str(caught.value)
 
 
 def test_out_of_range_pixels_are_named(copy: Path) -> None:
     edit(copy / "fer2013.csv", 2, lambda s: s.replace(s.split(",")[1].split()[5], "256", 1))
-    with pytest.raises(DataError, match="row 2"):
+    with pytest.raises(TrainingError, match="row 2"):
         load_fer2013(copy)
 
 
@@ -101,29 +101,29 @@ def test_files_of_an_interrupted_download_are_named(copy: Path) -> None:
     path = copy / "fer2013.csv"
     text = path.read_bytes()
     path.write_bytes(text[: text.rindex(b",")].rsplit(b",", 1)[0])
-    with pytest.raises(DataError, match="row 73"):
+    with pytest.raises(TrainingError, match="row 73"):
         load_fer2013(copy)
     path.unlink()
     packed = copy / "fer2013.csv.gz"
     packed.write_bytes(gzip.compress(text)[:-100])
-    with pytest.raises(DataError, match=r"fer2013\.csv\.gz"):
+    with pytest.raises(TrainingError, match=r"fer2013\.csv\.gz"):
         load_fer2013(copy)
     packed.write_bytes(b"no gzip")
-    with pytest.raises(DataError, match=r"fer2013\.csv\.gz"):
+    with pytest.raises(TrainingError, match=r"fer2013\.csv\.gz"):
         load_fer2013(copy)
 
 
 def test_empty_folder_and_empty_file(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not found"):
+    with pytest.raises(TrainingError, match="not found"):
         load_fer2013(tmp_path)
     (tmp_path / "fer2013.csv").write_text("emotion,pixels,Usage\n")
-    with pytest.raises(DataError, match="no rows"):
+    with pytest.raises(TrainingError, match="no rows"):
         load_fer2013(tmp_path)
 
 
 def test_a_missing_usage_is_named(copy: Path) -> None:
     training = load_fer2013(copy).split("Training")
-    with pytest.raises(DataError, match="PublicTest"):
+    with pytest.raises(TrainingError, match="PublicTest"):
         training.split("PublicTest")
 
 

@@ -21,7 +21,7 @@ from mien.classify.preprocess import Layout
 from mien.runtime import TensorSpec
 from mien_train.calibrate import fit
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset, load_fer2013
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, run_model, score
 from mien_train.report import score_lines, write_page
 
@@ -136,7 +136,7 @@ def test_no_face_with_a_label_of_the_six_is_an_error(faces: FerDataset, judge: A
         votes=np.zeros_like(faces.votes),
         fer2013=np.full(len(faces), FER2013_LABELS.index("disgust")),
     )
-    with pytest.raises(DataError, match="no face's FER2013 label is one of happy"):
+    with pytest.raises(TrainingError, match="no face's FER2013 label is one of happy"):
         judge(classifier(), disgusted, *(["PublicTest"] if judge is score else []))
 
 

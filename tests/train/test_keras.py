@@ -15,7 +15,7 @@ from mien.classify.onnx import load_classifier
 from mien.recognizer import Recognizer
 from mien.types import RgbImage
 from mien_train import cli
-from mien_train.errors import KerasFileError
+from mien_train.errors import TrainingError
 from mien_train.keras_file import read_layers
 from mien_train.keras_import import import_keras
 
@@ -123,7 +123,7 @@ def groups(model: dict[str, Any]) -> None:
 def test_other_models_are_refused(
     change: Callable[[dict[str, Any]], object], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(KerasFileError, match=message):
+    with pytest.raises(TrainingError, match=message):
         import_keras(changed(tmp_path, config=change), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
@@ -162,7 +162,7 @@ def missing(file: h5py.File) -> None:
 def test_other_weights_are_refused(
     change: Callable[[h5py.File], object], message: str, tmp_path: Path
 ) -> None:
-    with pytest.raises(KerasFileError, match=message):
+    with pytest.raises(TrainingError, match=message):
         import_keras(changed(tmp_path, weights=change), tmp_path / "out")
 
 
@@ -180,5 +180,5 @@ def test_other_files_are_refused(
         assert cli.main(["import", str(path), "--out", str(tmp_path / "out")]) == 1
         assert "not a .keras file that can be read" in capsys.readouterr().err
     monkeypatch.setattr("mien_train.keras_file.MAX_BYTES", {"config.json": 10})
-    with pytest.raises(KerasFileError, match="more than any model"):
+    with pytest.raises(TrainingError, match="more than any model"):
         read_layers(FILES / "chain.keras")

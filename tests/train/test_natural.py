@@ -15,7 +15,7 @@ from mien.classify.onnx import load_classifier
 from mien_train import cli
 from mien_train.data.fer2013 import FERPLUS_LABELS, NO_LABEL, load_fer2013
 from mien_train.data.natural import load_natural
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 from mien_train.recipe import load_recipe
 from mien_train.targets import Targets
 from mien_train.train import Trainer
@@ -81,17 +81,17 @@ def test_without_a_detection_the_labeled_box_is_used(tmp_path: Path) -> None:
     ],
 )
 def test_unreadable_files_are_named(tmp_path: Path, rows: list[list[object]], message: str) -> None:
-    with pytest.raises(DataError, match=message):
+    with pytest.raises(TrainingError, match=message):
         load_natural(write(tmp_path, rows))
 
 
 def test_a_missing_column_or_file_is_named(tmp_path: Path) -> None:
     write(tmp_path, ROWS)
     (tmp_path / "labels.csv").write_text("file,label\n")
-    with pytest.raises(DataError, match="second"):
+    with pytest.raises(TrainingError, match="second"):
         load_natural(tmp_path)
     (tmp_path / "labels.csv").unlink()
-    with pytest.raises(DataError, match=r"labels\.csv"):
+    with pytest.raises(TrainingError, match=r"labels\.csv"):
         load_natural(tmp_path)
 
 

@@ -8,7 +8,7 @@ import pytest
 from mien_train import cli
 from mien_train.data import load_data
 from mien_train.data.packed import load_packed, pack
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 
 
 def test_a_packed_file_matches_the_folder(fer_folder: Path, tmp_path: Path) -> None:
@@ -35,7 +35,7 @@ def test_other_files_are_refused(content: bytes | None, tmp_path: Path) -> None:
         np.savez(file, other=np.zeros(3))
     else:
         file.write_bytes(content)
-    with pytest.raises(DataError):
+    with pytest.raises(TrainingError):
         load_packed(file)
 
 
@@ -43,5 +43,5 @@ def test_a_truncated_file_is_refused(fer_folder: Path, tmp_path: Path) -> None:
     file, part = tmp_path / "faces.npz", tmp_path / "part.npz"
     pack(load_data(fer_folder, "usage"), file)
     part.write_bytes(file.read_bytes()[:-100])
-    with pytest.raises(DataError):
+    with pytest.raises(TrainingError):
         load_packed(part)

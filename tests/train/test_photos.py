@@ -19,7 +19,7 @@ from mien.types import Emotion
 from mien_train import cli
 from mien_train.calibrate import fit
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, load_fer2013
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 from mien_train.photos import load_labels
 from mien_train.twins import has_twin
 
@@ -108,10 +108,10 @@ def test_unscorable_photos_are_named(
 
 
 def test_missing_labels_and_columns_are_named(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match=r"labels\.csv"):
+    with pytest.raises(TrainingError, match=r"labels\.csv"):
         load_labels(tmp_path)
     (tmp_path / "labels.csv").write_text("file,label\n")
-    with pytest.raises(DataError, match="'draw'"):
+    with pytest.raises(TrainingError, match="'draw'"):
         load_labels(tmp_path)
 
 
@@ -142,7 +142,7 @@ def test_photos_affect_the_share(fer_folder: Path, tmp_path: Path, label: str, s
     response = calibrated.predict(np.zeros((1, 1, 48, 48), dtype=np.float32))[0]
     assert (response.argmax() == classifier.labels.index(Emotion.SAD)) == sad
     empty = photos(tmp_path, [[*NOWHERE, "random", "", "neutral"]])
-    with pytest.raises(DataError, match="random sample"):
+    with pytest.raises(TrainingError, match="random sample"):
         fit(classifier, data, empty)
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from mien_train.errors import RecipeError, TrainingError
+from mien_train.errors import TrainingError
 from mien_train.models import build_classifier
 from mien_train.recipe import EarlyStopping, load_recipe, recipe_names
 
@@ -37,7 +37,7 @@ def test_every_shipped_recipe_parses(name: str) -> None:
 def test_errors_of_a_recipe_are_named(tmp_path: Path, text: str, message: str) -> None:
     path = tmp_path / "wrong.toml"
     path.write_text(text)
-    with pytest.raises(RecipeError, match=message):
+    with pytest.raises(TrainingError, match=message):
         load_recipe(str(path))
 
 
@@ -48,9 +48,9 @@ def test_early_stopping_is_a_table_of_its_own(tmp_path: Path) -> None:
 
 
 def test_unknown_names_list_known_ones() -> None:
-    with pytest.raises(RecipeError, match="lite0-ferplus"):
+    with pytest.raises(TrainingError, match="lite0-ferplus"):
         load_recipe("no-such-recipe")
-    with pytest.raises(RecipeError, match="no such recipe file"):
+    with pytest.raises(TrainingError, match="no such recipe file"):
         load_recipe("missing.toml")
 
 

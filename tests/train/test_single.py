@@ -12,7 +12,7 @@ from mien.types import RgbImage
 from mien_train import cli
 from mien_train.data import load_data
 from mien_train.data.fer2013 import FER2013_LABELS
-from mien_train.errors import RecipeError
+from mien_train.errors import TrainingError
 from mien_train.recipe import load_recipe
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
@@ -59,5 +59,5 @@ def test_the_baselines_recipe() -> None:
 def test_weights_and_splits_out_of_range(line: str, recipe_file: Path, tmp_path: Path) -> None:
     path = tmp_path / "bad.toml"
     path.write_text(f"{line}\n{recipe_file.read_text()}")
-    with pytest.raises(RecipeError, match=line.partition(" ")[0]):
+    with pytest.raises(TrainingError, match=line.partition(" ")[0]):
         load_recipe(str(path))

@@ -9,7 +9,7 @@ from PIL import Image
 from mien_train.data.fer2013 import FER2013_LABELS, FerDataset, no_votes
 from mien_train.data.split import held_back, reference_split
 from mien_train.data.tree import is_tree, load_tree
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 
 
 def put(folder: Path, name: str, count: int, level: int, size: int = 48) -> None:
@@ -50,14 +50,14 @@ def test_without_validation_a_fifth_of_train_is_used(tmp_path: Path) -> None:
 def test_invalid_trees_are_refused(tmp_path: Path) -> None:
     assert not is_tree(tmp_path)
     (tmp_path / "train").mkdir()
-    with pytest.raises(DataError, match="no images"):
+    with pytest.raises(TrainingError, match="no images"):
         load_tree(tmp_path)
     put(tmp_path / "train" / "bored", "a", 1, 0)
-    with pytest.raises(DataError, match="bored: not an emotion"):
+    with pytest.raises(TrainingError, match="bored: not an emotion"):
         load_tree(tmp_path)
     (tmp_path / "train" / "bored").rename(tmp_path / "train" / "happy")
     (tmp_path / "train" / "happy" / "z.jpg").write_text("no picture")
-    with pytest.raises(DataError, match=r"z\.jpg: "):
+    with pytest.raises(TrainingError, match=r"z\.jpg: "):
         load_tree(tmp_path)
 
 

@@ -13,7 +13,7 @@ __all__ = ["FerDataset", "load_data", "load_fer2013"]
 def load_data(path: Path, split: str) -> FerDataset:
     """Read a packed file, a folder tree or FER2013's files.
 
-    Usages are the data's own, or the baseline's split. Raises DataError as ``load_packed``,
+    Usages are the data's own, or the baseline's split. Raises TrainingError as ``load_packed``,
     ``load_tree`` and ``load_fer2013`` do.
     """
     if path.is_file():

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 
 SIDE = 48
 USAGES = ("Training", "PublicTest", "PrivateTest")
@@ -79,11 +79,13 @@ class FerDataset:
     def split(self, usage: str) -> "FerDataset":
         """Return the rows of one usage.
 
-        Raises DataError if there are none.
+        Raises TrainingError if there are none.
         """
         chosen = self.usage == usage
         if not chosen.any():
-            raise DataError(f"no rows with usage {usage!r}; there are {sorted(set(self.usage))}")
+            raise TrainingError(
+                f"no rows with usage {usage!r}; there are {sorted(set(self.usage))}"
+            )
         return self.rows(chosen)
 
     def ferplus_distribution(self) -> NDArray[np.float32]:
@@ -107,8 +109,8 @@ class FerDataset:
 def load_fer2013(folder: Path) -> FerDataset:
     """Read ``fer2013.csv`` or ``fer2013.csv.gz``, and ``fer2013new.csv`` if it exists.
 
-    Raises DataError naming file and row for a wrong column, a wrong pixel string, a label out of
-    range, or votes that do not line up with the faces.
+    Raises TrainingError naming file and row for a wrong column, a wrong pixel string, a label out
+    of range, or votes that do not line up with the faces.
     """
     path = _find(folder)
     faces, labels, usages = [], [], []
@@ -117,7 +119,7 @@ def load_fer2013(folder: Path) -> FerDataset:
         labels.append(_label(row["emotion"], path, number))
         usages.append(_usage(row["Usage"], path, number))
     if not faces:
-        raise DataError(f"{path}: no rows")
+        raise TrainingError(f"{path}: no rows")
     usage = np.array(usages)
     return FerDataset(
         faces=np.stack(faces),
@@ -142,7 +144,7 @@ def _find(folder: Path) -> Path:
     for name in ("fer2013.csv", "fer2013.csv.gz"):
         if (folder / name).is_file():
             return folder / name
-    raise DataError(f"{folder}: fer2013.csv or fer2013.csv.gz not found")
+    raise TrainingError(f"{folder}: fer2013.csv or fer2013.csv.gz not found")
 
 
 def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
@@ -153,34 +155,34 @@ def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str,
             reader = csv.DictReader(text, restval="")
             missing = set(columns) - set(reader.fieldnames or ())
             if missing:
-                raise DataError(f"{path}, row 1: missing columns {sorted(missing)}")
+                raise TrainingError(f"{path}, row 1: missing columns {sorted(missing)}")
             for row in reader:
                 yield reader.line_num, row
     except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} can't be read: {error}") from error
+        raise TrainingError(f"{path} can't be read: {error}") from error
 
 
 def _pixels(text: str, path: Path, number: int) -> NDArray[np.uint8]:
     try:
         values = np.array(text.split(), dtype=np.int64)
     except (ValueError, OverflowError) as error:
-        raise DataError(f"{path}, row {number}: a pixel is not a number") from error
+        raise TrainingError(f"{path}, row {number}: a pixel is not a number") from error
     if values.size != SIDE * SIDE:
-        raise DataError(f"{path}, row {number}: {values.size} pixels, not {SIDE * SIDE}")
+        raise TrainingError(f"{path}, row {number}: {values.size} pixels, not {SIDE * SIDE}")
     if values.min() < 0 or values.max() > 255:
-        raise DataError(f"{path}, row {number}: a pixel is outside 0 to 255")
+        raise TrainingError(f"{path}, row {number}: a pixel is outside 0 to 255")
     return values.astype(np.uint8).reshape(SIDE, SIDE)
 
 
 def _label(text: str, path: Path, number: int) -> int:
     if not text.isdecimal() or int(text) >= len(FER2013_LABELS):
-        raise DataError(f"{path}, row {number}: emotion {text!r} is not 0 to 6")
+        raise TrainingError(f"{path}, row {number}: emotion {text!r} is not 0 to 6")
     return int(text)
 
 
 def _usage(text: str, path: Path, number: int) -> str:
     if text not in USAGES:
-        raise DataError(f"{path}, row {number}: usage {text!r} is not one of {USAGES}")
+        raise TrainingError(f"{path}, row {number}: usage {text!r} is not one of {USAGES}")
     return text
 
 
@@ -191,17 +193,17 @@ def _votes(path: Path, usage: NDArray[np.str_]) -> NDArray[np.int64]:
     votes: list[list[int]] = []
     for number, row in _rows(path, ("Usage", *columns)):
         if len(votes) == len(usage):
-            raise DataError(f"{path}, row {number}: more rows than the {len(usage)} faces")
+            raise TrainingError(f"{path}, row {number}: more rows than the {len(usage)} faces")
         if row["Usage"] != usage[len(votes)]:
-            raise DataError(
+            raise TrainingError(
                 f"{path}, row {number}: usage {row['Usage']!r} but the face has "
                 f"{usage[len(votes)]!r}; the two files are not aligned"
             )
         try:
             votes.append([int(row[column]) for column in columns])
         except (TypeError, ValueError) as error:
-            raise DataError(f"{path}, row {number}: a vote is not a number") from error
+            raise TrainingError(f"{path}, row {number}: a vote is not a number") from error
     if len(votes) != len(usage):
-        raise DataError(f"{path}: {len(votes)} rows for {len(usage)} faces")
+        raise TrainingError(f"{path}: {len(votes)} rows for {len(usage)} faces")
     counts = np.array(votes, dtype=np.int64)
     return np.where(counts > OUTLIER_VOTES, counts, 0)

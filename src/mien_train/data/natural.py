@@ -27,7 +27,7 @@ from mien_train.data.fer2013 import (
     no_votes,
 )
 from mien_train.data.packed import load_packed
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 from mien_train.photos import match
 
 __all__ = ["LABELS_NAME", "load_natural"]
@@ -43,7 +43,7 @@ def load_natural(folder: Path) -> FerDataset:
     """Read the faces with one of FER+'s eight emotions and skip others.
 
     They have votes but no FER2013 label, and all are Training. The folder may also be a packed
-    file. Raises DataError if a file or a column is missing, or an image or box can't be read.
+    file. Raises TrainingError if a file or a column is missing, or an image or box can't be read.
     """
     if folder.is_file():
         return load_packed(folder)
@@ -58,9 +58,9 @@ def load_natural(folder: Path) -> FerDataset:
                     faces.append(shades.round().astype(np.uint8))
                     votes.append(_votes(row))
     except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
-        raise DataError(f"{folder}: faces can't be read: {error}") from error
+        raise TrainingError(f"{folder}: faces can't be read: {error}") from error
     if not faces:
-        raise DataError(f"{folder}: no faces with one of {', '.join(FERPLUS_LABELS)}")
+        raise TrainingError(f"{folder}: no faces with one of {', '.join(FERPLUS_LABELS)}")
     return FerDataset(
         faces=np.stack(faces),
         fer2013=np.full(len(faces), NO_LABEL),
@@ -74,7 +74,7 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         reader = csv.DictReader(text)
         missing = set(COLUMNS) - set(reader.fieldnames or ())
         if missing:
-            raise DataError(f"{path}: missing columns {sorted(missing)}")
+            raise TrainingError(f"{path}: missing columns {sorted(missing)}")
         yield from reader
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien_train.data.fer2013 import SIDE, FerDataset
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 
 __all__ = ["load_packed", "pack"]
 
@@ -20,7 +20,7 @@ COLUMNS = 64
 def pack(data: FerDataset, path: Path) -> None:
     """Write the data set to an ``.npz`` file.
 
-    Raises DataError if the file exists or can't be written.
+    Raises TrainingError if the file exists or can't be written.
     """
     rows = -(-len(data) // COLUMNS)
     sheet = np.zeros((rows * COLUMNS, SIDE, SIDE), dtype=np.uint8)
@@ -38,11 +38,11 @@ def pack(data: FerDataset, path: Path) -> None:
                 usage=data.usage,
             )
     except OSError as error:
-        raise DataError(f"{path} can't be written: {error}") from error
+        raise TrainingError(f"{path} can't be written: {error}") from error
 
 
 def load_packed(path: Path) -> FerDataset:
-    """Read a file that ``pack`` wrote. Raises DataError if it is not one."""
+    """Read a file that ``pack`` wrote. Raises TrainingError if it is not one."""
     try:
         with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
             return FerDataset(
@@ -52,7 +52,7 @@ def load_packed(path: Path) -> FerDataset:
                 usage=arrays["usage"],
             )
     except (OSError, KeyError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise DataError(f"{path} was not written by mien-train pack: {error}") from error
+        raise TrainingError(f"{path} was not written by mien-train pack: {error}") from error
 
 
 def _faces(png: bytes, count: int) -> NDArray[np.uint8]:

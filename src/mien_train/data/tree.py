@@ -17,7 +17,7 @@ from mien.image import load_image
 from mien.recognizer import MAX_PIXELS
 from mien_train.data.fer2013 import FER2013_LABELS, SIDE, FerDataset, no_votes
 from mien_train.data.split import VALIDATION_SHARE, held_back
-from mien_train.errors import DataError
+from mien_train.errors import TrainingError
 
 __all__ = ["is_tree", "load_tree"]
 
@@ -39,8 +39,8 @@ def is_tree(folder: Path) -> bool:
 def load_tree(folder: Path) -> FerDataset:
     """Read all images as 48 x 48 grey faces, cropped as in ``mien``.
 
-    There are no FER+ votes. Raises DataError naming the folder or file for an emotion that FER2013
-    doesn't have, an unreadable image, or an empty usage.
+    There are no FER+ votes. Raises TrainingError naming the folder or file for an emotion that
+    FER2013 doesn't have, an unreadable image, or an empty usage.
     """
     faces, labels, usages = [], [], []
     for name, usage in USAGE_OF_FOLDER.items():
@@ -49,7 +49,7 @@ def load_tree(folder: Path) -> FerDataset:
             labels.append(label)
             usages.append(usage)
     if not faces:
-        raise DataError(f"{folder}: no images in {TRAIN}/<emotion>/")
+        raise TrainingError(f"{folder}: no images in {TRAIN}/<emotion>/")
     data = FerDataset(
         faces=np.stack(faces),
         fer2013=np.array(labels, dtype=np.int64),
@@ -65,7 +65,7 @@ def _images(part: Path) -> Iterator[tuple[Path, int]]:
     for folder in sorted(path for path in part.iterdir() if path.is_dir()):
         name = SYNONYMS.get(folder.name.lower(), folder.name.lower())
         if name not in FER2013_LABELS:
-            raise DataError(f"{folder}: not an emotion of FER2013; allowed: {FER2013_LABELS}")
+            raise TrainingError(f"{folder}: not an emotion of FER2013; allowed: {FER2013_LABELS}")
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() in SUFFIXES:
                 yield path, FER2013_LABELS.index(name)
@@ -75,7 +75,7 @@ def _face(path: Path) -> np.ndarray:
     try:
         image = load_image(path, max_pixels=MAX_PIXELS)
     except ImageError as error:
-        raise DataError(f"{path}: {error.message}") from error
+        raise TrainingError(f"{path}: {error.message}") from error
     crop = crop_square(image, square_of_image(image.width, image.height), SIDE)
     return np.rint(crop * 255).astype(np.uint8)
 
