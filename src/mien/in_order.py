@@ -4,7 +4,7 @@ import atexit
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from queue import SimpleQueue
-from threading import Thread
+from threading import Thread, current_thread
 from typing import Generic, TypeAlias, TypeVar, cast
 
 __all__ = ["in_order"]
@@ -72,7 +72,8 @@ class _Threads(Generic[_Item, _Result]):
         for _ in self._threads:
             self._tasks.put(None)
         for thread in self._threads:
-            if thread.ident is not None:
+            # Python may collect an unfinished generator in one of its threads.
+            if thread.ident is not None and thread is not current_thread():
                 thread.join()
         atexit.unregister(self.stop)
 

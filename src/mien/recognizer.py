@@ -4,7 +4,7 @@ import difflib
 import functools
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
-from os import PathLike, fspath
+from os import PathLike, fsdecode
 from pathlib import Path
 from time import perf_counter
 from typing import Any, Unpack
@@ -21,8 +21,8 @@ from mien.cores import available_cores
 from mien.detect import FaceDetector
 from mien.detect.detections import checked_faces
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
-from mien.errors import InvalidParameterError, MienError
-from mien.image import BinaryReader, ImageInput, check_channels, load_image
+from mien.errors import ImageTooLargeError, InvalidParameterError, MienError
+from mien.image import BinaryReader, ImageInput, check_channels, detached, load_image
 from mien.in_order import in_order
 from mien.options import OptionKeywords, Options, Upright, whole_number
 from mien.quality import measure_quality
@@ -242,7 +242,8 @@ class Recognizer:
         options = self._combined(options, overrides)
         check_channels(channels)
         attempt = functools.partial(self._attempt, options=options, channels=channels)
-        return in_order(attempt, images, threads=self.threads)
+        own = functools.partial(detached, max_pixels=self.max_pixels)
+        return in_order(attempt, map(own, images), threads=self.threads)
 
     def _combined(self, options: Options | None, overrides: OptionKeywords) -> Options:
         if not isinstance(options, Options | None):
@@ -257,6 +258,9 @@ class Recognizer:
             return self.analyze(image, options, channels=channels)
         except MienError as error:
             return failed(_path(image), error, options.labels)
+        except MemoryError:
+            no_memory = ImageTooLargeError("there is not enough memory to analyze this image")
+            return failed(_path(image), no_memory, options.labels)
 
     def _enough_pixels(self, options: Options) -> int | None:
         """Return how many pixels are enough; None where all of them are needed."""
@@ -349,7 +353,7 @@ def _options(options: Options, overrides: OptionKeywords, *, others: Iterable[st
 
 
 def _path(image: object) -> str | None:
-    return fspath(image) if isinstance(image, str | PathLike) else None
+    return fsdecode(image) if isinstance(image, str | PathLike) else None
 
 
 def _best_score(faces: tuple[Face, ...]) -> float:

@@ -188,6 +188,7 @@ def test_sources(mixed: Path, tmp_path: Path) -> None:
         (["nowhere", "--out", "r.csv"], "nowhere: no such folder, glob or manifest"),
         (["a.png", "--out", "r.csv"], "a.png is a single file"),
         (["*.gif", "--out", "r.csv"], "*.gif: no image was found"),
+        (["a" * 300, "--out", "r.csv"], "no such folder, glob or manifest"),
         (["list.csv", "--out", "r.csv"], "it has: name"),
         (["empty.txt", "--out", "r.csv"], "the manifest lists no image"),
         (["broken.parquet", "--out", "r.csv"], "the manifest cannot be read"),
@@ -483,12 +484,28 @@ def test_results_that_cannot_be_written(tmp_path: Path, small: bytes) -> None:
 
 def test_copies_keep_the_folder_layout(mixed: Path, tmp_path: Path) -> None:
     out, copies = tmp_path / "results.csv", tmp_path / "copies"
-    for _ in range(2):  # in a second run they are replaced
-        run("batch", mixed, "--out", out, "--annotate", copies)
-        out.unlink()
-        files = sorted(str(p.relative_to(copies)) for p in copies.rglob("*") if p.is_file())
-        assert files == ["a.png", "b.JPG"]
+    run("batch", mixed, "--out", out, "--annotate", copies)
+    files = sorted(str(p.relative_to(copies)) for p in copies.rglob("*") if p.is_file())
+    assert files == ["a.png", "b.JPG"]
     assert (copies / "b.JPG").read_bytes() != (mixed / "b.JPG").read_bytes()
+
+
+def test_copies_replace_no_other_files(face_photo: bytes, tmp_path: Path) -> None:
+    for name in ("a.jpg", "out/a.jpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(face_photo)
+    (tmp_path / "list.txt").write_text("a.jpg\nout/a.jpg\n")
+    common = ["batch", "list.txt", "--out", "r.csv", "--annotate"]
+    refused = run(*common, "out", cwd=tmp_path)
+    assert refused.returncode == 2
+    assert "--annotate: out is not empty" in refused.stderr
+    assert (tmp_path / "out" / "a.jpg").read_bytes() == face_photo
+    assert run(*common, "copies", cwd=tmp_path).returncode == 0
+    (tmp_path / "b.jpg").write_bytes(face_photo)
+    (tmp_path / "list.txt").write_text("a.jpg\nout/a.jpg\nb.jpg\n")
+    assert run(*common, "copies", "--resume", cwd=tmp_path).returncode == 0
+    copies = sorted(path.name for path in (tmp_path / "copies").rglob("*.jpg"))
+    assert copies == ["a.jpg", "a.jpg", "b.jpg"]
 
 
 def test_the_environment_sets_the_number_of_processes(mixed: Path, tmp_path: Path) -> None:

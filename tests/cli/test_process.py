@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -10,6 +11,8 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+
+from programs import posix
 
 MIEN = [sys.executable, "-m", "mien"]
 EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
@@ -186,3 +189,42 @@ def test_ctrl_c() -> None:
     assert process.returncode == 130
     assert message == b""
     assert time.monotonic() - started < 30
+
+
+@posix
+@pytest.mark.parametrize("command", ["analyze", "batch"])
+def test_messages_do_not_reach_stdout_if_stderr_is_closed(tmp_path: Path, command: str) -> None:
+    (tmp_path / "photo.jpg").write_bytes(EXAMPLE.read_bytes())
+    arguments = {
+        "analyze": "analyze photo.jpg missing.jpg --jsonl",
+        "batch": "batch . --out results.csv",
+    }
+    program = shlex.join(MIEN)
+    shell = ["sh", "-c", f"{program} {arguments[command]} 2>&-"]
+    done = subprocess.run(shell, check=False, stdout=subprocess.PIPE, cwd=tmp_path, timeout=120)
+    if command == "batch":
+        assert (done.returncode, done.stdout) == (0, b"")
+        assert "happy" in (tmp_path / "results.csv").read_text()
+    else:
+        first, second = map(json.loads, done.stdout.splitlines())
+        assert (done.returncode, len(first["faces"])) == (1, 1)
+        assert second["error"]["code"] == "unreadable_file"
+
+
+@posix
+def test_a_pipe_is_annotated(tmp_path: Path) -> None:
+    with (
+        EXAMPLE.open("rb") as photo,
+        subprocess.Popen(["cat"], stdin=photo, stdout=subprocess.PIPE) as cat,
+    ):
+        done = run("analyze", "/dev/stdin", "--annotate", tmp_path, stdin=cat.stdout)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert [path.name for path in tmp_path.iterdir()] == ["stdin.jpg"]
+
+
+def test_a_long_name_does_not_stop_other_photos(tmp_path: Path) -> None:
+    done = run("analyze", "a" * 300 + ".jpg", EXAMPLE, "--annotate", tmp_path, "--jsonl")
+    first, second = map(json.loads, done.stdout.splitlines())
+    assert done.returncode == 1
+    assert first["error"]["code"] == "unreadable_file"
+    assert len(second["faces"]) == 1

@@ -147,7 +147,7 @@ def test_live_over_plain_http_is_called_a_websocket(client: TestClient) -> None:
     assert "WebSocket" not in client.get("/lives").json()["detail"]
 
 
-def test_root_leads_to_the_docs_without_a_page() -> None:
+def test_without_a_page_the_root_is_not_found() -> None:
     app, _ = fake_app(page=False)
     with TestClient(app) as client:
         response = client.get("/")

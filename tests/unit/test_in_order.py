@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.in_order import in_order
+from mien.in_order import _Threads, in_order
 
 
 def test_streaming_reads_only_a_few_ahead() -> None:
@@ -49,7 +49,7 @@ def test_stopping_early_cancels_queued_images() -> None:
 def test_a_program_may_leave_results_unread(ending: str) -> None:
     program = (
         "import time\n"
-        "from mien.in_order import in_order\n"
+        "from mien.in_order import _Threads, in_order\n"
         "results = in_order(lambda n: time.sleep(0.2), range(100), threads=2)\n"
         f"next(results)\n{ending}\n"
     )
@@ -69,3 +69,12 @@ def test_ctrl_c_at_any_moment_ends_streaming() -> None:
     program = Path(__file__).with_name("interrupted.py")
     done = subprocess.run([sys.executable, program], capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_threads_that_are_stopped_by_one_of_them_end() -> None:
+    """As when Python collects an unfinished generator there."""
+    pool: _Threads[None, None] = _Threads(lambda _: pool.stop(), 2)
+    assert pool.submit(None).get(timeout=30) == (None, None)
+    for thread in pool._threads:
+        thread.join(timeout=30)
+        assert not thread.is_alive()

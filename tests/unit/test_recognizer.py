@@ -1,7 +1,9 @@
 import io
 import itertools
+import json
 import os
 import pickle
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import astuple, replace
 from inspect import signature
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageSequence
 
 import mien
 from mien import recognizer as module
@@ -473,3 +475,53 @@ def test_options_of_a_call_override_those_of_the_recognizer() -> None:
             with pytest.raises(mien.InvalidParameterError) as caught:
                 method(image, **wrong)
             assert next(iter(wrong)) in caught.value.message
+
+
+class Brightness:
+    """Finds a face in images that are not black."""
+
+    def detect(self, image: RgbImage, **_: object) -> tuple[Face, ...]:
+        return (face(0, 20),) if image.pixels.any() else ()
+
+
+@pytest.mark.parametrize("format_", ["TIFF", "GIF", "WEBP"])
+def test_frames_of_an_animation_do_not_mix(tmp_path: Path, format_: str) -> None:
+    frames = [Image.new("RGB", (90, 60), color) for color in ("white", "black") * 10]
+    file = tmp_path / "frames"
+    frames[0].save(file, format_, save_all=True, append_images=frames[1:], lossless=True)
+    recognizer = Recognizer(detector=Brightness(), model=StubClassifier(), threads=2)
+    with Image.open(file) as animation:
+        results = recognizer.analyze_many(ImageSequence.Iterator(animation))
+    assert [(len(result), result.error) for result in results] == [(1, None), (0, None)] * 10
+
+
+def test_threads_may_share_a_pil_image_that_is_not_decoded() -> None:
+    noise = np.random.default_rng(0).integers(1, 256, (1000, 1000, 3), dtype=np.uint8)
+    for data in (encode(Image.fromarray(noise), "PNG"), encode(Image.fromarray(noise), "JPEG")):
+        recognizer = Recognizer(detector=Brightness(), model=StubClassifier())
+        with ThreadPoolExecutor(2) as threads:
+            for _ in range(10):
+                image = Image.open(io.BytesIO(data))
+                results = list(threads.map(recognizer.analyze, [image] * 4))
+                assert [len(result) for result in results] == [1] * 4
+
+
+def test_without_memory_other_images_are_analyzed() -> None:
+    class Large:
+        def detect(self, image: RgbImage, **_: object) -> tuple[Face, ...]:
+            if image.width > 100:
+                raise MemoryError
+            return ()
+
+    recognizer = Recognizer(detector=Large(), model=StubClassifier(), threads=1)
+    images = [np.zeros((50, width, 3), np.uint8) for width in (200, 50)]
+    large, small = recognizer.analyze_many(images)
+    assert (large.error.code, small.error) == ("image_too_large", None)
+
+
+def test_paths_of_bytes_become_text(tmp_path: Path) -> None:
+    (tmp_path / "photo.png").write_bytes(encode(Image.new("RGB", (64, 64)), "PNG"))
+    with os.scandir(os.fsencode(tmp_path)) as entries:
+        result = stub().analyze(next(entries))
+    assert result.path == str(tmp_path / "photo.png")
+    assert json.loads(result.to_json())["path"] == result.path

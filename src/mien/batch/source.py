@@ -73,9 +73,10 @@ def images_of(source: str, on_skip: OnSkip | None = None) -> Iterator[str]:
     if is_uri(source):
         return _in_store(source, on_skip)
     path = Path(source)
-    if path.is_dir():
+    # Path's methods raise OSErrors, such as that of a name that is too long.
+    if os.path.isdir(path):  # noqa: PTH112
         return _in_folder(path, on_skip)
-    if path.is_file():
+    if os.path.isfile(path):  # noqa: PTH113
         if path.suffix.lower() not in _MANIFESTS:
             raise InvalidParameterError(
                 f"{source} is a single file: give a folder, a glob or a manifest "
@@ -190,7 +191,7 @@ def _matching(pattern: str) -> Iterator[str]:
     yield from sorted(
         path
         for path in found
-        if Path(path).is_file()
+        if os.path.isfile(path)  # noqa: PTH113
         and not any(part.lower() in _SYSTEM_FOLDERS for part in Path(path).parts)
     )
 

@@ -44,6 +44,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: Without the program's name; None: those of this process.
     """
+    _replace_closed_streams()
     given = sys.argv[1:] if argv is None else list(argv)
     # What follows the command is parsed by it alone: argparse would remove ``--`` from it.
     end = next((i + 1 for i, each in enumerate(given) if not each.startswith("-")), len(given))
@@ -94,6 +95,23 @@ def _parser() -> Parser:
     return parser
 
 
+def _replace_closed_streams() -> None:
+    """Open closed standard streams on the null device: ``print`` takes stdout for a closed stderr.
+
+    Their numbers stay theirs, also in processes that start later.
+    """
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        if getattr(sys, name) is None:
+            descriptor = os.open(os.devnull, os.O_RDWR)
+            if descriptor == number:
+                os.set_inheritable(number, True)
+            else:
+                os.dup2(descriptor, number)
+                os.close(descriptor)
+            stream = open(number, mode, encoding="utf-8", closefd=False)  # noqa: SIM115 -- stays open
+            setattr(sys, name, stream)
+
+
 def _write_utf8() -> None:
     """Write results as the same bytes on every system, whatever its encoding."""
     if isinstance(sys.stdout, TextIOWrapper):
@@ -101,8 +119,6 @@ def _write_utf8() -> None:
 
 
 def _drop_output() -> None:
-    if sys.stdout is None:
-        return
     # Python flushes stdout once more at its exit, which would print another error.
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, sys.stdout.fileno())

@@ -69,7 +69,7 @@ class AnnotationFolder:
         suffix = source.suffix if source.suffix.lower() in COPY_FORMATS else ".jpg"
         number, name = 1, source.stem + suffix
         # Some file systems ignore case: Party.jpg and party.jpg would be the same file.
-        while name.casefold() in self._reserved or (self._folder / name).exists():
+        while name.casefold() in self._reserved or os.path.lexists(self._folder / name):
             number += 1
             name = f"{source.stem}-{number}{suffix}"
         self._reserved.add(name.casefold())

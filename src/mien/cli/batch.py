@@ -96,7 +96,9 @@ def _run_of(options: argparse.Namespace, arguments: dict[str, Any], skipped: Cou
         raise InvalidParameterError("--excel: needs --out with a name that ends with .csv")
     # A bad model or option is reported before any process starts.
     recognizer = Recognizer(**arguments)
-    copies = options.annotate and AnnotatedCopies.of_source(options.annotate, options.source)
+    copies = options.annotate and AnnotatedCopies.of_source(
+        options.annotate, options.source, resume=options.resume
+    )
     return Run(
         source=options.source,
         out=options.out,

@@ -84,14 +84,19 @@ class AnnotatedCopies:
     root: Path
 
     @classmethod
-    def of_source(cls, folder: Path, source: str) -> "AnnotatedCopies":
+    def of_source(cls, folder: Path, source: str, *, resume: bool) -> "AnnotatedCopies":
         """Make the folder, and return the paths for the images of a source.
 
+        Args:
+            folder: Gets the copies.
+            source: Of the images.
+            resume: Whether the folder may hold copies of an earlier run, which are replaced.
+
         Raises:
-            InvalidParameterError: The folder cannot be made, is part of the source, or holds the
-                photos.
+            InvalidParameterError: The folder cannot be made, is part of the source, or holds files
+                that copies could replace.
         """
-        is_folder = Path(source).is_dir()
+        is_folder = os.path.isdir(source)  # noqa: PTH112 -- Path.is_dir raises OSErrors
         root = Path(source) if is_folder else Path(fixed_part(source))
         if folder.resolve() == root.resolve():
             raise InvalidParameterError(
@@ -105,8 +110,14 @@ class AnnotatedCopies:
             )
         try:
             folder.mkdir(parents=True, exist_ok=True)
+            is_empty = not any(folder.iterdir())
         except OSError as error:
             raise InvalidParameterError(f"--annotate: cannot make the folder {folder}") from error
+        if not (is_empty or resume):
+            raise InvalidParameterError(
+                f"--annotate: {folder} is not empty, and copies could replace its files: choose "
+                "another folder"
+            )
         return cls(folder, root)
 
     def place(self, path: str) -> Path:

@@ -7,11 +7,14 @@ from pathlib import Path
 from PIL import Image
 
 from mien.batch.paths import path_to_text
-from mien.errors import ImageError
+from mien.errors import ImageError, ImageTooLargeError
+from mien.image.load import read_image_file
 from mien.recognizer import Recognizer, failed
 from mien.results import ImageResult
 
 __all__ = ["AnalyzedPhoto", "analyze_photo"]
+
+_NO_MEMORY = ImageTooLargeError("there is not enough memory to analyze this image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +47,15 @@ def analyze_photo(
         save: Writes the copy.
     """
     try:
+        if target is not None and isinstance(source, Path):
+            # Read once: the file may change meanwhile, or be a pipe.
+            source = read_image_file(source)
         result = replace(recognizer.analyze(source), path=path_to_text(path))
         if target is None:
             return AnalyzedPhoto(result)
         annotated = result.annotate(source)
-    except ImageError as error:
+    except (ImageError, MemoryError) as caught:
+        error = caught if isinstance(caught, ImageError) else _NO_MEMORY
         return AnalyzedPhoto(failed(path_to_text(path), error), error.message)
     try:
         save(annotated, target)

@@ -3,11 +3,13 @@
 import os
 import re
 from pathlib import Path
+from threading import Lock
 from typing import Any, BinaryIO, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.ImageFile import ImageFile
 from PIL.JpegImagePlugin import JpegImageFile
 
 from mien.errors import (
@@ -24,7 +26,14 @@ from mien.image.formats import SNIFF_BYTES, sniff
 from mien.image.pixels import check_size, reduction_factor, to_rgb_image
 from mien.types import RgbImage
 
-__all__ = ["BinaryReader", "ImageInput", "check_channels", "load_image"]
+__all__ = [
+    "BinaryReader",
+    "ImageInput",
+    "check_channels",
+    "detached",
+    "load_image",
+    "read_image_file",
+]
 
 
 @runtime_checkable
@@ -34,6 +43,8 @@ class BinaryReader(Protocol):
     def read(self) -> bytes: ...
 
 
+# Pillow decodes an image at its first use, and threads may share the image.
+_DECODING = Lock()
 _URL = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]+://")
 
 ImageInput = (
@@ -108,6 +119,21 @@ def load_image(
     )
 
 
+def detached(image: ImageInput, *, max_pixels: int) -> ImageInput:
+    """Return an image that is independent of the file object of a PIL image.
+
+    The frames of an animation are one PIL image: its next frame replaces the pixels of this one.
+    An image that ``load_image`` would refuse is returned as it is.
+    """
+    if not isinstance(image, ImageFile) or image.width * image.height > max_pixels:
+        return image
+    try:
+        with _DECODING:
+            return _undecoded_jpeg(image) or image.copy()
+    except DECODER_ERRORS:
+        return image
+
+
 def check_channels(channels: str) -> None:
     """Raise InvalidParameterError unless it is a known order of color channels."""
     if channels not in ("rgb", "bgr"):
@@ -124,14 +150,19 @@ def _not_downloaded(url: str) -> UnreadableFileError:
 
 def _from_path(path: Path, max_pixels: int, enough_pixels: int | None) -> RgbImage:
     try:
-        data = _read(path)
+        data = read_image_file(path)
         return decode_image(data, max_pixels=max_pixels, enough_pixels=enough_pixels)
     except ImageError as error:
         error.path = path
         raise
 
 
-def _read(path: Path) -> bytes:
+def read_image_file(path: Path) -> bytes:
+    """Return the bytes of a file; of a large one that is not an image, only its start is read.
+
+    Raises:
+        ImageError: It cannot be read, or is not an image.
+    """
     try:
         with open_no_wait(path) as file:
             return _read_if_image(file)
@@ -140,7 +171,6 @@ def _read(path: Path) -> bytes:
 
 
 def _read_if_image(file: BinaryIO) -> bytes:
-    """Return the bytes of a file; a large file that is not an image is refused by its start."""
     start = file.read(SNIFF_BYTES)
     if start:
         sniff(start)
@@ -172,7 +202,11 @@ def _from_pil(image: Image.Image, max_pixels: int, enough_pixels: int | None) ->
     factor = reduction_factor(size, enough_pixels)
     orientation = orientation_of(image.info.get("exif"))
     try:
-        if (data := _undecoded_jpeg(image)) is not None:
+        with _DECODING:
+            data = _undecoded_jpeg(image)
+            if data is None:
+                image.load()
+        if data is not None:
             return decode_image(data, max_pixels=max_pixels, enough_pixels=enough_pixels)
         return to_rgb_image(image, orientation=orientation, size=size, factor=factor)
     except DECODER_ERRORS as error:

@@ -138,7 +138,7 @@ def _include_routers(app: FastAPI, service: Service) -> None:
     if settings.docs:
         app.include_router(docs_router(app))
     if settings.page:
-        app.include_router(page_router(settings.root_path))
+        app.include_router(page_router(settings.root_path, docs=settings.docs))
 
 
 def _lifespan_of(

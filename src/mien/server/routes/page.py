@@ -20,6 +20,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
+_DOCS_LINK = b'<a id="docs-link" href="docs">API</a>'
 _HEADERS = {
     # No other hosts, nothing inline, no framing by other sites. The page creates blob: URLs
     # of the user's files, to show photos and to play videos.
@@ -32,11 +33,12 @@ _HEADERS = {
 }
 
 
-def page_router(root_path: str) -> APIRouter:
+def page_router(root_path: str, *, docs: bool) -> APIRouter:
     """Return the routes of the page; its files are read once.
 
     Args:
         root_path: Path prefix below which a proxy serves the page, also without a final slash.
+        docs: Whether there is a documentation to link to.
     """
     router = APIRouter(include_in_schema=False, dependencies=OPEN)
     for file in _FOLDER.iterdir():
@@ -44,6 +46,8 @@ def page_router(root_path: str) -> APIRouter:
         if suffix in _TYPES:
             path = "/" if name == "index.html" else f"/web/{name}"
             content = file.read_bytes()
+            if path == "/" and not docs:
+                content = content.replace(_DOCS_LINK, b"", 1)
             if path == "/" and root_path:
                 base = f'<head>\n  <base href="{escape(quote(root_path))}/">'
                 content = content.replace(b"<head>", base.encode(), 1)

@@ -41,8 +41,7 @@ export const MESSAGES = {
   unsupported_media_type: "This type of file is not supported. Use JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP.",
   unreadable_video: "This video can't be read. Save it as MP4 or WebM.",
   video_too_large: "This video is too long or too large.",
-  video_unavailable: "Videos are not enabled on this service; photos work. Its operator can enable "
-    + "videos with: pip install 'mien[video]'",
+  video_unavailable: "Videos are not enabled on this service; photos work.",
   invalid_parameter: "The service does not support one of the options.",
   missing_image: "The request had no image.",
   missing_video: "The request had no video.",
@@ -55,7 +54,9 @@ export const MESSAGES = {
   unreachable: "The service can't be reached. Check that it runs and that you are online, then retry.",
 };
 
-const WITH_DETAIL = new Set(["upload_too_large", "image_too_large", "video_too_large", "invalid_parameter"]);
+const WITH_DETAIL = new Set([
+  "upload_too_large", "image_too_large", "video_too_large", "video_unavailable", "invalid_parameter",
+]);
 
 /** The text for a problem {code, detail}. */
 export function messageOf({ code, detail }) {
