@@ -4,6 +4,7 @@ import asyncio
 import os
 import pickle
 import re
+import shutil
 import signal
 import socket
 import threading
@@ -249,6 +250,15 @@ def test_workers(
 
     monkeypatch.setattr(server_run, "Supervisor", Supervisor)
     assert server_run.serve(Settings(port=0, workers=2)) == status
+
+
+def test_a_full_disk_is_named_before_processes_are_killed_by_it(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(server_run, "Supervisor", None)
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=2**21 - 1))
+    assert server_run.serve(Settings(port=0, workers=2)) == 1
+    assert "no space for metrics" in capsys.readouterr().err
 
 
 def test_the_application_is_notified_before_the_server() -> None:

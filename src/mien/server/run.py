@@ -5,6 +5,7 @@ import logging
 import logging.config
 import math
 import os
+import shutil
 import signal
 import socket
 from functools import partial
@@ -31,6 +32,8 @@ from mien.settings import Settings
 __all__ = ["serve", "socket_options"]
 
 _BACKLOG = 2048
+# Of the files of one server process, which it maps into memory: a full disk would kill it.
+_METRICS_BYTES = 1 << 20
 
 _log = logging.getLogger("mien.server")
 
@@ -153,6 +156,9 @@ def _run_one(settings: Settings, listener: socket.socket) -> int:
 
 def _run_many(settings: Settings, listener: socket.socket) -> int:
     with TemporaryDirectory(prefix="mien-metrics-") as folder:
+        if shutil.disk_usage(folder).free < settings.workers * _METRICS_BYTES:
+            _log.error("there is no space for metrics in %s: set TMPDIR", Path(folder).parent)
+            return 1
         # The server processes inherit it.
         os.environ[FOLDER_VARIABLE] = folder
         process_app = partial(_process_app, settings, Path(folder), _address(listener))
