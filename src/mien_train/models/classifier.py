@@ -31,7 +31,7 @@ class Classifier(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def freeze(self, blocks: int) -> list[nn.Module]:
-        """Have the backbone's stem and first blocks learn nothing; return these layers.
+        """Freeze the stem and the first blocks of the backbone; return these layers.
 
         Raises TrainingError for a backbone that has no blocks.
         """
