@@ -21,7 +21,7 @@ import torch
 from mien_train import train
 from mien_train.data.fer2013 import SIDE, FerDataset
 from mien_train.device import choose_device
-from mien_train.monitor import EpochReport, StepReport
+from mien_train.monitor import EpochReport, Monitor, StepReport
 from mien_train.parser import DEVICES
 from mien_train.recipe import Recipe, load_recipe
 from mien_train.train import Trainer
@@ -40,7 +40,7 @@ def noise(faces: int) -> FerDataset:
     )
 
 
-class Stopwatch:
+class Stopwatch(Monitor):
     """A monitor that records the seconds of each step and of making its batch."""
 
     def __init__(self) -> None:
@@ -58,9 +58,6 @@ class Stopwatch:
 
     def epoch(self, report: EpochReport) -> None:
         self._at = time.perf_counter()
-
-    def end(self) -> None:
-        pass
 
     def timed(self, make_batch: Callable[[], object]) -> Callable[[], object]:
         """Wrap a function so that its time is recorded."""

@@ -256,11 +256,8 @@ class Recognizer:
     def _attempt(self, image: ImageInput, *, options: Options, channels: str) -> ImageResult:
         try:
             return self.analyze(image, options, channels=channels)
-        except MienError as error:
+        except (MienError, MemoryError) as error:
             return failed(_path(image), error, options.labels)
-        except MemoryError:
-            no_memory = ImageTooLargeError("there is not enough memory to analyze this image")
-            return failed(_path(image), no_memory, options.labels)
 
     def _enough_pixels(self, options: Options) -> int | None:
         """Return how many pixels are enough; None where all of them are needed."""
@@ -331,8 +328,12 @@ def analyze(
     return _shared().analyze(image, channels=channels, **options)
 
 
-def failed(path: str | None, error: MienError, labels: LabelSet = LabelSet.SIX) -> ImageResult:
+def failed(
+    path: str | None, error: MienError | MemoryError, labels: LabelSet = LabelSet.SIX
+) -> ImageResult:
     """Return the result of an image that failed."""
+    if isinstance(error, MemoryError):
+        error = ImageTooLargeError("there is not enough memory to analyze this image")
     return ImageResult(path=path, error=Failure(error.code, error.message), labels=labels)
 
 

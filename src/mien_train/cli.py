@@ -23,7 +23,7 @@ from mien_train.data.packed import pack
 from mien_train.device import choose_device
 from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, score
-from mien_train.export import export
+from mien_train.export import export, trained_outputs
 from mien_train.model_card import render
 from mien_train.monitor import CsvLog, Monitor, ProgressLog, TensorBoardLog
 from mien_train.parser import parser
@@ -89,8 +89,8 @@ def _train(arguments: argparse.Namespace) -> None:
         trainer.resume()
     elif arguments.start:
         trainer.start_from(arguments.start)
-    has_targets = trainer.about_data["faces_with_votes"] or arguments.teacher
-    if recipe.ferplus_weight and not has_targets:
+    outputs = trained_outputs(recipe.ferplus_weight, trainer.about_data)
+    if recipe.ferplus_weight and "ferplus" not in outputs:
         say("no FER+ votes: only the FER2013 output is trained, and only that will be exported")
     say(f"{recipe.name}: {len(train)} faces, {recipe.epochs} epochs on {device.type}, in {folder}")
     trainer.run()

@@ -54,7 +54,8 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
     prior = prior or {}
     state = read_checkpoint(checkpoint)
     recipe = state["recipe"]
-    outputs = _trained_outputs(state)
+    # Checkpoints that were made of a model have neither.
+    outputs = trained_outputs(recipe.get("ferplus_weight", 1.0), state.get("data"))
     if prior and "ferplus" not in outputs:
         raise TrainingError(
             f"--prior changes the FER+ output, which this run of {recipe['name']} did not train"
@@ -88,12 +89,13 @@ def export(checkpoint: Path, folder: Path, prior: Mapping[str, float] | None = N
     return path
 
 
-def _trained_outputs(state: dict[str, Any]) -> tuple[str, ...]:
-    """Return the outputs that a run has trained: FER+'s needs a weight, and votes or teachers."""
-    # Checkpoints that were made of a model have neither.
-    weight, data = state["recipe"].get("ferplus_weight", 1.0), state.get("data")
+def trained_outputs(ferplus_weight: float, data: Mapping[str, Any] | None) -> tuple[str, ...]:
+    """Return the outputs that a run trains: FER+'s needs a weight, and votes or teachers.
+
+    data: the run's record of its training data; None: unknown, so that targets are assumed.
+    """
     has_targets = data is None or data["faces_with_votes"] or data["teachers"]
-    return tuple(LABELS)[0 if weight and has_targets else 1 :]
+    return tuple(LABELS)[0 if ferplus_weight and has_targets else 1 :]
 
 
 def _data(state: dict[str, Any]) -> str:

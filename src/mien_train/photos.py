@@ -38,6 +38,7 @@ __all__ = [
     "score_photos",
 ]
 
+LABELS_FILE = "labels.csv"
 COLUMNS = ("file", "x", "y", "width", "height", "draw", "label")
 RANDOM = "random"
 # A face is found if a box overlaps its own by at least this much.
@@ -96,7 +97,7 @@ class Sample:
 class PhotoScores:
     """``random``: the random sample, for accuracy and calibration; ``every``: all faces.
 
-    other_labels: number of faces with a label that is none of the six, which are left out.
+    other_labels: how many faces have each label that is none of the six; they are left out.
     """
 
     random: Sample
@@ -115,9 +116,13 @@ def load_labels(folder: Path) -> list[LabeledFace]:
     Raises TrainingError if the file or a column is missing, a number is invalid, or no face
     remains.
     """
-    path = folder / "labels.csv"
+    path = folder / LABELS_FILE
+    return _faces(_rows(path), path)
+
+
+def _faces(rows: Sequence[dict[str, str]], path: Path) -> list[LabeledFace]:
     try:
-        faces = [_labeled(row) for row in _rows(path) if row["label"] in SIX]
+        faces = [_labeled(row) for row in rows if row["label"] in SIX]
     except ValueError as error:
         raise TrainingError(f"{path} can't be read: {error}") from error
     if not any(face.is_random for face in faces):
@@ -147,15 +152,15 @@ def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
 
     Raises TrainingError if a photo can't be read or no face is found.
     """
-    faces = load_labels(folder)
+    path = folder / LABELS_FILE
+    rows = _rows(path)
+    faces = _faces(rows, path)
     scores = list(_scores(recognizer, folder, faces))
     sampled = [pair for pair in zip(faces, scores, strict=True) if pair[0].is_random]
     return PhotoScores(
         random=_sample([face for face, _ in sampled], [row for _, row in sampled]),
         every=_sample(faces, scores),
-        other_labels=Counter(
-            row["label"] for row in _rows(folder / "labels.csv") if row["label"] not in ("", *SIX)
-        ),
+        other_labels=Counter(row["label"] for row in rows if row["label"] not in ("", *SIX)),
     )
 
 

@@ -7,14 +7,12 @@ from pathlib import Path
 from PIL import Image
 
 from mien.batch.paths import path_to_text
-from mien.errors import ImageError, ImageTooLargeError
+from mien.errors import ImageError
 from mien.image.load import read_image_file
 from mien.recognizer import Recognizer, failed
 from mien.results import ImageResult
 
 __all__ = ["AnalyzedPhoto", "analyze_photo"]
-
-_NO_MEMORY = ImageTooLargeError("there is not enough memory to analyze this image")
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +52,9 @@ def analyze_photo(
         if target is None:
             return AnalyzedPhoto(result)
         annotated = result.annotate(source)
-    except (ImageError, MemoryError) as caught:
-        error = caught if isinstance(caught, ImageError) else _NO_MEMORY
-        return AnalyzedPhoto(failed(path_to_text(path), error), error.message)
+    except (ImageError, MemoryError) as error:
+        result = failed(path_to_text(path), error)
+        return AnalyzedPhoto(result, result.error.message if result.error else None)
     try:
         save(annotated, target)
     except (OSError, ValueError):  # Pillow reports some limits of a format so

@@ -125,12 +125,13 @@ def detached(image: ImageInput, *, max_pixels: int) -> ImageInput:
     The frames of an animation are one PIL image: its next frame replaces the pixels of this one.
     An image that ``load_image`` would refuse is returned as it is.
     """
-    if not isinstance(image, ImageFile) or image.width * image.height > max_pixels:
+    if not isinstance(image, ImageFile):
         return image
     try:
+        check_size(image.size, max_pixels)
         with _DECODING:
             return _undecoded_jpeg(image) or image.copy()
-    except DECODER_ERRORS:
+    except (ImageError, *DECODER_ERRORS):
         return image
 
 

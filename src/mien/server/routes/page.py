@@ -38,7 +38,7 @@ def page_router(root_path: str, *, docs: bool) -> APIRouter:
 
     Args:
         root_path: Path prefix below which a proxy serves the page, also without a final slash.
-        docs: Whether there is a documentation to link to.
+        docs: Whether the service has a page ``/docs``, to link to.
     """
     router = APIRouter(include_in_schema=False, dependencies=OPEN)
     for file in _FOLDER.iterdir():
