@@ -19,7 +19,7 @@ from mien.detect.yunet import PROPOSED, YunetDetector
 
 FOLDS = 5
 HEIGHTS_PX = (20, 40, 80)
-THRESHOLDS = (0.6, 0.62, 0.64, 0.66, 0.68, 0.7, 0.75)
+THRESHOLDS = (0.6, 0.65, 0.7, 0.75)
 RIDGE = 1e-2
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.artifacts import load_card
-from mien.detect.full_resolution import POSSIBLE
 from mien.detect.levels import LevelsDetector, filled, search
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
@@ -23,7 +22,8 @@ Floats = NDArray[np.float32]
 # Image sides are padded to a multiple of MULTIPLE_PX, the cell size of the coarsest feature map.
 # The output maps have cells of STRIDE pixels.
 MULTIPLE_PX, STRIDE = 32, 4
-MIN_SCORE = 0.5
+# Score from which a proposal may be a face, and from which it is one.
+POSSIBLE, MIN_SCORE = 0.15, 0.5
 # Without a smaller level, one in twenty faces that fill an image of 350 pixels is missed.
 LAST_LEVEL_PX = 192
 

@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from mien.geometry import suppress
 
-__all__ = ["MAX_OVERLAP", "POSSIBLE", "Rectangle", "rectangles_around", "unclear"]
+__all__ = ["MAX_OVERLAP", "Rectangle", "rectangles_around", "unclear"]
 
 Floats = NDArray[np.float32]
 # (left, top, right, bottom) in pixels.
 Rectangle = tuple[int, int, int, int]
 
-# Score at half size from which a proposal may be a face.
-POSSIBLE = 0.15
 # Longer sides in pixels of the full size: smaller faces are located better at full size, larger
 # ones are found at half size. Between the two, a score of CLEAR makes another search needless.
 SMALL_PX, LARGE_PX, CLEAR = 64, 256, 0.7

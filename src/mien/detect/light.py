@@ -24,8 +24,8 @@ def exposures(image: RgbImage) -> tuple[RgbImage, ...]:
     size = (max(1, image.width // factor), max(1, image.height // factor))
     # Single pixels, not means: in a large image, means take as long as a part of the search.
     samples = image.picture.resize(size, Image.Resampling.NEAREST)
-    shades = np.sort(np.asarray(samples.convert("L")), axis=None)
-    low, high = (float(shades[len(shades) * percent // 100]) for percent in PERCENTILES)
+    counts = np.cumsum(samples.convert("L").histogram())
+    low, high = np.searchsorted(counts, counts[-1] * np.array(PERCENTILES) // 100, side="right")
     if not BLANK < high - low < FLAT:
         return (image,)
     table = np.clip((np.arange(256) - low) * 255 / (high - low), 0, 255).astype(np.uint8)

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.artifacts import load_card
-from mien.detect.full_resolution import POSSIBLE
 from mien.detect.levels import LevelsDetector, filled, search
 from mien.detect.verify import FaceVerifier
 from mien.errors import ArtifactError, ModelContractError
@@ -31,15 +30,18 @@ COLUMNS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in COLUMNS for stride in STRIDES)
 # Sides are filled up to a multiple of the largest stride.
 MULTIPLE_PX = STRIDES[-1]
+# Score from which a proposal may be a face. With 0.15, more of the full size is searched, but no
+# more faces are found (benchmarks/curves.py).
+POSSIBLE = 0.22
 # Minimum score of a proposal. From SURE on, O-Net would not change the result.
 PROPOSED, SURE = 0.45, 0.85
 # Probability that a proposal is a face: the logistic function of YUNET * logit(YuNet's score) +
 # ONET * O-Net's logit + BIAS. For proposals above SURE, SURE_LOGIT replaces O-Net's logit.
 # Fitted by benchmarks/fit_scores.py.
-YUNET, ONET, BIAS, SURE_LOGIT = 2.04, 0.23, -0.95, 4.0
+YUNET, ONET, BIAS, SURE_LOGIT = 2.03, 0.25, -0.91, 4.0
 # O-Net's logits are clipped here: larger ones are rare, so the fit is not valid for them.
 MAX_LOGIT = 9.0
-MIN_SCORE = 0.66
+MIN_SCORE = 0.65
 
 
 class YunetDetector(LevelsDetector):
