@@ -42,7 +42,7 @@ _CONFIDENT = 0.9
 _LARGEST_PX = 1_000_000_000
 # From this score on a face is taken for upright: most turned ones get lower scores. Measured by
 # benchmarks/upright.py.
-_UPRIGHT = 0.99
+_UPRIGHT = 0.991
 # Types that are one image, although they can be iterated over.
 _SINGLE = (
     *(str, bytes, bytearray, memoryview, PathLike, BinaryReader),
