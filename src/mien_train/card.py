@@ -11,6 +11,9 @@ from typing import Any
 
 from mien.artifacts import CARD_NAME
 
+# The name of every model file that mien-train writes.
+MODEL_FILE = "model.onnx"
+
 
 def new_card(
     model_file: Path,

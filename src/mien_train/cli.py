@@ -1,4 +1,4 @@
-"""The command ``mien-train``."""
+"""The command ``mien-train``. The subcommands in this module need no extra."""
 
 import argparse
 import json
@@ -9,7 +9,6 @@ from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
 
-from mien.artifacts import CARD_NAME
 from mien.classify.onnx import load_classifier
 from mien.detect.registry import DEFAULT_DETECTOR
 from mien.errors import MienError
@@ -17,21 +16,15 @@ from mien.recognizer import Recognizer
 from mien_train.calibrate import fit
 from mien_train.card import update_card
 from mien_train.data import load_data
-from mien_train.data.fer2013 import without_duplicates_of
 from mien_train.data.natural import LABELS_NAME, load_natural
 from mien_train.data.packed import pack
-from mien_train.device import choose_device
-from mien_train.errors import TrainingError
+from mien_train.errors import InterruptedRunError, TrainingError
 from mien_train.evaluate import Scores, score
-from mien_train.export import export, trained_outputs
-from mien_train.model_card import render
-from mien_train.monitor import CsvLog, Monitor, ProgressLog, TensorBoardLog
+from mien_train.messages import say
 from mien_train.parser import parser
 from mien_train.photos import photo_lines, score_photos
-from mien_train.quantize import compare, quantize
-from mien_train.recipe import SPLITS, Recipe, load_recipe
-from mien_train.report import score_lines, write_page
-from mien_train.train import BEST_CHECKPOINT, CHECKPOINT, InterruptedRunError, Trainer
+from mien_train.recipe import SPLITS
+from mien_train.report.text import score_lines
 from mien_train.twins import has_twin
 
 
@@ -40,7 +33,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = parser().parse_args(given)
     try:
-        _COMMANDS[arguments.command](arguments)
+        _run(arguments)
     except InterruptedRunError as error:
         again = given if "--resume" in given else [*given, "--resume"]
         say(f"{error}; resume with:\n  mien-train {shlex.join(again)}")
@@ -54,62 +47,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     return 0
 
 
-def say(message: str) -> None:
-    """Print a message on standard error; results go to standard output."""
-    print(f"mien-train: {message}", file=sys.stderr)
+def _run(arguments: argparse.Namespace) -> None:
+    if arguments.command in _COMMANDS:
+        _COMMANDS[arguments.command](arguments)
+    else:
+        # It imports torch.
+        from mien_train.cli_training import COMMANDS  # noqa: PLC0415
 
-
-def _train(arguments: argparse.Namespace) -> None:
-    recipe = load_recipe(arguments.recipe)
-    folder = arguments.out or Path("runs") / recipe.name
-    if not arguments.resume and (folder / CHECKPOINT).exists():
-        raise TrainingError(f"{folder} already has a run: add --resume, or choose another --out")
-    if bool(arguments.natural) != (recipe.natural_repeat > 0):
-        advice = "leave --natural out" if arguments.natural else "add --natural DIR"
-        raise TrainingError(
-            f"recipe {recipe.name} has natural_repeat = {recipe.natural_repeat}: {advice}"
-        )
-    device, monitors = choose_device(arguments.device), _monitors(arguments, recipe, folder)
-    data = load_data(arguments.data, recipe.split)
-    check = data.split("PublicTest")
-    train = without_duplicates_of(data.split("Training"), check)
-    if arguments.natural:
-        train = train.joined(load_natural(arguments.natural), recipe.natural_repeat)
-    trainer = Trainer(
-        recipe,
-        train,
-        check,
-        folder,
-        arguments.teacher,
-        device=device,
-        bfloat16=arguments.bfloat16,
-        monitors=monitors,
-    )
-    if arguments.resume:
-        trainer.resume()
-    elif arguments.start:
-        trainer.start_from(arguments.start)
-    outputs = trained_outputs(recipe.ferplus_weight, trainer.about_data)
-    if recipe.ferplus_weight and "ferplus" not in outputs:
-        say("no FER+ votes: only the FER2013 output is trained, and only that will be exported")
-    say(f"{recipe.name}: {len(train)} faces, {recipe.epochs} epochs on {device.type}, in {folder}")
-    trainer.run()
-    _report_end(trainer)
-
-
-def _monitors(arguments: argparse.Namespace, recipe: Recipe, folder: Path) -> list[Monitor]:
-    monitors: list[Monitor] = [ProgressLog(recipe.epochs), CsvLog(folder)]
-    if arguments.tensorboard:
-        monitors.append(TensorBoardLog(folder))
-    return monitors
-
-
-def _report_end(trainer: Trainer) -> None:
-    kept = trainer.checkpoint_path
-    if trainer.patience is not None:
-        kept = trainer.folder / BEST_CHECKPOINT
-        say(f"the best epoch was {trainer.patience.best_epoch}; {kept.name} has its weights")
-    say(f"done; next: mien-train export {kept} --out DIR")
+        COMMANDS[arguments.command](arguments)
 
 
 def _pack(arguments: argparse.Namespace) -> None:
@@ -119,22 +64,6 @@ def _pack(arguments: argparse.Namespace) -> None:
     # PrivateTest is not used in training.
     pack(data.rows(data.usage != "PrivateTest"), arguments.out)
     print(arguments.out)
-
-
-def _export(arguments: argparse.Namespace) -> None:
-    print(export(arguments.checkpoint, arguments.out, dict(arguments.prior)))
-
-
-def _quantize(arguments: argparse.Namespace) -> None:
-    data = load_data(arguments.data, arguments.split)
-    path = quantize(arguments.model, data.split("Training"), arguments.out)
-    gain = compare(arguments.model, path, data.split("PublicTest"), "PublicTest")
-    if not gain.is_worth_it:
-        path.unlink()
-        (path.parent / CARD_NAME).unlink()
-        raise TrainingError(f"not kept: {gain}")
-    say(f"{gain}; next: mien-train calibrate {path} --data DIR")
-    print(path)
 
 
 def _import(arguments: argparse.Namespace) -> None:
@@ -178,6 +107,9 @@ def _evaluate_faces(arguments: argparse.Namespace) -> None:
     if arguments.record:
         _record(Path(arguments.model), scores, today, arguments.split)
     if arguments.report:
+        # It imports jinja2.
+        from mien_train.report.page import write_page  # noqa: PLC0415
+
         say(f"wrote {write_page(scores, classifier.card, arguments.report, on=today)}")
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(score_lines(scores)))
 
@@ -194,11 +126,6 @@ def _evaluate_photos(arguments: argparse.Namespace) -> None:
         }
         update_card(model.parent, "photos", measured)
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(photo_lines(scores)))
-
-
-def _card(arguments: argparse.Namespace) -> None:
-    arguments.out.write_text(render(arguments.model), encoding="utf-8")
-    say(f"wrote {arguments.out}")
 
 
 def _record(model: Path, scores: Scores, on: date, split: str) -> None:
@@ -219,13 +146,4 @@ def _short(model: Path) -> str:
     return "/".join(model.resolve().parts[-2:])
 
 
-_COMMANDS = {
-    "train": _train,
-    "pack": _pack,
-    "import": _import,
-    "export": _export,
-    "quantize": _quantize,
-    "calibrate": _calibrate,
-    "evaluate": _evaluate,
-    "card": _card,
-}
+_COMMANDS = {"pack": _pack, "import": _import, "calibrate": _calibrate, "evaluate": _evaluate}

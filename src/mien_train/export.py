@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mien.runtime.ort import OrtSession
-from mien_train.card import new_card
+from mien_train.card import MODEL_FILE, new_card
 from mien_train.checkpoint import read_checkpoint
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, SIDE
 from mien_train.errors import TrainingError
@@ -19,7 +19,6 @@ from mien_train.models import Classifier
 from mien_train.models.mobilenet import MOBILENET
 
 PARITY = 1e-4
-MODEL_FILE = "model.onnx"
 LABELS = {"ferplus": FERPLUS_LABELS, "fer2013": FER2013_LABELS}
 
 

@@ -13,10 +13,9 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from mien_train.card import new_card
+from mien_train.card import MODEL_FILE, new_card
 from mien_train.data.fer2013 import FER2013_LABELS, SIDE
 from mien_train.errors import TrainingError
-from mien_train.export import MODEL_FILE
 from mien_train.keras_file import Layer, read_layers
 
 __all__ = ["import_keras"]

@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 
 from mien.classify.onnx import OnnxClassifier, load_classifier
 from mien.runtime.ort import OrtSession
-from mien_train.card import new_card, read_card
+from mien_train.card import MODEL_FILE, new_card, read_card
 from mien_train.data.fer2013 import FerDataset
 from mien_train.errors import TrainingError
 from mien_train.evaluate import crops_of_faces, score
-from mien_train.export import MODEL_FILE
 
 # isort: split
 # After mien, which switches its telemetry off.

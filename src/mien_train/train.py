@@ -17,7 +17,7 @@ from mien_train.data.fer2013 import FER2013_LABELS, FerDataset
 from mien_train.device import keep_freed_memory, random_state, repeat_exactly, set_random_state
 from mien_train.distill import teach
 from mien_train.early_stopping import Patience
-from mien_train.errors import TrainingError
+from mien_train.errors import InterruptedRunError, TrainingError
 from mien_train.interrupt import stop_requested
 from mien_train.models import Classifier, build_classifier
 from mien_train.monitor import EpochReport, Monitor, StepReport
@@ -25,16 +25,12 @@ from mien_train.recipe import Phase, Recipe
 from mien_train.targets import Targets
 from mien_train.validation import validate
 
-__all__ = ["InterruptedRunError", "Trainer"]
+__all__ = ["Trainer"]
 
 CHECKPOINT = "checkpoint.pt"
 BEST_CHECKPOINT = "best.pt"
 # Together with the validation at the end of an epoch, this stays well under five minutes.
 CHECKPOINT_EVERY_S = 120.0
-
-
-class InterruptedRunError(TrainingError):
-    """Ctrl-C was pressed and the checkpoint is saved."""
 
 
 class Trainer:

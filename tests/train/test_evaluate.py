@@ -23,7 +23,8 @@ from mien_train.calibrate import fit
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset, load_fer2013
 from mien_train.errors import TrainingError
 from mien_train.evaluate import Scores, run_model, score
-from mien_train.report import score_lines, write_page
+from mien_train.report.page import write_page
+from mien_train.report.text import score_lines
 
 CARD = Card(
     name="made-up <model>",

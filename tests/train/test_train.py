@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 
-from mien_train import checkpoint, cli, device
+from mien_train import checkpoint, cli, cli_training, device
 from mien_train.data.fer2013 import FerDataset, load_fer2013
 from mien_train.early_stopping import Patience
-from mien_train.errors import TrainingError
+from mien_train.errors import InterruptedRunError, TrainingError
 from mien_train.models import Classifier
 from mien_train.monitor import CsvLog, EpochReport
 from mien_train.recipe import EarlyStopping, Phase, Recipe
-from mien_train.train import InterruptedRunError, Trainer
+from mien_train.train import Trainer
 
 RECIPE = Recipe(
     name="short",
@@ -170,7 +170,7 @@ def test_ctrl_c_before_training_is_no_traceback(
     def interrupted(*_: object) -> FerDataset:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "load_data", interrupted)
+    monkeypatch.setattr(cli_training, "load_data", interrupted)
     assert cli.main(["train", "lite0-ferplus", "--data", str(fer_folder)]) == 130
     assert capsys.readouterr().err == "mien-train: stopped\n"
 
