@@ -1,10 +1,11 @@
-"""The command ``mien-train``. The subcommands in this module need no extra."""
+"""The command ``mien-train``. What needs an extra is imported when it is used."""
 
 import argparse
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -51,10 +52,21 @@ def _run(arguments: argparse.Namespace) -> None:
     if arguments.command in _COMMANDS:
         _COMMANDS[arguments.command](arguments)
     else:
-        # It imports torch.
-        from mien_train.cli_training import COMMANDS  # noqa: PLC0415
-
+        with _needing("mien[train]"):
+            from mien_train.cli_training import COMMANDS  # noqa: PLC0415
         COMMANDS[arguments.command](arguments)
+
+
+@contextmanager
+def _needing(package: str) -> Iterator[None]:
+    """Name the package to install where an import fails."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        # What is missing of our own is a mistake.
+        if (error.name or "mien").startswith("mien"):
+            raise
+        raise TrainingError(f"{error.name} is missing: pip install '{package}'") from error
 
 
 def _pack(arguments: argparse.Namespace) -> None:
@@ -67,11 +79,8 @@ def _pack(arguments: argparse.Namespace) -> None:
 
 
 def _import(arguments: argparse.Namespace) -> None:
-    try:
-        # Its libraries are in a separate extra.
+    with _needing("mien[keras]"):
         from mien_train.keras_import import import_keras  # noqa: PLC0415
-    except ModuleNotFoundError as error:
-        raise TrainingError("importing needs: pip install 'mien[keras]'") from error
     print(import_keras(arguments.model, arguments.out))
 
 
@@ -98,6 +107,9 @@ def _evaluate(arguments: argparse.Namespace) -> None:
 
 
 def _evaluate_faces(arguments: argparse.Namespace) -> None:
+    if arguments.report:
+        with _needing("jinja2"):
+            from mien_train.report.page import write_page  # noqa: PLC0415
     data = load_data(arguments.data, arguments.split)
     faces, train = data.split(arguments.usage), data.faces[data.usage == "Training"]
     twin = has_twin(faces.faces, train) if len(train) and arguments.usage != "Training" else None
@@ -107,9 +119,6 @@ def _evaluate_faces(arguments: argparse.Namespace) -> None:
     if arguments.record:
         _record(Path(arguments.model), scores, today, arguments.split)
     if arguments.report:
-        # It imports jinja2.
-        from mien_train.report.page import write_page  # noqa: PLC0415
-
         say(f"wrote {write_page(scores, classifier.card, arguments.report, on=today)}")
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(score_lines(scores)))
 
@@ -126,6 +135,13 @@ def _evaluate_photos(arguments: argparse.Namespace) -> None:
         }
         update_card(model.parent, "photos", measured)
     print(json.dumps(scores.to_dict()) if arguments.json else "\n".join(photo_lines(scores)))
+
+
+def _card(arguments: argparse.Namespace) -> None:
+    with _needing("jinja2"):
+        from mien_train.model_card import render  # noqa: PLC0415
+    arguments.out.write_text(render(arguments.model), encoding="utf-8")
+    say(f"wrote {arguments.out}")
 
 
 def _record(model: Path, scores: Scores, on: date, split: str) -> None:
@@ -146,4 +162,10 @@ def _short(model: Path) -> str:
     return "/".join(model.resolve().parts[-2:])
 
 
-_COMMANDS = {"pack": _pack, "import": _import, "calibrate": _calibrate, "evaluate": _evaluate}
+_COMMANDS = {
+    "pack": _pack,
+    "import": _import,
+    "calibrate": _calibrate,
+    "evaluate": _evaluate,
+    "card": _card,
+}

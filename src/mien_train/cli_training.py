@@ -12,7 +12,6 @@ from mien_train.device import choose_device
 from mien_train.errors import TrainingError
 from mien_train.export import export, trained_outputs
 from mien_train.messages import say
-from mien_train.model_card import render
 from mien_train.monitor import CsvLog, Monitor, ProgressLog, TensorBoardLog
 from mien_train.quantize import compare, quantize
 from mien_train.recipe import Recipe, load_recipe
@@ -90,14 +89,8 @@ def _quantize(arguments: argparse.Namespace) -> None:
     print(path)
 
 
-def _card(arguments: argparse.Namespace) -> None:
-    arguments.out.write_text(render(arguments.model), encoding="utf-8")
-    say(f"wrote {arguments.out}")
-
-
 COMMANDS: Mapping[str, Callable[[argparse.Namespace], None]] = {
     "train": _train,
     "export": _export,
     "quantize": _quantize,
-    "card": _card,
 }

@@ -1,10 +1,11 @@
 """Evaluate whole photos end to end: detection and classification of labeled faces.
 
-A folder holds photos and ``labels.csv`` (file, x, y, width, height, draw, votes, label). ``draw``
+A folder holds photos and ``labels.csv`` (file, x, y, width, height, draw, label). ``draw``
 is ``random`` for faces of a random sample. ``label`` is empty if annotators disagreed.
 """
 
 import csv
+import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -113,7 +114,7 @@ def load_labels(folder: Path) -> list[LabeledFace]:
     """Read the faces that have one of the six labels, those of one photo together.
 
     Labels may have the names that cards accept, such as ``anger``.
-    Raises TrainingError if the file or a column is missing, a number is invalid, or no face
+    Raises TrainingError if the file, a column or a value is missing, a box is invalid, or no face
     remains.
     """
     path = folder / LABELS_FILE
@@ -121,10 +122,13 @@ def load_labels(folder: Path) -> list[LabeledFace]:
 
 
 def _faces(rows: Sequence[dict[str, str]], path: Path) -> list[LabeledFace]:
-    try:
-        faces = [_labeled(row) for row in rows if row["label"] in SIX]
-    except ValueError as error:
-        raise TrainingError(f"{path} can't be read: {error}") from error
+    faces = []
+    for number, row in enumerate(rows, 2):
+        try:
+            if row["label"] in SIX:
+                faces.append(_labeled(row))
+        except ValueError as error:
+            raise TrainingError(f"{path}, row {number}: {error}") from error
     if not any(face.is_random for face in faces):
         raise TrainingError(f"{path}: no {RANDOM} face with one of {', '.join(SIX)}")
     return sorted(faces, key=lambda face: face.file)
@@ -133,7 +137,7 @@ def _faces(rows: Sequence[dict[str, str]], path: Path) -> list[LabeledFace]:
 def _rows(path: Path) -> list[dict[str, str]]:
     """Return the rows of ``labels.csv``, their labels under the names of ``Emotion``."""
     try:
-        with path.open(encoding="utf-8", newline="") as text:
+        with path.open(encoding="utf-8-sig", newline="") as text:
             reader = csv.DictReader(text)
             missing = set(COLUMNS) - set(reader.fieldnames or ())
             if missing:
@@ -141,8 +145,11 @@ def _rows(path: Path) -> list[dict[str, str]]:
             rows = list(reader)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path} can't be read: {error}") from error
-    for row in rows:
-        name = (row["label"] or "").strip().lower()
+    for number, row in enumerate(rows, 2):
+        # DictReader keeps what is too much under None, and fills up with None.
+        if None in row or None in row.values():
+            raise TrainingError(f"{path}, row {number}: it has not as many values as the header")
+        name = row["label"].strip().lower()
         row["label"] = SYNONYMS.get(name, name)
     return rows
 
@@ -174,7 +181,7 @@ def located(folder: Path) -> Iterator[tuple[RgbImage, Face, LabeledFace]]:
         try:
             image = load_image(folder / file, max_pixels=MAX_PIXELS)
         except MienError as error:
-            raise TrainingError(f"{folder / file}: {error}") from error
+            raise TrainingError(f"{folder / file}: {error.message}") from error
         faces = detector.detect(image)
         for labeled in group:
             index = match(labeled.box, [face.box.xyxy for face in faces])
@@ -203,7 +210,7 @@ def _sample(faces: Sequence[LabeledFace], rows: Sequence[list[float] | None]) ->
     truth = np.array([SIX.index(face.label) for face in faces])
     found = np.array([row is not None for row in rows])
     if not found.any():
-        raise TrainingError("none of the labeled faces is found")
+        raise TrainingError("none of the labeled faces of the random sample is found")
     scores = np.array([row for row in rows if row is not None], dtype=np.float64)
     return Sample(
         labeled=np.bincount(truth, minlength=len(SIX)), found=measure(scores, truth[found], SIX)
@@ -211,11 +218,14 @@ def _sample(faces: Sequence[LabeledFace], rows: Sequence[list[float] | None]) ->
 
 
 def _labeled(row: dict[str, str]) -> LabeledFace:
+    """Raises ValueError if the box is not one."""
     x, y, width, height = (float(row[name]) for name in ("x", "y", "width", "height"))
+    if not (math.isfinite(x + y + width + height) and width > 0 and height > 0):
+        raise ValueError(f"the box {x:g}, {y:g}, {width:g}, {height:g} has no area")
     return LabeledFace(
         file=row["file"],
         box=(x, y, x + width, y + height),
-        is_random=row["draw"] == RANDOM,
+        is_random=row["draw"].strip().lower() == RANDOM,
         label=row["label"],
     )
 
@@ -226,12 +236,18 @@ def _scores(
     """Yield the six scores of each face, None where it is not found."""
     for file, group in groupby(faces, key=lambda face: face.file):
         try:
-            found = recognizer.analyze(folder / file).faces
+            found = recognizer.analyze(folder / file)
         except MienError as error:
-            raise TrainingError(f"{folder / file}: {error}") from error
+            raise TrainingError(f"{folder / file}: {error.message}") from error
         for face in group:
+            left, top, right, bottom = face.box
+            if right <= 0 or bottom <= 0 or left >= found.width or top >= found.height:
+                raise TrainingError(
+                    f"{folder / file}: the box at {left:g}, {top:g} is outside of its "
+                    f"{found.width} x {found.height} pixels"
+                )
             index = match(face.box, [other.box.xyxy for other in found])
-            scores = None if index is None else found[index].scores
+            scores = None if index is None else found.faces[index].scores
             yield None if scores is None else [scores[e] for e in LabelSet.SIX.emotions]
 
 

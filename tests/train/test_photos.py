@@ -45,7 +45,8 @@ def model(tmp_path: Path) -> Path:
 
 def photos(folder: Path, rows: list[list[object]]) -> Path:
     shutil.copy(EXAMPLE, folder)
-    with (folder / "labels.csv").open("w", newline="") as text:
+    # Excel writes a byte order mark.
+    with (folder / "labels.csv").open("w", newline="", encoding="utf-8-sig") as text:
         csv.writer(text).writerows([HEADER, *rows])
     return folder
 
@@ -73,7 +74,7 @@ def test_missed_faces_count_as_wrong_end_to_end(
 def test_the_packaged_model_is_the_default(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    rows = [[*FACE, "random", "", label] for label in ("happy", "Happiness", "contempt")]
+    rows = [[*FACE, " Random", "", label] for label in ("happy", "Happiness", "contempt")]
     evaluate = ["evaluate", "--photos", str(photos(tmp_path, rows))]
     for detector in ([], ["--detector", "centerface"]):
         assert cli.main([*evaluate, *detector]) == 0
@@ -91,9 +92,15 @@ def test_the_packaged_model_is_the_default(
     [
         ([], "no random face"),
         ([[*FACE, "stratified", "", "happy"]], "no random face"),
-        ([["astronaut.jpg", "left", 1, 2, 3, "random", "", "happy"]], "left"),
+        ([["astronaut.jpg", "left", 1, 2, 3, "random", "", "happy"]], "labels.csv, row 2: "),
+        ([[*FACE[:4], "nan", "random", "", "happy"]], "row 2: the box 180, 60, 90, nan"),
+        ([[*FACE[:3], 0, 9, "random", "", "happy"]], "row 2: the box 180, 60, 0, 9"),
+        ([[*FACE, "random", "", "happy"], [*FACE, "random", "", "9", "happy"]], "row 3: it has"),
+        ([[*FACE, "random", "", "happy"], FACE], "row 3: it has not as many"),
+        ([["astronaut.jpg", 512, 0, 9, 9, "random", "", "happy"]], "at 512, 0 is outside of its"),
+        ([["astronaut.jpg", -9, 0, 9, 9, "random", "", "happy"]], "at -9, 0 is outside of its"),
         ([["missing.jpg", *FACE[1:], "random", "", "happy"]], "missing.jpg"),
-        ([[*NOWHERE, "random", "", "happy"]], "none of the labeled faces is found"),
+        ([[*NOWHERE, "random", "", "happy"]], "none of the labeled faces of the random sample"),
     ],
 )
 def test_unscorable_photos_are_named(

@@ -1,4 +1,4 @@
-"""The command where torch is not installed."""
+"""The commands where torch, onnx and jinja2 are not installed."""
 
 import shutil
 import subprocess
@@ -7,51 +7,70 @@ from pathlib import Path
 
 import pytest
 
-from mien_train import __main__ as command
+from mien.artifacts import load_card
+from mien.classify.onnx import DEFAULT_MODEL
 from mien_train import cli, cli_training
 from mien_train.parser import COMMANDS
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "astronaut.jpg"
+EXTRAS = ("torch", "onnx", "jinja2", "h5py")
 
 
-def test_the_error_names_the_extra(
-    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+@pytest.fixture
+def model(tmp_path: Path) -> str:
+    return str(shutil.copytree(load_card(DEFAULT_MODEL).folder, tmp_path / "m") / "model.onnx")
+
+
+def run_without_extras(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    """Run the command in a process in which no module of an extra can be imported."""
+    missing = f"import sys; sys.modules.update(dict.fromkeys({EXTRAS})); "
+    code = missing + "from mien_train.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd)
+
+
+def test_photos_are_evaluated(tmp_path: Path) -> None:
+    shutil.copy(EXAMPLE, tmp_path)
+    row = "astronaut.jpg,180,60,90,116,random,happy"
+    (tmp_path / "labels.csv").write_text(f"file,x,y,width,height,draw,label\n{row}\n")
+    done = run_without_extras("evaluate", "--photos", ".", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "1 of 1 found, accuracy 1.0000" in done.stdout
+
+
+def test_faces_are_packed_calibrated_and_evaluated(
+    fer_folder: Path, model: str, tmp_path: Path
 ) -> None:
-    for name in [name for name in sys.modules if name.startswith("mien_train.")]:
-        monkeypatch.delitem(sys.modules, name)
-    monkeypatch.setitem(sys.modules, "torch", None)
-    monkeypatch.setattr(sys, "argv", ["mien-train", "export", "checkpoint.pt", "--out", "x"])
-    assert command.main() == 1
-    assert capsys.readouterr().err == "mien-train: this needs: pip install 'mien[train]'\n"
-
-
-def test_a_missing_own_module_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "mien_train.cli", raising=False)
-    monkeypatch.setitem(sys.modules, "mien_train.calibrate", None)
-    with pytest.raises(ModuleNotFoundError, match="calibrate"):
-        command.main()
+    for arguments in (
+        ["pack", str(fer_folder), "--out", "faces.npz"],
+        ["calibrate", model, "--data", "faces.npz"],
+        ["evaluate", model, "--data", "faces.npz"],
+    ):
+        done = run_without_extras(*arguments, cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "package"),
     [
-        (["--help"], "usage: mien-train"),
-        (["evaluate", "--photos", "."], "1 of 1 found, accuracy 1.0000"),
-        (["evaluate", "--data", "."], "fer2013.csv"),
-        (["calibrate", "model.onnx", "--data", "."], "fer2013.csv"),
-        (["pack", ".", "--out", "faces.npz"], "faces.zip"),
+        (["export", "checkpoint.pt", "--out", "x"], "torch is missing: pip install 'mien[train]'"),
+        (["import", "m.keras", "--out", "x"], "is missing: pip install 'mien[keras]'"),
+        (["card", "m.onnx", "--out", "x"], "jinja2 is missing: pip install 'jinja2'"),
+        (["evaluate", "--data", ".", "--report", "x"], "jinja2 is missing: pip install 'jinja2'"),
     ],
 )
-def test_what_needs_no_extra(tmp_path: Path, arguments: list[str], said: str) -> None:
-    shutil.copy(EXAMPLE, tmp_path)
-    (tmp_path / "labels.csv").write_text(
-        "file,x,y,width,height,draw,votes,label\nastronaut.jpg,180,60,90,116,random,,happy\n"
-    )
-    missing = "import sys; sys.modules.update(torch=None, onnx=None, jinja2=None); "
-    code = missing + "from mien_train.__main__ import main; sys.exit(main())"
-    command = [sys.executable, "-c", code, *arguments]
-    done = subprocess.run(command, check=False, capture_output=True, text=True, cwd=tmp_path)
-    assert said in done.stdout + done.stderr
+def test_the_missing_package_is_named(tmp_path: Path, arguments: list[str], package: str) -> None:
+    done = run_without_extras(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert package in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_missing_own_module_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "mien_train.cli_training")
+    monkeypatch.setitem(sys.modules, "mien_train.quantize", None)
+    with pytest.raises(ModuleNotFoundError, match="quantize"):
+        cli.main(["export", "checkpoint.pt", "--out", "x"])
 
 
 def test_each_listed_command_exists() -> None:

@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 # Image sides are padded to a multiple of MULTIPLE_PX, the cell size of the coarsest feature map.
 # The output maps have cells of STRIDE pixels.
 MULTIPLE_PX, STRIDE = 32, 4
-# Score from which a proposal may be a face, and from which it is one.
+# Scores from which a place is searched again at full size, and from which a box is a face.
 POSSIBLE, MIN_SCORE = 0.15, 0.5
 # Without a smaller level, one in twenty faces that fill an image of 350 pixels is missed.
 LAST_LEVEL_PX = 192

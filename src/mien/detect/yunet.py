@@ -30,8 +30,8 @@ COLUMNS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in COLUMNS for stride in STRIDES)
 # Sides are filled up to a multiple of the largest stride.
 MULTIPLE_PX = STRIDES[-1]
-# Score from which a proposal may be a face. With 0.15, more of the full size is searched, but no
-# more faces are found (benchmarks/curves.py).
+# At half size, the score from which a place is searched again at full size. With 0.15, YuNet-s
+# searches more of the full size, but finds no more faces: run benchmarks/curves.py with both.
 POSSIBLE = 0.22
 # Minimum score of a proposal. From SURE on, O-Net would not change the result.
 PROPOSED, SURE = 0.45, 0.85
