@@ -140,7 +140,7 @@ def parser() -> argparse.ArgumentParser:
     evaluate.add_argument("--usage", choices=USAGES, default="PublicTest")
     evaluate.add_argument("--json", action="store_true", help="print JSON")
     evaluate.add_argument(
-        "--report", type=Path, metavar="DIR", help="write a page with tables and plots"
+        "--report", type=Path, metavar="DIR", help="for --data: write a page with tables and plots"
     )
     evaluate.add_argument("--flip", action="store_true", help="average with the mirror image")
     evaluate.add_argument("--record", action="store_true", help="write the metrics to the card")

@@ -1,7 +1,8 @@
 """Evaluate whole photos end to end: detection and classification of labeled faces.
 
 A folder holds photos and ``labels.csv`` (file, x, y, width, height, draw, label). ``draw``
-is ``random`` for faces of a random sample. ``label`` is empty if annotators disagreed.
+is ``random`` for faces of a random sample; without this column all are. ``label`` is empty if
+annotators disagreed.
 """
 
 import csv
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 LABELS_FILE = "labels.csv"
-COLUMNS = ("file", "x", "y", "width", "height", "draw", "label")
+COLUMNS = ("file", "x", "y", "width", "height", "label")
 RANDOM = "random"
 # A face is found if a box overlaps its own by at least this much.
 MIN_OVERLAP = 0.4
@@ -130,7 +131,9 @@ def _faces(rows: Sequence[dict[str, str]], path: Path) -> list[LabeledFace]:
         except ValueError as error:
             raise TrainingError(f"{path}, row {number}: {error}") from error
     if not any(face.is_random for face in faces):
-        raise TrainingError(f"{path}: no {RANDOM} face with one of {', '.join(SIX)}")
+        raise TrainingError(
+            f"{path}: no face whose draw is {RANDOM} has one of the labels {', '.join(SIX)}"
+        )
     return sorted(faces, key=lambda face: face.file)
 
 
@@ -141,7 +144,9 @@ def _rows(path: Path) -> list[dict[str, str]]:
             reader = csv.DictReader(text)
             missing = set(COLUMNS) - set(reader.fieldnames or ())
             if missing:
-                raise TrainingError(f"{path}: missing columns {sorted(missing)}")
+                raise TrainingError(
+                    f"{path}: missing columns {sorted(missing)}; commas separate columns"
+                )
             rows = list(reader)
     except (OSError, ValueError) as error:
         raise TrainingError(f"{path} can't be read: {error}") from error
@@ -195,7 +200,10 @@ def photo_lines(scores: PhotoScores) -> Iterator[str]:
         others = ", ".join(f"{label} ({count})" for label, count in scores.other_labels.items())
         yield f"left out, with another label than the six: {others}"
         yield ""
-    for title, sample in (("random sample", scores.random), ("all faces", scores.every)):
+    samples = [("random sample", scores.random), ("all faces", scores.every)]
+    if scores.random.labeled.sum() == scores.every.labeled.sum():
+        del samples[0]
+    for title, sample in samples:
         yield from metrics_lines(f"{title}, found faces", sample.found)
         yield f"balanced accuracy {sample.found.balanced:.4f}"
         recalls = ", ".join(f"{label} {recall:.3f}" for label, recall in sample.recall.items())
@@ -210,7 +218,10 @@ def _sample(faces: Sequence[LabeledFace], rows: Sequence[list[float] | None]) ->
     truth = np.array([SIX.index(face.label) for face in faces])
     found = np.array([row is not None for row in rows])
     if not found.any():
-        raise TrainingError("none of the labeled faces of the random sample is found")
+        raise TrainingError(
+            "none of the labeled faces of the random sample is found: no box overlaps theirs by "
+            f"an IoU of {MIN_OVERLAP}"
+        )
     scores = np.array([row for row in rows if row is not None], dtype=np.float64)
     return Sample(
         labeled=np.bincount(truth, minlength=len(SIX)), found=measure(scores, truth[found], SIX)
@@ -225,7 +236,7 @@ def _labeled(row: dict[str, str]) -> LabeledFace:
     return LabeledFace(
         file=row["file"],
         box=(x, y, x + width, y + height),
-        is_random=row["draw"].strip().lower() == RANDOM,
+        is_random=row.get("draw", RANDOM).strip().lower() == RANDOM,
         label=row["label"],
     )
 

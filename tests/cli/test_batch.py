@@ -258,7 +258,7 @@ def test_resume_adds_new_images_to_a_finished_table(tmp_path: Path, small: bytes
     folder, out = fill(tmp_path / "photos", small, 3), tmp_path / out
     assert run("batch", folder, "--out", out).returncode == 0
     (folder / "0001-new.jpg").write_bytes(small)
-    added = run("batch", folder, "--out", out, "--resume")
+    added = run("batch", f"{folder}/", "--out", out, "--resume")
     assert added.returncode == 0, added.stderr
     assert "1 image, 1 face, 0 failed, 3 finished before" in added.stderr
     names = [Path(str(row["path"])).name for row in read_rows(out)]

@@ -87,11 +87,24 @@ def test_the_packaged_model_is_the_default(
     assert "--detector needs --photos" in capsys.readouterr().err
 
 
+def test_without_the_column_draw_all_faces_are_one_sample(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copy(EXAMPLE, tmp_path)
+    (tmp_path / "labels.csv").write_text(
+        "file,x,y,width,height,label\nastronaut.jpg,180,60,90,116,happy\n"
+    )
+    assert cli.main(["evaluate", "--photos", str(tmp_path)]) == 0
+    text = capsys.readouterr().out
+    assert text.count("end to end") == 1
+    assert "all faces, end to end: 1 of 1 found, accuracy 1.0000" in text
+
+
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        ([], "no random face"),
-        ([[*FACE, "stratified", "", "happy"]], "no random face"),
+        ([], "no face whose draw is random"),
+        ([[*FACE, "stratified", "", "happy"]], "no face whose draw is random"),
         ([["astronaut.jpg", "left", 1, 2, 3, "random", "", "happy"]], "labels.csv, row 2: "),
         ([[*FACE[:4], "nan", "random", "", "happy"]], "row 2: the box 180, 60, 90, nan"),
         ([[*FACE[:3], 0, 9, "random", "", "happy"]], "row 2: the box 180, 60, 0, 9"),
@@ -118,7 +131,7 @@ def test_missing_labels_and_columns_are_named(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"labels\.csv"):
         load_labels(tmp_path)
     (tmp_path / "labels.csv").write_text("file,label\n")
-    with pytest.raises(TrainingError, match="'draw'"):
+    with pytest.raises(TrainingError, match="'height'"):
         load_labels(tmp_path)
 
 

@@ -16,6 +16,7 @@ from mien.artifacts import Card
 from mien.batch.paths import path_to_text
 from mien.batch.run import Engine, LocalEngine, Run, table_file
 from mien.batch.source import IMAGE_SUFFIXES
+from mien.batch.storage import is_uri
 from mien.batch.table import SUFFIXES, format_of
 from mien.classify.onnx import DEFAULT_MODEL
 from mien.cli.batch_task import AnnotatedCopies, BatchTask
@@ -134,8 +135,10 @@ def _same_options(
 ) -> dict[str, str]:
     """Return what must not change when a run is resumed, defaults included."""
     detector_file = arguments.get("detector_model")
+    # A folder is the same with a slash at its end.
+    source = options.source if is_uri(options.source) else str(Path(options.source))
     values = {
-        "source": path_to_text(options.source),
+        "source": path_to_text(source),
         "include": ",".join(sorted(options.include)),
         "format": Path(options.out).suffix.lower(),
         **_DEFAULTS,
