@@ -99,7 +99,7 @@ class Sample:
 class PhotoScores:
     """``random``: the random sample, for accuracy and calibration; ``every``: all faces.
 
-    other_labels: how many faces have each label that is none of the six; they are left out.
+    other_labels: the faces that are left out, counted by label: theirs is none of the six.
     """
 
     random: Sample

@@ -56,7 +56,8 @@ class Face(_Closed):
     """A face and the emotion it shows."""
 
     bounding_box: Annotated[list[NonNegativeInt], Field(min_length=4, max_length=4)] = Field(
-        description="x, y, width and height in whole pixels of the upright image, before its turn."
+        description="x, y, width and height in whole pixels of the upright image. "
+        "upright=auto does not turn them."
     )
     emotion: Emotion
     confidence: _Probability = Field(
