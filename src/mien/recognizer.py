@@ -33,9 +33,9 @@ from mien.types import Box, Emotion, Face, FaceEmotion, Landmarks, RgbImage, Tim
 __all__ = ["MAX_PIXELS", "Recognizer", "analyze", "failed"]
 
 MAX_PIXELS = 50_000_000
-# With this many pixels, the smallest face that default detection finds still covers at least the
-# classifier's crop. Images with four times as many are reduced.
-_ENOUGH_PIXELS = 1_800_000
+# Images with four times as many pixels are reduced while they are decoded, which saves time.
+# Detection then searches all that is left, so fewer pixels would also cost small faces.
+_ENOUGH_PIXELS = 1_700_000
 # ``max_faces`` keeps faces of at least this score first, the largest of them first.
 _CONFIDENT = 0.9
 # No image is as large; detectors compare with numbers of C.
@@ -275,7 +275,7 @@ class Recognizer:
         turn, upright, faces = 0, image, self._faces(image, options)
         if options.upright is Upright.AUTO and _best_score(faces) < _UPRIGHT:
             for other, transpose in _TRANSPOSE.items():
-                turned = RgbImage(image.picture.transpose(transpose))
+                turned = _turned(image, transpose)
                 found = self._faces(turned, options)
                 if _best_score(found) > _best_score(faces):
                     turn, upright, faces = other, turned, found
@@ -367,6 +367,13 @@ def _largest(faces: tuple[Face, ...], max_faces: int | None) -> tuple[Face, ...]
         return faces
     preferred = sorted(range(len(faces)), key=lambda at: (faces[at].score < _CONFIDENT, at))
     return tuple(faces[at] for at in sorted(preferred[:max_faces]))
+
+
+def _turned(image: RgbImage, transpose: Image.Transpose) -> RgbImage:
+    size = image.stored_size
+    if size is not None and transpose is not Image.Transpose.ROTATE_180:
+        size = size[::-1]
+    return RgbImage(image.picture.transpose(transpose), size)
 
 
 def _turned_back(face: Face, turn: int, image: RgbImage) -> Face:

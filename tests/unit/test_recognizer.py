@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image, ImageSequence
 
 import mien
@@ -138,6 +139,20 @@ def test_faces_of_a_reduced_image_are_in_stored_pixels() -> None:
     assert (result.width, result.height) == (319, 180)
     assert result.faces[0].box == Box(left=10 * 319 / 160, top=0, right=50 * 319 / 160, bottom=80)
     assert result.faces[0].landmarks == points.scaled(319 / 160, 2)
+
+
+@pytest.mark.parametrize("light", [1, 0.15])
+@pytest.mark.parametrize("turn", [0, 90])
+def test_a_face_of_60_pixels_in_a_large_photo_is_found(
+    astronaut: NDArray[np.uint8], turn: int, light: float
+) -> None:
+    """Also if the photo is turned or stretched for detection. The portrait's face has 108."""
+    portrait = Image.fromarray(astronaut).resize((284, 284), Image.Resampling.LANCZOS)
+    photo = Image.new("RGB", (4000, 3000), (120, 110, 100))
+    photo.paste(portrait, (2900, 1000))
+    photo = photo.rotate(turn, expand=True).point(lambda value: value * light)
+    (found,) = Recognizer(upright="auto").analyze(photo)
+    assert 45 < found.box.height < 75
 
 
 @pytest.mark.parametrize("turn", [90, 180, 270])

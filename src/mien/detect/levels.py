@@ -1,11 +1,10 @@
 """Detection at several image sizes, for networks that find faces in a limited range of sizes.
 
-The full size is that of the image, reduced to at most 1.7 megapixels. The network runs at half of
-it, then at a quarter and so on, where it finds larger faces. At full size it runs only around
-possible small ones, unless the image is small.
+The full size is that of the image, or half of it for large images. The network runs at half of the
+full size, then at a quarter and so on, where it finds larger faces. At full size it runs only
+around possible small ones, unless the image is small.
 """
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from typing import ClassVar
@@ -33,8 +32,9 @@ Floats = NDArray[np.float32]
 # Takes pixels (H, W, 3), returns rows (N, 15): score, box, five points, in these pixels.
 Network = Callable[[NDArray[np.uint8]], Floats]
 
-# Larger images are reduced by the smallest whole factor that brings them below: time grows with
-# the pixels. Faces of 20 pixels in images of 1024 x 1600 are still searched at full size.
+# Images with more pixels are searched at half of their width and height, as time grows with the
+# pixels; those that were reduced while decoding are searched as they are. Faces of 20 pixels in
+# images of 1024 x 1600 are still searched at full size.
 SEARCHED_PIXELS = 1_700_000
 # An image is not reduced so much that faces of ``min_face_size`` get smaller than this. At 20
 # pixels, every fifth face of 1.1 to 1.25 times that size is missed that is sure at full size; at
@@ -169,7 +169,8 @@ def averaged(rows: Floats, kept: NDArray[np.intp]) -> Floats:
 def full_size_factor(image: RgbImage, min_face_size: int | None) -> int:
     """Return the factor by which the full size is smaller than the image."""
     if min_face_size is None:
-        return math.ceil(math.sqrt(image.width * image.height / SEARCHED_PIXELS))
+        large = image.width * image.height > SEARCHED_PIXELS
+        return 2 if large and image.stored_size is None else 1
     return max(1, min_face_size // FACE_PX)
 
 

@@ -29,4 +29,4 @@ def exposures(image: RgbImage) -> tuple[RgbImage, ...]:
     if not BLANK < high - low < FLAT:
         return (image,)
     table = np.clip((np.arange(256) - low) * 255 / (high - low), 0, 255).astype(np.uint8)
-    return image, RgbImage(image.picture.point(table.tolist() * 3))
+    return image, RgbImage(image.picture.point(table.tolist() * 3), image.stored_size)

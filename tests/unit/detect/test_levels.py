@@ -6,8 +6,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.detect import levels
-from mien.detect.levels import averaged, search
-from mien.types import RgbImage
+from mien.detect.levels import averaged, full_size_factor, search
+from mien.recognizer import Recognizer
+from mien.types import Face, RgbImage
+from samples import StubClassifier
 
 Floats = NDArray[np.float32]
 
@@ -106,6 +108,32 @@ def test_parts_of_the_full_size_are_cut_from_the_reduced_image() -> None:
     assert (height, width) < (200, 200)
     full = np.asarray(Image.fromarray(noise).reduce(2))
     np.testing.assert_array_equal(part, full[-height:, -width:])
+
+
+@pytest.mark.parametrize(
+    ("stored", "part"),
+    [
+        ((1600, 1062), 1),
+        ((1600, 1064), 2),  # more than 1.7 megapixels
+        ((3200, 2124), 2),
+        ((3200, 2126), 2),  # from here on, decoding reduces it
+        ((4000, 3000), 2),
+        ((6400, 4248), 2),
+        ((6400, 4256), 4),
+    ],
+)
+def test_large_photos_are_searched_at_half_or_a_quarter(stored: tuple[int, int], part: int) -> None:
+    class Detector:
+        def detect(self, image: RgbImage, **_: object) -> tuple[Face, ...]:
+            searched = max(image.width, image.height) // full_size_factor(image, None)
+            parts.add(max(stored) // searched)
+            return ()
+
+    parts: set[int] = set()
+    photo = Image.new("RGB", stored)
+    # upright=auto turns a photo without a face.
+    Recognizer(detector=Detector(), model=StubClassifier(), upright="auto").analyze(photo)
+    assert parts == {part}
 
 
 def test_an_image_too_small_to_search_has_no_faces() -> None:
