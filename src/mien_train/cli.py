@@ -11,6 +11,7 @@ from datetime import UTC, date, datetime
 from pathlib import Path
 
 from mien.classify.onnx import load_classifier
+from mien.cli.console import BROKEN_PIPE, drop_output
 from mien.detect.registry import DEFAULT_DETECTOR
 from mien.errors import MienError
 from mien.recognizer import Recognizer
@@ -30,11 +31,15 @@ from mien_train.twins import has_twin
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command; return 0 when done, 1 on an error, 130 after Ctrl-C."""
+    """Run the command; return 0 when done, 1 on an error, 130 after Ctrl-C, 141 with no reader."""
     given = list(sys.argv[1:] if argv is None else argv)
     arguments = parser().parse_args(given)
     try:
         _run(arguments)
+        print(end="", flush=True)
+    except BrokenPipeError:
+        drop_output()
+        return BROKEN_PIPE
     except InterruptedRunError as error:
         again = given if "--resume" in given else [*given, "--resume"]
         say(f"{error}; resume with:\n  mien-train {shlex.join(again)}")

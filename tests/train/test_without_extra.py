@@ -1,5 +1,6 @@
 """The commands where torch, onnx and jinja2 are not installed."""
 
+import os
 import shutil
 import subprocess
 import sys
@@ -29,13 +30,28 @@ def run_without_extras(*arguments: str, cwd: Path) -> subprocess.CompletedProces
     return subprocess.run(command, check=False, capture_output=True, text=True, cwd=cwd)
 
 
-def test_photos_are_evaluated(tmp_path: Path) -> None:
+@pytest.fixture
+def labeled(tmp_path: Path) -> Path:
+    """A folder with one photo and its labels."""
     shutil.copy(EXAMPLE, tmp_path)
     row = "astronaut.jpg,180,60,90,116,random,happy"
     (tmp_path / "labels.csv").write_text(f"file,x,y,width,height,draw,label\n{row}\n")
-    done = run_without_extras("evaluate", "--photos", ".", cwd=tmp_path)
+    return tmp_path
+
+
+def test_photos_are_evaluated(labeled: Path) -> None:
+    done = run_without_extras("evaluate", "--photos", ".", cwd=labeled)
     assert done.returncode == 0, done.stderr
     assert "1 of 1 found, accuracy 1.0000" in done.stdout
+
+
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell with pipes")
+def test_a_closed_pipe_ends_the_command(labeled: Path) -> None:
+    line = f"{sys.executable} -m mien_train evaluate --photos {labeled} | true"
+    done = subprocess.run(
+        ["bash", "-o", "pipefail", "-c", line], capture_output=True, check=False, timeout=120
+    )
+    assert (done.returncode, done.stderr) == (141, b"")
 
 
 def test_faces_are_packed_calibrated_and_evaluated(

@@ -13,7 +13,7 @@ from io import TextIOWrapper
 from typing import Protocol, cast
 
 from mien._version import __version__
-from mien.cli.console import say
+from mien.cli.console import BROKEN_PIPE, drop_output, say
 from mien.cli.parser import Parser
 from mien.errors import MienError
 
@@ -30,8 +30,6 @@ _COMMANDS = {
 }
 
 _INTERRUPTED = 130
-# 128 + SIGPIPE, as shells report it when the reader of a pipe has closed it.
-_BROKEN_PIPE = 141
 
 
 class _Command(Protocol):
@@ -66,11 +64,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The base class's code means an internal failure, not wrong usage.
         return 1 if error.code == MienError.code else 2
     except BrokenPipeError:
-        _drop_output()
-        return _BROKEN_PIPE
+        drop_output()
+        return BROKEN_PIPE
     except OSError as error:
         # For example, stdout is a file on a full disk.
-        _drop_output()
+        drop_output()
         reason = error.strerror or "input or output failed"
         say(f"{error.filename}: {reason}" if error.filename else reason)
         return 1
@@ -116,10 +114,3 @@ def _write_utf8() -> None:
     """Write results as the same bytes on every system, whatever its encoding."""
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8", errors="surrogateescape")
-
-
-def _drop_output() -> None:
-    # Python flushes stdout once more at its exit, which would print another error.
-    sink = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(sink, sys.stdout.fileno())
-    os.close(sink)

@@ -1,8 +1,12 @@
-"""Messages for people, on stderr."""
+"""Messages for people, on stderr, and the end of the output."""
 
+import os
 import sys
 
-__all__ = ["printable", "say"]
+__all__ = ["BROKEN_PIPE", "drop_output", "printable", "say"]
+
+# Exit status if the reader of stdout has closed it: 128 + SIGPIPE, as shells report it.
+BROKEN_PIPE = 141
 
 
 def say(message: str) -> None:
@@ -13,3 +17,10 @@ def say(message: str) -> None:
 def printable(text: str) -> str:
     """Return text without control characters: file names could move a terminal's cursor."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def drop_output() -> None:
+    """Discard what stdout still gets: Python flushes it once more at its exit."""
+    sink = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(sink, sys.stdout.fileno())
+    os.close(sink)

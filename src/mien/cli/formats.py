@@ -62,7 +62,8 @@ def _text(result: ImageResult, include: frozenset[Include]) -> Iterator[str]:
     """Yield the lines of one image."""
     count = len(result.faces)
     found = format_count(count, "face") if count else "no face"
-    yield f"{printable(str(result.path))} ({result.width} x {result.height}): {found}"
+    turned = f", turned by {result.turn} degrees" if result.turn else ""
+    yield f"{printable(str(result.path))} ({result.width} x {result.height}{turned}): {found}"
     for face in result.faces:
         x, y, width, height = face.box.to_pixels(result.width, result.height)
         confidence = format_probability(face.confidence)

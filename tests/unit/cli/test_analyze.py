@@ -10,12 +10,14 @@ import pytest
 from PIL import Image
 
 from mien.batch.paths import path_from_text
+from mien.classify.labels import LabelSet
 from mien.cli import annotations, main
 from mien.cli.annotations import AnnotationFolder
-from mien.cli.formats import PRINTERS
+from mien.cli.formats import PRINTERS, print_text
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.parser import Parser
 from mien.recognizer import Recognizer
+from mien.results import ImageResult
 from mien.settings import Settings, recognizer_builder
 from samples import StubDetector
 
@@ -32,6 +34,12 @@ def test_text_format(mien, photo: Path, small: Path) -> None:
         "  sad        94 %  at 10, 20, size 20 x 25",
         f"{small} (20 x 10): no face",
     ]
+
+
+def test_text_names_the_turn(capsys: pytest.CaptureFixture[str]) -> None:
+    result = ImageResult(path="a.jpg", width=40, height=30, turn=270)
+    print_text([result], LabelSet.SIX, frozenset())
+    assert capsys.readouterr().out == "a.jpg (40 x 30, turned by 270 degrees): no face\n"
 
 
 def test_text_with_everything(mien, photo: Path) -> None:
