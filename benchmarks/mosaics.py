@@ -1,4 +1,4 @@
-"""Faces found in photos of 12 megapixels, which are put together from 12 photos each.
+"""Faces found in photos of 2 and of 12 megapixels, put together from 2 and 12 photos each.
 
     python -m benchmarks.mosaics FOLDER ...
 
@@ -17,7 +17,9 @@ from benchmarks.recall import Photo, outcome, photos_of, precision, recall
 from mien import Recognizer
 from mien.types import RgbImage
 
-COLUMNS, ROWS, SIDE_PX = 4, 3, 1000
+# Columns and rows of a mosaic.
+GRIDS = ((2, 1), (4, 3))
+SIDE_PX = 1000
 GREY = (118, 112, 105)
 HEIGHTS_PX = (20, 40, 80)
 RECOGNIZERS = {
@@ -34,9 +36,16 @@ def main() -> None:
     )
     parser.add_argument("folders", type=Path, nargs="+", metavar="FOLDER")
     arguments = parser.parse_args()
-    mosaics = list(mosaics_of([p for folder in arguments.folders for p in photos_of(folder)]))
+    photos = [photo for folder in arguments.folders for photo in photos_of(folder)]
+    for columns, rows in GRIDS:
+        print_table(list(mosaics_of(photos, columns, rows)))
+
+
+def print_table(mosaics: Sequence[Photo]) -> None:
+    """Print precision and recall for each recognizer."""
     faces = sum(int(mosaic.counted.sum()) for mosaic in mosaics)
-    print(f"{len(mosaics)} mosaics, {faces:,} faces")
+    width, height = mosaics[0].image.width, mosaics[0].image.height
+    print(f"{len(mosaics)} photos of {width} x {height} pixels, {faces:,} faces")
     print(f"| detector | precision | {' | '.join(f'>= {px} px' for px in HEIGHTS_PX)} |")
     print(f"|{'---|' * (2 + len(HEIGHTS_PX))}")
     for name, options in RECOGNIZERS.items():
@@ -46,20 +55,20 @@ def main() -> None:
             found = sorted(recognizer.analyze(mosaic.image), key=lambda face: -face.detection)
             boxes = np.array([face.box.xyxy for face in found]).reshape(-1, 4)
             outcomes.append(outcome(mosaic, boxes))
-        columns = [precision(outcomes), *(recall(outcomes, px) for px in HEIGHTS_PX)]
-        print(f"| {name} | {' | '.join(f'{value:.3f}' for value in columns)} |", flush=True)
+        shares = [precision(outcomes), *(recall(outcomes, px) for px in HEIGHTS_PX)]
+        print(f"| {name} | {' | '.join(f'{share:.3f}' for share in shares)} |", flush=True)
 
 
-def mosaics_of(photos: Sequence[Photo]) -> Iterator[Photo]:
-    """Yield photos of 4000 x 3000 pixels, each made of 12 photos in random order."""
+def mosaics_of(photos: Sequence[Photo], columns: int, rows: int) -> Iterator[Photo]:
+    """Yield mosaics of photos, which are in random order."""
     order = np.random.default_rng(0).permutation(len(photos))
-    tiles = COLUMNS * ROWS
+    tiles = columns * rows
     for at in range(0, len(order) - tiles + 1, tiles):
-        canvas = Image.new("RGB", (COLUMNS * SIDE_PX, ROWS * SIDE_PX), GREY)
+        canvas = Image.new("RGB", (columns * SIDE_PX, rows * SIDE_PX), GREY)
         boxes, counted = [], []
         for place, index in enumerate(order[at : at + tiles]):
             photo = photos[index]
-            corner = place % COLUMNS * SIDE_PX, place // COLUMNS * SIDE_PX
+            corner = place % columns * SIDE_PX, place // columns * SIDE_PX
             scale = min(SIDE_PX / photo.image.width, SIDE_PX / photo.image.height, 1)
             size = round(photo.image.width * scale), round(photo.image.height * scale)
             canvas.paste(photo.image.picture.resize(size, Image.Resampling.LANCZOS), corner)

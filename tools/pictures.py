@@ -114,7 +114,7 @@ def run_stages(image: RgbImage) -> Stages:
 
 def levels_of(image: RgbImage) -> list[tuple[Image.Image, int]]:
     """Return a photo of at most 1.7 megapixels at each size, with its factor."""
-    return [(image.picture, 1), *smaller_levels(image, 1)]
+    return [(image.picture, 1), *smaller_levels(image, 2)]
 
 
 def boxes_of(detector: YunetDetector, image: RgbImage) -> list[NDArray[np.float32]]:

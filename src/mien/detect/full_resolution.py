@@ -1,7 +1,7 @@
 """Parts of an image in which small faces are searched at full resolution.
 
-A network that runs on an image of half the size gives low scores to most small faces, but rarely
-none. So the full size is searched only around such proposals: in most photos, a small part of it.
+A network that runs on a smaller image gives low scores to most small faces, but rarely none. So
+the full size is searched only around such proposals: in most photos, a small part of it.
 """
 
 from collections.abc import Iterator
@@ -17,9 +17,9 @@ Floats = NDArray[np.float32]
 # (left, top, right, bottom) in pixels.
 Rectangle = tuple[int, int, int, int]
 
-# Longer sides in pixels of the full size: smaller faces are located better at full size, larger
-# ones are found at half size. Between the two, a score of CLEAR makes another search needless.
-SMALL_PX, LARGE_PX, CLEAR = 64, 256, 0.7
+# Longer sides in pixels of the first level: smaller faces are located better at full size, larger
+# ones are found at this level. Between the two, a score of CLEAR makes another search needless.
+SMALL_PX, LARGE_PX, CLEAR = 32, 128, 0.7
 # Pixels around a face that the network needs: a share of its longer side, and a constant.
 MARGIN, MARGIN_PX = 0.25, 8
 # Rectangles consist of square cells. One with this share of its cells around proposals stays whole.
@@ -29,10 +29,10 @@ MAX_OVERLAP = 0.3
 
 
 def unclear(rows: Floats) -> Floats:
-    """Return boxes (N, 4) to search again at full size, in its pixels.
+    """Return boxes (N, 4) to search again at full size, in pixels of the first level.
 
     Args:
-        rows: Proposals (N, 15) of the half size, in pixels of the full size: score, box, points.
+        rows: Proposals (N, 15) of the first level, in its pixels: score, box, points.
     """
     rows = rows[suppress(rows[:, 1:5], rows[:, 0], MAX_OVERLAP)]
     sides = (rows[:, 3:5] - rows[:, 1:3]).max(axis=1)

@@ -1,8 +1,7 @@
 """Detection at several image sizes, for networks that find faces in a limited range of sizes.
 
-The full size is that of the image, or half of it for large images. The network runs at half of the
-full size, then at a quarter and so on, where it finds larger faces. At full size it runs only
-around possible small ones, unless the image is small.
+The network runs on the image at half of its size, then at a quarter and so on, where it finds
+larger faces. At full size it runs only around possible small ones, unless the image is small.
 """
 
 from abc import ABC, abstractmethod
@@ -23,7 +22,7 @@ __all__ = [
     "SEARCHED_PIXELS",
     "LevelsDetector",
     "filled",
-    "full_size_factor",
+    "first_level_factor",
     "search",
     "smaller_levels",
 ]
@@ -32,9 +31,8 @@ Floats = NDArray[np.float32]
 # Takes pixels (H, W, 3), returns rows (N, 15): score, box, five points, in these pixels.
 Network = Callable[[NDArray[np.uint8]], Floats]
 
-# Images with more pixels are searched at half of their width and height, as time grows with the
-# pixels; those that were reduced while decoding are searched as they are. Faces of 20 pixels in
-# images of 1024 x 1600 are still searched at full size.
+# The first level of larger images is a quarter of their width and height instead of half, as time
+# grows with the pixels; not so if they were reduced while decoding.
 SEARCHED_PIXELS = 1_700_000
 # An image is not reduced so much that faces of ``min_face_size`` get smaller than this. At 20
 # pixels, every fifth face of 1.1 to 1.25 times that size is missed that is sure at full size; at
@@ -42,7 +40,7 @@ SEARCHED_PIXELS = 1_700_000
 FACE_PX = 32
 # Faces that fill an image of this longer side are found, so no smaller level is needed.
 LAST_LEVEL_PX = 384
-# From the third level on, smaller faces (longer side) are dropped: earlier levels have located them
+# From the second level on, smaller faces (longer side) are dropped: the first one has located them
 # more accurately.
 LARGE_FACE_PX = 64
 # Levels with a shorter side are left out: nothing is found in them.
@@ -127,19 +125,21 @@ def search(
         min_score: Rows with a lower score are dropped.
         last_level_px: Longer side of an image in which the network finds a face that fills it.
     """
-    factor = full_size_factor(image, min_face_size)
+    factor = full_size_factor(min_face_size)
     full = _reduced_size(image, factor)
     if min(full) < LEAST_PX:
         return np.empty((0, 15), dtype=np.float32)
     found: list[Floats] = []
-    for level, reduced_by in smaller_levels(image, factor, last_level_px):
+    first = first_level_factor(image, min_face_size)
+    for level, reduced_by in smaller_levels(image, first, last_level_px):
         rows = _tiled(np.asarray(level), network)
         if found:
             rows = rows[(rows[:, 3:5] - rows[:, 1:3]).max(axis=1) >= LARGE_FACE_PX]
         found.append(_scaled(rows, reduced_by))
     rectangles: Iterable[Rectangle] = [(0, 0, *full)]
     if found:
-        rectangles = rectangles_around(unclear(_scaled(found[0], 1 / factor)), *full)
+        boxes = unclear(_scaled(found[0], 1 / first)) * np.float32(first / factor)
+        rectangles = rectangles_around(boxes, *full)
     for rectangle in rectangles:
         rows = _tiled(np.asarray(_part(image, factor, rectangle)), network)
         found.append(_scaled(_moved(rows, *rectangle[:2]), factor))
@@ -166,25 +166,27 @@ def averaged(rows: Floats, kept: NDArray[np.intp]) -> Floats:
     return result
 
 
-def full_size_factor(image: RgbImage, min_face_size: int | None) -> int:
+def full_size_factor(min_face_size: int | None) -> int:
     """Return the factor by which the full size is smaller than the image."""
-    if min_face_size is None:
-        large = image.width * image.height > SEARCHED_PIXELS
-        return 2 if large and image.stored_size is None else 1
-    return max(1, min_face_size // FACE_PX)
+    return 1 if min_face_size is None else max(1, min_face_size // FACE_PX)
+
+
+def first_level_factor(image: RgbImage, min_face_size: int | None) -> int:
+    """Return the factor by which the first level is smaller than the image."""
+    is_large = image.stored_size is None and image.width * image.height > SEARCHED_PIXELS
+    return 4 if is_large and min_face_size is None else 2 * full_size_factor(min_face_size)
 
 
 def smaller_levels(
     image: RgbImage, factor: int, last_level_px: int = LAST_LEVEL_PX
 ) -> Iterator[tuple[Image.Image, int]]:
-    """Yield the image at half of the full size, at a quarter and so on, each with its factor."""
-    size = _reduced_size(image, factor)
-    level, step = image.picture, 2 * factor
+    """Yield the image reduced by ``factor``, by twice that and so on, each with its factor."""
+    size = _reduced_size(image, factor // 2)
+    level, step = image.picture, factor
     while max(size) > last_level_px and min(size) >= 2 * LEAST_PX:
-        factor *= 2
-        level, step = level.reduce(step), 2
+        level = level.reduce(step)
         yield level, factor
-        size = level.size
+        factor, step, size = 2 * factor, 2, level.size
 
 
 def _reduced_size(image: RgbImage, factor: int) -> tuple[int, int]:

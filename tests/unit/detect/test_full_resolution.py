@@ -72,13 +72,13 @@ def test_each_box_is_whole_in_one_rectangle(corners: list[tuple[float, float, fl
 @pytest.mark.parametrize(
     ("score", "side", "again"),
     [
-        (0.1, 20, True),
-        (0.95, 20, True),  # located better at full size
-        (0.95, 60, True),
-        (0.95, 70, False),
-        (0.6, 130, True),
-        (0.6, 250, True),
-        (0.6, 260, False),
+        (0.1, 10, True),
+        (0.95, 10, True),  # located better at full size
+        (0.95, 30, True),
+        (0.95, 35, False),
+        (0.6, 65, True),
+        (0.6, 125, True),
+        (0.6, 130, False),
     ],
 )
 def test_small_and_doubtful_faces_are_looked_at_again(

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mien.detect import levels
-from mien.detect.levels import averaged, full_size_factor, search
+from mien.detect.levels import averaged, first_level_factor, search
 from mien.recognizer import Recognizer
 from mien.types import Face, RgbImage
 from samples import StubClassifier
@@ -102,7 +102,7 @@ def test_parts_of_the_full_size_are_cut_from_the_reduced_image() -> None:
         half = pixels.shape[:2] == (301, 500)
         return rows_of((0.3, 470, 280, 500, 301)) if half else rows_of()
 
-    search(RgbImage(noise), network, None, min_score=0.4)
+    search(RgbImage(noise), network, 64, min_score=0.4)
     *_, part = searched
     height, width, _ = part.shape
     assert (height, width) < (200, 200)
@@ -111,29 +111,28 @@ def test_parts_of_the_full_size_are_cut_from_the_reduced_image() -> None:
 
 
 @pytest.mark.parametrize(
-    ("stored", "part"),
+    ("stored", "factor"),
     [
-        ((1600, 1062), 1),
-        ((1600, 1064), 2),  # more than 1.7 megapixels
-        ((3200, 2124), 2),
-        ((3200, 2126), 2),  # from here on, decoding reduces it
-        ((4000, 3000), 2),
-        ((6400, 4248), 2),
-        ((6400, 4256), 4),
+        ((1600, 1062), 2),
+        ((1600, 1064), 4),  # more than 1.7 megapixels
+        ((3200, 2124), 4),
+        ((3200, 2126), 4),  # from here on, decoding reduces it
+        ((6400, 4248), 4),
+        ((6400, 4256), 8),
     ],
 )
-def test_large_photos_are_searched_at_half_or_a_quarter(stored: tuple[int, int], part: int) -> None:
+def test_first_levels_of_large_photos(stored: tuple[int, int], factor: int) -> None:
     class Detector:
         def detect(self, image: RgbImage, **_: object) -> tuple[Face, ...]:
-            searched = max(image.width, image.height) // full_size_factor(image, None)
-            parts.add(max(stored) // searched)
+            searched = max(image.width, image.height) // first_level_factor(image, None)
+            factors.add(max(stored) // searched)
             return ()
 
-    parts: set[int] = set()
+    factors: set[int] = set()
     photo = Image.new("RGB", stored)
     # upright=auto turns a photo without a face.
     Recognizer(detector=Detector(), model=StubClassifier(), upright="auto").analyze(photo)
-    assert parts == {part}
+    assert factors == {factor}
 
 
 def test_an_image_too_small_to_search_has_no_faces() -> None:

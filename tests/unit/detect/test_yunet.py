@@ -14,7 +14,7 @@ from onnx import TensorProto, helper
 from mien.artifacts import load_card
 from mien.detect import yunet
 from mien.detect.detections import faces_of
-from mien.detect.levels import TILE_OVERLAP_PX, TILE_PX, full_size_factor, smaller_levels
+from mien.detect.levels import TILE_OVERLAP_PX, TILE_PX, first_level_factor, smaller_levels
 from mien.detect.yunet import COLUMNS, OUTPUTS, STRIDES, YunetDetector
 from mien.errors import ArtifactError, ModelContractError
 from mien.image.decode import decode_image
@@ -251,7 +251,7 @@ def test_levels_continue_until_the_largest_face_is_found(
     width: int, height: int, smallest: int | None, sizes: list[tuple[int, int]]
 ) -> None:
     image = RgbImage(np.zeros((height, width, 3), dtype=np.uint8))
-    levels = smaller_levels(image, full_size_factor(image, smallest))
+    levels = smaller_levels(image, first_level_factor(image, smallest))
     assert [(level.height, level.width) for level, _ in levels] == sizes
 
 
