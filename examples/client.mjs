@@ -3,7 +3,7 @@
 import { readFile } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
 
-const service = process.env.SERVICE ?? "http://127.0.0.1:9000";
+const service = (process.env.SERVICE ?? "http://127.0.0.1:9000").replace(/\/+$/, "");
 const headers = process.env.API_KEY ? { Authorization: `Bearer ${process.env.API_KEY}` } : {};
 
 async function analyze(path) {
@@ -20,6 +20,7 @@ for (const path of process.argv.slice(2)) {
   try {
     const { response, result } = await analyze(path);
     if (!response.ok) throw new Error(`${result.detail} (${result.code})`);
+    if (result.length === 0) console.log(path, "no face");
     for (const { emotion, confidence, bounding_box } of result)
       console.log(path, emotion, confidence, bounding_box.join(" "));
   } catch (error) {  // fetch has the reason, such as a refused connection, in its cause

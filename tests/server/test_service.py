@@ -156,6 +156,20 @@ def test_without_a_page_the_root_is_not_found() -> None:
         assert client.get("/web/main.js").status_code == 404
 
 
+def test_files_of_the_page_are_sent_again_only_if_they_changed(client: TestClient) -> None:
+    for path in ("/", "/web/main.js"):
+        first = client.get(path)
+        assert first.headers["Cache-Control"] == "no-cache"
+        tag = first.headers["ETag"]
+        for known in (tag, f'"other", W/{tag}'):
+            again = client.get(path, headers={"If-None-Match": known})
+            assert (again.status_code, again.content) == (304, b"")
+            assert again.headers["ETag"] == tag
+            assert "default-src 'none'" in again.headers["Content-Security-Policy"]
+        other = client.get(path, headers={"If-None-Match": '"other"'})
+        assert (other.status_code, other.content) == (200, first.content)
+
+
 def test_not_ready_before_the_start_and_while_draining(photo: bytes) -> None:
     app, _ = fake_app()
     cold = TestClient(app)

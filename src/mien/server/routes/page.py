@@ -1,11 +1,12 @@
 """``GET /``: the page for people, and the files it is made of."""
 
 from collections.abc import Awaitable, Callable
+from hashlib import sha256
 from html import escape
 from importlib.resources import files
 from urllib.parse import quote
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from mien.server.dependencies import OPEN
@@ -30,6 +31,9 @@ _HEADERS = {
         "frame-ancestors 'none'"
     ),
     "Permissions-Policy": "camera=(self), microphone=(), geolocation=()",
+    # Browsers keep the files, but ask each time whether they changed. Unlike with no-store, they
+    # can also restore the results if people leave the page and come back.
+    "Cache-Control": "no-cache",
 }
 
 
@@ -55,8 +59,14 @@ def page_router(root_path: str, *, docs: bool) -> APIRouter:
     return router
 
 
-def _sender(content: bytes, media_type: str) -> Callable[[], Awaitable[Response]]:
-    async def send() -> Response:
-        return Response(content, media_type=media_type, headers=_HEADERS)
+def _sender(content: bytes, media_type: str) -> Callable[[Request], Awaitable[Response]]:
+    tag = f'"{sha256(content).hexdigest()}"'
+    headers = {**_HEADERS, "ETag": tag}
+
+    async def send(request: Request) -> Response:
+        # The header may list several tags, which a proxy may have marked as weak (W/).
+        if tag in request.headers.get("If-None-Match", ""):
+            return Response(status_code=304, headers=headers)
+        return Response(content, media_type=media_type, headers=headers)
 
     return send
