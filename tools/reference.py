@@ -135,7 +135,7 @@ def _type(schema: Mapping[str, Any], schemas: Mapping[str, Any]) -> str:
 def _problems() -> Iterator[str]:
     yield from ("### Errors { #errors }", "", "| code | status | for example |", "|---|---|---|")
     for code, problem in PROBLEMS.items():
-        yield f'| <span id="{code}"></span>`{code}` | {problem.status} | {problem.example} |'
+        yield f'| <span id="{code}"></span>`{code}` | {problem.status} | {problem.detail} |'
 
 
 def command_line() -> str:

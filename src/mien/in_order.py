@@ -36,35 +36,43 @@ def in_order(
 
 
 class _Threads(Generic[_Item, _Result]):
-    """Threads that work on items, without the locks of an executor.
+    """At most ``count`` threads that work on items, without the locks of an executor.
+
+    A thread starts with an item as long as there are fewer. If the system provides no more threads,
+    those that have started do the work.
 
     If Ctrl-C interrupts an executor's lock, the lock may stay taken, and the program never ends.
     """
 
     def __init__(self, work: Callable[[_Item], _Result], count: int) -> None:
-        self._work = work
+        self._work, self._count = work, count
         self._tasks: SimpleQueue[tuple[_Item, SimpleQueue[_Outcome[_Result]]] | None] = (
             SimpleQueue()
         )
         self._stopped = False
-        # Python would wait at exit for threads of a generator that is not finished, unless they are
-        # daemons.
-        self._threads = [
-            Thread(target=self._run, name=f"mien_{n}", daemon=True) for n in range(count)
-        ]
+        self._threads: list[Thread] = []
         atexit.register(self.stop)
-        try:
-            for thread in self._threads:
-                thread.start()
-        except RuntimeError:  # the system provides no more threads
-            self.stop()
-            raise
 
     def submit(self, item: _Item) -> SimpleQueue[_Outcome[_Result]]:
-        """Return a queue that will have the outcome."""
+        """Return a queue that will have the outcome. Raises RuntimeError if no thread starts."""
+        if len(self._threads) < self._count:
+            self._start()
         outcome: SimpleQueue[_Outcome[_Result]] = SimpleQueue()
         self._tasks.put((item, outcome))
         return outcome
+
+    def _start(self) -> None:
+        # Python would wait at exit for threads of a generator that is not finished, unless they are
+        # daemons.
+        thread = Thread(target=self._run, name=f"mien_{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        try:
+            thread.start()
+        except RuntimeError:
+            self._threads.remove(thread)
+            self._count = len(self._threads)
+            if not self._threads:
+                raise
 
     def stop(self) -> None:
         """Drop the items that have not started, and wait for the others."""

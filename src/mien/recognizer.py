@@ -78,7 +78,8 @@ class Recognizer:
         Args:
             detector: A name of ``mien.detect.registry.DETECTORS`` or of a plug-in, or an object
                 with a method ``detect``.
-            detector_model: ONNX file in place of the detector's own, if it takes one.
+            detector_model: ONNX file in place of the detector's own, if it takes one; only with the
+                name of a detector.
             model: ONNX file of an emotion model with its ``card.toml`` beside it, the name of a
                 plug-in, or an object with the classifier's methods. None: the model in the package.
             providers: ONNX Runtime's execution providers, ``cpu``, ``cuda`` or ``openvino``;
@@ -110,6 +111,8 @@ class Recognizer:
         if isinstance(detector, str):
             file = None if detector_model is None else Path(detector_model)
             detector = build_detector(detector, file, providers=chosen)
+        elif detector_model is not None:
+            raise InvalidParameterError("detector_model needs the name of a detector")
         if isinstance(detector, type) or not hasattr(detector, "detect"):
             raise InvalidParameterError(
                 f"detector must be a name or an object with a method detect, not {detector!r}"

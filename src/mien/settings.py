@@ -269,7 +269,8 @@ def load_settings(*, flags: bool = False, **options: Any) -> Settings:
         InvalidParameterError: A variable or option is unknown or out of range.
     """
     variables = [name for name in os.environ if name.startswith(PREFIX)]
-    for name in (*variables, *map(_variable, options)):
+    own = [name for name in variables if not _is_set_by_kubernetes(name)]
+    for name in (*own, *map(_variable, options)):
         _check_known(name)
     given = {name: value for name, value in options.items() if value is not None}
     try:
@@ -361,11 +362,14 @@ def _variable(name: str) -> str:
     return PREFIX + name.upper()
 
 
+def _is_set_by_kubernetes(variable: str) -> bool:
+    is_port = variable.endswith("_PORT") and _KUBERNETES_PORT.match(os.environ[variable])
+    return bool(is_port or _KUBERNETES.fullmatch(variable))
+
+
 def _check_known(variable: str) -> None:
     name = variable.removeprefix(PREFIX).lower()
-    if name in Settings.model_fields or _KUBERNETES.fullmatch(variable):
-        return
-    if variable.endswith("_PORT") and _KUBERNETES_PORT.match(os.environ.get(variable, "")):
+    if name in Settings.model_fields:
         return
     hint = "mien serve --print-config lists all settings"
     for close in difflib.get_close_matches(name, Settings.model_fields, 1, 0.5):

@@ -96,8 +96,23 @@ class RgbImage:
             (bottom - top, right - left, 3) uint8 array; read-only.
         """
         if self._pixels is None:
-            return np.asarray(self.picture.crop((left, top, right, bottom)))
+            return np.asarray(self.cropped(left, top, right, bottom))
         return self._pixels[top:bottom, left:right]
+
+    def cropped(self, left: int, top: int, right: int, bottom: int) -> Image.Image:
+        """Return a rectangle inside the image as a Pillow image.
+
+        Pillow's own ``crop`` fails for a rectangle with more pixels than ``MAX_IMAGE_PIXELS``,
+        which is global to the process.
+
+        Args:
+            left: First column.
+            top: First row.
+            right: Column after the last.
+            bottom: Row after the last.
+        """
+        size, box = (right - left, bottom - top), (left, top, right, bottom)
+        return self.picture.resize(size, Image.Resampling.NEAREST, box)
 
 
 def _check_pixels(pixels: NDArray[np.uint8]) -> None:

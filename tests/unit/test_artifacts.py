@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from mien.artifacts import CARD_NAME, card_beside, card_names, load_card
+from mien.detect.registry import build_detector
 from mien.errors import ArtifactError
 
 CARD = """
@@ -91,6 +92,14 @@ def test_no_card_is_refused(tmp_path: Path) -> None:
     model.touch()
     with pytest.raises(ArtifactError, match=rf"card\.toml.*{tmp_path.name}"):
         card_beside(model)
+
+
+@pytest.mark.parametrize("name", ["x" * 5000, "model\0.onnx"], ids=["long", "zero byte"])
+def test_a_path_that_the_system_refuses_is_no_model(name: str) -> None:
+    with pytest.raises(ArtifactError):
+        card_beside(Path(name))
+    with pytest.raises(ArtifactError):
+        build_detector("yunet", Path(name))
 
 
 def test_the_current_folder_has_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

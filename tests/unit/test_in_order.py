@@ -4,12 +4,14 @@ import itertools
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+import mien.in_order as module
 from mien.in_order import _Threads, in_order
 
 
@@ -69,6 +71,28 @@ def test_ctrl_c_at_any_moment_ends_streaming() -> None:
     program = Path(__file__).with_name("interrupted.py")
     done = subprocess.run([sys.executable, program], capture_output=True, timeout=120, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+def test_few_items_need_few_threads() -> None:
+    before = threading.active_count()
+    results = in_order(lambda _: threading.active_count() - before, [1, 2], threads=100)
+    assert max(results) <= 2
+
+
+def test_the_system_may_provide_fewer_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Limited(threading.Thread):
+        started = 0
+
+        def start(self) -> None:
+            if Limited.started == 2:
+                raise RuntimeError("can't start new thread")
+            Limited.started += 1
+            super().start()
+
+    monkeypatch.setattr(module, "Thread", Limited)
+    assert list(in_order(lambda n: n, range(20), threads=5)) == list(range(20))
+    with pytest.raises(RuntimeError):
+        list(in_order(lambda n: n, range(20), threads=5))
 
 
 def test_threads_that_are_stopped_by_one_of_them_end() -> None:

@@ -18,6 +18,7 @@ from PIL import Image, ImageSequence
 import mien
 from mien import recognizer as module
 from mien.classify.labels import LabelSet
+from mien.detect.mtcnn import cascade
 from mien.detect.registry import DETECTORS
 from mien.errors import ModelContractError
 from mien.options import OptionKeywords, Options, option_fields
@@ -277,6 +278,22 @@ def test_size_limit(astronaut: np.ndarray) -> None:
         stub(max_pixels=1000).analyze(astronaut)
 
 
+@pytest.mark.parametrize("detector", DETECTORS)
+@pytest.mark.parametrize("options", [{}, {"crop": True}, {"min_face_size": 20}], ids=str)
+def test_pillows_own_limit_of_pixels_does_not_apply(
+    monkeypatch: pytest.MonkeyPatch,
+    astronaut: np.ndarray,
+    detector: str,
+    options: dict[str, Any],
+) -> None:
+    photo = Image.fromarray(np.hstack([astronaut, astronaut]))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1000)
+    monkeypatch.setattr(cascade, "MAX_TABLE_PIXELS", 1000)
+    assert len(Recognizer(detector=detector).analyze(photo, **options)) == (
+        1 if options.get("crop") else 2
+    )
+
+
 def test_the_function_loads_the_models_once(
     monkeypatch: pytest.MonkeyPatch, astronaut: np.ndarray
 ) -> None:
@@ -348,6 +365,7 @@ def test_results_contain_plain_numbers(astronaut: np.ndarray, larger: int) -> No
         {"model": SimpleNamespace(predict=len)},
         {"detector_model": 5},
         {"detector_model": b"model.onnx"},
+        {"detector_model": "model.onnx"},
     ],
 )
 def test_wrong_arguments_are_refused(arguments: dict[str, Any]) -> None:
@@ -432,8 +450,14 @@ def test_numbers_of_a_detector_become_plain() -> None:
         np.full((1, 8), np.nan),
         np.full((1, 8), -1.0),
         np.full((1, 8), 2.0),
+        np.full((1, 8), "happy"),
+        np.full((1, 8), None),
+        np.full((1, 8), 0.125j),
     ],
-    ids=["none", "list", "columns", "rows", "nan", "negative", "logits"],
+    ids=[
+        *("none", "list", "columns", "rows", "nan", "negative", "logits"),
+        *("texts", "objects", "complex numbers"),
+    ],
 )
 def test_a_classifier_that_returns_no_probabilities_is_named(returned: Any) -> None:
     model = StubClassifier()

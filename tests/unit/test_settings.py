@@ -165,6 +165,9 @@ def test_an_unknown_option_is_refused_like_a_variable() -> None:
     with pytest.raises(InvalidParameterError) as caught:
         load_settings(max_pixel=1)
     assert "MIEN_MAX_PIXELS" in caught.value.message
+    # Also one that would be a variable of Kubernetes.
+    with pytest.raises(InvalidParameterError):
+        load_settings(service_host="10.0.0.1")
 
 
 def test_a_wrong_value_is_reported_under_the_name_that_was_typed(

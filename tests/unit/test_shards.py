@@ -78,6 +78,17 @@ def test_deleting_a_run_leaves_other_files_alone(tmp_path: Path) -> None:
     assert folder.is_foreign()
 
 
+def test_marks_of_an_earlier_run_do_not_slow_down_a_new_one(tmp_path: Path) -> None:
+    """A run may be killed between the deletion of its plan and that of the rest."""
+    folder = run_folder(tmp_path)
+    folder.extend(EMPTY, ["a.jpg"], 1)
+    assert not folder.mark_started(0)
+    folder.folder.remove(["_plan/plan.json"])
+    folder.remove_shards()
+    folder.extend(EMPTY, ["b.jpg"], 1)
+    assert not folder.mark_started(0)
+
+
 def test_unfinished_files_are_ignored(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, ".parquet")
     plan = folder.extend(EMPTY, ["a.jpg"], 1)

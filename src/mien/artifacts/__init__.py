@@ -6,6 +6,7 @@ that the code needs to run them.
 """
 
 import hashlib
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -100,11 +101,12 @@ def card_beside(model_file: Path) -> Card:
         ArtifactError: The file or the card is missing, the card is incomplete or for another task,
             or it does not list the file.
     """
-    if model_file.is_dir() or model_file.name == CARD_NAME:
+    # Path's methods raise OSErrors, such as that of a name that is too long.
+    if os.path.isdir(model_file) or model_file.name == CARD_NAME:  # noqa: PTH112
         raise ArtifactError(
             f"{model_file} is not an ONNX file; give the path of the one beside {CARD_NAME}"
         )
-    if not model_file.is_file():
+    if not os.path.isfile(model_file):  # noqa: PTH113
         raise ArtifactError(
             f"there is no model file {model_file}; give the path of an ONNX file or the name of "
             "a plug-in"

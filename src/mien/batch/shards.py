@@ -168,14 +168,14 @@ class RunFolder:
             yield from TABLE_FORMATS[self.suffix].read(file)
 
     def sweep(self) -> None:
-        """Delete the traces of killed workers from a complete run."""
+        """Delete the traces of killed workers: unfinished files, and marks of started shards."""
         self.folder.sweep()
         self.folder.clear(_STARTED)
 
     def remove_shards(self) -> None:
-        """Delete the results of all shards."""
+        """Delete the results of all shards, and which were started."""
         self.folder.remove(map(self._file_of, self.finished()))
-        self.folder.sweep()
+        self.sweep()
 
     def delete(self) -> None:
         """Delete everything of the run, the plan first: without it the rest is no run."""

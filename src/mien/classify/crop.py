@@ -173,7 +173,7 @@ def crop_square(
     half = square.side / 2 * (abs(math.cos(square.angle)) + abs(math.sin(square.angle)))
     left, right = _span(square.center_x, half, image.width)
     top, bottom = _span(square.center_y, half, image.height)
-    source = image.picture.crop((left, top, right, bottom)).convert(mode)
+    source = image.cropped(left, top, right, bottom).convert(mode)
     factor = max(1, int(square.side / (size_px * OVERSAMPLING)))
     if factor > 1:
         source = source.reduce(factor)

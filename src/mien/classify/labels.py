@@ -54,10 +54,14 @@ def checked_probabilities(
         classifier: Its name, for the error.
 
     Raises:
-        ModelContractError: It has another shape, or a value is not between 0 and 1.
+        ModelContractError: It has another shape or type, or a value is not between 0 and 1.
     """
     rows: NDArray[np.float32] = found if isinstance(found, np.ndarray) else np.empty(0, np.float32)
-    if rows.shape != (faces, len(labels)) or not ((rows >= 0) & (rows <= 1 + _ROUNDING)).all():
+    if (
+        rows.dtype.kind not in "fiu"
+        or rows.shape != (faces, len(labels))
+        or not ((rows >= 0) & (rows <= 1 + _ROUNDING)).all()
+    ):
         raise ModelContractError(
             f"{classifier} must return an array of {faces} rows with {len(labels)} probabilities "
             f"from 0 to 1, not {reprlib.repr(found)}"

@@ -8,6 +8,8 @@ from typing import Any
 
 __all__ = ["Parser", "decimal", "new_file", "positive", "whole"]
 
+_MOST_DIGITS = 18
+
 
 class Parser(argparse.ArgumentParser):
     """A parser that accepts only full option names, so that new options break no scripts."""
@@ -18,7 +20,8 @@ class Parser(argparse.ArgumentParser):
 
 def whole(text: str, least: int = 0) -> int:
     """Return a whole number of at least ``least``, for argparse."""
-    if text.isascii() and text.isdigit() and int(text) >= least:
+    # Python raises ValueError for thousands of digits.
+    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS and int(text) >= least:
         return int(text)
     raise argparse.ArgumentTypeError(f"expected a whole number of at least {least}, got {text!r}")
 

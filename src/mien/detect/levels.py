@@ -198,7 +198,7 @@ def _part(image: RgbImage, factor: int, rectangle: Rectangle) -> Image.Image:
     """Return a rectangle of the full size, whose other pixels are never computed."""
     left, top, right, bottom = (side * factor for side in rectangle)
     box = (left, top, min(right, image.width), min(bottom, image.height))
-    return image.picture.crop(box) if factor == 1 else image.picture.reduce(factor, box)
+    return image.cropped(*box) if factor == 1 else image.picture.reduce(factor, box)
 
 
 def _tiled(pixels: NDArray[np.uint8], network: Network) -> Floats:

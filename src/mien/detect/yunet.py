@@ -110,7 +110,7 @@ def _model(model_file: Path | None) -> bytes:
         return load_card("yunet").read("model.onnx")
     try:
         return with_free_size(model_file.read_bytes())
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: a path with a zero byte
         raise ArtifactError("the detector's file cannot be read") from error
 
 

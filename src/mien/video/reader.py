@@ -48,6 +48,8 @@ _MAX_FRAMES_PER_SECOND = 250
 _DEFAULT_FRAMES_PER_SECOND = 25
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}
 _PADDING_PIXELS = 100_000
+# FFmpeg refuses larger values of ``max_pixels``, and then decodes no frame.
+_LARGEST_OPTION = 2**31 - 1
 # Bytes at the start of a Matroska file that include the description of its tracks.
 _HEADER_BYTES = 1 << 20
 # A complete file may end this much earlier than its stated duration.
@@ -140,7 +142,7 @@ class VideoReader:
         # Frames may become larger later: then they are not even decoded. Some decoders count the
         # pixels that they add around a frame.
         most = limits.pixels + limits.pixels // 8 + _PADDING_PIXELS
-        stream.codec_context.options = {"max_pixels": str(most)}
+        stream.codec_context.options = {"max_pixels": str(min(most, _LARGEST_OPTION))}
         self._check_seconds(self.duration_s or 0.0)
 
     def frames(self, per_second: float) -> Iterator[Frame]:

@@ -184,10 +184,11 @@ def test_wrong_usage(mien, arguments: list[str]) -> None:
 
 
 def test_bad_environment(mien, photo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MIEN_MAX_PIXELS", "many")
-    done = mien("analyze", photo)
-    assert (done.status, done.out) == (2, "")
-    assert "MIEN_MAX_PIXELS" in done.err
+    for wrong in ("many", "9" * 5000):
+        monkeypatch.setenv("MIEN_MAX_PIXELS", wrong)
+        done = mien("analyze", photo)
+        assert (done.status, done.out) == (2, "")
+        assert "MIEN_MAX_PIXELS" in done.err
     monkeypatch.setenv("MIEN_MAX_PIXELS", "")
     monkeypatch.setenv("MIEN_THREADS", "0")
     assert "MIEN_THREADS" in mien("analyze", photo).err

@@ -91,7 +91,8 @@ def test_limits_hold_for_each_format(form: str, encoder: str) -> None:
         pass
     with pytest.raises(VideoTooLargeError):
         read(video, VideoLimits(seconds=1))
-    assert len(read(video, VideoLimits(pixels=128 * 128, seconds=3))[0]) == 20
+    for pixels in (128 * 128, 2**31, 10**30):
+        assert len(read(video, VideoLimits(pixels=pixels, seconds=3))[0]) == 20
 
 
 @pytest.mark.parametrize(("form", "encoder"), FORMATS)
