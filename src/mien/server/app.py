@@ -196,10 +196,10 @@ async def _on_no_route(connection: Any, error: Exception) -> Any:
     """Respond to errors of the router, such as 404 and 405."""
     match error:
         case HTTPException(status_code=404):
-            text = "there is nothing at this path; see /docs"
+            hint = ""
             if connection.url.path.endswith("/live"):
-                text = "/live is a WebSocket: connect to ws:// or wss://; see /docs"
-            return await _send(connection, RequestError("not_found", text))
+                hint = "/live is a WebSocket: connect to ws:// or wss://; see /docs"
+            return await _send(connection, RequestError("not_found", hint))
         case HTTPException(status_code=405, headers={"Allow": allow}):
             wrong = RequestError("method_not_allowed", f"this path supports {allow}")
             return context_of(connection).problem(wrong, {"Allow": allow})

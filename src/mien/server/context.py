@@ -294,7 +294,7 @@ class ContextMiddleware:
         except asyncio.CancelledError:
             # The server cancels unfinished requests at the end of the shutdown time.
             if not response.started:
-                late = RequestError("not_ready", "the service is shutting down; try again")
+                late = RequestError("not_ready")
                 await context.problem(late)(scope, response.receive, response.send)
         except Exception as error:
             _errors.exception("request failed", extra={"request_id": context.request_id})

@@ -61,7 +61,7 @@ async def authorize(connection: HTTPConnection, service: TheService, context: Co
 async def admit(service: TheService) -> None:
     """Raise RequestError or QueueFullError before the body is read."""
     if not service.started:
-        raise RequestError("not_ready", "the service is starting; try again in a moment")
+        raise RequestError("not_ready")
     service.pool.check_room()
 
 

@@ -235,7 +235,7 @@ def _types(schemas: dict[str, Any]) -> str:
 def _problems() -> str:
     rows = [
         f'<tr id="{code}"><td><code>{code}</code></td><td>{problem.status}</td>'
-        f"<td>{escape(problem.example)}</td></tr>"
+        f"<td>{escape(problem.detail)}</td></tr>"
         for code, problem in PROBLEMS.items()
     ]
     return (

@@ -26,21 +26,21 @@ class RequestError(MienError):
     """The request, not the image, is why there is no result.
 
     Attributes:
-        code: One of ``PROBLEMS``.
+        code: One of ``PROBLEMS``, whose detail is the default message.
         retry_after_s: Seconds after which trying again may help.
     """
 
-    def __init__(self, code: str, message: str, *, retry_after_s: float = 1.0) -> None:
-        super().__init__(message)
+    def __init__(self, code: str, message: str = "", *, retry_after_s: float = 1.0) -> None:
+        super().__init__(message or PROBLEMS[code].detail)
         self.code = code
         self.retry_after_s = retry_after_s
 
 
 class ProblemType(NamedTuple):
-    """The status of a code, with an example of its detail."""
+    """The status of a code, and its usual detail."""
 
     status: int
-    example: str
+    detail: str
 
 
 PROBLEMS: Mapping[str, ProblemType] = {
@@ -90,7 +90,7 @@ def detail_of(error: BaseException) -> str:
     """Return the sentence to send; never the text of a library's error."""
     if isinstance(error, MienError) and code_of(error) != INTERNAL:
         return error.message
-    return PROBLEMS[INTERNAL].example
+    return PROBLEMS[INTERNAL].detail
 
 
 def problem_response(

@@ -65,11 +65,7 @@ class RateLimits:
             for limit in self._limits:
                 if not await self._limiter.hit(limit, client):
                     reset_s, _ = await self._limiter.get_window_stats(limit, client)
-                    raise RequestError(
-                        "rate_limited",
-                        "too many requests; try again in a moment",
-                        retry_after_s=reset_s - time.time(),
-                    )
+                    raise RequestError("rate_limited", retry_after_s=reset_s - time.time())
         except StorageError as error:
             self._warn(error)
 

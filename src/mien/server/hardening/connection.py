@@ -199,9 +199,7 @@ class HttpConnection(_SendTimeout, H11Protocol):
 
     def send_400_response(self, _: str) -> None:
         """Respond to malformed HTTP; uvicorn calls this with a text for its log."""
-        self._refuse(
-            RequestError("malformed_request", "this is not HTTP/1.1, or its headers are too long")
-        )
+        self._refuse(RequestError("malformed_request"))
 
     def _is_long_head(self, data: bytes) -> bool:
         """Return whether the headers are too long; h11 checks only those that come in pieces."""

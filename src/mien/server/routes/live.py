@@ -35,7 +35,7 @@ async def _check_origin(connection: HTTPConnection, service: TheService) -> None
         return
     allowed = (service.settings.cors_origins or "").split(",")
     if not {origin, "*"} & {item.strip() for item in allowed}:
-        raise RequestError("forbidden_origin", "pages of this origin may not call this service")
+        raise RequestError("forbidden_origin")
 
 
 router = APIRouter(
@@ -52,7 +52,7 @@ async def live(
 ) -> None:
     """Analyze the frames of a camera; the newest one first where they come faster than results."""
     if not service.ready:
-        raise RequestError("not_ready", "the service is starting or shutting down")
+        raise RequestError("not_ready")
     with service.live.one():
         offered = websocket.scope.get("subprotocols", [])
         await websocket.accept(PROTOCOL if PROTOCOL in offered else None)

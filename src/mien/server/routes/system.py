@@ -32,7 +32,7 @@ async def livez() -> Response:
 async def readyz(service: TheService) -> Response:
     """Return 200 once the models are warm, and until shutdown begins."""
     if not service.ready:
-        raise RequestError("not_ready", "the service is starting or shutting down")
+        raise RequestError("not_ready")
     return JSONResponse({"status": "ready"})
 
 
@@ -46,7 +46,7 @@ async def readyz(service: TheService) -> Response:
 async def version(service: TheService) -> Response:
     """Return the names and versions of what is running."""
     if not service.started:
-        raise RequestError("not_ready", "the service is starting; try again in a moment")
+        raise RequestError("not_ready")
     return JSONResponse(
         {
             "name": "mien",
