@@ -137,10 +137,12 @@ def included(names: Iterable[str]) -> frozenset[Include]:
     return frozenset(_choice("include", Include, name) for name in names)
 
 
-def whole_number(name: str, value: object) -> int:
-    """Return a whole number of at least 1. Raises InvalidParameterError for anything else."""
-    if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
-        raise InvalidParameterError(f"{name} must be a whole number of at least 1, not {value!r}")
+def whole_number(name: str, value: object, least: int = 1) -> int:
+    """Return a whole number of at least ``least``. Raises InvalidParameterError for others."""
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise InvalidParameterError(
+            f"{name} must be a whole number of at least {least}, not {value!r}"
+        )
     return int(value)
 
 
@@ -160,18 +162,15 @@ def _checked(option: Field[Any], value: Any) -> Any:
         return value
     if value is None:
         return None
-    # The range of whole numbers has no upper end. NaN compares as out of range.
-    number = Integral if most is None else Real
-    if (
-        isinstance(value, bool)
-        or not isinstance(value, number)
-        or not value >= least
-        or not (most is None or value <= most)
-    ):
-        allowed = f"of at least {least}" if most is None else f"from {least} to {most}"
-        what = "a whole number" if most is None else "a number"
-        raise InvalidParameterError(f"{name} must be {what} {allowed}, not {value!r}")
-    return int(value) if isinstance(value, Integral) and most is None else float(value)
+    # The range of whole numbers has no upper end.
+    if most is None:
+        return whole_number(name, value, least)
+    # NaN compares as out of range.
+    if isinstance(value, bool) or not isinstance(value, Real) or not least <= value <= most:
+        raise InvalidParameterError(
+            f"{name} must be a number from {least} to {most}, not {value!r}"
+        )
+    return float(value)
 
 
 def _choice(name: str, kind: type[_Choice], value: Any) -> _Choice:
