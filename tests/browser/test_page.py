@@ -18,7 +18,7 @@ from playwright.sync_api import Browser, Page, expect
 from http_process import service
 from mien.server.errors import PROBLEMS
 from mien.server.keys import digest_of
-from pages import DEVICES, DONE, SHOTS, card, give, opened, take_shot
+from pages import DEVICES, DONE, SHOTS, card, choose, give, hold, opened, take_shot
 from samples import encode
 from videos import encoded_video
 
@@ -190,6 +190,42 @@ def test_the_annotated_image_has_the_size_of_the_photo(page: Page, group: bytes)
         assert picture.size == photo.size
         changed = np.abs(np.asarray(picture, float) - np.asarray(photo, float)).max(axis=2) > 60
     assert 0.001 < changed.mean() < 0.1
+
+
+def test_decoded_photos_are_released(page: Page, address: str, group: bytes, grey: bytes) -> None:
+    page.evaluate(
+        """() => {
+            const decode = createImageBitmap;
+            window.decoded = [];
+            window.createImageBitmap = async (...how) => {
+                const bitmap = await decode(...how);
+                decoded.push(bitmap);
+                return bitmap;
+            };
+        }"""
+    )
+
+    def released(count: int) -> None:
+        # A closed bitmap has no size.
+        page.wait_for_function(
+            "count => decoded.length === count && decoded.every((bitmap) => !bitmap.width)",
+            arg=count,
+        )
+
+    give(page, ("three.jpg", group), ("grey.jpg", grey))
+    expect(page.locator(".mark")).to_have_text(["Done", "Done"])
+    released(2)
+    with page.expect_download():
+        page.get_by_role("button", name="Save annotated").click()
+    released(3)
+    page.route(f"{address}/emotion?*", lambda route: route.abort(), times=1)
+    give(page, ("fails.jpg", group))
+    released(4)
+    hold(page, f"{address}/emotion?*")
+    choose(page, ("removed.jpg", group))
+    expect(page.locator("article .sheet")).to_have_count(3)
+    page.get_by_role("button", name="Remove removed.jpg").click()
+    released(5)
 
 
 def test_faces_that_cannot_be_read_are_grey(page: Page, astronaut: NDArray[np.uint8]) -> None:

@@ -25,10 +25,20 @@ const LEAST_SHARPNESS = 8;
 /** Analyzes the photo of a card and fills the card. Returns a sentence about the result. */
 export async function runPhoto(card, options) {
   card.show("uploading", "", 0);
-  const decoding = createImageBitmap(card.file, { imageOrientation: "from-image" }).catch(() => null);
+  const decoding = decode(card.file).catch(() => null);
   decoding.then((bitmap) => bitmap && card.busy && card.fill([pictureOf(sheetOf(bitmap, card.name))]));
-  const { faces, timings } = await analyzePhoto(card.file, options, card.signal, card.progress);
-  const bitmap = await decoding;
+  try {
+    const { faces, timings } = await analyzePhoto(card.file, options, card.signal, card.progress);
+    return showResult(card, options, faces, timings, await decoding);
+  } finally {
+    // Four bytes per pixel: the page keeps only what it shows.
+    decoding.then((bitmap) => bitmap?.close());
+  }
+}
+
+const decode = (file) => createImageBitmap(file, { imageOrientation: "from-image" });
+
+function showResult(card, options, faces, timings, bitmap) {
   const found = faces.length ? count(faces.length, "face") : "No face found";
   card.result = { name: card.name, labels: options.labels, width: bitmap?.width, height: bitmap?.height, faces };
   card.element.classList.toggle("wide", faces.length > 0 && bitmap?.width > WIDE * bitmap?.height);
@@ -52,7 +62,13 @@ function showFaces(card, faces, bitmap, ending) {
   view.select(0);
   if (!bitmap) return;
   const button = element("button", { type: "button", className: "small" }, "Save annotated");
-  button.addEventListener("click", () => saveAnnotated(bitmap, faces, card.name));
+  button.addEventListener("click", async () => {
+    try {
+      await saveAnnotated(card.file, faces, card.name);
+    } catch {
+      card.show("done", "The file can't be read any more. It was changed or moved.");
+    }
+  });
   card.find(".tools").replaceChildren(button);
 }
 
@@ -203,10 +219,12 @@ function suggestions(card, { minFaceSize, upright }) {
   );
 }
 
-function saveAnnotated(bitmap, faces, name) {
+async function saveAnnotated(file, faces, name) {
+  const bitmap = await decode(file);
   const canvas = element("canvas", { width: bitmap.width, height: bitmap.height });
   const context = canvas.getContext("2d");
   context.drawImage(bitmap, 0, 0);
+  bitmap.close();
   paintFaces(context, faces);
   canvas.toBlob((blob) => save(blob, `${withoutSuffix(name)}-mien.jpg`), "image/jpeg", 0.92);
 }
