@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from mien.results import table_columns
 from pages import DONE, card, choose, give, hold, take_shot
@@ -61,6 +61,36 @@ def test_a_failed_file_is_retried(page: Page, address: str, face_photo: bytes) -
     expect(page.locator(".state")).to_have_text("1 face")
     expect(page.locator("article")).not_to_have_attribute("data-code", "unreachable")
     expect(page.locator("article")).to_be_focused()
+
+
+def test_an_unexpected_error_fails_the_file(page: Page, address: str, face_photo: bytes) -> None:
+    page.route(f"{address}/emotion?*", lambda route: route.fulfill(body="not JSON"), times=1)
+    give(page, ("a.jpg", face_photo))
+    expect(page.locator("article")).to_have_attribute("data-code", "unexpected")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("article")).to_have_attribute("data-state", "done")
+
+
+def test_a_key_that_cannot_be_sent_is_reported(page: Page, face_photo: bytes) -> None:
+    page.get_by_text("Options").click()
+    page.get_by_label("API key").fill("mien_\N{EURO SIGN}")
+    give(page, ("a.jpg", face_photo))
+    expect(page.locator("article")).to_have_attribute("data-code", "invalid_key")
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Go live").click()
+    expect(page.get_by_role("status")).to_contain_text("API key")
+
+
+def test_older_browsers(browser: Browser, address: str, face_photo: bytes) -> None:
+    """The page does not need what Safari 16 lacks."""
+    context = browser.new_context()
+    context.add_init_script("delete Object.groupBy; delete Map.groupBy")
+    page = context.new_page()
+    page.goto(address)
+    give(page, ("a.jpg", face_photo), ("b.jpg", b"no image"))
+    expect(page.locator("#counts")).to_have_text("2 files: 1 done, 1 failed")
+    assert "light-dark(" not in page.request.get(f"{address}/web/style.css").text()
+    context.close()
 
 
 def test_each_file_has_a_state(page: Page, address: str, face_photo: bytes) -> None:

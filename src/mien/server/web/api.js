@@ -8,6 +8,8 @@ export class Problem extends Error {
 }
 
 const ATTEMPTS = 4;
+// What a header can carry.
+const KEY = /^[\x21-\x7e]+$/;
 
 /** The query string of the chosen options. */
 export function queryOf({ labels, minFaceSize, upright }) {
@@ -74,6 +76,7 @@ function post(path, field, file, options, signal, on) {
   const body = new FormData();
   body.append(field, file, field); // the file's name is not sent
   const request = new XMLHttpRequest();
+  if (options.key && !KEY.test(options.key)) throw new Problem("invalid_key");
   return new Promise((done, fail) => {
     const receive = () => {
       try {

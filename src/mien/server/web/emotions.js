@@ -51,6 +51,8 @@ export const MESSAGES = {
   internal_error: "The service failed. Its log has the details.",
   not_ready: "The service is starting. Retry in a moment.",
   deadline_exceeded: "The analysis took too long. Retry later, or use a smaller file.",
+  invalid_key: "This API key has characters that can't be part of a key. Enter it again under Options, then retry.",
+  unexpected: "Something went wrong on this page. Retry, or reload the page.",
   unreachable: "The service can't be reached. Check that it runs and that you are online, then retry.",
 };
 

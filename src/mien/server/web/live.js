@@ -61,7 +61,13 @@ export class Camera {
   }
 
   goLive() {
-    this.live = new Live(this.video, this.options(), this.status, () => this.stopLive());
+    try {
+      this.live = new Live(this.video, this.options(), this.status, () => this.stopLive());
+    } catch {
+      // WebSocket accepts only a subprotocol without special characters.
+      this.status(messageOf({ code: "invalid_key" }), { bad: true });
+      return;
+    }
     this.#show(true);
   }
 

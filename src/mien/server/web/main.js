@@ -1,5 +1,6 @@
 // The page: files are dropped, pasted, chosen or taken with the camera; each becomes a card.
 
+import { Problem } from "./api.js";
 import { Card } from "./card.js";
 import { photoTable } from "./csv.js";
 import { save } from "./dom.js";
@@ -10,6 +11,7 @@ import { isVideo, runVideo } from "./video.js";
 
 // Many files must not fill the service's queue.
 const AT_ONCE = 2;
+const KEY_PROBLEMS = new Set(["unauthorized", "invalid_key"]);
 
 const byId = (id) => document.getElementById(id);
 const cards = [];
@@ -75,10 +77,11 @@ async function run(card) {
   status(`Analyzing ${card.name}…`, { spoken: true });
   try {
     status(`${card.name}: ${await (isVideo(card.file) ? runVideo : runPhoto)(card, options)}`, { spoken: true });
-  } catch (problem) {
-    if (!problem.code) throw problem;
+  } catch (error) {
+    // Without this, a card whose request or drawing fails unexpectedly would stay busy.
+    const problem = error instanceof Problem ? error : Object.assign(new Problem("unexpected", String(error)), { partial: error.partial });
     if (problem.code === "cancelled") return;
-    if (problem.code === "unauthorized") byId("options").open = true;
+    if (KEY_PROBLEMS.has(problem.code)) byId("options").open = true;
     card.fail(problem, options.labels);
     status(`${card.name}: ${messageOf(problem)}`, { bad: true, spoken: true });
   } finally {
@@ -87,12 +90,17 @@ async function run(card) {
   }
 }
 
-function showCounts() {
-  const states = Object.groupBy(cards, ({ state, busy }) => (state === "waiting" ? "waiting" : busy ? "in progress" : state));
-  const present = ["done", "in progress", "waiting", "failed"].filter((state) => states[state]);
-  const parts = present.map((state) => `${states[state].length} ${state}`);
+/** The number of files in each state, as in "3 files: 2 done, 1 failed". */
+function countsOf(cards) {
+  const counts = { done: 0, "in progress": 0, waiting: 0, failed: 0 };
+  for (const { state, busy } of cards) counts[busy && state !== "waiting" ? "in progress" : state]++;
+  const present = Object.keys(counts).filter((state) => counts[state]);
   const all = count(cards.length, "file");
-  byId("counts").textContent = present.length === 1 ? `${all} ${present[0]}` : `${all}: ${parts.join(", ")}`;
+  return present.length === 1 ? `${all} ${present[0]}` : `${all}: ${present.map((state) => `${counts[state]} ${state}`).join(", ")}`;
+}
+
+function showCounts() {
+  byId("counts").textContent = countsOf(cards);
   document.body.classList.toggle("filled", cards.length > 0);
   document.body.classList.toggle("many", cards.length > 1);
   byId("toolbar").hidden = cards.length === 0;
