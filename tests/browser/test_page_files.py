@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -91,6 +92,26 @@ def test_older_browsers(browser: Browser, address: str, face_photo: bytes) -> No
     expect(page.locator("#counts")).to_have_text("2 files: 1 done, 1 failed")
     assert "light-dark(" not in page.request.get(f"{address}/web/style.css").text()
     context.close()
+
+
+def test_screen_readers_hear_each_outcome(page: Page, face_photo: bytes) -> None:
+    page.evaluate(
+        """() => {
+            window.heard = [];
+            const status = document.getElementById("status");
+            const hear = () => heard.push(status.textContent);
+            new MutationObserver(hear).observe(status, { childList: true });
+        }"""
+    )
+    names = ("a.jpg", "broken.jpg", "c.jpg", "d.jpg")
+    give(page, *((name, b"no image" if name == "broken.jpg" else face_photo) for name in names))
+    expect(page.get_by_role("status")).to_contain_text("4 files: 3 done, 1 failed")
+    heard = page.evaluate("heard")
+    assert sorted(text.partition(":")[0] for text in heard) == sorted(names)
+    assert re.search("failed.*broken.jpg", heard[-1], re.IGNORECASE)
+    # Later files are counted for themselves.
+    give(page, ("e.jpg", face_photo))
+    expect(page.get_by_role("status")).to_have_text("e.jpg: 1 face")
 
 
 def test_each_file_has_a_state(page: Page, address: str, face_photo: bytes) -> None:

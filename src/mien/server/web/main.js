@@ -16,6 +16,8 @@ const KEY_PROBLEMS = new Set(["unauthorized", "invalid_key"]);
 const byId = (id) => document.getElementById(id);
 const cards = [];
 const queue = [];
+// Those that ended since the queue was last empty.
+const finished = [];
 let working = 0;
 
 /** Announces a text. spoken: only to screen readers, because a card shows it too. */
@@ -41,6 +43,7 @@ const hooks = {
   removed: (card) => {
     drop(cards, card);
     drop(queue, card);
+    drop(finished, card);
     showCounts();
     focusAfterRemoval();
   },
@@ -73,21 +76,41 @@ function next() {
 }
 
 async function run(card) {
+  const outcome = await outcomeOf(card);
+  working--;
+  if (outcome) finished.push(card);
+  next();
+  announce(outcome && `${card.name}: ${outcome}`);
+}
+
+/** Analyzes the file of a card. Returns a sentence about its result or failure; null if cancelled. */
+async function outcomeOf(card) {
   const options = { ...chosen(), ...card.overrides };
-  status(`Analyzing ${card.name}…`, { spoken: true });
   try {
-    status(`${card.name}: ${await (isVideo(card.file) ? runVideo : runPhoto)(card, options)}`, { spoken: true });
+    return await (isVideo(card.file) ? runVideo : runPhoto)(card, options);
   } catch (error) {
     // Without this, a card whose request or drawing fails unexpectedly would stay busy.
     const problem = error instanceof Problem ? error : Object.assign(new Problem("unexpected", String(error)), { partial: error.partial });
-    if (problem.code === "cancelled") return;
+    if (problem.code === "cancelled") return null;
     if (KEY_PROBLEMS.has(problem.code)) byId("options").open = true;
     card.fail(problem, options.labels);
-    status(`${card.name}: ${messageOf(problem)}`, { bad: true, spoken: true });
-  } finally {
-    working--;
-    next();
+    return messageOf(problem);
   }
+}
+
+/** Announces the outcome of a file; after the last one of several, also how many failed, and which. */
+function announce(outcome) {
+  let text = outcome ?? "";
+  if (!working) {
+    if (finished.length > 1) text = `${text.replace(/\.?$/, ".")} ${countsOf(finished)}.${failedNames(finished)}`;
+    finished.length = 0;
+  }
+  if (text) status(text, { spoken: true });
+}
+
+function failedNames(cards) {
+  const names = cards.filter(({ state }) => state === "failed").map(({ name }) => name);
+  return names.length ? ` Failed: ${names.join(", ")}.` : "";
 }
 
 /** The number of files in each state, as in "3 files: 2 done, 1 failed". */
