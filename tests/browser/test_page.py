@@ -140,7 +140,8 @@ def test_dropped_and_pasted_photos(page: Page, face_photo: bytes) -> None:
 
 def test_text_that_is_dropped_is_refused(page: Page) -> None:
     page.evaluate("document.body.dispatchEvent(new DragEvent('drop', {bubbles: true}))")
-    expect(page.get_by_role("status")).to_have_text("This is not a file. Drop photos or videos.")
+    expect(page.locator("#status.bad")).to_contain_text("Drop photos")
+    expect(page.locator("article")).to_have_count(0)
 
 
 def test_json_and_curl_can_be_copied_and_are_correct(

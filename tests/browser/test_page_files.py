@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 import re
 import subprocess
 import sys
@@ -62,6 +63,43 @@ def test_a_failed_file_is_retried(page: Page, address: str, face_photo: bytes) -
     expect(page.locator(".state")).to_have_text("1 face")
     expect(page.locator("article")).not_to_have_attribute("data-code", "unreachable")
     expect(page.locator("article")).to_be_focused()
+
+
+def test_a_file_that_changed_is_not_taken_for_a_lost_service(
+    page: Page, address: str, face_photo: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(face_photo)
+    page.route(f"{address}/emotion?*", lambda route: route.abort(), times=1)
+    page.set_input_files("#files", path)
+    expect(page.locator("article")).to_have_attribute("data-code", "unreachable")
+    path.write_bytes(face_photo + b"0")
+    os.utime(path, (1, 1))
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("article")).to_have_attribute("data-code", "unreadable_file")
+
+
+def test_the_photos_of_a_dropped_folder(page: Page, face_photo: bytes, tmp_path: Path) -> None:
+    inner = tmp_path / "album" / "inner"
+    inner.mkdir(parents=True)
+    for path in (inner / "a.jpg", inner.parent / "b.jpg", inner / "notes.txt"):
+        path.write_bytes(face_photo)
+    drop(page, tmp_path / "album")
+    expect(page.locator("#counts")).to_have_text("2 files done", timeout=60_000)
+    assert sorted(page.locator("h2").all_text_contents()) == ["a.jpg", "b.jpg"]
+    (tmp_path / "empty").mkdir()
+    drop(page, tmp_path / "empty")
+    expect(page.locator("#status.bad")).to_contain_text("no photo")
+    expect(page.locator("article")).to_have_count(2)
+
+
+def drop(page: Page, path: Path) -> None:
+    """Drop a file or folder, as from a file manager."""
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for event in ("dragEnter", "dragOver", "drop"):
+        where = {"type": event, "x": 600, "y": 200, "data": data}
+        session.send("Input.dispatchDragEvent", where)
 
 
 def test_an_unexpected_error_fails_the_file(page: Page, address: str, face_photo: bytes) -> None:

@@ -52,6 +52,7 @@ export const MESSAGES = {
   not_ready: "The service is starting. Retry in a moment.",
   deadline_exceeded: "The analysis took too long. Retry later, or use a smaller file.",
   invalid_key: "This API key has characters that can't be part of a key. Enter it again under Options, then retry.",
+  unreadable_file: "This file can't be read. It was changed or moved, or it is a folder. Choose it again.",
   unexpected: "Something went wrong on this page. Retry, or reload the page.",
   unreachable: "The service can't be reached. Check that it runs and that you are online, then retry.",
 };

@@ -4,6 +4,7 @@ import { Problem } from "./api.js";
 import { Card } from "./card.js";
 import { photoTable } from "./csv.js";
 import { save } from "./dom.js";
+import { filesOfDrop } from "./drop.js";
 import { count, messageOf } from "./emotions.js";
 import { Camera } from "./live.js";
 import { runPhoto } from "./photo.js";
@@ -102,7 +103,7 @@ async function outcomeOf(card) {
 function announce(outcome) {
   let text = outcome ?? "";
   if (!working) {
-    if (finished.length > 1) text = `${text.replace(/\.?$/, ".")} ${countsOf(finished)}.${failedNames(finished)}`;
+    if (finished.length > 1) text = `${text && text.replace(/\.?$/, ". ")}${countsOf(finished)}.${failedNames(finished)}`;
     finished.length = 0;
   }
   if (text) status(text, { spoken: true });
@@ -139,8 +140,6 @@ function clearAll() {
   byId("choose").focus();
 }
 
-const filesOf = (transfer) => [...(transfer?.files ?? [])];
-
 byId("fields").addEventListener("submit", (event) => event.preventDefault());
 byId("choose").addEventListener("click", () => byId("files").click());
 byId("capture").addEventListener("click", () => byId("shot").click());
@@ -166,16 +165,15 @@ addEventListener("dragover", (event) => {
 addEventListener("dragleave", ({ relatedTarget }) => {
   if (!relatedTarget) byId("intake").classList.remove("over");
 });
-addEventListener("drop", (event) => {
+addEventListener("drop", async (event) => {
   event.preventDefault(); // or the browser would open the file in place of the page
   byId("intake").classList.remove("over");
-  const files = filesOf(event.dataTransfer);
+  const files = await filesOfDrop(event.dataTransfer);
   if (files.length) add(files);
-  else status("This is not a file. Drop photos or videos.", { bad: true });
+  else status("There is no photo or video in this. Drop photos, videos or folders of them.", { bad: true });
 });
 addEventListener("paste", ({ clipboardData }) => {
-  const files = filesOf(clipboardData);
-  if (files.length) add(files);
+  if (clipboardData?.files.length) add([...clipboardData.files]);
 });
 
 const camera = new Camera({ options: chosen, status, onPhoto: (file) => add([file]) });

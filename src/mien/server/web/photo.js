@@ -2,7 +2,7 @@
 
 import { analyzePhoto, curlOf } from "./api.js";
 import { element, save, snippets, withoutSuffix } from "./dom.js";
-import { count, paint, percent } from "./emotions.js";
+import { MESSAGES, count, paint, percent } from "./emotions.js";
 import { placeLabels } from "./labels.js";
 import { paintFaces } from "./paint.js";
 
@@ -66,7 +66,7 @@ function showFaces(card, faces, bitmap, ending) {
     try {
       await saveAnnotated(card.file, faces, card.name);
     } catch {
-      card.show("done", "The file can't be read any more. It was changed or moved.");
+      card.show("done", MESSAGES.unreadable_file);
     }
   });
   card.find(".tools").replaceChildren(button);
