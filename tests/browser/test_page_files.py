@@ -111,7 +111,7 @@ def test_an_unexpected_error_fails_the_file(page: Page, address: str, face_photo
 
 
 def test_a_key_that_cannot_be_sent_is_reported(page: Page, face_photo: bytes) -> None:
-    page.get_by_text("Options").click()
+    page.get_by_text("Options", exact=True).click()
     page.get_by_label("API key").fill("mien_\N{EURO SIGN}")
     give(page, ("a.jpg", face_photo))
     expect(page.locator("article")).to_have_attribute("data-code", "invalid_key")
@@ -150,6 +150,48 @@ def test_screen_readers_hear_each_outcome(page: Page, face_photo: bytes) -> None
     # Later files are counted for themselves.
     give(page, ("e.jpg", face_photo))
     expect(page.get_by_role("status")).to_have_text("e.jpg: 1 face")
+
+
+def test_all_failed_files_are_retried(page: Page, address: str, face_photo: bytes) -> None:
+    page.route(f"{address}/emotion?*", lambda route: route.abort(), times=2)
+    give(page, ("a.jpg", face_photo), ("b.jpg", face_photo))
+    give(page, ("broken.jpg", b"no image"), ("empty.jpg", b""))
+    # Another try does not help these two.
+    for name in ("broken.jpg", "empty.jpg"):
+        expect(card(page, name).get_by_role("button", name="Retry")).to_be_hidden()
+    page.get_by_role("button", name="Retry failed (2)").click()
+    expect(page.locator("#counts")).to_have_text("4 files: 2 done, 2 failed")
+    expect(page.get_by_role("button", name="Retry failed")).to_be_hidden()
+    assert page.evaluate("document.activeElement.tagName") == "ARTICLE"
+
+
+def test_files_are_retried_when_the_network_is_back(page: Page, face_photo: bytes) -> None:
+    page.context.set_offline(True)
+    give(page, ("a.jpg", face_photo))
+    expect(page.locator("article")).to_have_attribute("data-code", "unreachable")
+    page.get_by_role("button", name="Try a sample").click()
+    expect(page.locator("#status.bad")).to_contain_text("sample")
+    page.context.set_offline(False)
+    expect(page.locator(".state")).to_have_text("1 face")
+
+
+def test_the_options_are_those_of_the_moment_of_adding(
+    page: Page, address: str, face_photo: bytes
+) -> None:
+    seen = queries(page)
+    release = hold(page, f"{address}/emotion?*")
+    choose(page, *((f"{number}.jpg", face_photo) for number in range(3)))
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Emotions").select_option("seven")
+    again = page.get_by_role("button", name="Analyze again with these options")
+    expect(again).to_be_hidden()
+    release()
+    expect(page.locator("#counts")).to_have_text("3 files done")
+    assert [query.get("labels") for query in seen] == [None] * 3
+    again.click()
+    expect(page.locator("#counts")).to_have_text("3 files done")
+    expect(again).to_be_hidden()
+    assert [query.get("labels") for query in seen[3:]] == [["seven"]] * 3
 
 
 def test_each_file_has_a_state(page: Page, address: str, face_photo: bytes) -> None:
@@ -205,7 +247,7 @@ def test_the_csv_is_that_of_the_command(
     }
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    page.get_by_text("Options").click()
+    page.get_by_text("Options", exact=True).click()
     page.get_by_label("Emotions").select_option("seven")
     page.get_by_label("Turn photos upright").check()
     give(page, *files.items())

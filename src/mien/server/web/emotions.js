@@ -61,6 +61,12 @@ const WITH_DETAIL = new Set([
   "upload_too_large", "image_too_large", "video_too_large", "video_unavailable", "invalid_parameter",
 ]);
 
+/** Codes of problems that the same file will always have. */
+export const LASTING = new Set([
+  "empty_upload", "not_an_image", "truncated_image", "unsupported_format", "unsupported_media_type", "upload_too_large",
+  "image_too_large", "video_too_large", "unreadable_video", "video_unavailable", "unreadable_file", "forbidden_origin",
+]);
+
 /** The text for a problem {code, detail}. */
 export function messageOf({ code, detail }) {
   const text = MESSAGES[code] ?? "Something went wrong. Retry in a moment.";

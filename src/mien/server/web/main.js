@@ -1,6 +1,6 @@
 // The page: files are dropped, pasted, chosen or taken with the camera; each becomes a card.
 
-import { Problem } from "./api.js";
+import { Problem, queryOf } from "./api.js";
 import { Card } from "./card.js";
 import { photoTable } from "./csv.js";
 import { save } from "./dom.js";
@@ -12,7 +12,7 @@ import { isVideo, runVideo } from "./video.js";
 
 // Many files must not fill the service's queue.
 const AT_ONCE = 2;
-const KEY_PROBLEMS = new Set(["unauthorized", "invalid_key"]);
+const KEY_PROBLEMS = ["unauthorized", "invalid_key"];
 
 const byId = (id) => document.getElementById(id);
 const cards = [];
@@ -38,8 +38,7 @@ const chosen = () => ({
 const hooks = {
   changed: showCounts,
   retry: (card) => {
-    queue.push(card);
-    next();
+    enqueue([card]);
   },
   removed: (card) => {
     drop(cards, card);
@@ -63,11 +62,19 @@ function focusAfterRemoval() {
 function add(files) {
   const added = files.map((file) => new Card(file, hooks));
   cards.unshift(...added);
-  queue.push(...added);
   byId("results").prepend(...added.map((card) => card.element));
+  enqueue(added);
+}
+
+/** The options are those chosen now, so that a change while files wait does not mix them. */
+function enqueue(added) {
+  for (const card of added) card.options = optionsOf(card);
+  queue.push(...added);
   showCounts();
   next();
 }
+
+const optionsOf = (card) => ({ ...chosen(), ...card.overrides });
 
 function next() {
   while (working < AT_ONCE && queue.length) {
@@ -86,15 +93,14 @@ async function run(card) {
 
 /** Analyzes the file of a card. Returns a sentence about its result or failure; null if cancelled. */
 async function outcomeOf(card) {
-  const options = { ...chosen(), ...card.overrides };
   try {
-    return await (isVideo(card.file) ? runVideo : runPhoto)(card, options);
+    return await (isVideo(card.file) ? runVideo : runPhoto)(card, card.options);
   } catch (error) {
     // Without this, a card whose request or drawing fails unexpectedly would stay busy.
     const problem = error instanceof Problem ? error : Object.assign(new Problem("unexpected", String(error)), { partial: error.partial });
     if (problem.code === "cancelled") return null;
-    if (KEY_PROBLEMS.has(problem.code)) byId("options").open = true;
-    card.fail(problem, options.labels);
+    if (KEY_PROBLEMS.includes(problem.code)) byId("options").open = true;
+    card.fail(problem, card.options.labels);
     return messageOf(problem);
   }
 }
@@ -128,11 +134,29 @@ function showCounts() {
   document.body.classList.toggle("filled", cards.length > 0);
   document.body.classList.toggle("many", cards.length > 1);
   byId("toolbar").hidden = cards.length === 0;
+  const failed = cards.filter(({ retryable }) => retryable);
+  byId("retry-failed").hidden = failed.length === 0 || cards.length === 1;
+  byId("retry-failed").textContent = `Retry failed (${failed.length})`;
+  byId("again").hidden = outdated().length === 0;
   byId("download").hidden = !cards.some(({ file }) => !isVideo(file));
   byId("download").disabled = photoResults().length === 0;
 }
 
 const photoResults = () => cards.filter(({ file, result }) => result && !isVideo(file)).map(({ result }) => result);
+
+/** Files that were analyzed with other options than those chosen now. */
+function outdated() {
+  const differs = (card) => queryOf(card.options) !== queryOf(optionsOf(card));
+  return cards.filter((card) => (card.state === "done" || card.retryable) && differs(card));
+}
+
+function retryAll(again) {
+  const focused = byId("toolbar").contains(document.activeElement);
+  for (const card of again) card.retry();
+  if (focused) again[0]?.focus(); // the button that had the focus is hidden
+}
+
+const withProblem = (...codes) => cards.filter(({ result }) => codes.includes(result?.problem?.code));
 
 function clearAll() {
   for (const card of [...cards]) card.remove();
@@ -140,7 +164,13 @@ function clearAll() {
   byId("choose").focus();
 }
 
-byId("fields").addEventListener("submit", (event) => event.preventDefault());
+// The Enter key in the field of the API key.
+byId("fields").addEventListener("submit", (event) => {
+  event.preventDefault();
+  retryAll(withProblem(...KEY_PROBLEMS));
+});
+byId("fields").addEventListener("change", showCounts);
+addEventListener("online", () => retryAll(withProblem("unreachable")));
 byId("choose").addEventListener("click", () => byId("files").click());
 byId("capture").addEventListener("click", () => byId("shot").click());
 for (const input of [byId("files"), byId("shot")]) {
@@ -150,9 +180,16 @@ for (const input of [byId("files"), byId("shot")]) {
   });
 }
 byId("sample").addEventListener("click", async () => {
-  const response = await fetch("web/sample.jpg");
-  add([new File([await response.blob()], "astronaut.jpg", { type: "image/jpeg" })]);
+  try {
+    const response = await fetch("web/sample.jpg");
+    if (!response.ok) throw new Problem("unreachable");
+    add([new File([await response.blob()], "astronaut.jpg", { type: "image/jpeg" })]);
+  } catch {
+    status(`The sample can't be loaded. ${messageOf({ code: "unreachable" })}`, { bad: true });
+  }
 });
+byId("retry-failed").addEventListener("click", () => retryAll(cards.filter(({ retryable }) => retryable)));
+byId("again").addEventListener("click", () => retryAll(outdated()));
 byId("clear").addEventListener("click", clearAll);
 byId("download").addEventListener("click", () => {
   save(new Blob([photoTable(photoResults())], { type: "text/csv" }), "mien.csv");
