@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter
 from playwright.sync_api import Browser, Page, expect
 
 from http_process import service
@@ -243,6 +243,19 @@ def test_faces_that_cannot_be_read_are_grey(page: Page, astronaut: NDArray[np.ui
         expect(doubtful.locator(".face.doubtful")).to_have_count(1)
         expect(doubtful.locator(".doubt")).to_have_text(f"Too {word} to be read reliably.")
     take_shot(page, "doubt")
+
+
+@pytest.mark.parametrize("light", [0.1, 0.25, 0.5, 1.5])
+def test_dark_photos_are_not_taken_for_blurred(
+    page: Page, astronaut: NDArray[np.uint8], light: float
+) -> None:
+    photo = Image.fromarray(astronaut)
+    for name, radius in (("sharp", 0), ("blurred", 4)):
+        picture = ImageEnhance.Brightness(photo.filter(ImageFilter.GaussianBlur(radius)))
+        give(page, (f"{name}.png", encode(picture.enhance(light), "PNG")))
+    expect(card(page, "sharp.png").locator(".face")).to_have_count(1)
+    expect(card(page, "sharp.png").locator(".doubtful")).to_have_count(0)
+    expect(card(page, "blurred.png").locator(".face.doubtful")).to_have_count(1)
 
 
 def test_requests_to_a_busy_service_are_retried(

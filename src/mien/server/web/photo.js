@@ -18,9 +18,12 @@ const SMALLER_PX = [20, 12];
 // Photos wider than this stand above their faces, not beside them.
 const WIDE = 1.6;
 // Faces below are too small or too blurred for the model: half the height that it reads, and a
-// sharpness that only heavily blurred faces have.
+// sharpness that only heavily blurred faces have. Sharpness is the variance of the Laplacian: it is
+// compared with the variance of the brightness, which falls by as much in a dark photo.
 const LEAST_PX = 24;
-const LEAST_SHARPNESS = 8;
+const LEAST_SHARPNESS = 0.004;
+// The variance that rounding to whole numbers adds: 1/12, times the sum of the squares of the kernel.
+const ROUNDING = 20 / 12;
 
 /** Analyzes the photo of a card and fills the card. Returns a sentence about the result. */
 export async function runPhoto(card, options) {
@@ -124,8 +127,9 @@ function tileOf(face, index, bitmap) {
 }
 
 /** Says why a face can't be read reliably, if it can't. */
-function doubtOf({ quality: { height, sharpness } }) {
-  if (height >= LEAST_PX && sharpness >= LEAST_SHARPNESS) return "";
+function doubtOf({ quality: { height, sharpness, contrast } }) {
+  const sharp = sharpness - ROUNDING >= LEAST_SHARPNESS * (255 * contrast) ** 2;
+  if (height >= LEAST_PX && sharp) return "";
   return `Too ${height < LEAST_PX ? "small" : "blurred"} to be read reliably.`;
 }
 
