@@ -390,6 +390,30 @@ def test_below_a_path_prefix(browser: Browser) -> None:
         expect(page.locator(".state")).to_have_text("1 face")
 
 
+def test_forced_colors_keep_the_colors_of_emotions(
+    browser: Browser, address: str, group: bytes
+) -> None:
+    style = "(part, name) => getComputedStyle(part)[name]"
+    with opened(browser, address, forced_colors="active") as page:
+        give(page, ("three.jpg", group))
+        colors = [
+            page.locator(part).first.evaluate(style, "backgroundColor")
+            for part in (".tag", ".bars .fill")
+        ]
+        tile = page.locator(".face.selected")
+        selected = tile.evaluate(style, "outlineStyle"), tile.evaluate(style, "outlineWidth")
+        take_shot(page, "forced-colors")
+    assert colors == ["rgb(240, 228, 66)"] * 2
+    assert selected == ("solid", "3px")
+
+
+def test_a_phone_says_what_the_page_does(browser: Browser, address: str) -> None:
+    with opened(browser, address, **DEVICES["phone"]) as page:
+        expect(page.get_by_role("banner")).to_contain_text("Emotions", use_inner_text=True)
+        description = page.locator("meta[name=description]").get_attribute("content")
+    assert "emotion" in description
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_accessibility(
