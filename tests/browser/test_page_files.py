@@ -1,5 +1,6 @@
 """Several files on the page: their states, retries, the table, and removing them."""
 
+import codecs
 import csv
 import json
 import os
@@ -268,7 +269,7 @@ def test_the_csv_is_that_of_the_command(
     with page.expect_download() as saved:
         page.get_by_role("button", name="Download CSV").click()
     assert saved.value.suggested_filename == "mien.csv"
-    shown = rows_of(Path(saved.value.path()).read_text("utf-8"))
+    shown = rows_of(Path(saved.value.path()).read_text("utf-8-sig"))
     command = [sys.executable, "-m", "mien", "analyze", *files, "--csv"]
     options = ["--labels", "seven", "--upright", "auto", "--include", "scores"]
     expected = subprocess.run(
@@ -281,6 +282,17 @@ def test_the_csv_is_that_of_the_command(
     assert without_messages[0] == without_messages[1]
     assert [row["turn"] for row in shown if row["path"] == "sideways.png"] == [90.0]
     assert [row["error_message"] for row in shown if row["path"] == "broken.jpg"] != [""]
+
+
+def test_the_csv_is_safe_in_a_spreadsheet(page: Page) -> None:
+    names = ["=1+1.jpg", "+1.jpg", "-1.jpg", "@a.jpg", "Zoë=.jpg", '=",".jpg']
+    give(page, *((name, b"no image") for name in names))
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download CSV").click()
+    data = Path(saved.value.path()).read_bytes()
+    assert data.startswith(codecs.BOM_UTF8)
+    paths = [row["path"] for row in csv.DictReader(StringIO(data.decode("utf-8-sig")))]
+    assert paths == ["'=1+1.jpg", "'+1.jpg", "'-1.jpg", "'@a.jpg", "Zoë=.jpg", '\'=",".jpg']
 
 
 def rows_of(text: str) -> list[dict[str, str | float]]:

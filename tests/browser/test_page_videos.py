@@ -78,7 +78,7 @@ def test_the_csv_of_a_video(page: Page, video: bytes) -> None:
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save CSV").click()
     assert saved.value.suggested_filename == "clip-mien.csv"
-    rows = list(csv.DictReader(StringIO(Path(saved.value.path()).read_text("utf-8"))))
+    rows = list(csv.DictReader(StringIO(Path(saved.value.path()).read_text("utf-8-sig"))))
     # As of mien video.
     assert list(rows[0]) == ["time_s", "frame", "person", *table_columns()[1:-2]]
     assert len(rows) == 30 + 15
