@@ -348,6 +348,54 @@ def test_live_view_waits_for_the_first_frame(page: Page) -> None:
     expect(page.get_by_role("status")).to_have_text("Live: happy")
 
 
+WATCH_LIVE = """() => {
+    const send = WebSocket.prototype.send;
+    window.sent = 0;
+    WebSocket.prototype.send = function (data) { window.sent++; send.call(this, data); };
+    window.heard = [];
+    const status = document.getElementById("status");
+    const hear = () => heard.push(status.textContent);
+    new MutationObserver(hear).observe(status, { childList: true });
+    const video = document.getElementById("camera-view");
+    window.shown = 0;
+    const count = () => { window.shown++; video.requestVideoFrameCallback?.(count); };
+    video.requestVideoFrameCallback(count);
+}"""
+
+
+def test_live_view_sends_each_frame_once_and_announces_changes(page: Page) -> None:
+    page.evaluate(WATCH_LIVE)
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Go live").click()
+    toggle = page.get_by_role("button", name="Stop")
+    assert toggle.get_attribute("aria-pressed") is None
+    page.wait_for_function("() => heard.includes('Live: happy')")
+    first = page.evaluate("({ sent, shown })")
+    page.wait_for_timeout(5000)  # longer than the pause between two announcements
+    last = page.evaluate("({ sent, shown, heard })")
+    assert 0 < last["sent"] - first["sent"] <= last["shown"] - first["shown"] + 1
+    assert last["heard"].count("Live: happy") == 1
+
+
+@pytest.mark.parametrize("callback", [True, False])
+def test_live_view_pauses_while_the_page_is_hidden(page: Page, callback: bool) -> None:
+    page.evaluate(WATCH_LIVE)
+    if not callback:
+        # An older browser.
+        page.evaluate("delete HTMLVideoElement.prototype.requestVideoFrameCallback")
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Go live").click()
+    page.wait_for_function("() => sent > 2")
+    hide = "hidden => Object.defineProperty(document, 'hidden', { value: hidden, writable: true })"
+    page.evaluate(hide, True)
+    page.wait_for_timeout(300)  # frames that were on their way
+    sent = page.evaluate("sent")
+    page.wait_for_timeout(700)
+    assert page.evaluate("sent") == sent
+    page.evaluate("document.hidden = false")
+    page.wait_for_function("before => sent > before", arg=sent)
+
+
 def test_a_double_click_opens_one_camera(page: Page) -> None:
     page.evaluate(
         """() => {
