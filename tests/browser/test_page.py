@@ -429,6 +429,31 @@ def test_phones_offer_camera_and_gallery(browser: Browser, address: str) -> None
         expect(page.get_by_role("button", name="Take a photo")).to_be_hidden()
 
 
+def test_the_example_of_the_documentation_on_a_phone(
+    browser: Browser, address: str, face_photo: bytes
+) -> None:
+    context = browser.new_context(**DEVICES["phone"])
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    example = (Path(__file__).parents[2] / "examples" / "browser.html").read_text("utf-8")
+    served = {"body": example, "content_type": "text/html"}
+    page.route(re.compile(r"/browser\.html"), lambda route: route.fulfill(**served))
+    # The page is on the service's own origin here.
+    page.goto(f"{address}/browser.html?service={address}")
+    large = encode(Image.open(BytesIO(face_photo)).resize((1800, 1800)), "JPEG")
+    page.set_input_files("input", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": large})
+    expect(page.get_by_role("status")).to_contain_text("happy")
+    width = page.evaluate("[innerWidth, document.documentElement.scrollWidth]")
+    assert width == [390, 390]
+    take_shot(page, "example-phone")
+    # As after a cancelled dialog.
+    page.set_input_files("input", [])
+    expect(page.get_by_role("status")).to_contain_text("happy")
+    context.close()
+    assert faults == []
+
+
 def test_below_a_path_prefix(browser: Browser) -> None:
     with (
         service(MIEN_ROOT_PATH="/mien") as address,
