@@ -324,9 +324,27 @@ def test_clear_all(page: Page, address: str, face_photo: bytes) -> None:
     expect(page.locator("#counts")).to_have_text("1 file done")
 
 
-def test_limits_are_named(page: Page, address: str, face_photo: bytes) -> None:
-    detail = "the body is larger than the limit of 20,000,000 bytes"
-    problem = json.dumps({"code": "upload_too_large", "detail": detail})
+@pytest.mark.parametrize(
+    ("code", "detail", "limit"),
+    [
+        (
+            "upload_too_large",
+            "the body is larger than the limit of 20,000,000 bytes",
+            "20 MB",
+        ),
+        (
+            "image_too_large",
+            "9000 x 9000 pixels are more than the limit of 50,000,000; raise max_pixels",
+            "50 megapixels",
+        ),
+    ],
+)
+def test_limits_are_named_for_people(
+    page: Page, address: str, face_photo: bytes, code: str, detail: str, limit: str
+) -> None:
+    problem = json.dumps({"code": code, "detail": detail})
     page.route(f"{address}/emotion?*", lambda route: route.fulfill(status=413, body=problem))
     give(page, ("a.jpg", face_photo))
-    expect(page.locator(".state")).to_have_text(f"This file is too large. ({detail})")
+    expect(page.locator(".state")).to_contain_text("smaller version")
+    expect(page.locator(".state")).to_contain_text(limit)
+    expect(page.locator(".state")).not_to_contain_text(detail)

@@ -164,6 +164,7 @@ class Live {
     if (this.stopped) return;
     // A refused handshake has no code of its own.
     const why = { 1006: "The live view was refused or interrupted. It may need an API key, or too many are open.",
+                  1001: "The live view has ended because it was paused for too long.",
                   1009: "A frame of the camera was too large.", 1012: "The service is restarting." };
     this.status(why[code] ?? "The live view has ended.", { bad: true });
     this.ended();
