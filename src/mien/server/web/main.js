@@ -1,6 +1,6 @@
 // The page: files are dropped, pasted, chosen or taken with the camera; each becomes a card.
 
-import { Problem, queryOf } from "./api.js";
+import { Problem } from "./api.js";
 import { Card } from "./card.js";
 import { photoTable } from "./csv.js";
 import { save } from "./dom.js";
@@ -12,6 +12,8 @@ import { isVideo, runVideo } from "./video.js";
 
 // Many files must not fill the service's queue.
 const AT_ONCE = 2;
+// The options that change a result.
+const QUERIED = ["labels", "minFaceSize", "upright"];
 const KEY_PROBLEMS = ["unauthorized", "invalid_key"];
 
 const byId = (id) => document.getElementById(id);
@@ -37,9 +39,7 @@ const chosen = () => ({
 
 const hooks = {
   changed: showCounts,
-  retry: (card) => {
-    enqueue([card]);
-  },
+  retry: (card) => enqueue([card]),
   removed: (card) => {
     drop(cards, card);
     drop(queue, card);
@@ -146,7 +146,8 @@ const photoResults = () => cards.filter(({ file, result }) => result && !isVideo
 
 /** Files that were analyzed with other options than those chosen now. */
 function outdated() {
-  const differs = (card) => queryOf(card.options) !== queryOf(optionsOf(card));
+  const now = chosen();
+  const differs = ({ options, overrides }) => QUERIED.some((name) => options[name] !== (overrides[name] ?? now[name]));
   return cards.filter((card) => (card.state === "done" || card.retryable) && differs(card));
 }
 
