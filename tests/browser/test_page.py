@@ -12,13 +12,13 @@ import numpy as np
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from numpy.typing import NDArray
-from PIL import Image, ImageFilter
+from PIL import Image, ImageEnhance, ImageFilter
 from playwright.sync_api import Browser, Page, expect
 
 from http_process import service
 from mien.server.errors import PROBLEMS
 from mien.server.keys import digest_of
-from pages import DEVICES, DONE, SHOTS, card, give, opened, take_shot
+from pages import DEVICES, DONE, SHOTS, card, choose, give, hold, opened, take_shot
 from samples import encode
 from videos import encoded_video
 
@@ -140,7 +140,8 @@ def test_dropped_and_pasted_photos(page: Page, face_photo: bytes) -> None:
 
 def test_text_that_is_dropped_is_refused(page: Page) -> None:
     page.evaluate("document.body.dispatchEvent(new DragEvent('drop', {bubbles: true}))")
-    expect(page.get_by_role("status")).to_have_text("This is not a file. Drop photos or videos.")
+    expect(page.locator("#status.bad")).to_contain_text("Drop photos")
+    expect(page.locator("article")).to_have_count(0)
 
 
 def test_json_and_curl_can_be_copied_and_are_correct(
@@ -150,7 +151,7 @@ def test_json_and_curl_can_be_copied_and_are_correct(
     (tmp_path / name).write_bytes(face_photo)
     permissions = ["clipboard-read", "clipboard-write"]
     with opened(browser, address, permissions=permissions) as page:
-        page.get_by_text("Options").click()
+        page.get_by_text("Options", exact=True).click()
         page.get_by_label("Emotions").select_option("eight")
         give(page, (name, face_photo))
         page.get_by_text("JSON and curl").click()
@@ -192,6 +193,42 @@ def test_the_annotated_image_has_the_size_of_the_photo(page: Page, group: bytes)
     assert 0.001 < changed.mean() < 0.1
 
 
+def test_decoded_photos_are_released(page: Page, address: str, group: bytes, grey: bytes) -> None:
+    page.evaluate(
+        """() => {
+            const decode = createImageBitmap;
+            window.decoded = [];
+            window.createImageBitmap = async (...how) => {
+                const bitmap = await decode(...how);
+                decoded.push(bitmap);
+                return bitmap;
+            };
+        }"""
+    )
+
+    def released(count: int) -> None:
+        # A closed bitmap has no size.
+        page.wait_for_function(
+            "count => decoded.length === count && decoded.every((bitmap) => !bitmap.width)",
+            arg=count,
+        )
+
+    give(page, ("three.jpg", group), ("grey.jpg", grey))
+    expect(page.locator(".mark")).to_have_text(["Done", "Done"])
+    released(2)
+    with page.expect_download():
+        page.get_by_role("button", name="Save annotated").click()
+    released(3)
+    page.route(f"{address}/emotion?*", lambda route: route.abort(), times=1)
+    give(page, ("fails.jpg", group))
+    released(4)
+    hold(page, f"{address}/emotion?*")
+    choose(page, ("removed.jpg", group))
+    expect(page.locator("article .sheet")).to_have_count(3)
+    page.get_by_role("button", name="Remove removed.jpg").click()
+    released(5)
+
+
 def test_faces_that_cannot_be_read_are_grey(page: Page, astronaut: NDArray[np.uint8]) -> None:
     photo = Image.fromarray(astronaut)
     small = Image.new("RGB", (512, 512))
@@ -206,6 +243,19 @@ def test_faces_that_cannot_be_read_are_grey(page: Page, astronaut: NDArray[np.ui
         expect(doubtful.locator(".face.doubtful")).to_have_count(1)
         expect(doubtful.locator(".doubt")).to_have_text(f"Too {word} to be read reliably.")
     take_shot(page, "doubt")
+
+
+@pytest.mark.parametrize("light", [0.1, 0.25, 0.5, 1.5])
+def test_dark_photos_are_not_taken_for_blurred(
+    page: Page, astronaut: NDArray[np.uint8], light: float
+) -> None:
+    photo = Image.fromarray(astronaut)
+    for name, radius in (("sharp", 0), ("blurred", 4)):
+        picture = ImageEnhance.Brightness(photo.filter(ImageFilter.GaussianBlur(radius)))
+        give(page, (f"{name}.png", encode(picture.enhance(light), "PNG")))
+    expect(card(page, "sharp.png").locator(".face")).to_have_count(1)
+    expect(card(page, "sharp.png").locator(".doubtful")).to_have_count(0)
+    expect(card(page, "blurred.png").locator(".face.doubtful")).to_have_count(1)
 
 
 def test_requests_to_a_busy_service_are_retried(
@@ -250,8 +300,9 @@ def test_the_page_prompts_for_a_key_and_sends_it(browser: Browser, face_photo: b
         give(page, ("a.jpg", face_photo))
         expect(page.locator(".state")).to_contain_text("needs an API key")
         page.get_by_label("API key").fill(KEY)
-        give(page, ("b.jpg", face_photo))
-        expect(page.locator(".state").first).to_have_text("1 face")
+        page.get_by_label("API key").press("Enter")
+        expect(page.locator(".state")).to_have_text("1 face")
+        expect(page.get_by_label("API key")).to_be_focused()
         assert KEY not in page.locator(".curl").first.text_content()
         page.get_by_role("button", name="Camera").click()
         page.get_by_role("button", name="Go live").click()
@@ -297,6 +348,54 @@ def test_live_view_waits_for_the_first_frame(page: Page) -> None:
     expect(page.get_by_role("status")).to_have_text("Live: happy")
 
 
+WATCH_LIVE = """() => {
+    const send = WebSocket.prototype.send;
+    window.sent = 0;
+    WebSocket.prototype.send = function (data) { window.sent++; send.call(this, data); };
+    window.heard = [];
+    const status = document.getElementById("status");
+    const hear = () => heard.push(status.textContent);
+    new MutationObserver(hear).observe(status, { childList: true });
+    const video = document.getElementById("camera-view");
+    window.shown = 0;
+    const count = () => { window.shown++; video.requestVideoFrameCallback?.(count); };
+    video.requestVideoFrameCallback(count);
+}"""
+
+
+def test_live_view_sends_each_frame_once_and_announces_changes(page: Page) -> None:
+    page.evaluate(WATCH_LIVE)
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Go live").click()
+    toggle = page.get_by_role("button", name="Stop")
+    assert toggle.get_attribute("aria-pressed") is None
+    page.wait_for_function("() => heard.includes('Live: happy')")
+    first = page.evaluate("({ sent, shown })")
+    page.wait_for_timeout(5000)  # longer than the pause between two announcements
+    last = page.evaluate("({ sent, shown, heard })")
+    assert 0 < last["sent"] - first["sent"] <= last["shown"] - first["shown"] + 1
+    assert last["heard"].count("Live: happy") == 1
+
+
+@pytest.mark.parametrize("callback", [True, False])
+def test_live_view_pauses_while_the_page_is_hidden(page: Page, callback: bool) -> None:
+    page.evaluate(WATCH_LIVE)
+    if not callback:
+        # An older browser.
+        page.evaluate("delete HTMLVideoElement.prototype.requestVideoFrameCallback")
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Go live").click()
+    page.wait_for_function("() => sent > 2")
+    hide = "hidden => Object.defineProperty(document, 'hidden', { value: hidden, writable: true })"
+    page.evaluate(hide, True)
+    page.wait_for_timeout(300)  # frames that were on their way
+    sent = page.evaluate("sent")
+    page.wait_for_timeout(700)
+    assert page.evaluate("sent") == sent
+    page.evaluate("document.hidden = false")
+    page.wait_for_function("before => sent > before", arg=sent)
+
+
 def test_a_double_click_opens_one_camera(page: Page) -> None:
     page.evaluate(
         """() => {
@@ -330,6 +429,31 @@ def test_phones_offer_camera_and_gallery(browser: Browser, address: str) -> None
         expect(page.get_by_role("button", name="Take a photo")).to_be_hidden()
 
 
+def test_the_example_of_the_documentation_on_a_phone(
+    browser: Browser, address: str, face_photo: bytes
+) -> None:
+    context = browser.new_context(**DEVICES["phone"])
+    page = context.new_page()
+    faults: list[str] = []
+    page.on("pageerror", lambda error: faults.append(str(error)))
+    example = (Path(__file__).parents[2] / "examples" / "browser.html").read_text("utf-8")
+    served = {"body": example, "content_type": "text/html"}
+    page.route(re.compile(r"/browser\.html"), lambda route: route.fulfill(**served))
+    # The page is on the service's own origin here.
+    page.goto(f"{address}/browser.html?service={address}")
+    large = encode(Image.open(BytesIO(face_photo)).resize((1800, 1800)), "JPEG")
+    page.set_input_files("input", {"name": "a.jpg", "mimeType": "image/jpeg", "buffer": large})
+    expect(page.get_by_role("status")).to_contain_text("happy")
+    width = page.evaluate("[innerWidth, document.documentElement.scrollWidth]")
+    assert width == [390, 390]
+    take_shot(page, "example-phone")
+    # As after a cancelled dialog.
+    page.set_input_files("input", [])
+    expect(page.get_by_role("status")).to_contain_text("happy")
+    context.close()
+    assert faults == []
+
+
 def test_below_a_path_prefix(browser: Browser) -> None:
     with (
         service(MIEN_ROOT_PATH="/mien") as address,
@@ -337,6 +461,30 @@ def test_below_a_path_prefix(browser: Browser) -> None:
     ):
         page.get_by_role("button", name="Try a sample").click()
         expect(page.locator(".state")).to_have_text("1 face")
+
+
+def test_forced_colors_keep_the_colors_of_emotions(
+    browser: Browser, address: str, group: bytes
+) -> None:
+    style = "(part, name) => getComputedStyle(part)[name]"
+    with opened(browser, address, forced_colors="active") as page:
+        give(page, ("three.jpg", group))
+        colors = [
+            page.locator(part).first.evaluate(style, "backgroundColor")
+            for part in (".tag", ".bars .fill")
+        ]
+        tile = page.locator(".face.selected")
+        selected = tile.evaluate(style, "outlineStyle"), tile.evaluate(style, "outlineWidth")
+        take_shot(page, "forced-colors")
+    assert colors == ["rgb(240, 228, 66)"] * 2
+    assert selected == ("solid", "3px")
+
+
+def test_a_phone_says_what_the_page_does(browser: Browser, address: str) -> None:
+    with opened(browser, address, **DEVICES["phone"]) as page:
+        expect(page.get_by_role("banner")).to_contain_text("Emotions", use_inner_text=True)
+        description = page.locator("meta[name=description]").get_attribute("content")
+    assert "emotion" in description
 
 
 @pytest.mark.parametrize("device", DEVICES)
@@ -356,7 +504,7 @@ def test_accessibility(
     options = {**DEVICES[device], "color_scheme": scheme, "bypass_csp": True}
     with opened(browser, address, **options) as page:
         take_shot(page, f"start-{device}-{scheme}")
-        page.get_by_text("Options").click()
+        page.get_by_text("Options", exact=True).click()
         check_accessibility(page)
         give(page, ("three.jpg", group), ("broken.jpg", b"broken"), ("grey.jpg", grey))
         give(page, ("clip.mp4", video))

@@ -1,7 +1,10 @@
 """Several files on the page: their states, retries, the table, and removing them."""
 
+import codecs
 import csv
 import json
+import os
+import re
 import subprocess
 import sys
 from io import StringIO
@@ -12,7 +15,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from mien.results import table_columns
 from pages import DONE, card, choose, give, hold, take_shot
@@ -63,6 +66,135 @@ def test_a_failed_file_is_retried(page: Page, address: str, face_photo: bytes) -
     expect(page.locator("article")).to_be_focused()
 
 
+def test_a_file_that_changed_is_not_taken_for_a_lost_service(
+    page: Page, address: str, face_photo: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / "a.jpg"
+    path.write_bytes(face_photo)
+    page.route(f"{address}/emotion?*", lambda route: route.abort(), times=1)
+    page.set_input_files("#files", path)
+    expect(page.locator("article")).to_have_attribute("data-code", "unreachable")
+    path.write_bytes(face_photo + b"0")
+    os.utime(path, (1, 1))
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("article")).to_have_attribute("data-code", "unreadable_file")
+
+
+def test_the_photos_of_a_dropped_folder(page: Page, face_photo: bytes, tmp_path: Path) -> None:
+    inner = tmp_path / "album" / "inner"
+    inner.mkdir(parents=True)
+    for path in (inner / "a.jpg", inner.parent / "b.jpg", inner / "notes.txt"):
+        path.write_bytes(face_photo)
+    drop(page, tmp_path / "album")
+    expect(page.locator("#counts")).to_have_text("2 files done", timeout=60_000)
+    assert sorted(page.locator("h2").all_text_contents()) == ["a.jpg", "b.jpg"]
+    (tmp_path / "empty").mkdir()
+    drop(page, tmp_path / "empty")
+    expect(page.locator("#status.bad")).to_contain_text("no photo")
+    expect(page.locator("article")).to_have_count(2)
+
+
+def drop(page: Page, path: Path) -> None:
+    """Drop a file or folder, as from a file manager."""
+    data = {"items": [], "files": [str(path)], "dragOperationsMask": 1}
+    session = page.context.new_cdp_session(page)
+    for event in ("dragEnter", "dragOver", "drop"):
+        where = {"type": event, "x": 600, "y": 200, "data": data}
+        session.send("Input.dispatchDragEvent", where)
+
+
+def test_an_unexpected_error_fails_the_file(page: Page, address: str, face_photo: bytes) -> None:
+    page.route(f"{address}/emotion?*", lambda route: route.fulfill(body="not JSON"), times=1)
+    give(page, ("a.jpg", face_photo))
+    expect(page.locator("article")).to_have_attribute("data-code", "unexpected")
+    page.get_by_role("button", name="Retry").click()
+    expect(page.locator("article")).to_have_attribute("data-state", "done")
+
+
+def test_a_key_that_cannot_be_sent_is_reported(page: Page, face_photo: bytes) -> None:
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("API key").fill("mien_\N{EURO SIGN}")
+    give(page, ("a.jpg", face_photo))
+    expect(page.locator("article")).to_have_attribute("data-code", "invalid_key")
+    page.get_by_role("button", name="Camera").click()
+    page.get_by_role("button", name="Go live").click()
+    expect(page.get_by_role("status")).to_contain_text("API key")
+
+
+def test_older_browsers(browser: Browser, address: str, face_photo: bytes) -> None:
+    """The page does not need what Safari 16 lacks."""
+    context = browser.new_context()
+    context.add_init_script("delete Object.groupBy; delete Map.groupBy")
+    page = context.new_page()
+    page.goto(address)
+    give(page, ("a.jpg", face_photo), ("b.jpg", b"no image"))
+    expect(page.locator("#counts")).to_have_text("2 files: 1 done, 1 failed")
+    assert "light-dark(" not in page.request.get(f"{address}/web/style.css").text()
+    context.close()
+
+
+def test_screen_readers_hear_each_outcome(page: Page, face_photo: bytes) -> None:
+    page.evaluate(
+        """() => {
+            window.heard = [];
+            const status = document.getElementById("status");
+            const hear = () => heard.push(status.textContent);
+            new MutationObserver(hear).observe(status, { childList: true });
+        }"""
+    )
+    names = ("a.jpg", "broken.jpg", "c.jpg", "d.jpg")
+    give(page, *((name, b"no image" if name == "broken.jpg" else face_photo) for name in names))
+    expect(page.get_by_role("status")).to_contain_text("4 files: 3 done, 1 failed")
+    heard = page.evaluate("heard")
+    assert sorted(text.partition(":")[0] for text in heard) == sorted(names)
+    assert re.search("failed.*broken.jpg", heard[-1], re.IGNORECASE)
+    # Later files are counted for themselves.
+    give(page, ("e.jpg", face_photo))
+    expect(page.get_by_role("status")).to_have_text("e.jpg: 1 face")
+
+
+def test_all_failed_files_are_retried(page: Page, address: str, face_photo: bytes) -> None:
+    page.route(f"{address}/emotion?*", lambda route: route.abort(), times=2)
+    give(page, ("a.jpg", face_photo), ("b.jpg", face_photo))
+    give(page, ("broken.jpg", b"no image"), ("empty.jpg", b""))
+    # Another try does not help these two.
+    for name in ("broken.jpg", "empty.jpg"):
+        expect(card(page, name).get_by_role("button", name="Retry")).to_be_hidden()
+    page.get_by_role("button", name="Retry failed (2)").click()
+    expect(page.locator("#counts")).to_have_text("4 files: 2 done, 2 failed")
+    expect(page.get_by_role("button", name="Retry failed")).to_be_hidden()
+    assert page.evaluate("document.activeElement.tagName") == "ARTICLE"
+
+
+def test_files_are_retried_when_the_network_is_back(page: Page, face_photo: bytes) -> None:
+    page.context.set_offline(True)
+    give(page, ("a.jpg", face_photo))
+    expect(page.locator("article")).to_have_attribute("data-code", "unreachable")
+    page.get_by_role("button", name="Try a sample").click()
+    expect(page.locator("#status.bad")).to_contain_text("sample")
+    page.context.set_offline(False)
+    expect(page.locator(".state")).to_have_text("1 face")
+
+
+def test_the_options_are_those_of_the_moment_of_adding(
+    page: Page, address: str, face_photo: bytes
+) -> None:
+    seen = queries(page)
+    release = hold(page, f"{address}/emotion?*")
+    choose(page, *((f"{number}.jpg", face_photo) for number in range(3)))
+    page.get_by_text("Options", exact=True).click()
+    page.get_by_label("Emotions").select_option("seven")
+    again = page.get_by_role("button", name="Analyze again with these options")
+    expect(again).to_be_hidden()
+    release()
+    expect(page.locator("#counts")).to_have_text("3 files done")
+    assert [query.get("labels") for query in seen] == [None] * 3
+    again.click()
+    expect(page.locator("#counts")).to_have_text("3 files done")
+    expect(again).to_be_hidden()
+    assert [query.get("labels") for query in seen[3:]] == [["seven"]] * 3
+
+
 def test_each_file_has_a_state(page: Page, address: str, face_photo: bytes) -> None:
     release = hold(page, f"{address}/emotion?*")
     choose(page, *((f"{number}.jpg", face_photo) for number in range(4)))
@@ -104,6 +236,20 @@ def test_a_retry_with_quarter_turns_finds_the_face(page: Page, sideways: bytes) 
     expect(page.locator(".state")).to_have_text("1 face")
 
 
+def test_a_face_on_its_side_offers_quarter_turns(page: Page, address: str, sideways: bytes) -> None:
+    quality = {"height": 100, "sharpness": 300, "brightness": 0.5, "contrast": 0.2, "roll": -80}
+    face = {"bounding_box": [1, 2, 30, 40], "emotion": "sad", "confidence": 0.8, "scores": {}}
+    found = json.dumps([{**face, "quality": quality}])
+    page.route(f"{address}/emotion?*", lambda route: route.fulfill(body=found), times=1)
+    give(page, ("sideways.png", sideways))
+    expect(page.locator(".state")).to_have_text("1 face")
+    expect(page.locator(".turned")).to_have_count(0)
+    page.get_by_role("button", name="Try quarter turns").click()
+    # The response says by how much.
+    expect(page.locator(".turned")).to_contain_text("90 degrees")
+    expect(page.get_by_role("button", name="Try quarter turns")).to_have_count(0)
+
+
 def test_the_csv_is_that_of_the_command(
     page: Page, face_photo: bytes, group: bytes, grey: bytes, sideways: bytes, tmp_path: Path
 ) -> None:
@@ -116,14 +262,14 @@ def test_the_csv_is_that_of_the_command(
     }
     for name, data in files.items():
         (tmp_path / name).write_bytes(data)
-    page.get_by_text("Options").click()
+    page.get_by_text("Options", exact=True).click()
     page.get_by_label("Emotions").select_option("seven")
     page.get_by_label("Turn photos upright").check()
     give(page, *files.items())
     with page.expect_download() as saved:
         page.get_by_role("button", name="Download CSV").click()
     assert saved.value.suggested_filename == "mien.csv"
-    shown = rows_of(Path(saved.value.path()).read_text("utf-8"))
+    shown = rows_of(Path(saved.value.path()).read_text("utf-8-sig"))
     command = [sys.executable, "-m", "mien", "analyze", *files, "--csv"]
     options = ["--labels", "seven", "--upright", "auto", "--include", "scores"]
     expected = subprocess.run(
@@ -136,6 +282,17 @@ def test_the_csv_is_that_of_the_command(
     assert without_messages[0] == without_messages[1]
     assert [row["turn"] for row in shown if row["path"] == "sideways.png"] == [90.0]
     assert [row["error_message"] for row in shown if row["path"] == "broken.jpg"] != [""]
+
+
+def test_the_csv_is_safe_in_a_spreadsheet(page: Page) -> None:
+    names = ["=1+1.jpg", "+1.jpg", "-1.jpg", "@a.jpg", "Zoë=.jpg", '=",".jpg']
+    give(page, *((name, b"no image") for name in names))
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download CSV").click()
+    data = Path(saved.value.path()).read_bytes()
+    assert data.startswith(codecs.BOM_UTF8)
+    paths = [row["path"] for row in csv.DictReader(StringIO(data.decode("utf-8-sig")))]
+    assert paths == ["'=1+1.jpg", "'+1.jpg", "'-1.jpg", "'@a.jpg", "Zoë=.jpg", '\'=",".jpg']
 
 
 def rows_of(text: str) -> list[dict[str, str | float]]:
@@ -167,9 +324,27 @@ def test_clear_all(page: Page, address: str, face_photo: bytes) -> None:
     expect(page.locator("#counts")).to_have_text("1 file done")
 
 
-def test_limits_are_named(page: Page, address: str, face_photo: bytes) -> None:
-    detail = "the body is larger than the limit of 20,000,000 bytes"
-    problem = json.dumps({"code": "upload_too_large", "detail": detail})
+@pytest.mark.parametrize(
+    ("code", "detail", "limit"),
+    [
+        (
+            "upload_too_large",
+            "the body is larger than the limit of 20,000,000 bytes",
+            "20 MB",
+        ),
+        (
+            "image_too_large",
+            "9000 x 9000 pixels are more than the limit of 50,000,000; raise max_pixels",
+            "50 megapixels",
+        ),
+    ],
+)
+def test_limits_are_named_for_people(
+    page: Page, address: str, face_photo: bytes, code: str, detail: str, limit: str
+) -> None:
+    problem = json.dumps({"code": code, "detail": detail})
     page.route(f"{address}/emotion?*", lambda route: route.fulfill(status=413, body=problem))
     give(page, ("a.jpg", face_photo))
-    expect(page.locator(".state")).to_have_text(f"This file is too large. ({detail})")
+    expect(page.locator(".state")).to_contain_text("smaller version")
+    expect(page.locator(".state")).to_contain_text(limit)
+    expect(page.locator(".state")).not_to_contain_text(detail)

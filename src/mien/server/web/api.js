@@ -8,6 +8,8 @@ export class Problem extends Error {
 }
 
 const ATTEMPTS = 4;
+// What a header can carry.
+const KEY = /^[\x21-\x7e]+$/;
 
 /** The query string of the chosen options. */
 export function queryOf({ labels, minFaceSize, upright }) {
@@ -74,6 +76,7 @@ function post(path, field, file, options, signal, on) {
   const body = new FormData();
   body.append(field, file, field); // the file's name is not sent
   const request = new XMLHttpRequest();
+  if (options.key && !KEY.test(options.key)) throw new Problem("invalid_key");
   return new Promise((done, fail) => {
     const receive = () => {
       try {
@@ -94,13 +97,16 @@ function post(path, field, file, options, signal, on) {
       if (request.status !== 200) fail(problemOf(request));
       else if (receive()) done(request);
     };
-    request.onerror = () => fail(new Problem("unreachable"));
+    request.onerror = async () => fail(new Problem((await canBeRead(file)) ? "unreachable" : "unreadable_file"));
     request.onabort = () => fail(new Problem("cancelled"));
     signal.addEventListener("abort", () => request.abort());
     if (signal.aborted) fail(new Problem("cancelled"));
     else request.send(body);
   });
 }
+
+/** Browsers report an unreadable file as a failure of the network. */
+const canBeRead = (file) => file.slice(0, 1).arrayBuffer().then(() => true, () => false);
 
 function problemOf(request) {
   const retryAfter = Number(request.getResponseHeader("Retry-After")) || 0;

@@ -1,7 +1,7 @@
 // A file on the page: its name, its state and its place in the queue.
 
 import { element } from "./dom.js";
-import { messageOf } from "./emotions.js";
+import { LASTING, messageOf } from "./emotions.js";
 
 const BUSY = ["waiting", "uploading", "analyzing"];
 const MARKS = { waiting: "Waiting", uploading: "Uploading", analyzing: "Analyzing", done: "Done", failed: "Failed" };
@@ -10,7 +10,7 @@ export class Card {
   /**
    * hooks: changed(), retry(card), removed(card).
    * Attributes: result: {name, labels, width, height, faces} or {name, labels, problem}, once there
-   * is one; overrides: options that a retry adds to the chosen ones.
+   * is one; options: those of its analysis; overrides: options that a retry adds to the chosen ones.
    */
   constructor(file, hooks) {
     this.file = file;
@@ -34,6 +34,11 @@ export class Card {
     return BUSY.includes(this.state);
   }
 
+  /** Whether another try may help. */
+  get retryable() {
+    return this.state === "failed" && !LASTING.has(this.result.problem.code);
+  }
+
   find(selector) {
     return this.element.querySelector(selector);
   }
@@ -45,7 +50,7 @@ export class Card {
     this.element.setAttribute("aria-busy", this.busy);
     this.find(".mark").textContent = MARKS[state];
     this.find(".state").textContent = text;
-    this.find(".retry").hidden = state !== "failed";
+    this.find(".retry").hidden = !this.retryable;
     const bar = this.find("progress");
     bar.hidden = state !== "uploading" && state !== "analyzing";
     if (fraction === null) bar.removeAttribute("value");
@@ -80,15 +85,20 @@ export class Card {
   /** Puts the file into the queue again. overrides: options for this file. */
   retry(overrides = {}) {
     Object.assign(this.overrides, overrides);
+    const focused = this.element.contains(document.activeElement);
     this.release();
     this.result = null;
     delete this.element.dataset.code;
     this.find(".tools").replaceChildren();
     this.find(".body").replaceChildren();
     this.show("waiting");
-    this.element.tabIndex = -1;
-    this.element.focus(); // the button that had the focus is gone
+    if (focused) this.focus(); // the button that had the focus is gone
     this.hooks.retry(this);
+  }
+
+  focus() {
+    this.element.tabIndex = -1;
+    this.element.focus();
   }
 
   remove() {

@@ -42,7 +42,10 @@ function faceRows({ width, height, faces }) {
 }
 
 function csvOf(columns, rows) {
-  const cell = (value = "") => (/[",\r\n]/.test(value) ? `"${String(value).replaceAll('"', '""')}"` : value);
+  // A spreadsheet would read the text, which may be the name of a file, as a formula.
+  const text = (value) => (typeof value === "string" && /^[=+@\t\r-]/.test(value) ? `'${value}` : String(value));
+  const cell = (value) => (/[",\r\n]/.test(value) ? `"${text(value).replaceAll('"', '""')}"` : text(value));
   const lines = [columns, ...rows.map((row) => columns.map((column) => row[column] ?? ""))];
-  return lines.map((line) => `${line.map(cell).join(",")}\n`).join("");
+  // Without the byte order mark, Excel does not read UTF-8.
+  return `\ufeff${lines.map((line) => `${line.map(cell).join(",")}\n`).join("")}`;
 }

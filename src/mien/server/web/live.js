@@ -10,6 +10,8 @@ const AT_ONCE = 2;
 const HISTORY_S = 30;
 const ROW_PX = 26;
 const ANNOUNCE_EVERY_MS = 3000;
+// For browsers that do not say when the camera has a new frame.
+const FRAME_MS = 40;
 
 /** Opens and closes the camera. options: returns the chosen options. */
 export class Camera {
@@ -61,7 +63,13 @@ export class Camera {
   }
 
   goLive() {
-    this.live = new Live(this.video, this.options(), this.status, () => this.stopLive());
+    try {
+      this.live = new Live(this.video, this.options(), this.status, () => this.stopLive());
+    } catch {
+      // WebSocket accepts only a subprotocol without special characters.
+      this.status(messageOf({ code: "invalid_key" }), { bad: true });
+      return;
+    }
     this.#show(true);
   }
 
@@ -72,7 +80,7 @@ export class Camera {
   }
 
   #show(on) {
-    this.toggle.setAttribute("aria-pressed", on);
+    this.toggle.classList.toggle("primary", on);
     this.toggle.textContent = on ? "Stop" : "Go live";
     document.getElementById("history").hidden = !on;
     document.getElementById("pace").textContent = "";
@@ -81,7 +89,7 @@ export class Camera {
 
 class Live {
   constructor(video, options, status, ended) {
-    Object.assign(this, { video, status, ended, inFlight: 0, times: [], history: [], announced: 0, stopped: false });
+    Object.assign(this, { video, status, ended, inFlight: 0, times: [], history: [], announced: "", announcedAt: 0, stopped: false });
     this.overlay = document.getElementById("overlay");
     this.timeline = document.getElementById("timeline");
     const query = new URLSearchParams({ smooth: "true", labels: options.labels });
@@ -90,7 +98,7 @@ class Live {
     // Scripts can't set headers of a WebSocket, so the key is sent as a subprotocol.
     const protocols = options.key ? ["mien", `key.${options.key}`] : ["mien"];
     this.socket = new WebSocket(`${address}?${query}`, protocols);
-    this.socket.onopen = () => this.#send();
+    this.socket.onopen = () => this.#onFrame();
     this.socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
     this.socket.onclose = ({ code }) => this.#closed(code);
     status("Live: connecting…");
@@ -102,26 +110,30 @@ class Live {
     this.overlay.getContext("2d").clearRect(0, 0, this.overlay.width, this.overlay.height);
   }
 
+  /** Sends each new frame of the camera that the service has time for, until the end. */
+  #onFrame() {
+    if (this.stopped || this.socket.readyState !== WebSocket.OPEN) return;
+    if (this.inFlight < AT_ONCE && !document.hidden) this.#send();
+    if (this.video.requestVideoFrameCallback) this.video.requestVideoFrameCallback(() => this.#onFrame());
+    else setTimeout(() => this.#onFrame(), FRAME_MS);
+  }
+
   #send() {
-    if (this.stopped || this.socket.readyState !== WebSocket.OPEN || this.inFlight >= AT_ONCE) return;
     this.inFlight++;
     const canvas = frameOf(this.video, FRAME_PX);
     canvas.toBlob((blob) => {
       // null until the video has its first frame.
       if (blob && this.socket.readyState === WebSocket.OPEN) this.socket.send(blob);
       else this.inFlight--;
-      // Cameras have no more frames per second than this.
-      setTimeout(() => this.#send(), 15);
     }, "image/jpeg", QUALITY);
   }
 
   #receive(message) {
     this.inFlight = Math.max(0, this.inFlight - 1 - (message.dropped ?? 0));
-    this.#send();
     if (this.stopped) return;
     if (message.error) {
       const { code, message: detail } = message.error;
-      this.status(messageOf({ code, detail }), { bad: true });
+      this.#announce(messageOf({ code, detail }), true);
       return;
     }
     const now = performance.now();
@@ -131,10 +143,16 @@ class Live {
     drawTimeline(this.timeline, this.history, now);
     const rate = this.times.length > 1 ? (1000 * (this.times.length - 1)) / (now - this.times[0]) : 0;
     document.getElementById("pace").textContent = `${rate.toFixed(1)} frames/s`;
-    if (now - this.announced > ANNOUNCE_EVERY_MS) {
-      this.announced = now;
-      this.status(message.faces.length ? `Live: ${message.faces.map(({ emotion }) => emotion).join(", ")}` : "Live: no face");
+    if (now - this.announcedAt > ANNOUNCE_EVERY_MS) {
+      this.announcedAt = now;
+      this.#announce(message.faces.length ? `Live: ${message.faces.map(({ emotion }) => emotion).join(", ")}` : "Live: no face");
     }
+  }
+
+  /** Screen readers read every text that is set, even if it is the same. */
+  #announce(text, bad = false) {
+    if (text !== this.announced) this.status(text, { bad });
+    this.announced = text;
   }
 
   #draw({ size, faces }) {
@@ -146,6 +164,7 @@ class Live {
     if (this.stopped) return;
     // A refused handshake has no code of its own.
     const why = { 1006: "The live view was refused or interrupted. It may need an API key, or too many are open.",
+                  1001: "The live view has ended because it was paused for too long.",
                   1009: "A frame of the camera was too large.", 1012: "The service is restarting." };
     this.status(why[code] ?? "The live view has ended.", { bad: true });
     this.ended();

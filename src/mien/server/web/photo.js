@@ -2,7 +2,7 @@
 
 import { analyzePhoto, curlOf } from "./api.js";
 import { element, save, snippets, withoutSuffix } from "./dom.js";
-import { count, paint, percent } from "./emotions.js";
+import { MESSAGES, count, paint, percent } from "./emotions.js";
 import { placeLabels } from "./labels.js";
 import { paintFaces } from "./paint.js";
 
@@ -15,20 +15,36 @@ const THUMB_PX = 88;
 const THUMB_MARGIN = 0.25;
 // The smallest faces to offer when none is found, in pixels.
 const SMALLER_PX = [20, 12];
+const QUARTER_TURNS = ["Try quarter turns", { upright: true }];
 // Photos wider than this stand above their faces, not beside them.
 const WIDE = 1.6;
+// A face that leans more than this, in degrees, probably means that the photo lies on its side.
+const SIDEWAYS = 60;
 // Faces below are too small or too blurred for the model: half the height that it reads, and a
-// sharpness that only heavily blurred faces have.
+// sharpness that only heavily blurred faces have. Sharpness is the variance of the Laplacian: it is
+// compared with the variance of the brightness, which falls by as much in a dark photo.
 const LEAST_PX = 24;
-const LEAST_SHARPNESS = 8;
+const LEAST_SHARPNESS = 0.004;
+// The variance that rounding to whole numbers adds: 1/12, times the sum of the squares of the kernel.
+const ROUNDING = 20 / 12;
 
 /** Analyzes the photo of a card and fills the card. Returns a sentence about the result. */
 export async function runPhoto(card, options) {
   card.show("uploading", "", 0);
-  const decoding = createImageBitmap(card.file, { imageOrientation: "from-image" }).catch(() => null);
+  const decoding = decode(card.file).catch(() => null);
   decoding.then((bitmap) => bitmap && card.busy && card.fill([pictureOf(sheetOf(bitmap, card.name))]));
-  const { faces, timings } = await analyzePhoto(card.file, options, card.signal, card.progress);
-  const bitmap = await decoding;
+  try {
+    const { faces, timings } = await analyzePhoto(card.file, options, card.signal, card.progress);
+    return showResult(card, options, faces, timings, await decoding);
+  } finally {
+    // Four bytes per pixel: the page keeps only what it shows.
+    decoding.then((bitmap) => bitmap?.close());
+  }
+}
+
+const decode = (file) => createImageBitmap(file, { imageOrientation: "from-image" });
+
+function showResult(card, options, faces, timings, bitmap) {
   const found = faces.length ? count(faces.length, "face") : "No face found";
   card.result = { name: card.name, labels: options.labels, width: bitmap?.width, height: bitmap?.height, faces };
   card.element.classList.toggle("wide", faces.length > 0 && bitmap?.width > WIDE * bitmap?.height);
@@ -38,6 +54,9 @@ export async function runPhoto(card, options) {
     snippets("JSON and curl", texts),
   ];
   if (!bitmap) ending.unshift(element("p", { className: "note" }, "This browser can't display this image."));
+  const [face] = faces;
+  if (face?.turn) ending.unshift(element("p", { className: "note turned" }, `The photo was turned by ${face.turn} degrees to read its faces.`));
+  else if (Math.abs(face?.quality.roll) > SIDEWAYS && !options.upright) ending.unshift(offersOf(card, "Is the photo on its side?", [QUARTER_TURNS]));
   if (faces.length) showFaces(card, faces, bitmap, ending);
   else card.fill(bitmap ? [pictureOf(sheetOf(bitmap, card.name))] : [], [suggestions(card, options), ...ending]);
   card.show("done", found);
@@ -52,7 +71,13 @@ function showFaces(card, faces, bitmap, ending) {
   view.select(0);
   if (!bitmap) return;
   const button = element("button", { type: "button", className: "small" }, "Save annotated");
-  button.addEventListener("click", () => saveAnnotated(bitmap, faces, card.name));
+  button.addEventListener("click", async () => {
+    try {
+      await saveAnnotated(card.file, faces, card.name);
+    } catch {
+      card.show("done", MESSAGES.unreadable_file);
+    }
+  });
   card.find(".tools").replaceChildren(button);
 }
 
@@ -108,8 +133,9 @@ function tileOf(face, index, bitmap) {
 }
 
 /** Says why a face can't be read reliably, if it can't. */
-function doubtOf({ quality: { height, sharpness } }) {
-  if (height >= LEAST_PX && sharpness >= LEAST_SHARPNESS) return "";
+function doubtOf({ quality: { height, sharpness, contrast } }) {
+  const sharp = sharpness - ROUNDING >= LEAST_SHARPNESS * (255 * contrast) ** 2;
+  if (height >= LEAST_PX && sharp) return "";
   return `Too ${height < LEAST_PX ? "small" : "blurred"} to be read reliably.`;
 }
 
@@ -189,24 +215,32 @@ function suggestions(card, { minFaceSize, upright }) {
   ];
   const offers = [
     ...(smaller ? [[`Search for smaller faces (${smaller} px)`, { minFaceSize: String(smaller) }]] : []),
-    ...(upright ? [] : [["Try quarter turns", { upright: true }]]),
+    ...(upright ? [] : [QUARTER_TURNS]),
   ];
+  const text = offers.length ? "Is a face very small, or is the photo on its side?" : "A larger or sharper photo may help.";
+  return offersOf(card, text, offers, tried.length ? `Searched with: ${tried.join(", ")}.` : "");
+}
+
+/** Buttons that analyze the photo again with other options. offers: [label, options]. */
+function offersOf(card, text, offers, note = "") {
   const buttons = offers.map(([label, overrides]) => {
     const button = element("button", { type: "button" }, label);
     button.addEventListener("click", () => card.retry(overrides));
     return button;
   });
   return element("div", { className: "suggestions" },
-    element("p", {}, offers.length ? "Is a face very small, or is the photo on its side?" : "A larger or sharper photo may help."),
+    element("p", {}, text),
     element("div", { className: "actions" }, ...buttons),
-    element("p", { className: "note" }, tried.length ? `Searched with: ${tried.join(", ")}.` : ""),
+    element("p", { className: "note" }, note),
   );
 }
 
-function saveAnnotated(bitmap, faces, name) {
+async function saveAnnotated(file, faces, name) {
+  const bitmap = await decode(file);
   const canvas = element("canvas", { width: bitmap.width, height: bitmap.height });
   const context = canvas.getContext("2d");
   context.drawImage(bitmap, 0, 0);
+  bitmap.close();
   paintFaces(context, faces);
   canvas.toBlob((blob) => save(blob, `${withoutSuffix(name)}-mien.jpg`), "image/jpeg", 0.92);
 }
