@@ -15,11 +15,8 @@ const THUMB_PX = 88;
 const THUMB_MARGIN = 0.25;
 // The smallest faces to offer when none is found, in pixels.
 const SMALLER_PX = [20, 12];
-const QUARTER_TURNS = ["Try quarter turns", { upright: true }];
 // Photos wider than this stand above their faces, not beside them.
 const WIDE = 1.6;
-// A face that leans more than this, in degrees, probably means that the photo lies on its side.
-const SIDEWAYS = 60;
 // Faces below are too small or too blurred for the model: half the height that it reads, and a
 // sharpness that only heavily blurred faces have. Sharpness is the variance of the Laplacian: it is
 // compared with the variance of the brightness, which falls by as much in a dark photo.
@@ -54,9 +51,8 @@ function showResult(card, options, faces, timings, bitmap) {
     snippets("JSON and curl", texts),
   ];
   if (!bitmap) ending.unshift(element("p", { className: "note" }, "This browser can't display this image."));
-  const [face] = faces;
-  if (face?.turn) ending.unshift(element("p", { className: "note turned" }, `The photo was turned by ${face.turn} degrees to read its faces.`));
-  else if (Math.abs(face?.quality.roll) > SIDEWAYS && !options.upright) ending.unshift(offersOf(card, "Is the photo on its side?", [QUARTER_TURNS]));
+  const turn = faces[0]?.turn;
+  if (turn) ending.unshift(element("p", { className: "note turned" }, `The photo was turned by ${turn} degrees to read its faces.`));
   if (faces.length) showFaces(card, faces, bitmap, ending);
   else card.fill(bitmap ? [pictureOf(sheetOf(bitmap, card.name))] : [], [suggestions(card, options), ...ending]);
   card.show("done", found);
@@ -215,23 +211,17 @@ function suggestions(card, { minFaceSize, upright }) {
   ];
   const offers = [
     ...(smaller ? [[`Search for smaller faces (${smaller} px)`, { minFaceSize: String(smaller) }]] : []),
-    ...(upright ? [] : [QUARTER_TURNS]),
+    ...(upright ? [] : [["Try quarter turns", { upright: true }]]),
   ];
-  const text = offers.length ? "Is a face very small, or is the photo on its side?" : "A larger or sharper photo may help.";
-  return offersOf(card, text, offers, tried.length ? `Searched with: ${tried.join(", ")}.` : "");
-}
-
-/** Buttons that analyze the photo again with other options. offers: [label, options]. */
-function offersOf(card, text, offers, note = "") {
   const buttons = offers.map(([label, overrides]) => {
     const button = element("button", { type: "button" }, label);
     button.addEventListener("click", () => card.retry(overrides));
     return button;
   });
   return element("div", { className: "suggestions" },
-    element("p", {}, text),
+    element("p", {}, offers.length ? "Is a face very small, or is the photo on its side?" : "A larger or sharper photo may help."),
     element("div", { className: "actions" }, ...buttons),
-    element("p", { className: "note" }, note),
+    element("p", { className: "note" }, tried.length ? `Searched with: ${tried.join(", ")}.` : ""),
   );
 }
 
