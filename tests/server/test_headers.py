@@ -1,5 +1,7 @@
 """Security headers, CORS, and features that can be disabled."""
 
+from base64 import b64encode
+
 import httpx2 as httpx
 import pytest
 from starlette.testclient import TestClient
@@ -100,3 +102,6 @@ def test_the_sum_of_bodies_is_limited(photo: bytes) -> None:
             assert int(full.headers["retry-after"]) >= 1
         for _ in range(3):
             assert client.post("/emotion", **raw).status_code == 200, "all of it was given back"
+        # Base64 takes more bytes than there may ever be.
+        large = client.post("/emotion", json={"image": b64encode(photo).decode()})
+        assert (large.status_code, large.json()["code"]) == (413, "upload_too_large")

@@ -15,6 +15,7 @@ from mien.options import Options
 from mien.plugins import CLASSIFIER_GROUP, plugin_names
 from mien.recognizer import Recognizer
 from mien.results import ImageResult
+from mien.server.errors import RequestError
 from mien.server.in_worker import name_on_card, warm_recognizer, warm_up
 from mien.server.keys import ApiKeys
 from mien.server.metrics import Metrics
@@ -117,13 +118,20 @@ class Service:
     def holding_bytes(self) -> Iterator[Callable[[int], None]]:
         """Return a function that counts the bytes that a request holds until the block ends.
 
-        It raises QueueFullError once all requests together hold too many.
+        It raises QueueFullError once all requests together hold too many, and RequestError once
+        this one alone does.
         """
         held = 0
 
         def hold(count: int) -> None:
             nonlocal held
-            if self._pending_bytes + count > self.settings.max_pending_bytes:
+            most = self.settings.max_pending_bytes
+            if held + count > most:
+                # Such as JSON, which is larger than its file. To try again would not help.
+                raise RequestError(
+                    "upload_too_large", f"the body is larger than the limit of {most:,} bytes"
+                )
+            if self._pending_bytes + count > most:
                 raise QueueFullError(
                     "too many bytes of images are waiting; try again in a moment",
                     retry_after_s=self.pool.retry_after_s,
