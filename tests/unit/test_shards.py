@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from mien.batch import lock
 from mien.batch.lock import locked
 from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker, StoppedError
 from mien.batch.storage import open_folder
@@ -144,12 +145,20 @@ def test_a_folder_that_cannot_be_written_is_wrong_usage(tmp_path: Path) -> None:
 
 
 @posix
-def test_a_lock_file_that_its_holder_deletes_gives_no_second_lock(tmp_path: Path) -> None:
+def test_a_lock_on_a_deleted_file_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The holder deletes the file after another process has opened it."""
     path = tmp_path / "run" / "lock"
-    with locked(path):
+    flock = lock.fcntl.flock
+
+    def late(*arguments: object) -> None:
         path.unlink()
-        with locked(path):
-            pass
+        flock(*arguments)
+
+    monkeypatch.setattr(lock.fcntl, "flock", late)
+    with pytest.raises(InvalidParameterError), locked(path):
+        pass
 
 
 def test_another_folder_is_refused(tmp_path: Path) -> None:
