@@ -5,7 +5,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mien.runtime import TensorSpec
+from mien.runtime.ort import TensorSpec
 
 __all__ = ["FakeSession"]
 

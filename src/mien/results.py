@@ -24,7 +24,6 @@ __all__ = [
     "Cell",
     "Failure",
     "ImageResult",
-    "error_record",
     "face_record",
     "rows_of_object",
     "table_columns",
@@ -135,10 +134,7 @@ class ImageResult:
         """
         keys = included(include)
         if self.error is not None:
-            return {
-                "path": self.path,
-                "error": error_record(self.error.code, self.error.message),
-            }
+            return {"path": self.path, "error": asdict(self.error)}
         return {
             "path": self.path,
             "size": [self.width, self.height],
@@ -283,11 +279,6 @@ def face_record(
     if Include.QUALITY in keys:
         record["quality"] = _measures(face)
     return record
-
-
-def error_record(code: str, message: str) -> dict[str, str]:
-    """Return what stands in for the faces of an image that failed."""
-    return {"code": code, "message": message}
 
 
 def table_columns(

@@ -21,6 +21,7 @@ from mien.errors import ArtifactError, NotAnImageError, UnreadableFileError
 from mien.options import option_fields
 from mien.recognizer import Recognizer
 from mien.server.app import create_app
+from mien.server.context import RequestContext, Stage
 from mien.server.errors import PROBLEMS, problem_response
 from mien.settings import Settings
 
@@ -351,9 +352,9 @@ def test_an_operation_without_a_description_is_shown() -> None:
 
     with TestClient(app) as client:
         page = client.get("/docs").text
-    assert "<h2>GET /bare</h2>" in page
+    assert ">GET /bare</h2>" in page
     assert "<code>depth</code></td><td>integer</td>" in page
-    assert "<h2>POST /emotion</h2>" in page
+    assert ">POST /emotion</h2>" in page
 
 
 def test_openapi_declares_options_once(client: TestClient) -> None:
@@ -431,6 +432,13 @@ def test_openapi_lists_all_codes(client: TestClient) -> None:
     assert set(references) <= set(schema["components"]["schemas"])
 
 
-def test_large_images_do_not_block_other_requests(client: TestClient) -> None:
+def test_timings_of_several_images_are_added_but_their_waits_overlap() -> None:
+    context = RequestContext("id", "POST", "/emotion/batch")
+    for seconds in (0.2, 0.3):
+        context.stages += [Stage("queue", 0, seconds), Stage("decode", 0, seconds)]
+    assert context.milliseconds == {"decode": 500, "detect": 0, "classify": 0, "queue": 300}
+
+
+def test_large_images_are_refused(client: TestClient) -> None:
     files = [part(encoded_image(1200, 1000))]
     assert client.post("/emotion", files=files).json()["code"] == "image_too_large"

@@ -18,7 +18,7 @@ from mien.artifacts import Card
 from mien.classify.detail import fine_detail
 from mien.classify.onnx import OnnxClassifier
 from mien.classify.preprocess import Layout
-from mien.runtime import TensorSpec
+from mien.runtime.ort import TensorSpec
 from mien_train.calibrate import fit
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS, FerDataset, load_fer2013
 from mien_train.errors import TrainingError

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fake_session import FakeSession
 from mien.artifacts import load_card
 from mien.classify.onnx import DEFAULT_MODEL, OnnxClassifier
-from mien.runtime import TensorSpec
+from mien.runtime.ort import TensorSpec
 from mien.types import Emotion
 from mien_train import cli
 from mien_train.calibrate import fit

@@ -49,7 +49,7 @@ def in_processes(
     context = multiprocessing.get_context("spawn")
     # Without a lock: a process that is killed could never release it.
     stop = context.RawValue("b", 0)
-    start = partial(_new_pool, processes, _prepare_stoppable, (call, stop))
+    start = partial(_new_pool, processes, partial(_with_stop, call, stop))
     waiting, restarts = deque(items), 0
     running: dict[Future[_Result], _Item] = {}
     pool = start()
@@ -97,7 +97,7 @@ def isolated(
         build: Pickled into the process; what it returns is called with each item.
         items: Pickled too.
     """
-    start = partial(_new_pool, 1, _prepare, (build,))
+    start = partial(_new_pool, 1, build)
     pool = start()
     try:
         for item in items:
@@ -114,13 +114,11 @@ def isolated(
         _end(pool)
 
 
-def _new_pool(
-    processes: int, prepare: Callable[..., None], arguments: tuple[Any, ...]
-) -> ProcessPoolExecutor:
+def _new_pool(processes: int, build: Callable[[], Callable[[Any], Any]]) -> ProcessPoolExecutor:
     # Threads and ONNX Runtime's sessions do not survive a fork.
     context = multiprocessing.get_context("spawn")
     return ProcessPoolExecutor(
-        processes, mp_context=context, initializer=prepare, initargs=arguments
+        processes, mp_context=context, initializer=_prepare, initargs=(build,)
     )
 
 
@@ -150,12 +148,8 @@ def _prepare(build: Callable[[], Callable[[Any], Any]]) -> None:
     _state["call"] = build()
 
 
-def _prepare_stoppable(call: Callable[[Any, Stopped], Any], stop: Any) -> None:
-    _prepare(lambda: partial(_with_stop, call, stop))
-
-
-def _with_stop(call: Callable[[Any, Stopped], Any], stop: Any, item: Any) -> Any:
-    return call(item, lambda: bool(stop.value))
+def _with_stop(call: Callable[[Any, Stopped], Any], stop: Any) -> Callable[[Any], Any]:
+    return lambda item: call(item, lambda: bool(stop.value))
 
 
 def _call(item: Any) -> Any:

@@ -12,7 +12,6 @@ from mien.artifacts import Card, card_beside, load_card
 from mien.classify.card import ModelSpec, Output, OutputKind
 from mien.classify.detail import fine_detail
 from mien.errors import ModelContractError
-from mien.runtime import InferenceSession
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
 
@@ -34,7 +33,7 @@ class OnnxClassifier:
         crop: The crops that ``predict`` takes.
     """
 
-    def __init__(self, session: InferenceSession, card: Card) -> None:
+    def __init__(self, session: OrtSession, card: Card) -> None:
         """Check the card and run one blank crop.
 
         Raises:

@@ -14,7 +14,6 @@ from mien.artifacts import load_card
 from mien.detect.levels import LevelsDetector, filled, search
 from mien.detect.verify import FaceVerifier
 from mien.errors import ArtifactError, ModelContractError
-from mien.runtime import InferenceSession
 from mien.runtime.freesize import with_free_size
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
@@ -140,7 +139,7 @@ def _decoded(
     return np.concatenate([scores, rows], axis=1).astype(np.float32)
 
 
-def _check(session: InferenceSession, name: str) -> None:
+def _check(session: OrtSession, name: str) -> None:
     """Run one blank image, so that another network is refused at start."""
     outputs = [spec.name for spec in session.outputs]
     if sorted(outputs) != sorted(OUTPUTS) or len(session.inputs) != 1:

@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 from threading import Lock
-from typing import Any, BinaryIO, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -166,16 +166,12 @@ def read_image_file(path: Path) -> bytes:
     """
     try:
         with open_no_wait(path) as file:
-            return _read_if_image(file)
+            start = file.read(SNIFF_BYTES)
+            if start:
+                sniff(start)
+            return start + file.read()
     except OSError as error:
         raise UnreadableFileError("the file can't be read") from error
-
-
-def _read_if_image(file: BinaryIO) -> bytes:
-    start = file.read(SNIFF_BYTES)
-    if start:
-        sniff(start)
-    return start + file.read()
 
 
 def _read_file_object(file: BinaryReader) -> bytes:

@@ -8,6 +8,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from types import ModuleType
@@ -17,12 +18,11 @@ from numpy.typing import NDArray
 
 from mien.deadline import check_deadline
 from mien.errors import ArtifactError, InvalidParameterError
-from mien.runtime import TensorSpec
 from mien.runtime.providers import CPU, PROVIDERS, Provider
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
 
-__all__ = ["OrtSession"]
+__all__ = ["OrtSession", "TensorSpec"]
 
 # A path that cannot exist. ONNX Runtime would otherwise read a graph's external data, which no card
 # verifies, from the working directory.
@@ -32,8 +32,26 @@ _NO_FOLDER = Path(os.devnull, "none")
 _ARENA_BYTES, _LARGE_INPUT_BYTES = 64 << 20, 8 << 20
 
 
+@dataclass(frozen=True, slots=True)
+class TensorSpec:
+    """An input or output of a graph.
+
+    Attributes:
+        name: Its name in the graph.
+        shape: Its dimensions; None is a dynamic one.
+    """
+
+    name: str
+    shape: tuple[int | None, ...]
+
+
 class OrtSession:
-    """A graph that ONNX Runtime runs; threads may share it."""
+    """A graph that ONNX Runtime runs; threads may share it.
+
+    Attributes:
+        inputs: In the order of the graph.
+        outputs: In the order of the graph.
+    """
 
     def __init__(
         self,
@@ -93,6 +111,17 @@ class OrtSession:
         self.outputs = tuple(map(_spec, self._session.get_outputs()))
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
+        """Run the graph.
+
+        Args:
+            feeds: The array for each input, by name.
+
+        Returns:
+            All outputs, in the order of ``outputs``.
+
+        Raises:
+            DeadlineExceededError: The current deadline has passed.
+        """
         check_deadline()
         options = None
         size = sum(array.nbytes for array in feeds.values())

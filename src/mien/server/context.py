@@ -18,7 +18,7 @@ from starlette.requests import ClientDisconnect, HTTPConnection
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from mien.results import ImageResult, error_record
+from mien.results import Failure, ImageResult
 from mien.server.errors import INTERNAL, RequestError, code_of, detail_of, problem_response
 from mien.server.hardening.linger import discard_body
 from mien.server.metrics import Metrics
@@ -130,7 +130,7 @@ class RequestContext:
             _errors.error(event, extra={"request_id": self.request_id}, exc_info=error)
         if count:
             self.codes.append(code)
-        return error_record(code, detail_of(error))
+        return asdict(Failure(code, detail_of(error)))
 
     def problem(self, error: BaseException, headers: Mapping[str, str] | None = None) -> Response:
         """Return the error as the response, with further headers."""

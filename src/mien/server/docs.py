@@ -4,7 +4,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from html import escape
 from typing import Any
@@ -16,7 +16,7 @@ from mien.server.dependencies import OPEN
 from mien.server.errors import PROBLEMS
 from mien.server.openapi import LINES_TYPE, body_fields
 
-__all__ = ["docs_router"]
+__all__ = ["docs_router", "sections"]
 
 # A name, or an address of either kind, and a port: nothing that a shell or a page could act on.
 _HOST = re.compile(r"([a-zA-Z0-9_.-]{1,253}|\[[a-fA-F0-9:.]{2,45}\])(:[0-9]{1,5})?")
@@ -74,11 +74,8 @@ def _address(request: Request) -> str:
 
 def _page(document: dict[str, Any], address: str) -> str:
     info = document["info"]
-    schemas = document["components"]["schemas"]
-    sections = [
-        _operation(path, method, operation, schemas)
-        for path, methods in document["paths"].items()
-        for method, operation in methods.items()
+    parts = [
+        f'<h2 id="{id_}">{escape(title)}</h2>\n{html}' for title, id_, html in sections(document)
     ]
     return f"""<!doctype html>
 <html lang="en">
@@ -94,20 +91,29 @@ def _page(document: dict[str, Any], address: str) -> str:
 {_prose(info["description"])}
 <pre>{escape(_EXAMPLE.format(address=address))}</pre>
 <p>The same for programs: <a href="openapi.json">openapi.json</a></p>
-{"".join(sections)}
-{_types(schemas)}
-{_problems()}
+{"".join(parts)}
 </main>
 </body>
 </html>
 """
 
 
-def _operation(path: str, method: str, operation: dict[str, Any], schemas: dict[str, Any]) -> str:
-    parts = [
-        f"<h2>{escape(method.upper())} {escape(path)}</h2>",
-        _prose(operation.get("description", "")),
-    ]
+def sections(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield title, anchor and HTML of each endpoint, of the types and of the errors.
+
+    The documentation site has them, too.
+    """
+    schemas = document["components"]["schemas"]
+    for path, methods in document["paths"].items():
+        for method, operation in methods.items():
+            html = _operation(operation, schemas)
+            yield f"{method.upper()} {path}", f"{method}{path.replace('/', '-')}", html
+    yield "Types", "types", _types(schemas)
+    yield "Errors", "errors", _problems()
+
+
+def _operation(operation: dict[str, Any], schemas: dict[str, Any]) -> str:
+    parts = [_prose(operation.get("description", ""))]
     if "parameters" in operation:
         parts += ["<h3>Parameters</h3>", _parameters(operation["parameters"], schemas)]
     if "requestBody" in operation:
@@ -217,7 +223,7 @@ def _responses(responses: dict[str, Any], schemas: dict[str, Any]) -> str:
 
 def _types(schemas: dict[str, Any]) -> str:
     """Return a table of the keys of each type of object."""
-    parts = ["<h2>Types</h2>"]
+    parts = []
     for name, schema in schemas.items():
         if "properties" in schema:
             rows = [
@@ -239,7 +245,6 @@ def _problems() -> str:
         for code, problem in PROBLEMS.items()
     ]
     return (
-        '<h2 id="errors">Errors</h2>'
         "<p>Each is <code>application/problem+json</code> (RFC 9457). "
         "<code>code</code> is stable; the sentence may change.</p>"
         "<table><tr><th>Code</th><th>Status</th><th>For example</th></tr>"

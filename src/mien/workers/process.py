@@ -156,8 +156,6 @@ def _receive_tasks(end: socket.socket, tasks: _Tasks) -> None:
                 function, arguments, at_s = message
                 deadline = Deadline(at_s)
                 tasks.put((deadline, function, arguments))
-    except (EOFError, OSError, pickle.UnpicklingError):
-        return
     finally:
         os._exit(1)
 

@@ -6,18 +6,19 @@ image's pixels, empty if the face fills the image.
 """
 
 import csv
-import io
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mien.classify.crop import Square, crop_square, square_of_face
 from mien.detect import FaceDetector
 from mien.detect.registry import DEFAULT_DETECTOR, build_detector
+from mien.errors import ImageError
+from mien.image import load_image
+from mien.recognizer import MAX_PIXELS
 from mien.types import Box, Face, RgbImage
 from mien_train.data.fer2013 import (
     FERPLUS_LABELS,
@@ -53,11 +54,11 @@ def load_natural(folder: Path) -> FerDataset:
         with zipfile.ZipFile(folder / "faces.zip") as archive:
             for row in _rows(folder / LABELS_NAME):
                 if row["label"] in FERPLUS_LABELS:
-                    image = _decode(archive.read(row["file"]))
+                    image = load_image(archive.read(row["file"]), max_pixels=MAX_PIXELS)
                     shades = crop_square(image, _square(image, row, detector), SIDE) * 255
                     faces.append(shades.round().astype(np.uint8))
                     votes.append(_votes(row))
-    except (OSError, KeyError, ValueError, zipfile.BadZipFile) as error:
+    except (OSError, KeyError, ValueError, zipfile.BadZipFile, ImageError) as error:
         raise TrainingError(f"{folder}: faces can't be read: {error}") from error
     if not faces:
         raise TrainingError(f"{folder}: no faces with one of {', '.join(FERPLUS_LABELS)}")
@@ -76,11 +77,6 @@ def _rows(path: Path) -> Iterator[dict[str, str]]:
         if missing:
             raise TrainingError(f"{path}: missing columns {sorted(missing)}")
         yield from reader
-
-
-def _decode(data: bytes) -> RgbImage:
-    with Image.open(io.BytesIO(data)) as image:
-        return RgbImage(np.asarray(image.convert("RGB")))
 
 
 def _square(image: RgbImage, row: Mapping[str, str], detector: FaceDetector) -> Square:

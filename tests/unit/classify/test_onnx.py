@@ -13,7 +13,7 @@ from mien.classify.crop import square_of_image
 from mien.classify.onnx import DEFAULT_MODEL, MAX_BATCH, OnnxClassifier, load_classifier
 from mien.classify.registry import build_classifier
 from mien.errors import ArtifactError, ModelContractError
-from mien.runtime import TensorSpec
+from mien.runtime.ort import TensorSpec
 from mien.types import RgbImage
 
 LABELS = ["happy", "sad", "neutral"]

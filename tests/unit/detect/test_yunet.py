@@ -18,7 +18,7 @@ from mien.detect.levels import TILE_OVERLAP_PX, TILE_PX, first_level_factor, sma
 from mien.detect.yunet import COLUMNS, OUTPUTS, STRIDES, YunetDetector
 from mien.errors import ArtifactError, ModelContractError
 from mien.image.decode import decode_image
-from mien.runtime import TensorSpec
+from mien.runtime.ort import TensorSpec
 from mien.types import RgbImage
 
 POINTS = [(-1, -1), (1, -1), (0, 0), (-1, 1), (1, 1)]

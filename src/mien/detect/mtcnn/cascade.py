@@ -20,7 +20,7 @@ from mien.detect.mtcnn.pyramid import (
     pyramid_scales,
 )
 from mien.geometry import squared, suppress, whole_pixels
-from mien.runtime import InferenceSession
+from mien.runtime.ort import OrtSession
 from mien.types import RgbImage
 
 __all__ = ["Cascade"]
@@ -51,7 +51,7 @@ ONET_BATCH = 4
 class CropNetwork:
     """A network on crops: R- or O-Net."""
 
-    def __init__(self, session: InferenceSession, batch: int) -> None:
+    def __init__(self, session: OrtSession, batch: int) -> None:
         self._session = session
         self._batch = batch
         self._size_px = session.inputs[0].shape[-1] or 0
@@ -73,9 +73,7 @@ class CropNetwork:
 class Cascade:
     """P-, R- and O-Net, one after the other; safe to share between threads."""
 
-    def __init__(
-        self, pnet: InferenceSession, rnet: InferenceSession, onet: InferenceSession
-    ) -> None:
+    def __init__(self, pnet: OrtSession, rnet: OrtSession, onet: OrtSession) -> None:
         self._pnet = pnet
         self._rnet, self._onet = CropNetwork(rnet, RNET_BATCH), CropNetwork(onet, ONET_BATCH)
         self._scratch = Scratch()
@@ -133,7 +131,7 @@ class Cascade:
         return np.concatenate(parts, axis=1)[kept]
 
 
-def _scored(session: InferenceSession, pixels: Floats) -> Floats:
+def _scored(session: OrtSession, pixels: Floats) -> Floats:
     """Return a network's output for pixels, with scores instead of logits in column or map 0.
 
     Further columns or maps: the box's correction (4), and O-Net's landmarks (10).

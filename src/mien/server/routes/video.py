@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable, Iterator
-from contextlib import ExitStack, aclosing
+from collections.abc import AsyncGenerator, Callable, Generator
+from contextlib import aclosing
 from itertools import islice
 from threading import Lock
 from typing import Annotated, Any, TypeVar
@@ -80,37 +80,15 @@ async def analyze_video(
     return _Lines(_lines(first, records, context), headers={"X-Accel-Buffering": "no"})
 
 
-class _Reader:
-    """A video that is decoded group by group, in any thread but in one at a time."""
-
-    def __init__(self, data: bytes, limits: VideoLimits, query: VideoQuery) -> None:
-        self._data, self._limits, self._query = data, limits, query
-        self._open = ExitStack()
-        self._video: VideoReader | None = None
-        self._frames: Iterator[Frame] = iter(())
-        # A cancelled call may still run; what it reads must not be closed meanwhile.
-        self._busy = Lock()
-
-    @property
-    def losses(self) -> dict[str, Any]:
-        """What of the video could not be read, for its summary; known at its end."""
-        video = self._video
-        if video is None:
-            return {"cut_off": False, "dropped_frames": 0}
-        return {"cut_off": video.cut_off, "dropped_frames": video.dropped_frames}
-
-    def next_group(self) -> list[Frame]:
-        """Return the next samples; none at the end. Raises what reading a video raises."""
-        with self._busy:
-            if self._video is None:
-                self._video = self._open.enter_context(open_video(self._data, self._limits))
-                self._frames = self._video.frames(self._query.fps)
-            return list(islice(self._frames, _GROUP))
-
-    def close(self) -> None:
-        """Close the video, once no thread reads it any more."""
-        with self._busy:
-            self._open.close()
+def _groups(
+    data: bytes, limits: VideoLimits, per_second: float
+) -> Generator[tuple[list[Frame], VideoReader], None, None]:
+    """Yield the samples of a video in groups, each with its reader; the last group is empty."""
+    with open_video(data, limits) as video:
+        frames = video.frames(per_second)
+        while group := list(islice(frames, _GROUP)):
+            yield group, video
+        yield [], video
 
 
 async def _records(
@@ -119,11 +97,24 @@ async def _records(
     """Yield a record for each sample, then the summary. Raises what prevents the next one."""
     settings = service.settings
     limits = VideoLimits(pixels=settings.max_video_pixels, seconds=settings.max_video_seconds)
-    reader = _Reader(video, limits, query)
+    groups, busy = _groups(video, limits, query.fps), Lock()
+
+    def next_group() -> tuple[list[Frame], VideoReader]:
+        with busy:
+            return next(groups)
+
+    def close() -> None:
+        # A cancelled call may still run; what it reads must not be closed meanwhile.
+        with busy:
+            groups.close()
+
     tracker = Tracker(smoothing_s=SMOOTHING_S if query.smooth else 0.0)
     summary = Summary(query.fps)
     try:
-        while frames := await _in_thread(reader.next_group, settings.deadline_s):
+        while True:
+            frames, reader = await _in_thread(next_group, settings.deadline_s)
+            if not frames:
+                break
             # The video has a slot already, so its frames are accepted even if the queue is full.
             outcomes = await service.analyze(
                 [frame.image for frame in frames], query.options(), reserved=True
@@ -133,9 +124,11 @@ async def _records(
             for sample in followed(zip(frames, results, strict=True), tracker):
                 summary.add(sample)
                 yield sample.record(frozenset(query.include))
-        yield {"summary": summary.record(**reader.losses)}
+        yield {
+            "summary": summary.record(cut_off=reader.cut_off, dropped_frames=reader.dropped_frames)
+        }
     finally:
-        await asyncio.to_thread(reader.close)
+        await asyncio.to_thread(close)
 
 
 async def _in_thread(function: Callable[[], _Result], seconds: float) -> _Result:
