@@ -38,11 +38,11 @@ MAX_PIXELS = 50_000_000
 _ENOUGH_PIXELS = 1_700_000
 # ``max_faces`` keeps faces of at least this score first, the largest of them first.
 _CONFIDENT = 0.9
-# No image is as large; detectors compare with numbers of C.
+# No image is as large; detectors compare sizes as 32-bit numbers.
 _LARGEST_PX = 1_000_000_000
 # From this score on a face is taken for upright: most turned ones get lower scores. Measured by
 # benchmarks/upright.py.
-_UPRIGHT = 0.991
+_SURELY_UPRIGHT = 0.991
 # Types that are one image, although they can be iterated over.
 _SINGLE = (
     *(str, bytes, bytearray, memoryview, PathLike, BinaryReader),
@@ -276,7 +276,7 @@ class Recognizer:
             whole = Box(left=0.0, top=0.0, right=float(image.width), bottom=float(image.height))
             return 0, image, (Face(box=whole, score=1.0),)
         turn, upright, faces = 0, image, self._faces(image, options)
-        if options.upright is Upright.AUTO and _best_score(faces) < _UPRIGHT:
+        if options.upright is Upright.AUTO and _best_score(faces) < _SURELY_UPRIGHT:
             for other, transpose in _TRANSPOSE.items():
                 turned = _turned(image, transpose)
                 found = self._faces(turned, options)

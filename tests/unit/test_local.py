@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from mien.batch.local import Stopped, WorkersDiedError, in_processes, isolated
+from mien.batch.local import ProcessesDiedError, Stopped, in_processes, isolated
 from programs import posix
 
 
@@ -75,7 +75,7 @@ def test_items_of_a_dead_process_are_retried(tmp_path: Path) -> None:
 
 @posix
 def test_processes_that_always_die_end_the_run() -> None:
-    with pytest.raises(WorkersDiedError):
+    with pytest.raises(ProcessesDiedError):
         list(in_processes(Dies(), ["a"], 1))
 
 

@@ -302,7 +302,7 @@ def test_other_workers_continue_while_one_starts(tmp_path: Path) -> None:
 def test_a_worker_stopped_while_idle_is_replaced(
     monkeypatch: pytest.MonkeyPatch, size: int
 ) -> None:
-    monkeypatch.setattr(worker_process.Process, "stop_s", 0.5)
+    monkeypatch.setattr(worker_process.ProcessWorker, "stop_s", 0.5)
 
     async def main(pool: WorkerPool[str]) -> None:
         (before,) = pool.process_ids
@@ -319,7 +319,7 @@ def test_a_worker_stopped_while_idle_is_replaced(
 def test_tasks_that_ignore_their_deadline_are_killed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(worker_process.Process, "stop_s", 2.0)
+    monkeypatch.setattr(worker_process.ProcessWorker, "stop_s", 2.0)
 
     async def main(pool: WorkerPool[str]) -> None:
         (before,) = pool.process_ids

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from mien.errors import MienError
 from mien.parent import HANGUPS, end_with_parent, interrupt_held, signals_held
 
-__all__ = ["WorkersDiedError", "in_processes", "isolated"]
+__all__ = ["ProcessesDiedError", "in_processes", "isolated"]
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -26,7 +26,7 @@ _MAX_RESTARTS = 5
 _OF_TERMINALS = (signal.SIGINT, *HANGUPS)
 
 
-class WorkersDiedError(MienError):
+class ProcessesDiedError(MienError):
     """The worker processes die before they finish anything."""
 
 
@@ -44,7 +44,7 @@ def in_processes(
         processes: How many.
 
     Raises:
-        WorkersDiedError: They die again and again without a result.
+        ProcessesDiedError: They die again and again without a result.
     """
     context = multiprocessing.get_context("spawn")
     # Without a lock: a process that is killed could never release it.
@@ -75,7 +75,7 @@ def in_processes(
             if died:
                 restarts += 1
                 if restarts > _MAX_RESTARTS:
-                    raise WorkersDiedError(
+                    raise ProcessesDiedError(
                         "the worker processes die before they finish anything, perhaps for lack "
                         "of memory: try fewer at once with --threads"
                     )

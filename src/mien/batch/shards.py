@@ -28,7 +28,7 @@ _STARTED = f"{_PLAN_FOLDER}/started"
 _LOCK = f"{_PLAN_FOLDER}/lock"
 
 # Images of a store that are read at once, ahead of the analysis.
-_READERS = 8
+_READING_THREADS = 8
 
 
 class StoppedError(Exception):
@@ -244,7 +244,7 @@ class ShardWorker:
         if not any(map(is_uri, images)):
             yield from map(self._analyze, map(open_image, images))
             return
-        with closing(in_order(open_image, images, threads=_READERS)) as files:
+        with closing(in_order(open_image, images, threads=_READING_THREADS)) as files:
             yield from map(self._analyze, files)
 
     def _isolated(self, images: list[str]) -> Iterator[ImageOutcome]:

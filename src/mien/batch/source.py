@@ -202,7 +202,7 @@ def _listed(
     folder = manifest.rpartition("/")[0] if is_uri(manifest) else Path(manifest).parent
     empty = True
     try:
-        with opening() as file, closing(_READERS[suffix.lower()](file, manifest)) as paths:  # type: ignore[type-var]
+        with opening() as file, closing(_READER_OF[suffix.lower()](file, manifest)) as paths:  # type: ignore[type-var]
             for path in paths:
                 empty = False
                 if is_uri(path):
@@ -290,7 +290,7 @@ def _column(names: Sequence[str], manifest: str) -> int:
     return next(found.index(column) for column in _COLUMNS if column in found)
 
 
-_READERS: Mapping[str, Callable[[IO[bytes], str], Iterator[str]]] = {
+_READER_OF: Mapping[str, Callable[[IO[bytes], str], Iterator[str]]] = {
     ".csv": _csv,
     ".tsv": _csv,
     ".parquet": _parquet,

@@ -34,9 +34,9 @@ Network = Callable[[NDArray[np.uint8]], Floats]
 # The first level of larger images is a quarter of their width and height instead of half, as time
 # grows with the pixels; not so if they were reduced while decoding.
 SEARCHED_PIXELS = 1_700_000
-# An image is not reduced so much that faces of ``min_face_size`` get smaller than this. At 20
-# pixels, every fifth face of 1.1 to 1.25 times that size is missed that is sure at full size; at
-# 32, one in twenty.
+# An image is not reduced so much that faces of ``min_face_size`` get smaller than this. If they
+# were reduced to 20 pixels, one in five faces of 1.1 to 1.25 times ``min_face_size`` that have a
+# high score at full size would be missed; at 32 pixels, one in twenty.
 FACE_PX = 32
 # Faces that fill an image of this longer side are found, so no smaller level is needed.
 LAST_LEVEL_PX = 384

@@ -6,7 +6,7 @@ from mien.errors import NotAnImageError, UnsupportedFormatError
 
 __all__ = ["PNG_SIGNATURE", "SNIFF_BYTES", "sniff"]
 
-# Number of bytes at the start of a file that ``sniff`` reads.
+# A file is recognized by so many bytes at its start; videos are, too.
 SNIFF_BYTES = 1024
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"

@@ -16,7 +16,6 @@ __all__ = [
     "DECODERS",
     "MATROSKA",
     "MPEG_TS",
-    "SNIFF_BYTES",
     "demuxer_for",
     "joined_recordings",
 ]
@@ -29,7 +28,6 @@ DECODERS = frozenset(
 AVI = "avi"
 MATROSKA = "matroska"
 MPEG_TS = "mpegts"
-SNIFF_BYTES = 1024
 # The first box of an MP4, QuickTime or 3GP file. Source: ISO/IEC 14496-12, 4.3; QuickTime File
 # Format Specification (moov, mdat, wide, free and skip come first in older files).
 _FIRST_BOXES = frozenset({b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"})
@@ -52,7 +50,7 @@ def demuxer_for(start: bytes) -> str:
     """Return FFmpeg's name of the demuxer for a file.
 
     Args:
-        start: The first ``SNIFF_BYTES`` of the file, or all of a shorter one.
+        start: The first ``SNIFF_BYTES`` bytes of the file, or all of a shorter one.
 
     Raises:
         EmptyUploadError: There are no bytes.

@@ -27,6 +27,7 @@ from mien.errors import (
     VideoUnavailableError,
 )
 from mien.files import open_no_wait
+from mien.image.formats import SNIFF_BYTES
 from mien.types import RgbImage
 from mien.video.clock import Clock
 from mien.video.display import displayed, displayed_size
@@ -35,7 +36,6 @@ from mien.video.formats import (
     DECODERS,
     MATROSKA,
     MPEG_TS,
-    SNIFF_BYTES,
     demuxer_for,
     joined_recordings,
 )

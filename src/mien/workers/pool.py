@@ -14,9 +14,9 @@ from typing import Any, Generic, TypeVar
 
 from mien.deadline import Deadline, too_late
 from mien.errors import QueueFullError
-from mien.workers.process import Process, close_all
+from mien.workers.process import ProcessWorker, close_all
 from mien.workers.task import Outcome, Task, WorkerDiedError
-from mien.workers.thread import Thread, Threads
+from mien.workers.thread import Threads, ThreadWorker
 
 __all__ = ["WorkerPool"]
 
@@ -63,7 +63,7 @@ class WorkerPool(Generic[_State]):
         self._build, self.count = build, count
         self._max_waiting, self._report_waiting = max_waiting, report_waiting
         self._processes = processes
-        self._workers: Sequence[Process | Thread] = []
+        self._workers: Sequence[ProcessWorker | ThreadWorker] = []
         self._slots: list[asyncio.Task[None]] = []
         self._waiting: deque[Task] = deque()
         # Last in, first out: the data of the worker used last is in the processor's caches.
@@ -100,10 +100,10 @@ class WorkerPool(Generic[_State]):
     async def start(self) -> None:
         """Start the workers and wait until all are ready. Raises what ``build`` raises."""
         if self._processes:
-            self._workers = [Process(self._build, self._sockets) for _ in range(self.count)]
+            self._workers = [ProcessWorker(self._build, self._sockets) for _ in range(self.count)]
         else:
             threads = Threads(self._build, self.count)
-            self._workers = [Thread(threads) for _ in range(self.count)]
+            self._workers = [ThreadWorker(threads) for _ in range(self.count)]
         starting = [asyncio.ensure_future(worker.start()) for worker in self._workers]
         try:
             await asyncio.gather(*starting)
@@ -218,7 +218,7 @@ class WorkerPool(Generic[_State]):
                 idle.result().future.cancel()
             raise
 
-    async def _serve(self, worker: Process | Thread) -> None:
+    async def _serve(self, worker: ProcessWorker | ThreadWorker) -> None:
         """Run tasks in one worker for as long as the pool is open."""
         while True:
             task = await self._next()
@@ -232,7 +232,7 @@ class WorkerPool(Generic[_State]):
             if not alive:
                 await self._restart(worker)
 
-    async def _execute(self, worker: Process | Thread, task: Task) -> bool:
+    async def _execute(self, worker: ProcessWorker | ThreadWorker, task: Task) -> bool:
         """Run one task; return whether the worker can run another."""
         if task.future.done():
             return True
@@ -267,7 +267,7 @@ class WorkerPool(Generic[_State]):
             task.retried = True
             self._submit(task, first=True)
 
-    async def _restart(self, worker: Process | Thread) -> None:
+    async def _restart(self, worker: ProcessWorker | ThreadWorker) -> None:
         while True:
             await worker.end(0)
             try:

@@ -23,7 +23,7 @@ from mien.deadline import Deadline
 from mien.parent import STOP_SIGNALS, signals_held
 from mien.workers.task import Task, WorkerDiedError, picklable, result_of
 
-__all__ = ["Process", "close_all"]
+__all__ = ["ProcessWorker", "close_all"]
 
 _LENGTH_BYTES = 8
 
@@ -32,7 +32,7 @@ _log = logging.getLogger("mien.workers")
 _Tasks = queue.SimpleQueue[tuple[Deadline, Any, tuple[Any, ...]]]
 
 
-class Process:
+class ProcessWorker:
     """A worker process.
 
     Both sides send pickles; those of the process are preceded by their length. The process receives

@@ -10,7 +10,7 @@ from typing import Any
 from mien.deadline import Deadline
 from mien.workers.task import Task, result_of
 
-__all__ = ["Thread", "Threads"]
+__all__ = ["ThreadWorker", "Threads"]
 
 
 class Threads:
@@ -29,8 +29,8 @@ class Threads:
             return self._built[0]
 
 
-class Thread:
-    """A worker that is a thread, with the methods of a ``Process``; it cannot be killed."""
+class ThreadWorker:
+    """A worker that is a thread, with the methods of a ``ProcessWorker``; it cannot be killed."""
 
     stop_s = None
 

@@ -5,7 +5,8 @@ import os
 import pytest
 
 from mien.errors import EmptyUploadError, UnreadableVideoError
-from mien.video.formats import SNIFF_BYTES, demuxer_for
+from mien.image.formats import SNIFF_BYTES
+from mien.video.formats import demuxer_for
 from videos import plain
 
 

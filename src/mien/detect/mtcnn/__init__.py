@@ -15,7 +15,7 @@ from mien.types import Face, RgbImage
 __all__ = ["MtcnnDetector"]
 
 # facenet-pytorch's defaults.
-MIN_FACE_SIZE_PX = 20
+DEFAULT_FACE_SIZE_PX = 20
 MIN_SCORE = 0.7
 
 
@@ -69,6 +69,6 @@ class MtcnnDetector:
             min_score = float(np.nextafter(np.float32(min_score), np.float32(-1)))
         return self._cascade.detect(
             image,
-            MIN_FACE_SIZE_PX if min_face_size is None else min_face_size,
+            DEFAULT_FACE_SIZE_PX if min_face_size is None else min_face_size,
             MIN_SCORE if min_score is None else min_score,
         )
