@@ -38,8 +38,8 @@ REASONS = {
         "output that is trained for FER2013's labels"
     ),
     "import_s": (
-        "it loads modules on first use, so its first result takes longer; most of `mien`'s import "
-        "time is NumPy and ONNX Runtime, which it imports immediately"
+        "it imports modules on first use, so its first result takes longer; `mien` imports NumPy "
+        "and ONNX Runtime immediately, which is most of its import time"
     ),
     "installed_mb": "its packages are smaller than ONNX Runtime and NumPy",
     "precision": "it finds only the easy faces and therefore has fewer false positives",
@@ -51,7 +51,7 @@ OWN_REASONS = {
         "analyzes other photos on the rest"
     ),
     ("recall", "face-api"): (
-        "its boxes of large faces are slightly more accurate: at overlap 0.3 both find the same "
+        "its boxes of large faces are slightly more accurate, but at overlap 0.3 both find the same "
         "number; it finds fewer small faces"
     ),
     ("recall", "reference"): (
@@ -174,9 +174,9 @@ def _found_more(results: Results) -> str:
     if not lines:
         return ""
     title = (
-        "Photos in which `mien` finds fewer faces than others, so that its times cannot be "
-        "compared. Their faces are near the smallest that it searches for by default in photos of "
-        "this size; `min_face_size` finds them ([Detection](detection.md#which-sizes-are-found)):\n"
+        "Photos in which `mien` finds fewer faces than others, so that the times cannot be "
+        "compared. By default, `mien` does not search for such small faces in photos of this size; "
+        "`min_face_size` finds them ([Detection](detection.md#which-sizes-are-found)):\n"
     )
     return "\n".join([title, *lines])
 
