@@ -36,7 +36,7 @@ class Deadline:
         return self.at_s - time.monotonic()
 
     def expire(self) -> None:
-        """Move it into the past, for example since the client has disconnected."""
+        """Let it pass now, for example because the client has disconnected."""
         self.at_s = -math.inf
 
     @contextmanager

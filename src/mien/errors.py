@@ -88,7 +88,7 @@ class VideoTooLargeError(VideoError):
 
 
 class VideoUnavailableError(VideoError):
-    """The library that reads videos is not installed, or the service has videos switched off."""
+    """The library that reads videos is not installed, or videos are disabled in the service."""
 
     code = "video_unavailable"
 
@@ -119,7 +119,7 @@ class QueueFullError(MienError):
     """Too many images, videos, live connections or bytes are in progress.
 
     Attributes:
-        retry_after_s: Seconds after which trying again may help.
+        retry_after_s: Seconds to wait before the next attempt.
     """
 
     code = "queue_full"

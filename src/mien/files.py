@@ -50,7 +50,7 @@ def complete_file(path: Path) -> Iterator[Path]:
     unfinished = path.with_name(path.name + ".unfinished")
     try:
         yield unfinished
-        # On the disk before it replaces anything, so that a power failure cannot empty it.
+        # Flushed to disk before it replaces a file, so that a power failure cannot leave it empty.
         with unfinished.open("r+b") as file:
             os.fsync(file.fileno())
         unfinished.replace(path)

@@ -97,7 +97,7 @@ def whole_pixels(boxes: Boxes, width: int, height: int) -> NDArray[np.intp]:
     Args:
         boxes: (N, 4), 1-based and inclusive.
         width: Pixels of the image.
-        height: Likewise.
+        height: Pixels of the image.
 
     Returns:
         (N, 4) edges, 0-based, right and bottom exclusive.

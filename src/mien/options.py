@@ -34,7 +34,7 @@ class Include(StrEnum):
 
 
 class Upright(StrEnum):
-    """Whether to search an image in its four orientations unless a face is surely upright."""
+    """Whether to search an image in its four orientations unless a face is clearly upright."""
 
     OFF = "off"
     AUTO = "auto"
@@ -69,7 +69,7 @@ class Options:
 
     labels: LabelSet = field(
         default=LabelSet.SIX,
-        metadata=_about("Emotions to distinguish: seven adds disgust, eight adds contempt too."),
+        metadata=_about("Emotions to distinguish: seven adds disgust, eight disgust and contempt."),
     )
     max_faces: int | None = field(
         default=None,
@@ -116,7 +116,7 @@ class Options:
 def option_fields() -> tuple[Field[Any], ...]:
     """Return the options for users; ``metadata`` holds ``about``, ``least`` and ``most``.
 
-    ``quality`` is not among them: interfaces set it where ``include`` names it.
+    ``quality`` is not among them: interfaces set it if ``include`` contains it.
     """
     return tuple(option for option in fields(Options) if option.name != Include.QUALITY)
 
@@ -125,7 +125,7 @@ def included(names: Iterable[str]) -> frozenset[Include]:
     """Return the optional keys of these names.
 
     Args:
-        names: Names, or a text of names separated by commas.
+        names: Names, or a string of names separated by commas.
 
     Raises:
         InvalidParameterError: There is no such key.

@@ -16,7 +16,7 @@ CLASSIFIER_GROUP = "mien.classifiers"
 def find_plugin(group: str, name: str) -> Callable[..., Any] | None:
     """Return what an installed package has registered under this name; None if nothing.
 
-    Raises InvalidParameterError if it cannot be imported. So does the result, if it fails.
+    Raises InvalidParameterError if it cannot be imported. The result raises it if its call fails.
     """
     for entry in _entry_points(group=group, name=name):
         with _loading(f"{name} ({entry.value})"):

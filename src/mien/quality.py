@@ -1,4 +1,4 @@
-"""Measures of how well a face can be read: its size, sharpness, light and pose."""
+"""Measures of the quality of a face: size, sharpness, light and pose."""
 
 import math
 

@@ -40,7 +40,7 @@ _ENOUGH_PIXELS = 1_700_000
 _CONFIDENT = 0.9
 # No image is as large; detectors compare sizes as 32-bit numbers.
 _LARGEST_PX = 1_000_000_000
-# From this score on a face is taken for upright: most turned ones get lower scores. Measured by
+# Faces with at least this score count as upright; most rotated faces score lower. Measured by
 # benchmarks/upright.py.
 _SURELY_UPRIGHT = 0.991
 # Types that are one image, although they can be iterated over.
@@ -78,10 +78,10 @@ class Recognizer:
         Args:
             detector: A name of ``mien.detect.registry.DETECTORS`` or of a plug-in, or an object
                 with a method ``detect``.
-            detector_model: ONNX file in place of the detector's own, if it takes one; only with the
-                name of a detector.
-            model: ONNX file of an emotion model with its ``card.toml`` beside it, the name of a
-                plug-in, or an object with the classifier's methods. None: the model in the package.
+            detector_model: ONNX file to use instead of the detector's own, if ``detector`` is the
+                name of a detector that takes one.
+            model: ONNX file of an emotion model with its ``card.toml`` in the same folder, the name
+                of a plug-in, or an object with the classifier's methods. None: the included model.
             providers: ONNX Runtime's execution providers, ``cpu``, ``cuda`` or ``openvino``;
                 several separated by commas, the preferred one first.
             max_pixels: Images with more pixels are refused before decoding. Default: 50 million.
@@ -147,9 +147,9 @@ class Recognizer:
                 ``mien.image.load_image`` takes it.
             options: Used instead of the options of this recognizer. If their ``min_face_size`` is
                 None, that of this recognizer applies. None: the options of this recognizer.
-            channels: The order of an array's color channels: ``rgb``, or ``bgr`` as OpenCV has it.
+            channels: The order of an array's color channels: ``rgb``, or ``bgr`` as in OpenCV.
             **overrides: Options of this call only, as the fields of ``Options``;
-                ``min_face_size=None`` is that of this recognizer.
+                ``min_face_size=None`` uses that of this recognizer.
 
         Raises:
             ImageError: The image cannot be read.
@@ -204,8 +204,7 @@ class Recognizer:
         Args:
             images: Each as ``analyze`` takes it.
             options: None: the options of this recognizer.
-            channels: The order of the color channels of all images, which are arrays if it is
-                ``bgr``.
+            channels: The order of the images' color channels. With ``bgr``, all must be arrays.
             **overrides: As for ``analyze``.
 
         Raises:
@@ -223,7 +222,7 @@ class Recognizer:
     ) -> Iterator[ImageResult]:
         """Yield the results of ``analyze_many``, each as soon as it and those before it are ready.
 
-        Takes only a few images ahead, so a generator may be endless.
+        Reads only a few images ahead, so ``images`` may be an endless generator.
 
         Args:
             images: Each as ``analyze`` takes it.
@@ -263,7 +262,7 @@ class Recognizer:
             return failed(_path(image), error, options.labels)
 
     def _enough_pixels(self, options: Options) -> int | None:
-        """Return how many pixels are enough; None where all of them are needed."""
+        """Return how many pixels are enough; None if all of them are needed."""
         return None if self._min_face_size(options) or options.crop else _ENOUGH_PIXELS
 
     def _min_face_size(self, options: Options) -> int | None:
@@ -320,8 +319,8 @@ def analyze(
 
     Args:
         image: A path, the bytes of an image file, a file object, a PIL image, or an array.
-        channels: The order of an array's color channels: ``rgb``, or ``bgr`` as OpenCV has it.
-        **options: As the fields of ``Options``.
+        channels: The order of an array's color channels: ``rgb``, or ``bgr`` as in OpenCV.
+        **options: Options by the names of the fields of ``Options``.
 
     Raises:
         ImageError: The image cannot be read.

@@ -48,7 +48,7 @@ _QUALITY: _Columns = {
     f"quality_{entry.name}": int if entry.type is int else float for entry in fields(Quality)
 }
 _ERROR: _Columns = {"error_code": str, "error_message": str}
-# In front of the others in tables of mien video.
+# First columns of tables of mien video.
 VIDEO_COLUMNS: _Columns = {"time_s": float, "frame": int, "person": int}
 COLUMN_TYPES = _IMAGE | _FACE | _SCORE | _LANDMARKS | _DETECTION | _QUALITY | _ERROR | VIDEO_COLUMNS
 _NOTEBOOK_SIZE_WH = (800, 800)
@@ -78,9 +78,8 @@ class ImageResult:
         path: The file; None if the image was not read from one.
         width: Width of the upright image in pixels; 0 if it could not be decoded.
         height: Height of the upright image in pixels; 0 if it could not be decoded.
-        turn: Degrees clockwise, 0, 90, 180 or 270, by which the image had to be turned so that its
-            faces were upright (only with ``upright="auto"``). Boxes and landmarks are in the image
-            as it is, not turned.
+        turn: Clockwise rotation in degrees (0, 90, 180 or 270) that makes the faces upright; only
+            with ``upright="auto"``. Boxes and landmarks are in pixels of the unrotated image.
         faces: Largest first; empty if there is no face.
         seconds: Time of each stage.
         error: Why the image failed; None if it was analyzed.

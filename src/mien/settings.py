@@ -1,6 +1,6 @@
 """Settings of the service, from ``MIEN_*`` environment variables and command-line options.
 
-They are read once, where the service starts, and passed down.
+They are read once, at startup, and passed as arguments.
 """
 
 import difflib
@@ -38,7 +38,7 @@ _KUBERNETES = re.compile(
 _KUBERNETES_PORT = re.compile(r"(tcp|udp|sctp)://")
 _ORIGIN = re.compile(r"\*|https?://[^\s/?#@,*]+")
 _LARGEST = 1_000_000
-# More would only wait for one another, and each may be a process with models of its own.
+# More workers would only wait for each other, and each may be a process with its own models.
 _AT_ONCE_PER_CORE = 8
 _AT_ONCE_ANYWHERE = 16
 
@@ -87,7 +87,8 @@ class _Models(BaseModel):
         description=f"Face detector: {', '.join(DETECTORS)} or the name of a plug-in.",
     )
     detector_model: Path | None = Field(
-        None, description="ONNX file in place of the detector's own, if it takes one."
+        None,
+        description="ONNX file to use instead of the detector's own; only for yunet and plug-ins.",
     )
     model: str | None = Field(
         None,
@@ -126,8 +127,8 @@ class _Workers(BaseModel):
     )
     processes: bool = Field(
         True,
-        description="Analyze each image in a worker process, not in a thread of the server: higher "
-        "throughput, and a crash costs one image, for about 100 MB each.",
+        description="Analyze images in worker processes instead of threads: higher throughput, and "
+        "a crash affects one image only, for about 100 MB per process.",
     )
     max_queue: int = Field(
         64, description="Images that may wait for a worker; at least max_batch_images."
@@ -161,29 +162,32 @@ class _Limits(BaseModel):
 class _Timeouts(BaseModel):
     """Timeouts."""
 
-    head_timeout_s: Seconds = Field(10.0, description="For the headers of a request to arrive.")
+    head_timeout_s: Seconds = Field(
+        10.0, description="Time for the headers of a request to arrive."
+    )
     keep_alive_s: Seconds = Field(
         75.0,
         description="Idle time after which a connection is closed. Must exceed the idle timeout of"
         " a load balancer (60 s on AWS), which would otherwise reuse closed connections.",
     )
-    upload_timeout_s: Seconds = Field(30.0, description="For the body to arrive.")
-    deadline_s: Seconds = Field(30.0, description="From the body to the result.")
+    upload_timeout_s: Seconds = Field(30.0, description="Time for the body to arrive.")
+    deadline_s: Seconds = Field(30.0, description="Time from the complete body to the result.")
     send_timeout_s: Seconds = Field(
-        30.0, description="Within which a client must accept data; otherwise it is disconnected."
+        30.0, description="Time after which a client that accepts no data is disconnected."
     )
     live_idle_s: Seconds = Field(
-        60.0, description="After which a live connection without a frame is closed."
+        60.0, description="Time after which a live connection without a frame is closed."
     )
     stop_delay_s: float = Field(
         1.0,
         ge=0,
         le=_LARGEST,
-        description="After SIGTERM, how long new requests are accepted while /readyz says 503.",
+        description="Time after SIGTERM in which requests are accepted while /readyz returns 503.",
     )
     drain_s: Seconds = Field(
         25.0,
-        description="From SIGTERM until unfinished requests are cancelled; more than stop_delay_s.",
+        description="Time from SIGTERM until unfinished requests are cancelled; more than "
+        "stop_delay_s.",
     )
 
 
@@ -203,7 +207,7 @@ class _Access(BaseModel):
     )
     rate_limit_storage: SecretStr | None = Field(
         None,
-        description="Redis that counts for several servers, such as redis://host:6379. "
+        description="Redis to count requests across servers, such as redis://host:6379. "
         "Default: memory of each process.",
     )
 
@@ -299,7 +303,7 @@ def recognizer_builder(settings: Settings) -> Callable[[], Recognizer]:
 
 
 class SettingRow(NamedTuple):
-    """A setting for people: its values as they would be written in a variable.
+    """A setting with its values as text, as in an environment variable.
 
     Attributes:
         group: Heading.

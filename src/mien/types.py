@@ -1,4 +1,4 @@
-"""The values that stages exchange, from images to emotions; validated when built, immutable."""
+"""Values passed between stages, from images to emotions: immutable, validated on construction."""
 
 import itertools
 import math
@@ -28,8 +28,8 @@ class Emotion(StrEnum):
 class RgbImage:
     """An upright image in RGB, as an array and as a Pillow image.
 
-    One is what it was built from. The other is made on first use, because a conversion takes about
-    a millisecond per megapixel. Neither may be modified.
+    It is built from one of the two. The other is created on first use, because a conversion takes
+    about a millisecond per megapixel. Neither may be modified.
 
     Attributes:
         width: Pixels, at least 1.
@@ -270,18 +270,18 @@ class Scores(dict[Emotion, float]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quality:
-    """How well a face can be read. Light and sharpness are of its box, scaled to 96 x 96 pixels.
+    """Quality of a face. Light and sharpness are measured on its box, scaled to 96 x 96 pixels.
 
     Attributes:
         height: Height of the box, in pixels of the image.
-        sharpness: Variance of the Laplacian of the grey box, on shades from 0 to 255; from 0, no
-            upper end. Low where the face is blurred, small, or of low contrast.
+        sharpness: Variance of the Laplacian of the grey box, on shades from 0 to 255; from 0,
+            without upper limit. Low if the face is blurred, small, or of low contrast.
         brightness: Mean shade, from 0 (black) to 1 (white).
         contrast: Standard deviation of the shades, from 0 to 0.5.
-        yaw: Degrees, -90 to 90; positive where the face is turned to the right edge of the image.
-            An estimate from five landmarks, as are pitch and roll; None without landmarks.
-        pitch: Degrees, -90 to 90; positive where the face looks up.
-        roll: Degrees, -180 to 180; positive where the head is tilted clockwise in the image.
+        yaw: Degrees, -90 to 90; positive if the face is turned to the right edge of the image.
+            Yaw, pitch and roll are estimated from five landmarks; None without landmarks.
+        pitch: Degrees, -90 to 90; positive if the face looks up.
+        roll: Degrees, -180 to 180; positive if the head is tilted clockwise in the image.
     """
 
     height: int
@@ -304,7 +304,7 @@ class FaceEmotion:
         scores: Probability of each label in the chosen set; they sum to 1.
         detection: The detector's score, 0 to 1; None if detection was skipped.
         landmarks: Five points; None if detection was skipped or the detector finds none.
-        quality: None unless it was asked for with ``Options(quality=True)``.
+        quality: None unless requested with ``Options(quality=True)``.
     """
 
     box: Box

@@ -1,6 +1,6 @@
-"""A finished table as the start of a run that adds new images to it.
+"""Resume a run whose table is finished, to add new images.
 
-The record ``TABLE.run.json`` beside the table holds the options that it was made with.
+``TABLE.run.json`` next to the table records the options of the run.
 """
 
 import json
@@ -21,7 +21,7 @@ _SHARD_SIZE = 1000
 
 
 def _record_of(table: Path) -> Path:
-    """Return where the record of a table is."""
+    """Return the path of a table's record."""
     return table.with_name(f"{table.name}.run.json")
 
 
@@ -57,7 +57,7 @@ def images_in(table: Path) -> Iterator[tuple[str, list[dict[str, Any]]]]:
 
 
 def import_table(table: Path, plan: Plan, folder: RunFolder) -> Plan:
-    """Make a run of a finished table; its shards are finished, too."""
+    """Turn a finished table back into a run, with finished shards."""
     images, shard, count = images_in(table), 0, 0
     while chunk := list(islice(images, _SHARD_SIZE)):
         folder.write_list(shard, [path for path, _ in chunk])

@@ -134,12 +134,12 @@ def _submit(pool: ProcessPoolExecutor, item: Any) -> "Future[Any]":
         return pool.submit(_call, item)
 
 
-# The call of a worker process; an initializer can leave it nowhere else.
+# The call of a worker process, set by its initializer.
 _state: dict[str, Callable[[Any], Any]] = {}
 
 
 def _prepare(build: Callable[[], Callable[[Any], Any]]) -> None:
-    # The parent decides what happens on these. The pool ends its processes by SIGTERM.
+    # Only the parent handles these signals. The pool ends its processes with SIGTERM.
     for number in _OF_TERMINALS:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):

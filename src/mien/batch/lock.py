@@ -1,4 +1,4 @@
-"""A lock file that keeps a second run of the same results out."""
+"""A lock file that prevents a second run with the same output."""
 
 import os
 import sys
@@ -40,7 +40,7 @@ def locked(path: Path) -> Iterator[None]:
                 msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
             else:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # The holder before may have deleted the file that was opened here.
+            # The previous holder may have deleted the file that was opened here.
             current = path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())
         except (BlockingIOError, PermissionError):
             current = False

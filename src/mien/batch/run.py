@@ -80,16 +80,16 @@ class Run:
         out: The table's file, or a folder or URI that gets one Parquet file per shard.
         resume: Continue an earlier run, and analyze images that were added since.
         task: What to do with each image.
-        columns: Of the table.
+        columns: Columns of the table.
         options: A run is resumed with the same options only.
         defaults: Values of options that an earlier run did not record. Others are not compared.
         shard_size: Images per shard; None: chosen by the number of images and cores.
-        byte_order_mark: Begin the table with one.
+        byte_order_mark: Begin the table with a byte order mark.
         on_skip: Called with the path of a file or folder that is skipped, and the reason.
         progress: Totals of this run.
         finished_before: Images that earlier runs had finished.
-        failed_before: Those of them that failed; 0 if there are too many images to compare.
-        cores: That the engine used.
+        failed_before: How many of them failed; 0 if there are too many images to compare.
+        cores: Cores that the engine used.
     """
 
     source: str
@@ -165,7 +165,7 @@ class Run:
             least = 1 if self.table else _MIN_FILE_SIZE
             size = self.shard_size or _fair_size(images, self.cores, least, engine.max_shard_size)
             if plan is None or earlier:
-                # Left by a run that was killed while it deleted them.
+                # Left behind by a run that was killed while it deleted them.
                 folder.remove_shards()
             if plan is None:
                 plan = Plan(self.options, list(self.columns))
@@ -225,7 +225,7 @@ class Run:
         return known
 
     def _added(self, plan: Plan, known: Counter[bytes]) -> list[str]:
-        """Return the images of the source that are not known."""
+        """Return the images of the source that earlier runs do not have."""
         self.finished_before = known.total()
         if plan.images > _MAX_COMPARED:
             self.on_skip(self.source, "more than 10 million images: not searched for new ones")
@@ -278,7 +278,7 @@ class Run:
                 bar.update(sizes[result.shard])
 
     def _join(self, folder: RunFolder, plan: Plan, table: Path) -> None:
-        """Write the table, whole or not at all, and delete the shards."""
+        """Write the table, completely or not at all, and delete the shards."""
         with complete_file(table) as unfinished:
             write_table(
                 unfinished,

@@ -76,18 +76,18 @@ class ShardResult:
 class RunFolder:
     """The folder of a run: ``0000000.parquet`` and so on, and ``_plan`` with their lists.
 
-    All methods raise OSError. Every file is whole or absent, so a run can be killed at any moment.
+    All methods raise OSError. Every file is complete or absent, so a run can be killed at any time.
 
     Attributes:
-        folder: Where it is.
-        suffix: Of the shards; one of ``table.TABLE_FORMATS``.
+        folder: Where the files are.
+        suffix: Suffix of the shards, one of ``table.TABLE_FORMATS``.
     """
 
     folder: Folder
     suffix: str
 
     def locked(self) -> AbstractContextManager[None]:
-        """Keep a second run on the same disk out; it gets an InvalidParameterError.
+        """Lock the run: a second one on the same disk raises InvalidParameterError.
 
         Object stores have no locks: two runs there write the same results twice.
         """
@@ -118,7 +118,7 @@ class RunFolder:
             self.write_list(shard, paths)
             count += len(paths)
         plan = replace(plan, parts=(*plan.parts, (count, size)))
-        # Last, so that a plan never names a list that is not there.
+        # Written last, so that a plan never names a missing list.
         self.write_plan(plan)
         return plan
 
@@ -178,7 +178,7 @@ class RunFolder:
         self.sweep()
 
     def delete(self) -> None:
-        """Delete everything of the run, the plan first: without it the rest is no run."""
+        """Delete the run, beginning with the plan: without a plan, there is no run to resume."""
         self.folder.remove([_PLAN])
         self.remove_shards()
         self.folder.clear(_PLAN_FOLDER)
@@ -194,7 +194,7 @@ class RunFolder:
             self.folder.remove_if_empty()
 
     def is_foreign(self) -> bool:
-        """Return whether the folder holds other things than a run."""
+        """Return whether the folder holds anything but a run."""
         return not self.folder.has(_PLAN) and self.folder.holds_other_than(_PLAN_FOLDER)
 
     def _file_of(self, shard: int) -> str:
@@ -204,8 +204,8 @@ class RunFolder:
 class ShardWorker:
     """Analyzes one shard after the other in a worker process.
 
-    A shard that was started before without being finished may hold an image that ends its worker
-    process. Then each of its images is analyzed in a process beside this one.
+    If a shard was started before but not finished, one of its images may have ended the worker
+    process. The images of such a shard are analyzed in a separate process.
     """
 
     def __init__(self, task: ImageTask, folder: RunFolder, columns: Sequence[str]) -> None:
@@ -217,7 +217,7 @@ class ShardWorker:
 
         Args:
             shard: Its number.
-            stopped: Asked after each image.
+            stopped: Called after each image.
 
         Raises:
             StoppedError: ``stopped`` returned True.

@@ -46,7 +46,7 @@ _OF_RESULTS = frozenset({"face", "error_code"})
 _DELIMITERS = (",", ";", "\t")
 # Lines before the header of a CSV file: empty ones, comments and Excel's own.
 _PREAMBLE = re.compile(r"\s*($|#)|sep=")
-# The Explorer of Windows copies paths in quotes.
+# Windows Explorer copies paths in quotes.
 _QUOTED = re.compile(r'^"(.*)"$')
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
@@ -137,7 +137,7 @@ def _in_folder(folder: Path, on_skip: OnSkip) -> Iterator[str]:
             status, is_link = path.stat(), path.is_symlink()
         except OSError as error:
             raise InvalidParameterError(f"the folder {path} cannot be read") from error
-        # A link into the source leads to what is listed anyway, or to a cycle.
+        # A link into the source leads to files that are listed anyway, or to a cycle.
         inside = is_link and Path(os.path.realpath(path)).is_relative_to(root)
         if inside or (status.st_dev, status.st_ino) in visited:
             on_skip(str(path), _LISTED)
@@ -170,7 +170,7 @@ def _is_device(path: str) -> bool:
 
 
 def _is_image(path: str, parts: Sequence[str], on_skip: OnSkip) -> bool:
-    """Return whether a file is taken for an image; ``parts``: of its path below the source."""
+    """Return whether a file counts as an image; ``parts``: those of its path below the source."""
     suffix = Path(path).suffix.lower()
     if any(map(_is_system, parts)):
         on_skip(path, _HIDDEN)
@@ -186,7 +186,7 @@ def _is_system(name: str) -> bool:
 
 
 def _matching(pattern: str) -> Iterator[str]:
-    # Not Path.glob, which takes no absolute pattern.
+    # Path.glob does not accept absolute patterns.
     found = glob.iglob(pattern, recursive=True)  # noqa: PTH207
     yield from sorted(
         path
@@ -226,7 +226,7 @@ def _csv(file: IO[bytes], manifest: str) -> Iterator[str]:
         headers = {each: next(csv.reader([header], delimiter=each), []) for each in _DELIMITERS}
         delimiter = max(headers, key=lambda each: (_has_column(headers[each]), len(headers[each])))
         column = _column(headers[delimiter], manifest)
-        # Only if the header has spaces behind delimiters: names of files may begin with them.
+        # Only if the header has spaces after delimiters: file names may begin with spaces.
         spaced = any(name.startswith(" ") for name in headers[delimiter][1:])
         for row in csv.reader(lines, delimiter=delimiter, skipinitialspace=spaced):
             if column < len(row) and row[column]:

@@ -112,7 +112,7 @@ def _root(scheme: str, root: str) -> tuple[Any, str]:
 
 
 class Folder:
-    """A folder on this machine, in which every file is whole or absent, even if a writer is killed.
+    """A folder on this machine. Every file is complete or absent, even if a writer is killed.
 
     Names may contain slashes. All methods raise OSError.
 
@@ -152,7 +152,7 @@ class Folder:
         return sorted(name for name in found if not name.startswith(_UNFINISHED))
 
     def holds_other_than(self, name: str) -> bool:
-        """Return whether the folder holds anything beside an entry ``name``."""
+        """Return whether the folder holds anything besides an entry ``name``."""
         return any(found != name for found, _ in self._entries())
 
     def remove(self, names: Iterable[str]) -> None:
@@ -162,7 +162,7 @@ class Folder:
 
     def clear(self, below: str) -> None:
         """Delete a folder below this one with all its content, if it exists."""
-        # Windows keeps files that are open, such as the lock.
+        # Windows cannot delete open files, such as the lock.
         shutil.rmtree(self._path / below, ignore_errors=True)
 
     def remove_if_empty(self, below: str = "") -> None:
@@ -175,7 +175,7 @@ class Folder:
         self.remove(name for name, _ in self._entries() if name.startswith(_UNFINISHED))
 
     def _entries(self, below: str = "") -> list[tuple[str, bool]]:
-        """Return the name of each entry, and whether it is a file; none if there is no folder."""
+        """Return the name of each entry, and whether it is a file; empty if there is no folder."""
         try:
             with os.scandir(self._path / below) as entries:
                 return [(entry.name, entry.is_file()) for entry in entries]

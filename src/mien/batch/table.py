@@ -98,7 +98,7 @@ def write_table(
 
     Args:
         path: The file; an existing one is replaced.
-        suffix: Of the format, such as ``.csv``.
+        suffix: Suffix of the format, such as ``.csv``.
         columns: In order. JSON lines hold the keys of each record instead.
         rows: In order.
         byte_order_mark: Begin the file with one, as Excel needs it for UTF-8.
@@ -122,7 +122,7 @@ def read_rows(path: Path) -> Iterator[dict[str, Cell]]:
 
     Raises:
         InvalidParameterError: It cannot be read.
-        KeyError, TypeError or ValueError: An object of JSON lines is not one of a result.
+        KeyError, TypeError or ValueError: An object of the JSON lines is not a result.
     """
     empty: dict[str, Cell] = dict.fromkeys(table_columns(include=()))
     for record in read_records(path):
@@ -159,7 +159,7 @@ def read_records(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def is_failure(record: Record) -> bool:
-    """Return whether a record, row or object, is that of an image that failed."""
+    """Return whether a record (row or object) belongs to an image that failed."""
     return bool(record.get("error_code") or record.get("error"))
 
 

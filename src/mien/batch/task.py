@@ -44,13 +44,13 @@ def open_image(path: str) -> ImageFile:
 
 @dataclass(frozen=True, slots=True)
 class ImageOutcome:
-    """What the table gets for an image, and what the summary counts.
+    """The records of an image for the table, and its counts for the summary.
 
     Attributes:
         records: Rows of the table, or an object of JSON lines.
-        emotions: Of its faces.
-        failure: The path, and why the image could not be analyzed or its annotated copy not
-            written; None if neither happened.
+        emotions: Emotions of its faces.
+        failure: The path, and why the image could not be analyzed or its annotated copy not be
+            written; None on success.
         seconds: Time in decoding, detection and classification.
     """
 

@@ -23,10 +23,10 @@ _COMMANDS = {
     "analyze": "analyze the faces in a few photos",
     "batch": "analyze thousands of photos into one table",
     "keys": "create an API key for the service",
-    "models": "list, show or verify the models of the package",
+    "models": "list, show or verify the included models",
     "report": "make an HTML page about a table of mien batch",
     "serve": "run the HTTP service, with a page to try it",
-    "video": "follow the faces of a video or camera over time",
+    "video": "track faces in a video or camera stream",
 }
 
 _INTERRUPTED = 130
@@ -40,11 +40,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status.
 
     Args:
-        argv: Without the program's name; None: those of this process.
+        argv: Arguments without the program's name. None: those of this process.
     """
     _replace_closed_streams()
     given = sys.argv[1:] if argv is None else list(argv)
-    # What follows the command is parsed by it alone: argparse would remove ``--`` from it.
+    # Each command parses its own arguments: argparse would remove ``--`` from them.
     end = next((i + 1 for i, each in enumerate(given) if not each.startswith("-")), len(given))
     try:
         parser = _parser()
@@ -94,9 +94,9 @@ def _parser() -> Parser:
 
 
 def _replace_closed_streams() -> None:
-    """Open closed standard streams on the null device: ``print`` takes stdout for a closed stderr.
+    """Open closed standard streams on the null device: ``print`` uses stdout for a closed stderr.
 
-    Their numbers stay theirs, also in processes that start later.
+    They keep their file descriptors, also in child processes.
     """
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         if getattr(sys, name) is None:

@@ -1,4 +1,4 @@
-"""``mien analyze``: photos in, results out as they come."""
+"""``mien analyze``: analyze photos and print each result as soon as it is ready."""
 
 import glob
 import os
@@ -62,7 +62,7 @@ def run(arguments: Sequence[str]) -> int:
 def _photos(
     paths: Sequence[str], folder: AnnotationFolder | None
 ) -> Iterator[tuple[str, Path | bytes, Path | None]]:
-    """Yield each photo's path, its source and where its annotated copy goes."""
+    """Yield each photo's path, its source and the path of its annotated copy."""
     for path in paths:
         # Read in the main thread, which Ctrl-C can interrupt.
         source = sys.stdin.buffer.read() if path == _STDIN else Path(path)
@@ -73,7 +73,7 @@ def _photos(
 
 
 def _why_not_a_photo(path: str) -> UnreadableFileError | None:
-    """Return the error for arguments that users take for photos."""
+    """Return the error for an argument that is not a photo, such as a folder or a URL."""
     if not path:
         return UnreadableFileError("the path is empty")
     if is_web_address(path):
@@ -105,7 +105,7 @@ def _parser() -> Parser:
     parser = Parser(
         prog="mien analyze",
         description="Find the faces in photos, largest first, and classify their emotions. Prints "
-        "text for people by default.",
+        "plain text by default.",
         epilog="Exit status: 0 success, 1 some photos failed, 2 wrong usage.",
     )
     parser.add_argument(

@@ -28,7 +28,7 @@ def encoded(image: Image.Image, suffix: str) -> bytes:
 
 
 def write_new(target: Path, data: bytes) -> None:
-    """Write a new file, whole or not at all.
+    """Write a new file, completely or not at all.
 
     Raises:
         OSError: It exists, or cannot be written.
@@ -38,16 +38,16 @@ def write_new(target: Path, data: bytes) -> None:
         with file:
             file.write(data)
     except OSError:
-        # After it is closed: Windows deletes no open file.
+        # After it is closed: Windows cannot delete open files.
         target.unlink()
         raise
 
 
 class AnnotationFolder:
-    """The folder of ``--annotate``, which is made if it does not exist.
+    """The folder of ``--annotate``, which is created if it does not exist.
 
     Raises:
-        InvalidParameterError: It cannot be made or written to.
+        InvalidParameterError: It cannot be created or written to.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -63,7 +63,7 @@ class AnnotationFolder:
     def reserve(self, photo: str) -> Path:
         """Return the file for a photo's copy: its name, or ``name-2``, ``name-3`` if that exists.
 
-        So copies of photos with the same name, of earlier runs, and the photos themselves are kept.
+        This keeps copies of photos with the same name, of earlier runs, and the photos themselves.
         """
         source = Path("stdin.jpg" if photo == "-" else photo)
         suffix = source.suffix if source.suffix.lower() in COPY_FORMATS else ".jpg"

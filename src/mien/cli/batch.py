@@ -1,4 +1,4 @@
-"""``mien batch``: many images to one table, with all cores; it can be stopped and resumed."""
+"""``mien batch``: analyze many images on all cores into one table; runs can be resumed."""
 
 import argparse
 import json
@@ -135,7 +135,7 @@ def _same_options(
 ) -> dict[str, str]:
     """Return what must not change when a run is resumed, defaults included."""
     detector_file = arguments.get("detector_model")
-    # A folder is the same with a slash at its end.
+    # A folder may be given with or without a slash at its end.
     source = options.source if is_uri(options.source) else str(Path(options.source))
     values = {
         "source": path_to_text(source),
@@ -153,7 +153,7 @@ def _same_options(
 def _sha256_of_card(recognizer: Recognizer) -> str | None:
     """Return a SHA-256 over the card: the hashes of its files and its settings.
 
-    None: a classifier of another package, without a card.
+    None for a plug-in classifier, which has no card.
     """
     card = getattr(recognizer.classifier, "card", None)
     if not isinstance(card, Card):
@@ -177,7 +177,7 @@ def _summary(batch: Run, seconds: float) -> Iterator[str]:
 
 
 def _earlier(batch: Run) -> str:
-    """Return what the run has continued, for the end of a sentence."""
+    """Return what earlier runs had finished, as the end of a sentence."""
     if not batch.finished_before:
         return ""
     failed = f" ({batch.failed_before:,} of them failed)" if batch.failed_before else ""
@@ -185,7 +185,7 @@ def _earlier(batch: Run) -> str:
 
 
 def _failures(batch: Run) -> Iterator[str]:
-    """Yield the first failures, how many more there are, and where the table has them."""
+    """Yield the first failures, how many more there are, and where to find them in the table."""
     failures = batch.progress.failures
     yield from (f"failed: {failure}" for failure in failures)
     if failures:
@@ -218,9 +218,9 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
 def _parser() -> Parser:
     parser = Parser(
         prog="mien batch",
-        description="Analyze many images with all cores and write one table. It has a row for each "
+        description="Analyze many images on all cores and write one table. It has a row for each "
         "face, one for an image without a face, and one with the error for an image that failed.",
-        epilog="Exit status: 0 success, 1 some images failed, also in the run that is continued, "
+        epilog="Exit status: 0 success, 1 some images failed (with --resume, also earlier), "
         "2 wrong usage, 130 interrupted. A run that was stopped or killed continues with --resume. "
         "In tables, a byte of a file name that is not UTF-8 is written as \\x and two digits.",
     )

@@ -77,7 +77,7 @@ class BatchTask:
 class AnnotatedCopies:
     """Paths of annotated copies, in the same subfolders of ``folder`` as the images in ``root``.
 
-    A folder ``_up`` stands for ``..``, so that images of different folders have different copies.
+    The folder ``_up`` replaces ``..``, so that images of different folders have different copies.
     """
 
     folder: Path
@@ -85,11 +85,11 @@ class AnnotatedCopies:
 
     @classmethod
     def of_source(cls, folder: Path, source: str, *, resume: bool) -> "AnnotatedCopies":
-        """Make the folder, and return the paths for the images of a source.
+        """Create the folder, and return the paths for the images of a source.
 
         Args:
-            folder: Gets the copies.
-            source: Of the images.
+            folder: Folder of the copies.
+            source: Source of the images.
             resume: Whether the folder may hold copies of an earlier run, which are replaced.
 
         Raises:
@@ -121,7 +121,7 @@ class AnnotatedCopies:
         return cls(folder, root)
 
     def place(self, path: str) -> Path:
-        """Return where an image's copy goes; it is the same in every run."""
+        """Return the path of an image's copy, which is the same in every run."""
         try:
             relative = PurePath(os.path.relpath(path, self.root))
         except ValueError:  # Windows: the image is on another drive
@@ -136,7 +136,7 @@ class AnnotatedCopies:
 
 
 def _save(image: Image.Image, target: Path) -> None:
-    """Write a copy, whole or not at all; the copy of an earlier run is replaced."""
+    """Write a copy, completely or not at all; it replaces the copy of an earlier run."""
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_name(f".{target.name}.{os.getpid()}")
     try:

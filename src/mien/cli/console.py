@@ -1,4 +1,4 @@
-"""Messages for people, on stderr, and the end of the output."""
+"""Messages to users on stderr, and the handling of a closed stdout."""
 
 import os
 import sys
@@ -20,7 +20,7 @@ def printable(text: str) -> str:
 
 
 def drop_output() -> None:
-    """Discard what stdout still gets: Python flushes it once more at its exit."""
+    """Discard further output to stdout: Python flushes it once more on exit."""
     sink = os.open(os.devnull, os.O_WRONLY)
     os.dup2(sink, sys.stdout.fileno())
     os.close(sink)

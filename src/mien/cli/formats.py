@@ -43,7 +43,7 @@ def _print_csv(
 
 
 def print_text(results: Iterable[ImageResult], _: LabelSet, include: frozenset[Include]) -> None:
-    """Print lines for people, as the command does without an option of ``PRINTERS``."""
+    """Print plain text, the default without an option of ``PRINTERS``."""
     for result in results:
         # Failures are reported on stderr.
         if result.error is None:

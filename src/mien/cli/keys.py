@@ -14,7 +14,7 @@ def run(arguments: Sequence[str]) -> int:
     Parser(
         prog="mien keys",
         description="Create an API key. Set MIEN_API_KEYS to its hash (several separated by "
-        "commas), or write the hash into the file that MIEN_API_KEYS_FILE names, one per line. "
+        "commas), or add the hash to the file named by MIEN_API_KEYS_FILE, one per line. "
         "Clients send the key as Authorization: Bearer KEY. The key is not stored.",
     ).parse_args(arguments)
     key = new_key()

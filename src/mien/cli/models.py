@@ -1,4 +1,4 @@
-"""``mien models``: list, show and verify the models in the package."""
+"""``mien models``: list, show and verify the included models."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -17,7 +17,7 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        arguments: Those behind ``mien models``.
+        arguments: Arguments after ``mien models``.
 
     Returns:
         0, or 1 if a file of a model is missing or was altered.
@@ -41,7 +41,7 @@ def run(arguments: Sequence[str]) -> int:
 def _parser() -> Parser:
     parser = Parser(
         prog="mien models",
-        description="List, show and verify the models in the package.",
+        description="List, show and verify the included models.",
         epilog="Exit status: 0 success, 1 a file is missing or altered, 2 wrong usage.",
     )
     actions = parser.add_subparsers(dest="action", metavar="[list | show NAME | verify]")

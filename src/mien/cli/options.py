@@ -18,7 +18,7 @@ from mien.recognizer import MAX_PIXELS
 __all__ = ["add_analysis_options", "add_model_options", "recognizer_arguments"]
 
 
-# Options that environment variables set, too: how their text is read, and the default.
+# Options that environment variables also set: how their text is read, and the default.
 _VARIABLES: Mapping[str, tuple[Callable[[str], Any], Any]] = {
     "model": (str, None),
     "detector": (str, None),
@@ -47,7 +47,7 @@ def add_analysis_options(
         type=_include,
         default=include,
         metavar="KEY,...",
-        help=f"more about each face: {', '.join(Include)}"
+        help=f"optional keys of each face: {', '.join(Include)}"
         + (f"; default {','.join(include)}" if include else ""),
     )
     models = add_model_options(parser)
@@ -81,8 +81,8 @@ def add_model_options(parser: argparse.ArgumentParser) -> Any:
     models.add_argument(
         "--model",
         metavar="FILE",
-        help="emotion model: an ONNX file with its card.toml beside it, or a plug-in's name; "
-        "default: the model in the package",
+        help="emotion model: an ONNX file with its card.toml in the same folder, or a plug-in's "
+        "name; default: the included model",
     )
     models.add_argument(
         "--detector",
@@ -104,7 +104,7 @@ def recognizer_arguments(options: argparse.Namespace) -> dict[str, Any]:
     names = [option.name for option in option_fields()]
     given = {name: getattr(options, name) for name in [*names, *_VARIABLES]}
     for name, (read, default) in _VARIABLES.items():
-        # An invalid variable does not matter where the option is given.
+        # An invalid variable is ignored if its option is given.
         if given[name] is None:
             given[name] = _from_variable(_variable(name), read, default)
     if Include.QUALITY in options.include:
@@ -121,7 +121,7 @@ def _variable(name: str) -> str:
 
 
 def _from_variable(variable: str, read: Callable[[str], Any], default: Any) -> Any:
-    """Return what an environment variable says; the default if it is empty or not set."""
+    """Return the value of an environment variable; the default if it is empty or not set."""
     text = os.environ.get(variable)
     try:
         return read(text) if text else default

@@ -1,4 +1,4 @@
-"""What ``analyze`` and ``batch`` do with one photo."""
+"""How ``analyze`` and ``batch`` process one photo."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -21,7 +21,7 @@ class AnalyzedPhoto:
 
     Attributes:
         result: With the photo's path as text, see ``path_to_text``.
-        complaint: Why the photo could not be analyzed or its copy not written; None if all is well.
+        complaint: Why the photo could not be analyzed or its copy not be written; None on success.
     """
 
     result: ImageResult
@@ -39,9 +39,9 @@ def analyze_photo(
 
     Args:
         recognizer: Analyzes it.
-        path: The photo as it was given.
+        path: The path of the photo as the user gave it.
         source: The file, or its bytes.
-        target: Where the annotated copy goes; None for no copy.
+        target: Path of the annotated copy; None for no copy.
         save: Writes the copy.
     """
     try:

@@ -1,4 +1,4 @@
-"""``mien video``: which emotions each person shows over time, in a video or before a camera."""
+"""``mien video``: track the emotions of each person in a video or camera stream."""
 
 import argparse
 import sys
@@ -45,8 +45,8 @@ _CAMERA = "camera"
 def run(arguments: Sequence[str]) -> int:
     """Write the table and the other requested outputs.
 
-    What was read of a damaged video is kept. Errors while writing, SIGTERM and SIGHUP leave no
-    partial file.
+    Results of a damaged video are kept up to the damage. Errors while writing, SIGTERM and SIGHUP
+    leave no partial file.
 
     Returns:
         0, or 1 if the video can't be read, or not to its end.
@@ -136,7 +136,7 @@ def _samples(
 def _recorded(
     samples: Iterable[Sample], video: VideoReader, summary: Summary, copy: AnnotatedVideo | None
 ) -> Iterator[Sample]:
-    """Pass the samples on; Ctrl-C ends them, as there is no other way to stop a camera."""
+    """Yield the samples until Ctrl-C, the only way to stop a camera."""
     total = None if video.duration_s is None else round(video.duration_s, 1)
     with tqdm(total=total, unit=" s", file=sys.stderr, disable=None) as bar:
         try:
@@ -202,7 +202,7 @@ def _report(summary: Summary, video: VideoReader, seconds: float) -> Iterator[st
 def _parser() -> Parser:
     parser = Parser(
         prog="mien video",
-        description="Follow the faces of a video or camera over time. Give at least one of --out, "
+        description="Track faces in a video or camera stream. Give at least one of --out, "
         "--annotate and --plot. Needs: pip install 'mien[video]'.",
         epilog="Exit status: 0 success, 1 the video cannot be read to its end or an output cannot "
         "be written, 2 wrong usage.",

@@ -6,7 +6,7 @@ from mien.types import Face, RgbImage
 
 __all__ = ["MIN_FACE_SIZE_PX", "FaceDetector"]
 
-# The least ``min_face_size``: the window of MTCNN's first network.
+# The lowest ``min_face_size``: the window of MTCNN's first network.
 MIN_FACE_SIZE_PX = 12
 
 
@@ -22,13 +22,13 @@ class FaceDetector(Protocol):
     ) -> tuple[Face, ...]:
         """Return the faces, in any order.
 
-        ``Recognizer`` clips their boxes to the image and sorts them, largest first. The detectors
-        of the package do so themselves.
+        ``Recognizer`` clips their boxes to the image and sorts them, largest first. The included
+        detectors already do so.
 
         Args:
             image: Upright image; it may have been reduced on decoding.
             min_face_size: Longer side of the smallest face to return, in pixels of ``image``;
                 ``mtcnn`` may return smaller ones. None: the detector's default.
-            min_score: Least score of a face, 0 to 1. None: the detector's default.
+            min_score: Lowest score of a face, 0 to 1. None: the detector's default.
         """
         ...

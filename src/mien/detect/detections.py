@@ -1,4 +1,4 @@
-"""The faces that rows of detections become, and the check of what a detector returns."""
+"""Convert rows of detections to faces, and validate what a detector returns."""
 
 import reprlib
 from collections.abc import Iterable, Sequence
@@ -20,7 +20,7 @@ def faces_of(
     """Return the faces inside the image, boxes clipped to it, largest first.
 
     Args:
-        rows: (N, 15) score, box and five points in pixels; boxes may reach over the image's edge.
+        rows: (N, 15) score, box and five points in pixels; boxes may extend beyond the image.
         image: The image that was searched.
         min_face_size: Faces whose longer side is shorter are dropped.
     """

@@ -1,7 +1,7 @@
 """Parts of an image in which small faces are searched at full resolution.
 
-A network that runs on a smaller image gives low scores to most small faces, but rarely none. So
-the full size is searched only around such proposals: in most photos, a small part of it.
+On a smaller image, a network gives low scores to most small faces, but rarely misses them. So the
+full size is searched only around these proposals, which are a small part of most photos.
 """
 
 from collections.abc import Iterator
@@ -18,11 +18,11 @@ Floats = NDArray[np.float32]
 Rectangle = tuple[int, int, int, int]
 
 # Longer sides in pixels of the first level: smaller faces are located better at full size, larger
-# ones are found at this level. Between the two, a score of CLEAR makes another search needless.
+# ones are found at this level. Between the two, faces with a score of CLEAR are not searched again.
 SMALL_PX, LARGE_PX, CLEAR = 32, 128, 0.7
 # Pixels around a face that the network needs: a share of its longer side, and a constant.
 MARGIN, MARGIN_PX = 0.25, 8
-# Rectangles consist of square cells. One with this share of its cells around proposals stays whole.
+# Rectangles consist of square cells. They are not divided if this share of cells is wanted.
 CELL_PX, FULL = 32, 0.5
 # Boxes that overlap by more show one face.
 MAX_OVERLAP = 0.3

@@ -58,7 +58,7 @@ class LevelsDetector(ABC):
     """A detector that searches at several image sizes.
 
     Attributes:
-        default_min_score: Score from which a box is taken for a face.
+        default_min_score: Score from which a box counts as a face.
     """
 
     default_min_score: ClassVar[float]
@@ -87,7 +87,7 @@ class LevelsDetector(ABC):
     ) -> Floats:
         """Return rows (N, 15) of the faces, boxes unclipped, best score first.
 
-        If the contrast of the image is very low, a copy with more contrast is searched too.
+        If the contrast of the image is very low, a copy with more contrast is also searched.
         """
         rows = np.concatenate([self.rows(each, min_face_size) for each in exposures(image)])
         least = self.default_min_score if min_score is None else min_score
@@ -151,7 +151,7 @@ def search(
 def averaged(rows: Floats, kept: NDArray[np.intp]) -> Floats:
     """Return the kept rows, each with the mean box and points of all rows that overlap it much.
 
-    Rows weigh as the squares of their scores: a mean is nearer to the face than the best box.
+    Weights are the squares of the scores. A mean is closer to the face than the best box.
     """
     result = rows[kept]
     step = max(PAIRS // max(len(rows), 1), 1)

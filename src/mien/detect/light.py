@@ -1,4 +1,4 @@
-"""Dark and hazy images, made readable for detection."""
+"""Stretch the contrast of dark and hazy images for detection."""
 
 import numpy as np
 from PIL import Image
@@ -11,7 +11,7 @@ __all__ = ["exposures"]
 # to the second, is stretched; one that spans no more than BLANK shows nothing but noise.
 PERCENTILES = (1, 99)
 FLAT, BLANK = 0.3 * 255, 3
-# Shades are measured on about so many pixels.
+# Shades are measured on about this many pixels.
 SAMPLES = 4096
 
 
@@ -22,7 +22,7 @@ def exposures(image: RgbImage) -> tuple[RgbImage, ...]:
     """
     factor = max(1, int((image.width * image.height / SAMPLES) ** 0.5))
     size = (max(1, image.width // factor), max(1, image.height // factor))
-    # Single pixels, not means: in a large image, means take as long as a part of the search.
+    # Single pixels, because means over a large image would take as long as part of the search.
     samples = image.picture.resize(size, Image.Resampling.NEAREST)
     counts = np.cumsum(samples.convert("L").histogram())
     low, high = np.searchsorted(counts, counts[-1] * np.array(PERCENTILES) // 100, side="right")

@@ -33,7 +33,7 @@ class FaceVerifier:
         self._session = OrtSession(model, providers=providers, dynamic_shapes=True)
 
     def logits(self, image: RgbImage, boxes: Floats) -> Floats:
-        """Return for each box (N, 4) the logit of its being a face (N,); N may be 0."""
+        """Return the logit (N,) that each box (N, 4) shows a face; N may be 0."""
         found = [np.empty(0, dtype=np.float32)]
         for at in range(0, len(boxes), BATCH):
             edges = whole_pixels(squared(boxes[at : at + BATCH]), image.width, image.height)
@@ -46,7 +46,7 @@ class FaceVerifier:
 
 def _crop(image: RgbImage, edges: list[int]) -> NDArray[np.uint8]:
     left, top, right, bottom = edges
-    # A box beyond the image's edge is a pixel of it.
+    # A box beyond the image becomes one pixel at its edge.
     left, top = min(left, image.width - 1), min(top, image.height - 1)
     box = (left, top, max(right, left + 1), max(bottom, top + 1))
     return np.asarray(image.picture.resize((CROP_PX, CROP_PX), Image.Resampling.BOX, box))

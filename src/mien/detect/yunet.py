@@ -27,7 +27,7 @@ STRIDES = (8, 16, 32)
 # Columns of each output: class and object score, box, five points.
 COLUMNS = {"cls": 1, "obj": 1, "bbox": 4, "kps": 10}
 OUTPUTS = tuple(f"{kind}_{stride}" for kind in COLUMNS for stride in STRIDES)
-# Sides are filled up to a multiple of the largest stride.
+# Sides are padded to a multiple of the largest stride.
 MULTIPLE_PX = STRIDES[-1]
 # At half size, the score from which a place is searched again at full size. With 0.15, YuNet-s
 # searches more of the full size, but finds no more faces: run benchmarks/curves.py with both.

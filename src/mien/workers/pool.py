@@ -25,7 +25,7 @@ _Result = TypeVar("_Result")
 
 _EXIT_S = 2.0
 _RESTART_S = 1.0
-# Enough tasks for a steady median, few enough to follow when other images come.
+# Enough tasks for a steady median, few enough to adapt when the images change.
 _RECENT = 101
 
 _log = logging.getLogger("mien.workers")
@@ -34,7 +34,7 @@ _log = logging.getLogger("mien.workers")
 class WorkerPool(Generic[_State]):
     """Runs tasks in worker processes; each calls ``build`` once and keeps what that returns.
 
-    Used from one event loop. What is sent either way must pickle. Tasks stop at their deadline if
+    Used from one event loop. Arguments and results are pickled. Tasks stop at their deadline if
     they call ``check_deadline``; a worker whose task does not stop is killed. A worker that was
     killed or has died is replaced. Its task fails with WorkerDiedError, or runs once more if it had
     not started.
@@ -52,8 +52,8 @@ class WorkerPool(Generic[_State]):
         """Prepare the pool; ``start`` starts the workers.
 
         Args:
-            build: Returns the first argument of every task, such as a loaded model. Its warm-up
-                belongs there, too: a worker is ready once it returns.
+            build: Returns the first argument of every task, such as a loaded model. It should also
+                warm up the model: a worker is ready once ``build`` returns.
             count: Number of workers.
             max_waiting: Tasks that may wait for a worker. None: any number.
             processes: False: the workers are threads of this process that share one state. They
@@ -150,10 +150,10 @@ class WorkerPool(Generic[_State]):
             function: A function of a module.
             arguments: Those of each task.
             deadline: Common to all tasks.
-            reserved: True: accept the tasks however many wait, as other limits apply to them.
+            reserved: True: accept the tasks even if the queue is full; other limits apply to them.
 
         Raises:
-            QueueFullError: Not all tasks can wait. None was accepted.
+            QueueFullError: The queue has no room for all tasks; none was accepted.
         """
         limit = deadline or Deadline(math.inf)
         future = asyncio.get_running_loop().create_future

@@ -1,8 +1,7 @@
 """A worker process and the socket to it.
 
-Python runs one thread of a process at a time, so threads that analyze images slow down each other
-and the event loop. A worker process has models of its own. What ends it, such as a fault in a
-decoder, costs the one task that it runs.
+Because of the GIL, threads that analyze images slow down each other and the event loop. A worker
+process has its own models. If it crashes, for example in a decoder, only its current task fails.
 """
 
 import asyncio
@@ -40,8 +39,8 @@ class ProcessWorker:
     task, and a tuple with the result when it has finished the task.
 
     Attributes:
-        stop_s: Seconds that a cancelled task may go on before the process is killed. Less than a
-            service gives its workers to shut down.
+        stop_s: Seconds that a cancelled task may go on before the process is killed. Must be less
+            than the time that a service has for its shutdown.
     """
 
     stop_s = 3.0

@@ -1,4 +1,4 @@
-"""Workers that are threads of this process, for where child processes are not wanted."""
+"""Workers that are threads of this process, as an alternative to child processes."""
 
 import asyncio
 import math

@@ -56,7 +56,7 @@ class _Acceptor:
                 self._accept(self._listener.accept()[0])
 
     async def wait_closed(self) -> None:
-        """Return, since ``close`` leaves nothing to wait for."""
+        """Return at once: ``close`` leaves nothing to wait for."""
 
     def _watch(self) -> None:
         self._loop.add_reader(self._listener, self._wait_turn)

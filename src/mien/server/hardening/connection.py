@@ -24,11 +24,11 @@ __all__ = ["HttpConnection", "LiveConnection"]
 
 _MAX_HEAD_BYTES = 16 * 1024  # as for the parser
 
-# A chunk costs the parser as much as some hundred bytes. Clients send them by the kilobyte; chunks
-# of a byte would keep the event loop busy.
+# Parsing a chunk takes as long as some hundred bytes. Clients usually send kilobytes per chunk;
+# chunks of one byte would keep the event loop busy.
 _FREE_CHUNKS = 1000
 _BYTES_PER_CHUNK = 64
-# WebSocket frames without content are as costly, so only this much of a client is read at once.
+# Empty WebSocket frames are as costly, so only this many bytes of a client are read at once.
 _READ_BYTES = 16 * 1024
 # Time for the network to report that a client has closed its connection.
 _PROBE_S = 0.5
@@ -100,7 +100,7 @@ class _SendTimeout(asyncio.Protocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        # Not closed: that would wait for the client.
+        # Aborted, because closing would wait for the client.
         self._stalled = self.loop.call_later(self._send_timeout_s, self.transport.abort)
 
     def resume_writing(self) -> None:

@@ -1,4 +1,4 @@
-"""Reading on after an early response, so that the client can read it."""
+"""Keep reading after an early response, so that the client can read the response."""
 
 import asyncio
 

@@ -75,10 +75,10 @@ class Supervisor(Multiprocess):
                 mark_process_dead(old.pid, str(self._metrics_folder))  # type: ignore[no-untyped-call]
 
     def _retry_start(self) -> None:
-        """Start a process again that failed to start, while another one serves."""
+        """Restart a process that failed to start, if another one serves."""
         if any(worker.process.is_alive() and worker.is_ready() for worker in self.processes):
             self.should_exit.clear()
-            # If none serves, the cause is the same for all of them.
+            # If none serves, all of them fail for the same reason.
             for place, worker in enumerate(self.processes):
                 if worker.exitcode == STARTUP_FAILURE:
                     self.processes[place] = Process(self.config, self.sockets)
@@ -105,7 +105,7 @@ def stop_with_parent() -> None:
     """Stop this server process once its parent has died."""
     parent = multiprocessing.parent_process()
     if parent is not None:
-        # The parent gets it, too, and decides when to stop.
+        # The parent also gets the signal and decides when to stop.
         for number in HANGUPS:
             signal.signal(number, signal.SIG_IGN)
         threading.Thread(target=_follow, args=(parent,), daemon=True).start()
