@@ -22,7 +22,7 @@ def new_card(
     about: dict[str, str],
     training: dict[str, Any] | None = None,
 ) -> None:
-    """Write ``card.toml`` beside a model file, with its SHA-256 and the folder's name.
+    """Write ``card.toml`` next to a model file, with its SHA-256 and the folder's name.
 
     about: ``description``, ``licence``, ``source`` and ``data``, for people; training: what it
     learned from, in numbers, where that is known.

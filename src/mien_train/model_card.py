@@ -1,4 +1,4 @@
-"""Generates the model card page (Markdown) from the card beside the model."""
+"""Generates the model card page (Markdown) from the card of the model."""
 
 from collections.abc import Iterator
 from itertools import combinations
@@ -81,7 +81,7 @@ def _rare(table: dict[str, Any]) -> Iterator[str]:
             low, high = row["recall_interval"]
             yield (
                 f"**{label} is rare**: {row['faces']} of {table['faces']:,} faces. Its "
-                f"recall of {row['recall']:.2f} may be anything from {low:.2f} to {high:.2f}."
+                f"recall of {row['recall']:.2f} is uncertain ({low:.2f} to {high:.2f})."
             )
 
 
@@ -112,9 +112,9 @@ def _pairs(table: dict[str, Any]) -> Iterator[str]:
             first, second = labels[a], labels[b]
             yield (
                 f"**{first} and {second} are confused**: {counts[a, b]} of "
-                f"{counts[a].sum():,} {first} faces are called {second} and {counts[b, a]} of "
-                f"{counts[b].sum():,} {second} faces {first}, {_percent(both / mistakes)} of all "
-                "mistakes."
+                f"{counts[a].sum():,} {first} faces are classified as {second} and {counts[b, a]} "
+                f"of {counts[b].sum():,} {second} faces as {first}, {_percent(both / mistakes)} of "
+                "all mistakes."
             )
 
 
@@ -123,7 +123,7 @@ def _one_way(table: dict[str, Any]) -> Iterator[str]:
     for mistake in top_confusions(counts, labels, counts.size):
         if mistake.share >= LARGE_SHARE:
             yield (
-                f"Of the {mistake.truth} faces {_percent(mistake.share)} are called "
+                f"{_percent(mistake.share)} of the {mistake.truth} faces are classified as "
                 f"{mistake.predicted} ({mistake.faces})."
             )
 
@@ -135,8 +135,8 @@ def _too_sure(table: dict[str, Any]) -> Iterator[str]:
     )
     if sure > right:
         yield (
-            f"It is most overconfident between {_percent(low)} and {_percent(high)}: there its "
-            f"mean confidence is {_percent(sure)}, and {_percent(right)} of its {predictions} "
+            f"The model is most overconfident between {_percent(low)} and {_percent(high)}: the "
+            f"mean confidence is {_percent(sure)}, but only {_percent(right)} of {predictions} "
             "predictions are correct."
         )
 
@@ -148,7 +148,7 @@ def _wider_sets(view: dict[str, Any]) -> Iterator[str]:
             row = table["per_class"][label]
             found = round(row["recall"] * row["faces"])
             yield (
-                f"**{label}**, which only the larger label sets have: the FER+ output finds it in "
+                f"**{label}** is only in the larger label sets: the FER+ output finds it in "
                 f"{found} of {row['faces']} faces."
             )
 
