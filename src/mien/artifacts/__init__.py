@@ -1,8 +1,8 @@
 """Model files and their cards; files are verified before they are used.
 
-Each folder here is one model of the wheel: its files, ``card.toml`` and a license. A card says what
-the files are, where they come from, their license and SHA-256. Its table ``model`` holds everything
-that the code needs to run them.
+Each folder is one model of the wheel: its files, ``card.toml`` and a license. The card describes
+the files with their source, license and SHA-256. Its table ``model`` holds everything that the code
+needs to run them.
 """
 
 import hashlib
@@ -104,7 +104,7 @@ def card_beside(model_file: Path) -> Card:
     # Path's methods raise OSErrors, such as that of a name that is too long.
     if os.path.isdir(model_file) or model_file.name == CARD_NAME:  # noqa: PTH112
         raise ArtifactError(
-            f"{model_file} is not an ONNX file; give the path of the one beside {CARD_NAME}"
+            f"{model_file} is not an ONNX file; give the path of the ONNX file next to {CARD_NAME}"
         )
     if not os.path.isfile(model_file):  # noqa: PTH113
         raise ArtifactError(
@@ -114,7 +114,7 @@ def card_beside(model_file: Path) -> Card:
     card = _parse(model_file.parent / CARD_NAME)
     if model_file.name not in card.files:
         raise ArtifactError(
-            f"{card.name}: {model_file.name} is not on the card beside it, add it to [files]"
+            f"{card.name}: {model_file.name} is not on the card; add it to [files]"
         )
     if card.task != "emotion":
         raise ArtifactError(f'{card.name}/{CARD_NAME}: task must be "emotion", found {card.task!r}')
@@ -131,7 +131,7 @@ def _parse(path: Path) -> Card:
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
-        raise ArtifactError(f"no {CARD_NAME} beside the model in {folder.name}/") from error
+        raise ArtifactError(f"no {CARD_NAME} in the model's folder, {folder.name}/") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise ArtifactError(f"{folder.name}/{CARD_NAME} is not valid TOML") from error
     table = {"model": {}, "measured": {}, **table}

@@ -144,7 +144,7 @@ class OnnxClassifier:
 def load_classifier(
     model_file: Path | None = None, *, threads: int = 1, providers: Sequence[Provider] = CPU
 ) -> OnnxClassifier:
-    """Load the model in the package, or a file with its card beside it.
+    """Load the included model, or a file with its card in the same folder.
 
     Args:
         model_file: None: the model in the package.

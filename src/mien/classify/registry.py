@@ -18,7 +18,7 @@ def build_classifier(
     """Return a classifier.
 
     Args:
-        model: The name of a plug-in, or an ONNX file with its ``card.toml`` beside it. None, or
+        model: The name of a plug-in, or an ONNX file with its ``card.toml`` next to it. None, or
             the name on its card: the model in the package. A plug-in is an entry point in
             the group ``mien.classifiers`` that takes the keyword ``providers``.
         providers: As for OrtSession.

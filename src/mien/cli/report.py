@@ -54,7 +54,7 @@ def run(arguments: Sequence[str]) -> int:
     write_new(out, page.encode())
     say(f"wrote {out}")
     if statistics.emotions and not examples:
-        say("no example image could be read: run mien report in the folder where mien batch ran")
+        say("no example could be read: run mien report in the folder where mien batch ran")
     if options.sheet:
         sheet = contact_sheet(
             {emotion: [thumb for _, _, thumb in shown] for emotion, shown in examples.items()}

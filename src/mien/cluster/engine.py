@@ -221,16 +221,16 @@ def _check_reachable(address: str) -> None:
 
 
 def _require_token() -> None:
-    """Make a Ray that this run starts accept this run only; its ports are open to the network.
+    """Protect the Ray of this run with a new token, because its ports are open to the network.
 
-    Ray would create a token by itself, but the same for all runs, in a file.
+    Ray itself would create one token for all runs, in a file.
     """
     if not any(name in os.environ for name in ("RAY_AUTH_MODE", *_TOKENS)):
         os.environ[_TOKENS[0]] = secrets.token_hex(32)
 
 
 def _silence_ray_data() -> None:
-    """Leave the terminal to the progress bar; Ray's own messages are in its log files."""
+    """Keep Ray's messages out of the terminal with the progress bar; they are in its log files."""
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     for handler in logging.getLogger("ray.data").handlers:

@@ -70,7 +70,7 @@ def app(args: Mapping[str, Any]) -> Application:
 
     Args:
         args: Settings, such as ``max_pixels``, and ``min_replicas`` and ``max_replicas``. Values
-            may be text. Other settings come from the environment, as for ``mien serve``.
+            may be strings. Other settings come from the environment, as for ``mien serve``.
 
     Raises:
         InvalidParameterError: A setting is unknown or out of range.
@@ -95,7 +95,7 @@ def deployed(
 ) -> Application:
     """Return the service for ``serve.run``; by default a replica has one thread and one core.
 
-    build: makes the recognizer; must pickle. None: as the settings say.
+    build: builds the recognizer; must be picklable. None: build it from the settings.
     """
     threads = settings.threads or 1
     # Ray has a process for each replica already.

@@ -30,8 +30,8 @@ def from_array(
     """Convert a grey, RGB or RGBA array; an RGB array of uint8 is not copied.
 
     Args:
-        array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). Integers of 16 bits are scaled as
-            ``to_eight_bits`` says, colors and alpha each for themselves.
+        array: (H, W), (H, W, 1), (H, W, 3) or (H, W, 4). Integers of 16 bits are scaled by
+            ``to_eight_bits``, colors and alpha separately.
         bgr: The color channels are in the order blue, green, red.
         max_pixels: Larger arrays are refused.
         enough_pixels: See ``reduction_factor``.
@@ -90,7 +90,7 @@ def eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
 
 def _floats_to_eight_bits(array: NDArray[Any]) -> NDArray[np.uint8]:
     low, high = float(np.min(array)), float(np.max(array))
-    # Written so that NaN is refused too.
+    # Written so that NaN is also refused.
     if not (low >= -_ROUNDING and high <= 1 + _ROUNDING):
         raise InvalidParameterError(
             f"got {_described(array)} with values from {low:g} to {high:g}; {_EXPECTED}"

@@ -107,7 +107,7 @@ def decode_image(data: bytes, *, max_pixels: int, enough_pixels: int | None = No
     """Decode an image file. Thread-safe.
 
     The content decides the format. The first frame of an animation is decoded, EXIF orientation is
-    applied, transparency is laid on white, and 16 bits become 8.
+    applied, transparency is blended onto white, and 16 bits become 8.
 
     Args:
         data: A JPEG, PNG, WebP, AVIF, HEIC, GIF or BMP file.

@@ -12,7 +12,7 @@ _INTEGER_TYPES = {1: "B", 3: "H", 4: "I"}
 
 
 def orientation_of(exif: object) -> int:
-    """Return the EXIF orientation, 1 to 8; 1 (upright) where it is missing or broken.
+    """Return the EXIF orientation, 1 to 8; 1 (upright) if it is missing or broken.
 
     Source: CIPA DC-008 (Exif 2.32), 4.6.
 

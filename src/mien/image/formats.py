@@ -6,7 +6,7 @@ from mien.errors import NotAnImageError, UnsupportedFormatError
 
 __all__ = ["PNG_SIGNATURE", "SNIFF_BYTES", "sniff"]
 
-# A file is recognized by so many bytes at its start; videos are, too.
+# Images and videos are recognized by this many bytes at their start.
 SNIFF_BYTES = 1024
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
@@ -18,9 +18,9 @@ _SUPPORTED = (
     # Texts begin with "BM" too, so the reserved bytes and the size of the second header count.
     ("BMP", re.compile(rb"BM.{4}\0{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0{3}", re.DOTALL)),
 )
-# TIFF is recognized but not read. Its compressed variants go through libtiff, whose parsers of
-# strips, tiles and nested directories have had memory errors again and again; a small file can
-# declare many large strips; and cameras and browsers do not produce TIFF.
+# TIFF is recognized but not read: libtiff, which decodes its compressed variants, has a long
+# history of memory errors, and a small file can declare many large strips. Cameras and browsers do
+# not produce TIFF.
 _UNSUPPORTED = (
     ("TIFF", re.compile(rb"II[*+]\0|MM\0[*+]")),
     ("ICO", re.compile(rb"\0\0[\x01\x02]\0[^\0]\0")),

@@ -1,4 +1,4 @@
-"""Load an image from whatever the user passes in."""
+"""Load an image in any form that users pass."""
 
 import os
 import re
@@ -70,8 +70,8 @@ def load_image(
     """Load an image of any kind as upright RGB.
 
     The size of the result depends on the size of the image and on ``enough_pixels``, never on how
-    the image is passed in: JPEGs are reduced while they are decoded, everything else by the mean of
-    square blocks of pixels.
+    the image is passed: JPEGs are reduced while they are decoded, all others by the mean of square
+    blocks of pixels.
 
     Args:
         image: A path; the bytes of a file; a binary file object, read from its start if it can
@@ -84,7 +84,7 @@ def load_image(
         channels: The order of the color channels of an array: ``rgb`` or ``bgr``.
 
     Raises:
-        ImageError: As ``decode_image`` raises it; with the path, where there is one.
+        ImageError: See ``decode_image``; with the path, if there is one.
         UnreadableFileError: The path or file object cannot be read.
         InvalidParameterError: Not an image, or ``channels`` does not fit it.
     """
@@ -213,8 +213,8 @@ def _from_pil(image: Image.Image, max_pixels: int, enough_pixels: int | None) ->
 def _undecoded_jpeg(image: Image.Image) -> bytes | None:
     """Return the file of a JPEG that Pillow has opened but not decoded; None for other images.
 
-    So the result is exactly that of the file. The mean of blocks differs from a reduced decoding
-    by rounding, which may decide about a face at the limit of detection.
+    The result is then exactly that of the file. The mean of blocks differs from reduced decoding by
+    rounding, which may affect a face at the limit of detection.
     """
     if not isinstance(image, JpegImageFile) or image.fp is None or image.tell() != 0:
         return None

@@ -1,4 +1,4 @@
-"""From a PIL image of any mode to an upright RgbImage, reduced to the pixels that are enough."""
+"""From a PIL image of any mode to an upright RgbImage with as many pixels as needed."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,8 +43,8 @@ def check_size(size: tuple[int, int], max_pixels: int) -> None:
 def reduction_factor(size: tuple[int, int], enough_pixels: int | None) -> int:
     """Return the factor, 1, 2, 4 or 8, that width and height are divided by before analysis.
 
-    The factor depends on the size of the image alone, so that an image gives the same result
-    however it is passed in.
+    The factor depends on the size of the image alone, so that an image gives the same result in
+    every form.
 
     Args:
         size: (width, height) of the stored image.

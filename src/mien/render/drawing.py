@@ -15,7 +15,7 @@ DARK: Rgb = (0, 0, 0)
 LIGHT: Rgb = (255, 255, 255)
 
 # Distinguishable with any kind of color blindness. Source: Okabe and Ito 2008, Color Universal
-# Design; grey replaces its black, which would vanish on hair.
+# Design; grey replaces its black, which would not be visible on hair.
 COLORS: dict[Emotion, Rgb] = {
     Emotion.HAPPY: (240, 228, 66),
     Emotion.SAD: (0, 114, 178),

@@ -34,7 +34,7 @@ class LabelLayout:
         self._labels: list[Rect] = []
 
     def place(self, sizes_wh: Sequence[tuple[int, int]], face: Rect, *, gap: int) -> Rect | None:
-        """Choose the position and size at which the label of a face covers least, and reserve it.
+        """Choose and reserve the position and size at which the label of a face covers the least.
 
         Args:
             sizes_wh: Possible widths and heights, the preferred one first.

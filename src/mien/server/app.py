@@ -45,20 +45,20 @@ _SPARE_S = 5
 _log = logging.getLogger("mien.server")
 
 _DESCRIPTION = (
-    "Finds faces in images and classifies the emotion that each shows. What a face shows is an "
-    "expression; it is not what the person feels.\n\n"
+    "Finds faces in images and classifies the emotion of each. An expression is not what the "
+    "person feels.\n\n"
     "The WebSocket `/live`, which OpenAPI cannot describe, analyzes the frames of a camera. Send "
     "each frame as a binary message with an image file. For each analyzed frame, the service sends "
     "a JSON message with `frame` (number from 0), `dropped` (frames that newer ones replaced), "
     "`size` (width and height), `faces` (as in the response of `POST /emotion`, each with "
     "`person`, its number) and `seconds` (time of each stage); or `error` in place of the last "
-    "three. Query parameters are those of `POST /emotion`, and `smooth=true` to smooth what each "
-    "person shows over time."
+    "three. Query parameters are those of `POST /emotion`, and `smooth=true` to smooth each "
+    "person's emotions over time."
 )
 _CORS: dict[str, Any] = {
     "allow_methods": ["GET", "POST"],
-    # Libraries of pages add headers of their own, for traces for example. All are harmless, because
-    # the service has no cookies.
+    # Libraries in web pages add headers, such as those of traces. All are harmless, because the
+    # service uses no cookies.
     "allow_headers": ["*"],
     "expose_headers": ["Retry-After", "Server-Timing", "X-Request-ID"],
 }
@@ -75,8 +75,8 @@ def create_app(
 
     Args:
         settings: All settings.
-        build: Builds the recognizer in each worker process. It must pickle. An error that it raises
-            ends the startup. None: build it from the settings.
+        build: Builds the recognizer in each worker process; must be picklable. Its errors end the
+            startup. None: build it from the settings.
         metrics_folder: Where server processes that share a port keep their metrics.
         address: Where it listens; logged when it is ready.
 

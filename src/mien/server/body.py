@@ -26,7 +26,7 @@ _JSON_BYTES = 1000
 _JSON_START = re.compile(rb"(?:\xef\xbb\xbf|\xff\xfe|\xfe\xff)?[\s\0]*\{[\s\0]*\"")
 # Parsing takes time and memory for each of these. The body of one file has two or three of them.
 _STRUCTURE, _MOST_STRUCTURE = (b"{", b"[", b","), 100
-# What a data URI may escape in Base64: its signs that have a meaning in URIs, and white space.
+# What a data URI may escape in Base64: characters with a meaning in URIs, and white space.
 _ESCAPED = {"%2B": "+", "%2F": "/", "%3D": "=", "%20": " ", "%0A": "\n", "%0D": "\r"}
 _DATA_URI = re.compile(r"data:[^,]*?;\s*base64\s*,", re.IGNORECASE)
 
@@ -56,8 +56,8 @@ async def read_files(
 ) -> list[bytes]:
     """Return the files of a form, of JSON, or the one that is the body itself.
 
-    A form is recognized by its content type, JSON also by its first bytes. Anything else is a file:
-    its bytes decide what it is, whatever its type is said to be.
+    A form is recognized by its content type, JSON also by its first bytes. Anything else is a file,
+    whose bytes decide its format; the content type is ignored.
 
     Args:
         request: The request.
@@ -73,7 +73,7 @@ async def read_files(
     """
     codings = ",".join(request.headers.getlist("content-encoding") or ["identity"])
     if any(coding.strip().lower() != "identity" for coding in codings.split(",")):
-        # Images are compressed already; decompressing would need a limit of its own.
+        # Images are compressed already, and decompressing would need another limit.
         raise RequestError(
             "unsupported_media_type", f"send the body without Content-Encoding, not {codings!r}"
         )
@@ -106,7 +106,7 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, _Resul
     Raises ClientDisconnect, and cancels ``work``, as soon as the client has disconnected.
     """
     working = asyncio.ensure_future(work)
-    # After the body, the only message to come is that the connection has ended.
+    # After the body, the only further message is that the connection has ended.
     leaving = asyncio.ensure_future(request.receive())
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -116,12 +116,12 @@ async def unless_disconnected(request: Request, work: Coroutine[Any, Any, _Resul
     finally:
         leaving.cancel()
         working.cancel()
-        # What it uses must not be freed before it has ended.
+        # Its resources must not be freed before it has ended.
         await asyncio.wait((leaving, working))
 
 
 def _decoded(body: bytes, field: FileField) -> bytes:
-    """Return the file of a JSON body. The time is in proportion to its length, whatever it says."""
+    """Return the file of a JSON body. For any content, the time is proportional to the length."""
     allowed = f'send {{"{field.name}": "Base64 or a data URI"}}'
     if sum(map(body.count, _STRUCTURE)) > _MOST_STRUCTURE:
         raise InvalidParameterError(f"the JSON body has too many values; {allowed}")
@@ -151,7 +151,7 @@ def _decoded(body: bytes, field: FileField) -> bytes:
 
 
 def _unescaped(text: str) -> str:
-    """Return Base64 without URI escapes; others than Base64 needs stay, and are refused later."""
+    """Return Base64 without URI escapes; escapes that Base64 does not need are refused later."""
     for escape, character in _ESCAPED.items():
         text = text.replace(escape, character).replace(escape.lower(), character)
     return text

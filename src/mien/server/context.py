@@ -54,7 +54,7 @@ _errors = logging.getLogger("mien.server")
 
 
 class Stage(NamedTuple):
-    """A part of the work. ``began_s``: on the clock of ``time.perf_counter``."""
+    """A stage of the work. ``began_s``: on the clock of ``time.perf_counter``."""
 
     name: str
     began_s: float
@@ -85,7 +85,7 @@ class RequestContext:
 
     @classmethod
     def from_scope(cls, scope: Scope) -> "RequestContext":
-        """Return a new one; its id is the client's, or its trace's, if they are well-formed."""
+        """Return a new context; its id is the client's or that of its trace, if well-formed."""
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
         trace = _TRACEPARENT.fullmatch(headers.get("traceparent", ""))
@@ -176,7 +176,7 @@ def record(
         trace: Gives it to a tracer and returns the trace id.
     """
     context.seconds = time.perf_counter() - context.began_s
-    # A WebSocket lasts as long as its client likes.
+    # The client decides how long a WebSocket lasts.
     if status != HTTPStatus.SWITCHING_PROTOCOLS:
         metrics.count_request(context.method, context.route, status, context.seconds)
     metrics.count_rejections(context.codes)
@@ -199,7 +199,7 @@ def record(
         line["trace_id"] = trace(context, status)
     elif context.traceparent:
         line["trace_id"] = context.traceparent.split("-")[1]
-    # Probes come all the time.
+    # Probes are frequent.
     level = logging.DEBUG if status == HTTPStatus.OK and context.route in _PROBES else logging.INFO
     _access.log(level, "request", extra=line)
 
@@ -289,7 +289,7 @@ class ContextMiddleware:
         try:
             await self._app(scope, response.receive, response.send)
         except ClientDisconnect:
-            # No one is left to send a response to.
+            # The client is gone, so there is no response.
             return
         except asyncio.CancelledError:
             # The server cancels unfinished requests at the end of the shutdown time.
@@ -379,7 +379,7 @@ def _without_slash(scope: Scope) -> str:
 
 
 def _path(scope: Scope) -> str:
-    """Return the path as it was sent: percent-encoded, so that it cannot break the line."""
+    """Return the path as it was sent: percent-encoded, so that it cannot break a log line."""
     raw = scope.get("raw_path")
     path = scope["path"] if raw is None else raw.decode("latin-1")
     return quote(path[:_MAX_LOGGED_PATH], safe="/%")

@@ -101,7 +101,7 @@ def _page(document: dict[str, Any], address: str) -> str:
 def sections(document: dict[str, Any]) -> Iterator[tuple[str, str, str]]:
     """Yield title, anchor and HTML of each endpoint, of the types and of the errors.
 
-    The documentation site has them, too.
+    The documentation site also shows them.
     """
     schemas = document["components"]["schemas"]
     for path, methods in document["paths"].items():
@@ -245,8 +245,8 @@ def _problems() -> str:
         for code, problem in PROBLEMS.items()
     ]
     return (
-        "<p>Each is <code>application/problem+json</code> (RFC 9457). "
-        "<code>code</code> is stable; the sentence may change.</p>"
+        "<p>Errors are <code>application/problem+json</code> (RFC 9457). "
+        "<code>code</code> is stable; <code>detail</code> may change.</p>"
         "<table><tr><th>Code</th><th>Status</th><th>For example</th></tr>"
         + "\n".join(rows)
         + "</table>"

@@ -23,11 +23,11 @@ INTERNAL = "internal_error"
 
 
 class RequestError(MienError):
-    """The request, not the image, is why there is no result.
+    """The request failed for a reason other than the image.
 
     Attributes:
         code: One of ``PROBLEMS``, whose detail is the default message.
-        retry_after_s: Seconds after which trying again may help.
+        retry_after_s: Seconds to wait before the next attempt.
     """
 
     def __init__(self, code: str, message: str = "", *, retry_after_s: float = 1.0) -> None:

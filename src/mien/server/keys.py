@@ -16,7 +16,7 @@ from mien.settings import Settings
 __all__ = ["ApiKeys", "digest_of", "new_key"]
 
 _PREFIX = "mien_"
-# Of a SHA-256 that stands for a key without a name.
+# Digits of the SHA-256 that stand for a key without a name.
 _SHOWN_DIGITS = 8
 _RANDOM_BYTES = 32
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -32,7 +32,7 @@ def new_key() -> str:
 def digest_of(key: str) -> str:
     """Return the SHA-256 of a key in hex, for the settings.
 
-    Keys are random, so it needs neither salt nor slowness.
+    Keys are random, so neither a salt nor a slow hash is needed.
     """
     return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
 
@@ -78,7 +78,7 @@ class ApiKeys:
         return self._names[digest]
 
     def check(self, request: HTTPConnection) -> str | None:
-        """Return the digest of the request's key; None where none is needed.
+        """Return the digest of the request's key; None if no key is required.
 
         Clients send the key as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``. For a WebSocket
         it may also be the subprotocol ``key.KEY``, because browsers cannot set headers there.
@@ -87,7 +87,7 @@ class ApiKeys:
         if not self._names:
             return None
         given = digest_of(_key_of(request))
-        # All are compared, each in constant time, so the duration reveals nothing.
+        # Each hash is compared in constant time, so that the duration reveals nothing.
         if not sum(hmac.compare_digest(given, digest) for digest in self._names):
             raise RequestError("unauthorized")
         return given

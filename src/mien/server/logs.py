@@ -1,4 +1,4 @@
-"""Logging: one line per event, as JSON for machines or as text for people."""
+"""Logging: one line per event, as JSON or text."""
 
 import logging
 import sys

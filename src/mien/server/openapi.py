@@ -1,4 +1,4 @@
-"""What FastAPI cannot generate of the OpenAPI document: bodies, headers and problems."""
+"""The parts of the OpenAPI document that FastAPI cannot generate: bodies, headers and problems."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -19,8 +19,8 @@ _TEXT = {"type": "string"}
 _BINARY = {"type": "string", "format": "binary"}
 _HEADERS = {
     "X-Request-ID": {
-        "description": "The request's own if it has 1 to 64 characters of A-Z a-z 0-9 . _ -; "
-        "otherwise the id of its trace, or a new id.",
+        "description": "The request's X-Request-ID if it has 1 to 64 characters of "
+        "A-Z a-z 0-9 . _ -; otherwise the id of its trace, or a new id.",
         "schema": _TEXT,
     },
     "Server-Timing": {
@@ -117,7 +117,7 @@ def document_of(app: FastAPI) -> dict[str, Any]:
 
 
 def _complete(status: int, response: dict[str, Any]) -> None:
-    """Add to a response what all have: headers, and the media type of problems."""
+    """Add what all responses have: headers, and the media type of problems."""
     response["headers"] = _HEADERS | (_RETRY_AFTER if status in (429, 503) else {})
     content = response["content"]
     if status >= _FIRST_ERROR:

@@ -1,4 +1,4 @@
-"""Query parameters, as models made of the options that ``mien.options`` declares."""
+"""Query parameters: models built from the options in ``mien.options``."""
 
 import re
 from enum import StrEnum
@@ -95,10 +95,10 @@ class VideoQuery(EmotionQuery):  # type: ignore[misc]
     """The query of a video."""
 
     fps: Rate = Field(PER_SECOND, description="Samples per second.")
-    smooth: Boolean = Field(True, description="Smooth what each person shows over time.")
+    smooth: Boolean = Field(True, description="Smooth each person's emotions over time.")
 
 
 class LiveQuery(EmotionQuery):  # type: ignore[misc]
     """The query of a live connection."""
 
-    smooth: Boolean = Field(False, description="Smooth what each person shows over time.")
+    smooth: Boolean = Field(False, description="Smooth each person's emotions over time.")

@@ -26,7 +26,7 @@ _IPV6_PREFIX = 64
 # Some proxies add the client's port, which differs for each connection.
 _WITH_PORT = re.compile(r"\[(?P<v6>[^\]]+)\](:\d+)?|(?P<v4>[\d.]+):\d+")
 _WARN_EVERY_S = 60.0
-# Each request would wait for a Redis that does not respond.
+# Otherwise, each request would wait for a Redis that does not respond.
 _PATIENCE_S = 0.5
 
 _log = logging.getLogger("mien.server")
@@ -57,8 +57,8 @@ class RateLimits:
     async def check(self, request: HTTPConnection, key: str | None) -> None:
         """Count a request of the client with this API key, or else of its address.
 
-        Raises RequestError if it is one too many. If Redis does not respond, requests pass: a
-        limit is no reason to stop serving.
+        Raises RequestError if the limit is exceeded. If Redis does not respond, requests are
+        allowed, so that the service stays available.
         """
         client = key or _address(request, self._proxies)
         try:

@@ -1,4 +1,4 @@
-"""The shapes of responses, for the OpenAPI document; responses are written without them."""
+"""Models of the responses, used only for the OpenAPI document."""
 
 from collections import defaultdict
 from typing import Annotated, Any, Literal
@@ -57,7 +57,7 @@ class Face(_Closed):
 
     bounding_box: Annotated[list[NonNegativeInt], Field(min_length=4, max_length=4)] = Field(
         description="x, y, width and height in whole pixels of the upright image. "
-        "upright=auto does not turn them."
+        "upright=auto does not rotate them."
     )
     emotion: Emotion
     confidence: _Probability = Field(
@@ -65,8 +65,8 @@ class Face(_Closed):
     )
     turn: Literal[90, 180, 270] | None = Field(
         None,
-        description="With upright=auto: degrees clockwise by which the image had to be turned so "
-        "that its faces were upright. Absent if it was not turned.",
+        description="With upright=auto: clockwise rotation in degrees that makes faces upright. "
+        "Absent if 0.",
     )
     scores: dict[Emotion, _Probability] = Field(
         default_factory=dict,
@@ -93,7 +93,7 @@ class Face(_Closed):
 
 
 class ErrorRecord(_Closed):
-    """Why one image of several has no result."""
+    """The error of one of several images."""
 
     code: _Code
     message: _Text

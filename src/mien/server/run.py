@@ -105,7 +105,7 @@ def _listen(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, kind, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":
-            # A restart need not wait for old connections; elsewhere it would share the port.
+            # A restart need not wait for old connections. On Windows, this would share the port.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(address)
         listener.listen(_BACKLOG)

@@ -51,7 +51,7 @@ class Slots:
 
 
 class Service:
-    """The state behind the endpoints. ``start`` makes it ready, ``drain`` ends that.
+    """The state behind the endpoints: ready from ``start`` to ``drain``.
 
     Raises:
         InvalidParameterError: The API keys or rate limits of the settings are invalid.
@@ -109,9 +109,9 @@ class Service:
         self.metrics.close()
 
     def check_videos(self) -> None:
-        """Raise VideoUnavailableError if videos are switched off or PyAV is missing."""
+        """Raise VideoUnavailableError if videos are disabled or PyAV is missing."""
         if not self.settings.max_videos:
-            raise VideoUnavailableError("videos are switched off: MIEN_MAX_VIDEOS is 0")
+            raise VideoUnavailableError("videos are disabled: MIEN_MAX_VIDEOS is 0")
         library()
 
     @contextmanager
@@ -127,7 +127,7 @@ class Service:
             nonlocal held
             most = self.settings.max_pending_bytes
             if held + count > most:
-                # Such as JSON, which is larger than its file. To try again would not help.
+                # Such as JSON, which is larger than its file. Retrying would not help.
                 raise RequestError(
                     "upload_too_large", f"the body is larger than the limit of {most:,} bytes"
                 )

@@ -43,7 +43,7 @@ from mien.video.shots import THUMBNAIL_SIDE, Pending, with_cuts
 
 __all__ = ["Frame", "VideoLimits", "VideoReader", "library", "open_camera", "open_video"]
 
-# No camera for people is faster; a file with more frames per second is made to take long.
+# No ordinary camera is faster; files with more frames per second are made to take long.
 _MAX_FRAMES_PER_SECOND = 250
 _DEFAULT_FRAMES_PER_SECOND = 25
 _CAMERAS = {"linux": ("v4l2", "/dev/video{}"), "darwin": ("avfoundation", "{}")}

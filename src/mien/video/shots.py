@@ -1,9 +1,9 @@
-"""Where a video cuts from one shot to the next, found from thumbnails of its frames.
+"""Detect the cuts of a video from thumbnails of its frames.
 
 Like PySceneDetect's AdaptiveDetector (BSD-3-Clause, needs OpenCV): a cut is a change that is large
-in itself and much larger than the changes around it, so a fast pan is not a cut. In addition the
-frames behind a cut differ from all frames before it, so a flash is not a cut. Lights that are
-switched look like a cut; slow transitions do not.
+and much larger than the changes around it, so a fast pan is not a cut. In addition, the frames
+after a cut must differ from all frames before it, so a flash is not a cut. Switching lights on or
+off counts as a cut; slow transitions do not.
 ``python -m benchmarks.shots`` measures it.
 """
 

@@ -1,8 +1,8 @@
 """Assign the faces of successive frames to persons, and smooth each person's emotions over time.
 
-Maintained trackers need OpenCV, SciPy or torch; for a few faces that move little between frames
-the overlap of boxes is enough. Boxes are enlarged before they are compared, so that a fast head
-still overlaps itself. Source: Yang et al. 2022, arXiv 2211.14317 (buffered overlap).
+Maintained trackers need OpenCV, SciPy or torch. For a few faces that move little between frames,
+the overlap of boxes is enough. Boxes are enlarged before they are compared, so that those of a
+fast head still overlap. Source: Yang et al. 2022, arXiv 2211.14317 (buffered overlap).
 """
 
 import math
@@ -69,7 +69,7 @@ class _Track:
 
 
 class Tracker:
-    """Follows the faces of one video or camera; not to be shared between them."""
+    """Tracks the faces of a single video or camera; use one tracker for each."""
 
     def __init__(self, *, smoothing_s: float = SMOOTHING_S) -> None:
         """Create a tracker.

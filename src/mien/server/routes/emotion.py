@@ -48,10 +48,10 @@ _IMAGE_PROBLEMS = (
 async def analyze(
     request: Request, query: _Query, upload: ImageUpload, service: TheService, context: Context
 ) -> Response:
-    """Find the faces of an image, largest first, and classify the emotion that each shows.
+    """Find the faces in an image, largest first, and classify the emotion of each.
 
-    An image without a face gives an empty list. The bytes decide whether the body is an image or
-    JSON, whatever its content type; a form is recognized by its type.
+    The list is empty if there is no face. The bytes decide whether the body is an image or JSON,
+    not its content type; a form is recognized by its content type.
     """
     images = await upload()
     outcomes = await unless_disconnected(request, service.analyze(images, query.options()))

@@ -26,7 +26,7 @@ _GOING_AWAY = 1001
 
 
 async def _check_origin(connection: HTTPConnection, service: TheService) -> None:
-    """Raise RequestError for a page of another origin that is not allowed to call.
+    """Raise RequestError for a page of an origin that is not allowed.
 
     Browsers send no preflight before they open a WebSocket, so CORS does not protect it.
     """
@@ -50,7 +50,7 @@ async def live(
     service: TheService,
     context: Context,
 ) -> None:
-    """Analyze the frames of a camera; the newest one first where they come faster than results."""
+    """Analyze the frames of a camera; if they arrive too fast, only the newest one."""
     if not service.ready:
         raise RequestError("not_ready")
     with service.live.one():
@@ -83,7 +83,7 @@ class _Frames:
         except (WebSocketDisconnect, TimeoutError):
             await _close(self._websocket, _GOING_AWAY)
         finally:
-            # This cancels the frame in progress, too.
+            # This also cancels the frame in progress.
             sending.cancel()
             receiving.cancel()
             await asyncio.wait((sending, receiving))
@@ -95,7 +95,7 @@ class _Frames:
             if message["type"] == "websocket.disconnect":
                 return
             self._received += 1
-            # A frame that waits is out of date once there is another.
+            # A waiting frame is outdated once there is a newer one.
             self._newest = message.get("bytes") or message.get("text") or b""
             self._arrived.set()
 

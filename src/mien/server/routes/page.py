@@ -1,4 +1,4 @@
-"""``GET /``: the page for people, and the files it is made of."""
+"""``GET /``: the web page and its files."""
 
 from collections.abc import Awaitable, Callable
 from hashlib import sha256

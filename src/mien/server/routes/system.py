@@ -1,4 +1,4 @@
-"""Whether the service is alive and ready, and what it runs."""
+"""Health checks, versions and metrics."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response

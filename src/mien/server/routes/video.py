@@ -34,7 +34,7 @@ from mien.video.tracks import SMOOTHING_S, Tracker
 __all__ = ["router"]
 
 _Result = TypeVar("_Result")
-# Frames that are analyzed at once, before other requests have their turn.
+# Frames that are analyzed at once, before other requests get their turn.
 _GROUP = 3
 
 router = APIRouter(tags=["emotion"], dependencies=GUARDED)
@@ -63,11 +63,11 @@ async def analyze_video(
     service: TheService,
     context: Context,
 ) -> Response:
-    """Follow the faces of a video and classify what each person shows, sample by sample.
+    """Track the faces in a video and classify each person's emotions, sample by sample.
 
     The response has a line of JSON for each sample as soon as it is analyzed, then one with a
     summary, or one with an error if the video cannot be read any further. A video that cannot be
-    read at all is a problem as usual.
+    read at all gets a problem response.
     """
     (video,) = await upload()
     records = _records(service, context, video, query)
@@ -136,8 +136,8 @@ async def _in_thread(function: Callable[[], _Result], seconds: float) -> _Result
     deadline = Deadline.after(seconds)
     with deadline.observed():
         running = asyncio.ensure_future(asyncio.to_thread(function))
-    # After the deadline, or if the client has left, no code awaits the task. asyncio would then log
-    # its error.
+    # After the deadline, or if the client has disconnected, no code awaits the task. asyncio would
+    # then log its error.
     running.add_done_callback(lambda done: done.cancelled() or done.exception())
     try:
         await asyncio.wait((running,), timeout=seconds)
