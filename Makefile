@@ -110,7 +110,7 @@ which-photos:
 
 bench: $(RUN_READY) $(BENCH_READY) $(if $(PHOTOS),$(REFERENCE_READY))
 	$(PEERS) --only mien reference --sections start "one thread" "all cores"
-	$(DEV_ENV)/$(BIN)/python -m benchmarks.answers
+	$(DEV_ENV)/$(BIN)/python -m benchmarks.latency
 	$(if $(PHOTOS),$(DETECTORS),@echo "detectors: make bench PHOTOS=FOLDER; benchmarks/recall.py says what it holds")
 
 # Each peer's environment is made by the command, so that one that can't be made is told in the table.
