@@ -37,6 +37,7 @@ BUILD_PINS := deploy/requirements-build.txt
 REFERENCE_ENV := .venv-reference
 REFERENCE_READY := $(REFERENCE_ENV)/.ready
 REFERENCE_NEEDS := benchmarks/peers/reference/requirements.txt
+PEERS = $(DEV_ENV)/$(BIN)/python -m benchmarks.versus_peers --mien $(RUN_ENV)/$(BIN)/python
 DETECTORS = $(DEV_ENV)/$(BIN)/python -m benchmarks.detectors $(PHOTOS) --reference $(REFERENCE_ENV)/$(BIN)/python
 
 .PHONY: help env which-photos serve test test-all system-programs test-cluster train-smoke lint format bench bench-peers bench-detectors bench-service bench-openvino soak fuzz requirements container-check settings-table docs release-check clean
@@ -107,14 +108,14 @@ format: $(LINT_READY)
 which-photos:
 	@test -d "$(PHOTOS)" || { echo "say which photos: PHOTOS=FOLDER with JPEG files, for detectors as benchmarks/recall.py says"; exit 1; }
 
-bench: $(REFERENCE_READY) $(DEV_READY)
-	$(DEV_ENV)/$(BIN)/python -m benchmarks.versus_reference --reference $(REFERENCE_ENV)/$(BIN)/python
-	$(DEV_ENV)/$(BIN)/python -m benchmarks.answers
+bench: $(RUN_READY) $(BENCH_READY) $(if $(PHOTOS),$(REFERENCE_READY))
+	$(PEERS) --only mien reference --sections start "one thread" "all cores"
+	$(DEV_ENV)/$(BIN)/python -m benchmarks.latency
 	$(if $(PHOTOS),$(DETECTORS),@echo "detectors: make bench PHOTOS=FOLDER; benchmarks/recall.py says what it holds")
 
 # Each peer's environment is made by the command, so that one that can't be made is told in the table.
 bench-peers: $(RUN_READY) $(BENCH_READY)
-	$(DEV_ENV)/$(BIN)/python -m benchmarks.versus_peers --mien $(RUN_ENV)/$(BIN)/python $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(DATA),--data $(DATA)) $(OPTIONS)
+	$(PEERS) $(if $(PHOTOS),--photos $(PHOTOS)) $(if $(DATA),--data $(DATA)) $(OPTIONS)
 
 bench-detectors: which-photos $(REFERENCE_READY) $(DEV_READY)
 	$(DETECTORS)

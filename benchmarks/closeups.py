@@ -9,8 +9,7 @@ finds none: as they are, brought to four longer sides, and cut to the box of its
 import argparse
 from pathlib import Path
 
-from PIL import Image
-
+from benchmarks.synthetic import resized
 from mien.detect import FaceDetector
 from mien.detect.registry import DETECTORS, build_detector
 from mien.image import load_image
@@ -50,12 +49,6 @@ def missed_in(detector: FaceDetector, path: Path) -> list[bool]:
     else:
         missed = [True, *(not detector.detect(RgbImage(view)) for view in views)]
     return [not faces, *missed]
-
-
-def resized(image: Image.Image, longer_side: int) -> Image.Image:
-    scale = longer_side / max(image.size)
-    width, height = (max(round(side * scale), 1) for side in image.size)
-    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 if __name__ == "__main__":

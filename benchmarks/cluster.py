@@ -26,8 +26,8 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.photos import one_face
 from benchmarks.process import ROOT
+from benchmarks.synthetic import one_face
 from mien.batch.shards import Plan, RunFolder
 from mien.batch.source import images_of
 from mien.batch.storage import open_folder

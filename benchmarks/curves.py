@@ -10,20 +10,16 @@ import argparse
 from collections.abc import Mapping
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.recall import Outcome, Photo, outcome, photos_of, precision, recall
+from benchmarks.recall import HEIGHTS_PX, Outcome, Photo, outcome, photos_of, precision, recall
+from benchmarks.svg import plt, save
 from mien.detect import centerface, mtcnn, yunet
 from mien.detect.registry import build_detector
 
-mpl.use("svg")
-from matplotlib import pyplot as plt
-
 # (N, 15): score, box, five points.
 Rows = NDArray[np.float32]
-HEIGHTS_PX = (20, 40, 80)
 DRAWN_PX = 40
 THRESHOLDS = np.arange(0.3, 1, 0.05)
 DEFAULTS = {
@@ -81,9 +77,7 @@ def draw(photos: list[Photo], found: Mapping[str, list[Rows]], out: Path) -> Non
     axes.set_ylim(0.6, 1)
     axes.grid(alpha=0.3)
     axes.legend(loc="lower left")
-    figure.tight_layout()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, metadata={"Date": None})
+    save(figure, out)
 
 
 def point(photos: list[Photo], detections: list[Rows], threshold: float) -> tuple[float, float]:

@@ -18,11 +18,11 @@ import numpy as np
 from PIL import Image
 
 from benchmarks.process import Worker
-from benchmarks.recall import boxes_of, outcome, photos_of, precision, recall
+from benchmarks.recall import HEIGHTS_PX, boxes_of, outcome, photos_of, precision, recall
+from benchmarks.synthetic import resized
 from mien.detect.registry import DETECTORS
 
 LONGER_SIDES_PX = (640, 1280, 1920, 4000)
-HEIGHTS_PX = (20, 40, 80)
 REFERENCE = ("-m", "benchmarks.peers.reference.detector")
 OURS = (sys.executable, "-m", "benchmarks.detector_worker")
 
@@ -73,22 +73,15 @@ def print_times(workers: list[Worker], photos: list[Path], folder: Path) -> None
     for side in LONGER_SIDES_PX:
         seconds = []
         for path in photos:
-            resized = _resized(path, side, folder)
-            seconds.append([worker.ask_again(resized, 1)["seconds"] for worker in workers])
+            copy = folder / path.name
+            resized(Image.open(path).convert("RGB"), side).save(copy, quality=92)
+            seconds.append([worker.ask_again(copy, 1)["seconds"] for worker in workers])
         print(f"\nlonger side {side} px, {len(photos)} photos: median ms (5 % to 95 %), ratio")
         for worker, taken in zip(workers, zip(*seconds, strict=True), strict=True):
             low, high = np.percentile(taken, [5, 95]) * 1e3
             ratio = statistics.median(row[0] / t for row, t in zip(seconds, taken, strict=True))
             middle = statistics.median(taken) * 1e3
             print(f"{worker.name:16}{middle:10.1f} ({low:.1f} to {high:.1f}){ratio:8.1f}")
-
-
-def _resized(path: Path, side: int, folder: Path) -> Path:
-    picture = Image.open(path).convert("RGB")
-    scale = side / max(picture.size)
-    resized = picture.resize([round(length * scale) for length in picture.size])
-    resized.save(folder / path.name, quality=92)
-    return folder / path.name
 
 
 if __name__ == "__main__":

@@ -13,12 +13,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.recall import outcome, photos_of, precision, recall
+from benchmarks.recall import HEIGHTS_PX, outcome, photos_of, precision, recall
 from mien.detect.levels import search
 from mien.detect.yunet import PROPOSED, YunetDetector
 
 FOLDS = 5
-HEIGHTS_PX = (20, 40, 80)
 THRESHOLDS = (0.6, 0.65, 0.7, 0.75)
 RIDGE = 1e-2
 

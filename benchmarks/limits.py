@@ -15,20 +15,14 @@ from dataclasses import dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
 
-import matplotlib as mpl
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
+from benchmarks.svg import plt, save
 from mien.image import load_image
 from mien.recognizer import MAX_PIXELS, Recognizer
 from mien_train.photos import load_labels, match
-
-mpl.use("svg")
-from matplotlib import pyplot as plt
-
-# Makes files reproducible.
-mpl.rcParams["svg.hashsalt"] = "mien"
 
 BASE_PX = 80
 # Of the face's side, on each side of its center.
@@ -124,8 +118,8 @@ CHANGES: Mapping[str, tuple[Change, tuple[float, ...]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
-    """What is said of a labeled face: whether it is right, with which score, and the yaw."""
+class Prediction:
+    """The prediction for a labeled face: whether it is right, with which score, and the yaw."""
 
     right: bool
     score: float
@@ -141,14 +135,14 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("docs/images/limits.svg"))
     arguments = parser.parse_args()
     recognizer = Recognizer(quality=True)
-    predictions: dict[tuple[str, float], list[Answer | None]] = {}
+    predictions: dict[tuple[str, float], list[Prediction | None]] = {}
     for number, (view, label) in enumerate(views(arguments.folder)):
         if number % arguments.every:
             continue
         for name, (change, steps) in CHANGES.items():
             start = view if change is View.shrunk else view.shrunk(BASE_PX).cut()
             for step in steps:
-                prediction = ask(recognizer, change(start, step), label)
+                prediction = predicted(recognizer, change(start, step), label)
                 predictions.setdefault((name, step), []).append(prediction)
     print_tables(predictions)
     draw(predictions, arguments.out)
@@ -165,47 +159,41 @@ def views(folder: Path) -> Iterator[tuple[View, str]]:
                 yield view, face.label
 
 
-def ask(recognizer: Recognizer, view: View, label: str) -> Answer | None:
-    """Return what is said of the view's face, or None where it is not found."""
+def predicted(recognizer: Recognizer, view: View, label: str) -> Prediction | None:
+    """Return the prediction for the view's face, or None where it is not found."""
     faces = recognizer.analyze(view.image).faces
     index = match(view.box, [face.box.xyxy for face in faces])
     if index is None:
         return None
     face = faces[index]
     yaw = face.quality.yaw if face.quality and face.quality.yaw is not None else 0.0
-    return Answer(face.emotion.value == label, face.confidence, abs(yaw))
+    return Prediction(face.emotion.value == label, face.confidence, abs(yaw))
 
 
-def figures(predictions: list[Answer | None]) -> NDArray[np.float64]:
+def figures(predictions: list[Prediction | None]) -> NDArray[np.float64]:
     """Return the share that is found, and of those the accuracy and the mean score."""
-    found = [prediction for prediction in predictions if prediction is not None]
-    pairs = np.array(
-        [(prediction.right, prediction.score) for prediction in found], dtype=float
-    ).reshape(-1, 2)
+    found = [each for each in predictions if each is not None]
+    pairs = np.array([(each.right, each.score) for each in found], dtype=float).reshape(-1, 2)
     means = pairs.mean(axis=0) if found else (np.nan, np.nan)
     return np.array([len(found) / len(predictions), *means])
 
 
-def print_tables(predictions: Mapping[tuple[str, float], list[Answer | None]]) -> None:
+def print_tables(predictions: Mapping[tuple[str, float], list[Prediction | None]]) -> None:
     head = f"{'found':>8}{'accuracy':>10}{'confidence':>12}"
     print(f"{len(next(iter(predictions.values())))} faces{'':28}{head}")
     for (name, step), given in predictions.items():
         found, accuracy, score = figures(given)
         print(f"{name:30}{step:8g}{found:8.3f}{accuracy:10.3f}{score:12.3f}")
-    whole = [
-        prediction for prediction in predictions[next(iter(predictions))] if prediction is not None
-    ]
+    whole = [each for each in next(iter(predictions.values())) if each is not None]
     for low, high in pairwise(YAWS):
-        group: list[Answer | None] = [
-            prediction for prediction in whole if low <= prediction.yaw < high
-        ]
+        group: list[Prediction | None] = [each for each in whole if low <= each.yaw < high]
         if group:
             _, accuracy, score = figures(group)
             name = f"yaw {low} to {high} degrees"
             print(f"{name:30}{len(group):8}{'':8}{accuracy:10.3f}{score:12.3f}")
 
 
-def draw(predictions: Mapping[tuple[str, float], list[Answer | None]], out: Path) -> None:
+def draw(predictions: Mapping[tuple[str, float], list[Prediction | None]], out: Path) -> None:
     figure, grid = plt.subplots(2, 3, figsize=(9, 5.2), sharey=True)
     for axes, (name, (_, steps)) in zip(grid.flat, CHANGES.items(), strict=True):
         lines = np.array([figures(predictions[name, step]) for step in steps]).T
@@ -218,9 +206,7 @@ def draw(predictions: Mapping[tuple[str, float], list[Answer | None]], out: Path
         axes.set_ylim(0, 1.02)
         axes.grid(alpha=0.3)
     grid[0, 0].legend(loc="lower left")
-    figure.tight_layout()
-    out.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(out, metadata={"Date": None})
+    save(figure, out)
 
 
 if __name__ == "__main__":

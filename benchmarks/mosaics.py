@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.recall import Photo, outcome, photos_of, precision, recall
+from benchmarks.recall import HEIGHTS_PX, Photo, outcome, photos_of, precision, recall
 from mien import Recognizer
 from mien.types import RgbImage
 
@@ -21,7 +21,6 @@ from mien.types import RgbImage
 GRIDS = ((2, 1), (4, 3))
 SIDE_PX = 1000
 GREY = (118, 112, 105)
-HEIGHTS_PX = (20, 40, 80)
 RECOGNIZERS = {
     "`yunet`": {},
     "`yunet`, `min_face_size=32`": {"min_face_size": 32},

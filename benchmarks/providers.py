@@ -17,7 +17,7 @@ from collections.abc import Sequence
 import numpy as np
 import onnxruntime
 
-from benchmarks.photos import many_faces, one_face
+from benchmarks.synthetic import many_faces, one_face
 from mien.image import decode_image
 from mien.recognizer import MAX_PIXELS, Recognizer
 from mien.runtime.providers import PROVIDERS

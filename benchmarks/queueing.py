@@ -21,7 +21,7 @@ from typing import get_args
 import mien
 from benchmarks import goals
 from benchmarks.arrivals import LOOP_S, Arrivals, due_times
-from benchmarks.serving import photos_in
+from benchmarks.servers import photos_in
 from mien.cores import available_cores
 
 LOADS = (0.5, goals.LATENCY_LOAD)

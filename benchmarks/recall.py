@@ -15,6 +15,8 @@ from mien.recognizer import MAX_PIXELS
 from mien.types import RgbImage
 
 MIN_OVERLAP = 0.5
+# Recall is measured for faces of at least these heights.
+HEIGHTS_PX = (20, 40, 80)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,7 +19,7 @@ from typing import get_args
 from benchmarks import goals
 from benchmarks.arrivals import LOOP_S, Arrivals
 from benchmarks.load import Report, closed_loop, form_of, open_loop
-from benchmarks.serving import Server, mien_server, photos_in, reference_server
+from benchmarks.servers import Server, mien_server, photos_in, reference_server
 
 CLIENTS = (1, 2, 4, 8)
 BASELINE_CLIENTS = (1,)

@@ -30,8 +30,8 @@ from PIL import Image
 
 from benchmarks import goals
 from benchmarks.load import FORM_HEADERS, form_of
-from benchmarks.photos import nothing_but_faces
-from benchmarks.serving import Server, mien_server, photos_in
+from benchmarks.servers import Server, mien_server, photos_in
+from benchmarks.synthetic import nothing_but_faces
 
 Kind = Callable[["Requests", bytes], Awaitable[int]]
 GONE = 0

@@ -16,13 +16,13 @@ from pathlib import Path
 import av
 from PIL import Image
 
+from benchmarks.synthetic import PORTRAIT
 from mien import Recognizer
 from mien.in_order import in_order
 from mien.video.analysis import PER_SECOND, followed
 from mien.video.reader import VideoLimits, open_video
 from mien.video.tracks import Tracker
 
-PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 SIZE = (1280, 720)
 RATE = 30
 
@@ -70,7 +70,7 @@ def analyze(video: Path, recognizer: Recognizer) -> int:
 
 
 def make_video(path: Path, seconds: int) -> Path:
-    person = Image.open(PHOTO).convert("RGB")
+    person = Image.open(PORTRAIT).convert("RGB")
     with av.open(str(path), "w") as container:
         stream = container.add_stream("mpeg4", rate=RATE)
         stream.width, stream.height = SIZE

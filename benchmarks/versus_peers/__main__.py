@@ -5,8 +5,8 @@
 Each peer has an environment of its own, made on the first run (some take gigabytes), and runs as a
 worker process (benchmarks/peers). One that cannot be installed or fails is listed with the reason.
 With all systems, the measurements are written to docs/benchmarks.json, and docs/benchmarks.md and
-its plots are generated from them; with --only, the table is only printed. Takes half an hour on two
-cores.
+its plots are generated from them; with --only, a table of these systems is only printed. Takes half
+an hour on two cores. ``make bench`` measures speed and memory of ``mien`` and the baseline only.
 
 PHOTOS has photos and boxes.json (see benchmarks/recall.py), DATA fer2013.csv and fer2013new.csv.
 OPTIONS="--natural FOLDER --closeups FOLDER" names photos with labels.csv, and photos that one face
@@ -47,37 +47,47 @@ LOG = ROOT / "build" / "bench-peers.log"
 
 def main() -> None:
     arguments = _parser().parse_args()
+    if arguments.only:
+        # Results of other systems, from another run, cannot be compared.
+        print(page.summary(measured(arguments, {})))
+        return
     kept = arguments.results
     results = json.loads(kept.read_text()) if kept.exists() else {}
-    LOG.parent.mkdir(exist_ok=True)
-    everybody = systems(arguments.mien)
     if arguments.sections:
-        results |= {"machine": machine(), "order": [system.name for system in everybody]}
-        chosen = [s for s in everybody if not arguments.only or s.name in arguments.only]
-        with LOG.open("w") as log:
-            ready, about, left_out = prepare(chosen, log)
-            results |= {"systems": results.get("systems", {}) | about, "left out": left_out}
-            run = Run(
-                systems=ready,
-                rounds=arguments.rounds,
-                photos=arguments.photos,
-                data=arguments.data,
-                natural=arguments.natural,
-                closeups=arguments.closeups,
-                log=log,
-            )
-            for name in arguments.sections:
-                results[name] = section(name, run)
-                if not arguments.only:
-                    # Now, so that a run that is stopped keeps it.
-                    kept.write_text(json.dumps(results, indent=1) + "\n")
-    if arguments.only:
-        print(page.summary(results))
-        return
+        results = measured(arguments, results)
     (DOCS / "benchmarks.md").write_text(page.page(results))
     plots.draw(results, DOCS / "images")
     print(page.summary(results))
     print("docs/benchmarks.md")
+
+
+def measured(arguments: argparse.Namespace, results: dict[str, Any]) -> dict[str, Any]:
+    """Return the results with those of the chosen sections measured again.
+
+    With all systems, each section is also written to the file of results, so that a run that is
+    stopped keeps it.
+    """
+    everybody = systems(arguments.mien)
+    results = results | {"machine": machine(), "order": [system.name for system in everybody]}
+    chosen = [s for s in everybody if not arguments.only or s.name in arguments.only]
+    LOG.parent.mkdir(exist_ok=True)
+    with LOG.open("w") as log:
+        ready, about, left_out = prepare(chosen, log)
+        results |= {"systems": results.get("systems", {}) | about, "left out": left_out}
+        run = Run(
+            systems=ready,
+            rounds=arguments.rounds,
+            photos=arguments.photos,
+            data=arguments.data,
+            natural=arguments.natural,
+            closeups=arguments.closeups,
+            log=log,
+        )
+        for name in arguments.sections:
+            results[name] = section(name, run)
+            if not arguments.only:
+                arguments.results.write_text(json.dumps(results, indent=1) + "\n")
+    return results
 
 
 def section(name: str, run: Run) -> dict[str, Any]:

@@ -8,9 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
-from benchmarks.photos import many_faces, one_face
 from benchmarks.process import Worker, WorkerError
-from benchmarks.recall import MIN_OVERLAP, boxes_of, outcome, photos_of, precision, recall
+from benchmarks.recall import (
+    HEIGHTS_PX,
+    MIN_OVERLAP,
+    boxes_of,
+    outcome,
+    photos_of,
+    precision,
+    recall,
+)
+from benchmarks.synthetic import many_faces, one_face
 from benchmarks.versus_peers import scoring
 from benchmarks.versus_peers.scoring import accuracy, questions
 from benchmarks.versus_peers.systems import System
@@ -20,7 +28,6 @@ from mien_train.photos import load_labels
 SIZES = ((640, 480), (1280, 720), (1920, 1080), (4000, 3000))
 # How the faces lie in a photo, in columns and rows; None for a single portrait.
 GRIDS: dict[int, tuple[int, int] | None] = {1: None, 5: (5, 1), 10: (5, 2)}
-HEIGHTS_PX = (20, 40, 80)
 # The common IoU threshold, and a lower one that tolerates wider or narrower boxes.
 OVERLAPS = (MIN_OVERLAP, 0.3)
 CROPS_AT_ONCE = 50

@@ -168,9 +168,10 @@ def _found_more(results: Results) -> str:
     measured = results.get("one thread", {})
     for photo, there in measured.get("photos", {}).items():
         found = {name: of[photo] for name, of in measured["found"].items()}
-        if others := [name for name, count in found.items() if found[OURS] < count <= there]:
+        ours = found.get(OURS, there)
+        if others := [name for name, count in found.items() if ours < count <= there]:
             counts = " and ".join(f"{name} {found[name]}" for name in others)
-            lines.append(f"- {photo}: `mien` finds {found[OURS]}, {counts}.")
+            lines.append(f"- {photo}: `mien` finds {ours}, {counts}.")
     if not lines:
         return ""
     title = (

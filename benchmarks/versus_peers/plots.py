@@ -3,15 +3,8 @@
 import statistics
 from pathlib import Path
 
-import matplotlib as mpl
-
+from benchmarks.svg import plt, save
 from benchmarks.versus_peers.rows import OURS, Results
-
-mpl.use("svg")
-from matplotlib import pyplot as plt
-
-# Makes files reproducible.
-mpl.rcParams["svg.hashsalt"] = "mien"
 
 COLORS = {
     OURS: "#d1495b",
@@ -26,17 +19,13 @@ SMALLEST = "640 x 480, 1 face"
 SECTION = "one thread"
 
 
-def draw(results: Results, folder: Path) -> list[Path]:
-    """Draw the plots and return the files."""
-    drawn = []
+def draw(results: Results, folder: Path) -> None:
+    """Draw the plots."""
     for name, picture in {"times": _times, "accuracy": _accuracy, "size": _sizes}.items():
         figure, axes = plt.subplots(figsize=(6.4, 4.2))
         if picture(results, axes):
-            figure.tight_layout()
-            drawn.append(folder / f"benchmarks-{name}.svg")
-            figure.savefig(drawn[-1], metadata={"Date": None})
+            save(figure, folder / f"benchmarks-{name}.svg")
         plt.close(figure)
-    return drawn
 
 
 def _times(results: Results, axes: plt.Axes) -> bool:

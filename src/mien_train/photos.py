@@ -5,7 +5,6 @@ is ``random`` for faces of a random sample; without this column all are. ``label
 annotators disagreed.
 """
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -25,6 +24,7 @@ from mien.geometry import intersection_over_union
 from mien.image import load_image
 from mien.recognizer import MAX_PIXELS, Recognizer
 from mien.types import Face, RgbImage
+from mien_train.csv_rows import csv_rows
 from mien_train.errors import TrainingError
 from mien_train.metrics import Metrics, measure
 from mien_train.report.text import metrics_lines
@@ -118,45 +118,28 @@ def load_labels(folder: Path) -> list[LabeledFace]:
     Raises TrainingError if the file, a column or a value is missing, a box is invalid, or no face
     remains.
     """
+    return _read_labels(folder)[0]
+
+
+def _read_labels(folder: Path) -> tuple[list[LabeledFace], Counter[str]]:
+    """Return the faces as ``load_labels`` does, and count those with other labels."""
     path = folder / LABELS_FILE
-    return _faces(_rows(path), path)
-
-
-def _faces(rows: Sequence[dict[str, str]], path: Path) -> list[LabeledFace]:
-    faces = []
-    for number, row in enumerate(rows, 2):
-        try:
-            if row["label"] in SIX:
-                faces.append(_labeled(row))
-        except ValueError as error:
-            raise TrainingError(f"{path}, row {number}: {error}") from error
+    faces, other_labels = [], Counter[str]()
+    for number, row in csv_rows(path, COLUMNS):
+        name = row["label"].strip().lower()
+        label = SYNONYMS.get(name, name)
+        if label in SIX:
+            try:
+                faces.append(_labeled(row, label))
+            except ValueError as error:
+                raise TrainingError(f"{path}, row {number}: {error}") from error
+        elif label:
+            other_labels[label] += 1
     if not any(face.is_random for face in faces):
         raise TrainingError(
             f"{path}: no face whose draw is {RANDOM} has one of the labels {', '.join(SIX)}"
         )
-    return sorted(faces, key=lambda face: face.file)
-
-
-def _rows(path: Path) -> list[dict[str, str]]:
-    """Return the rows of ``labels.csv``, their labels under the names of ``Emotion``."""
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as text:
-            reader = csv.DictReader(text)
-            missing = set(COLUMNS) - set(reader.fieldnames or ())
-            if missing:
-                raise TrainingError(
-                    f"{path}: missing columns {sorted(missing)}; commas separate columns"
-                )
-            rows = list(reader)
-    except (OSError, ValueError) as error:
-        raise TrainingError(f"{path} can't be read: {error}") from error
-    for number, row in enumerate(rows, 2):
-        # DictReader keeps what is too much under None, and fills up with None.
-        if None in row or None in row.values():
-            raise TrainingError(f"{path}, row {number}: it has not as many values as the header")
-        name = row["label"].strip().lower()
-        row["label"] = SYNONYMS.get(name, name)
-    return rows
+    return sorted(faces, key=lambda face: face.file), other_labels
 
 
 def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
@@ -164,15 +147,13 @@ def score_photos(recognizer: Recognizer, folder: Path) -> PhotoScores:
 
     Raises TrainingError if a photo can't be read or no face is found.
     """
-    path = folder / LABELS_FILE
-    rows = _rows(path)
-    faces = _faces(rows, path)
+    faces, other_labels = _read_labels(folder)
     scores = list(_scores(recognizer, folder, faces))
     sampled = [pair for pair in zip(faces, scores, strict=True) if pair[0].is_random]
     return PhotoScores(
         random=_sample([face for face, _ in sampled], [row for _, row in sampled]),
         every=_sample(faces, scores),
-        other_labels=Counter(row["label"] for row in rows if row["label"] not in ("", *SIX)),
+        other_labels=other_labels,
     )
 
 
@@ -228,7 +209,7 @@ def _sample(faces: Sequence[LabeledFace], rows: Sequence[list[float] | None]) ->
     )
 
 
-def _labeled(row: dict[str, str]) -> LabeledFace:
+def _labeled(row: dict[str, str], label: str) -> LabeledFace:
     """Raises ValueError if the box is not one."""
     x, y, width, height = (float(row[name]) for name in ("x", "y", "width", "height"))
     if not (math.isfinite(x + y + width + height) and width > 0 and height > 0):
@@ -237,7 +218,7 @@ def _labeled(row: dict[str, str]) -> LabeledFace:
         file=row["file"],
         box=(x, y, x + width, y + height),
         is_random=row.get("draw", RANDOM).strip().lower() == RANDOM,
-        label=row["label"],
+        label=label,
     )
 
 

@@ -21,7 +21,6 @@ def analyze(data):
 
 serve(System(analyze, lambda crops: [{"happy": crop[0] / 255, "sad": 0.5} for crop in crops]))
 """
-STARTED = 'print("{}", flush=True)'
 STARTED = """print('{"imported": true}', flush=True)"""
 BODIES = {
     "good": GOOD,

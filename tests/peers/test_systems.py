@@ -3,11 +3,13 @@
 import json
 import os
 import re
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from benchmarks.process import ROOT
+from benchmarks.versus_peers import __main__ as command
 from benchmarks.versus_peers.systems import (
     PEERS,
     InstallError,
@@ -51,6 +53,28 @@ def test_installation_errors_are_reported(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.setenv("PATH", "")
     with pytest.raises(InstallError, match="Node"):
         System(name="node", folder=folder).install()
+
+
+def test_some_systems_alone_are_not_mixed_with_earlier_results(
+    system: Callable[[str], System],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(System, "installed_mb", lambda _: 7.5)
+    monkeypatch.setattr(command, "LOG", tmp_path / "log")
+    monkeypatch.setattr(command, "systems", lambda _: (system("good"), system("silent")))
+    earlier = tmp_path / "earlier.json"
+    kept = '{"systems": {"silent": {"versions": {}, "installed_mb": 3}}}'
+    earlier.write_text(kept)
+    options = ["--only", "good", "--sections", "one thread", "--rounds", "1"]
+    monkeypatch.setattr(sys, "argv", ["", *options, "--results", str(earlier)])
+    monkeypatch.setattr("benchmarks.versus_peers.measure.SIZES", ((64, 48),))
+    command.main()
+    printed = capsys.readouterr().out
+    assert "| good |" in printed
+    assert "silent" not in printed
+    assert earlier.read_text() == kept
 
 
 def test_systems_that_do_not_start_are_omitted_with_the_reason(

@@ -78,6 +78,7 @@ def test_without_a_detection_the_labeled_box_is_used(tmp_path: Path) -> None:
         ([], "no faces with one of happy"),
         ([["missing.png", "a", "sad", "", "", "", "", ""]], "missing.png"),
         ([["whole.jpg", "b", "sad", "", "left", 1, 2, 3]], "left"),
+        ([*ROWS, ["whole.jpg", "b", "sad"]], r"labels\.csv, row 6: it has not as many values"),
     ],
 )
 def test_unreadable_files_are_named(tmp_path: Path, rows: list[list[object]], message: str) -> None:

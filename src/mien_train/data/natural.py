@@ -5,9 +5,8 @@ A folder holds ``labels.csv`` (file, source, label, second, left, top, right, bo
 image's pixels, empty if the face fills the image.
 """
 
-import csv
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +19,7 @@ from mien.errors import ImageError
 from mien.image import load_image
 from mien.recognizer import MAX_PIXELS
 from mien.types import Box, Face, RgbImage
+from mien_train.csv_rows import csv_rows
 from mien_train.data.fer2013 import (
     FERPLUS_LABELS,
     NO_LABEL,
@@ -52,7 +52,7 @@ def load_natural(folder: Path) -> FerDataset:
     faces, votes = [], []
     try:
         with zipfile.ZipFile(folder / "faces.zip") as archive:
-            for row in _rows(folder / LABELS_NAME):
+            for _, row in csv_rows(folder / LABELS_NAME, COLUMNS):
                 if row["label"] in FERPLUS_LABELS:
                     image = load_image(archive.read(row["file"]), max_pixels=MAX_PIXELS)
                     shades = crop_square(image, _square(image, row, detector), SIDE) * 255
@@ -68,15 +68,6 @@ def load_natural(folder: Path) -> FerDataset:
         votes=np.stack(votes),
         usage=np.full(len(faces), "Training"),
     )
-
-
-def _rows(path: Path) -> Iterator[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as text:
-        reader = csv.DictReader(text)
-        missing = set(COLUMNS) - set(reader.fieldnames or ())
-        if missing:
-            raise TrainingError(f"{path}: missing columns {sorted(missing)}")
-        yield from reader
 
 
 def _square(image: RgbImage, row: Mapping[str, str], detector: FaceDetector) -> Square:

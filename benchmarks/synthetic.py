@@ -1,4 +1,4 @@
-"""Synthetic photos with a known number of faces, made from one public-domain portrait."""
+"""Photos for benchmarks: synthetic ones with a known number of faces, and resized ones."""
 
 import io
 from pathlib import Path
@@ -42,6 +42,13 @@ def nothing_but_faces(side: int) -> bytes:
     buffer = io.BytesIO()
     Image.fromarray(np.tile(tile, (times, times, 1))[:side, :side]).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def resized(image: Image.Image, longer_side: int) -> Image.Image:
+    """Return an image enlarged or reduced so that its longer side has this many pixels."""
+    scale = longer_side / max(image.size)
+    width, height = (max(round(side * scale), 1) for side in image.size)
+    return image.resize((width, height), Image.Resampling.BICUBIC)
 
 
 def _jpeg(image: Image.Image) -> bytes:

@@ -1,6 +1,6 @@
 """Whether to batch faces of concurrent requests in the classifier.
 
-    python -m benchmarks.batches [--faces 3]
+    python -m benchmarks.classifier_batches [--faces 3]
 
 First, the time per face for increasing batch sizes, on one thread. Then as many clients as cores
 classify a few faces each, repeatedly: either each in a run of its own on one thread, as the service

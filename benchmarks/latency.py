@@ -1,6 +1,6 @@
 """Latency of the service on one connection, one request at a time.
 
-    python -m benchmarks.answers
+    python -m benchmarks.latency
 
 Starts ``mien serve`` on a free port and sends photos with one face as JPEG. Prints the median time
 from the first byte sent to the last byte received, and the 10th and 90th percentiles.
@@ -12,8 +12,8 @@ import statistics
 import time
 from urllib.parse import urlsplit
 
-from benchmarks.photos import one_face
-from benchmarks.serving import mien_server
+from benchmarks.servers import mien_server
+from benchmarks.synthetic import one_face
 
 SIZES = ((640, 480), (1280, 720), (1920, 1080), (4000, 3000))
 
