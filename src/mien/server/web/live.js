@@ -1,5 +1,6 @@
 // The camera: takes a photo, or sends its frames to WS /live.
 
+import { liveSocket } from "./api.js";
 import { COLORS, messageOf } from "./emotions.js";
 import { paintFaces } from "./paint.js";
 
@@ -65,9 +66,8 @@ export class Camera {
   goLive() {
     try {
       this.live = new Live(this.video, this.options(), this.status, () => this.stopLive());
-    } catch {
-      // WebSocket accepts only a subprotocol without special characters.
-      this.status(messageOf({ code: "invalid_key" }), { bad: true });
+    } catch (problem) {
+      this.status(messageOf(problem), { bad: true });
       return;
     }
     this.#show(true);
@@ -92,12 +92,7 @@ class Live {
     Object.assign(this, { video, status, ended, inFlight: 0, times: [], history: [], announced: "", announcedAt: 0, stopped: false });
     this.overlay = document.getElementById("overlay");
     this.timeline = document.getElementById("timeline");
-    const query = new URLSearchParams({ smooth: "true", labels: options.labels });
-    const address = new URL("live", document.baseURI);
-    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    // Scripts can't set headers of a WebSocket, so the key is sent as a subprotocol.
-    const protocols = options.key ? ["mien", `key.${options.key}`] : ["mien"];
-    this.socket = new WebSocket(`${address}?${query}`, protocols);
+    this.socket = liveSocket(options);
     this.socket.onopen = () => this.#onFrame();
     this.socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
     this.socket.onclose = ({ code }) => this.#closed(code);
