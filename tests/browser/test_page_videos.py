@@ -3,7 +3,7 @@
 import csv
 import json
 from collections import Counter
-from io import StringIO
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -67,6 +67,21 @@ def test_the_timeline_seeks_the_video(page: Page, video: bytes) -> None:
     assert time_of(page) == 0
     page.get_by_role("button", name="Person 2").click()
     assert time_of(page) == pytest.approx(1.5, abs=0.2)
+
+
+def test_a_video_in_full_screen_keeps_its_boxes(page: Page, video: bytes) -> None:
+    give(page, ("clip.mp4", video))
+    page.evaluate("document.querySelector('article video').requestFullscreen()")
+    page.wait_for_function("document.fullscreenElement?.tagName === 'VIDEO'")
+    expect(page.locator(".sheet > canvas")).to_have_css("position", "fixed")
+    shown = np.asarray(Image.open(BytesIO(page.screenshot())).convert("RGB"), int)
+    # The color of happy faces: the frame and the label of the box.
+    yellow = (np.abs(shown - (240, 228, 66)) < 12).all(axis=2)
+    assert yellow.sum() > 1000
+    page.evaluate("document.exitFullscreen()")
+    expect(page.locator(".sheet > canvas")).to_have_css("position", "absolute")
+    inner, outer = (page.locator(f".sheet > {name}").bounding_box() for name in ("canvas", "video"))
+    assert inner == pytest.approx(outer, abs=1)
 
 
 def time_of(page: Page) -> float:

@@ -70,6 +70,12 @@ class View {
       if (!this.video.paused && this.video.isConnected) requestAnimationFrame(follow);
     };
     for (const event of ["play", "seeked", "pause"]) this.video.addEventListener(event, follow);
+    // Only the top layer is above a video in full screen: the overlay follows it there.
+    this.video.addEventListener("fullscreenchange", () => {
+      const full = document.fullscreenElement === this.video;
+      this.overlay.popover = full ? "manual" : null;
+      if (full) this.overlay.showPopover?.();
+    });
     this.video.addEventListener("loadedmetadata", () => (this.timeline.duration = this.video.duration));
     this.video.addEventListener("error", () => {
       const text = "This browser can't play this video. The timeline works without it.";
