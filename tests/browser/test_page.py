@@ -19,6 +19,7 @@ from http_process import service
 from mien.server.errors import PROBLEMS
 from mien.server.keys import digest_of
 from pages import DEVICES, DONE, SHOTS, card, choose, give, hold, opened, take_shot
+from programs import needs
 from samples import encode
 from videos import encoded_video
 
@@ -332,6 +333,84 @@ def test_the_camera_takes_a_photo_and_goes_live(page: Page) -> None:
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Close").click()
     expect(page.locator("#live")).to_be_hidden()
+
+
+def test_the_front_camera_is_a_mirror(page: Page) -> None:
+    boxes: list[list[int]] = []
+
+    def receive(message: str | bytes) -> None:
+        boxes.extend(face["bounding_box"] for face in json.loads(message)["faces"])
+
+    page.on("websocket", lambda socket: socket.on("framereceived", receive))
+    page.get_by_role("button", name="Camera").click()
+    expect(page.locator("#camera-view")).to_have_css("transform", MIRROR)
+    expect(page.get_by_role("button", name="Switch camera")).to_be_hidden()
+    page.get_by_role("button", name="Go live").click()
+    expect(page.get_by_role("status")).to_have_text("Live: happy")
+    painted = page.locator("#overlay").evaluate(
+        """canvas => {
+            const { width, height } = canvas;
+            const { data } = canvas.getContext("2d").getImageData(0, 0, width, height);
+            let left = width;
+            data.forEach((value, at) => { if (value) left = Math.min(left, (at >> 2) % width); });
+            return left;
+        }"""
+    )
+    x, _, width, _ = boxes[-1]
+    # The face moves by up to 12 pixels, and lines have a width.
+    assert painted == pytest.approx(512 - x - width, abs=20) != pytest.approx(x, abs=20)
+    # The label is not mirrored, and begins at the left edge of the box.
+    expect(page.locator("#overlay")).to_have_css("transform", "none")
+
+
+MIRROR = "matrix(-1, 0, 0, 1, 0, 0)"
+# Cameras of a phone: they say to which side they look.
+FACING = """() => {
+    const devices = navigator.mediaDevices;
+    const open = devices.getUserMedia.bind(devices);
+    window.asked = [];
+    devices.getUserMedia = ({ video: { facingMode } }) => {
+        window.asked.push(facingMode);
+        return open({ video: true });
+    };
+    MediaStreamTrack.prototype.getSettings = () => ({ facingMode: window.asked.at(-1) });
+}"""
+
+
+def test_the_camera_is_switched(browser: Browser, address: str) -> None:
+    flags = ["--no-sandbox", "--use-fake-ui-for-media-stream"]
+    device = "--use-fake-device-for-media-stream=device-count=2"
+    two = browser.browser_type.launch(executable_path=needs("chromium"), args=[*flags, device])
+    used = """document.getElementById("camera-view").srcObject.getVideoTracks()[0]
+                .getSettings().deviceId"""
+    switch = {"role": "button", "name": "Switch camera"}
+    with opened(two, address) as page:
+        page.evaluate(WATCH_LIVE)
+        page.get_by_role("button", name="Camera").click()
+        expect(page.locator("#live")).to_be_visible()
+        first = page.evaluate(used)
+        page.get_by_role("button", name="Go live").click()
+        page.wait_for_function("() => sent > 2")
+        page.get_by_role(**switch).click()
+        page.wait_for_function(f"first => {used} !== first", arg=first)
+        # The live view goes on with the other camera.
+        page.wait_for_function("before => sent > before + 2", arg=page.evaluate("sent"))
+        page.get_by_role(**switch).click()
+        page.wait_for_function(f"first => {used} === first", arg=first)
+    with opened(two, address, **DEVICES["phone"]) as page:
+        page.evaluate(FACING)
+        page.get_by_role("button", name="Live view").tap()
+        expect(page.get_by_role("button", name="Close")).to_be_in_viewport(ratio=1)
+        expect(page.locator("#camera-view")).to_have_css("transform", MIRROR)
+        page.get_by_role(**switch).tap()
+        expect(page.locator("#camera-view")).to_have_css("transform", "none")
+        take_shot(page, "camera-phone")
+        page.get_by_role(**switch).tap()
+        expect(page.locator("#camera-view")).to_have_css("transform", MIRROR)
+        assert page.evaluate("asked") == ["user", "environment", "user"]
+        page.get_by_role("button", name="Close").tap()
+        expect(page.locator("#live")).to_be_hidden()
+    two.close()
 
 
 def test_live_view_waits_for_the_first_frame(page: Page) -> None:

@@ -131,7 +131,7 @@ function countsOf(cards) {
 
 function showCounts() {
   byId("counts").textContent = countsOf(cards);
-  document.body.classList.toggle("filled", cards.length > 0);
+  document.body.classList.toggle("filled", cards.length > 0 || !byId("live").hidden);
   document.body.classList.toggle("many", cards.length > 1);
   byId("toolbar").hidden = cards.length === 0;
   const failed = cards.filter(({ retryable }) => retryable);
@@ -211,5 +211,5 @@ addEventListener("paste", ({ clipboardData }) => {
   if (clipboardData?.files.length) add([...clipboardData.files]);
 });
 
-const camera = new Camera({ options: chosen, status, onPhoto: (file) => add([file]) });
+const camera = new Camera({ options: chosen, status, changed: showCounts, onPhoto: (file) => add([file]) });
 byId("camera").addEventListener("click", () => camera.open());
