@@ -121,6 +121,15 @@ def test_a_key_that_cannot_be_sent_is_reported(page: Page, face_photo: bytes) ->
     expect(page.get_by_role("status")).to_contain_text("API key")
 
 
+def test_the_api_reference_does_not_replace_the_results(page: Page, face_photo: bytes) -> None:
+    give(page, ("a.jpg", face_photo))
+    with page.context.expect_page() as reference:
+        page.get_by_role("link", name="API").click()
+    expect(reference.value).to_have_title(re.compile("mien"))
+    assert reference.value.evaluate("opener") is None
+    expect(page.locator(".state")).to_have_text("1 face")
+
+
 def test_older_browsers(browser: Browser, address: str, face_photo: bytes) -> None:
     """The page does not need what Safari 16 lacks."""
     context = browser.new_context()

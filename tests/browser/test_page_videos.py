@@ -2,7 +2,8 @@
 
 import csv
 import json
-from io import StringIO
+from collections import Counter
+from io import BytesIO, StringIO
 from pathlib import Path
 
 import numpy as np
@@ -68,13 +69,27 @@ def test_the_timeline_seeks_the_video(page: Page, video: bytes) -> None:
     assert time_of(page) == pytest.approx(1.5, abs=0.2)
 
 
+def test_a_video_in_full_screen_keeps_its_boxes(page: Page, video: bytes) -> None:
+    give(page, ("clip.mp4", video))
+    page.evaluate("document.querySelector('article video').requestFullscreen()")
+    page.wait_for_function("document.fullscreenElement?.tagName === 'VIDEO'")
+    expect(page.locator(".sheet > canvas")).to_have_css("position", "fixed")
+    shown = np.asarray(Image.open(BytesIO(page.screenshot())).convert("RGB"), int)
+    # The color of happy faces: the frame and the label of the box.
+    yellow = (np.abs(shown - (240, 228, 66)) < 12).all(axis=2)
+    assert yellow.sum() > 1000
+    page.evaluate("document.exitFullscreen()")
+    expect(page.locator(".sheet > canvas")).to_have_css("position", "absolute")
+    inner, outer = (page.locator(f".sheet > {name}").bounding_box() for name in ("canvas", "video"))
+    assert inner == pytest.approx(outer, abs=1)
+
+
 def time_of(page: Page) -> float:
     return page.locator("article video").evaluate("video => video.currentTime")
 
 
 def test_the_csv_of_a_video(page: Page, video: bytes) -> None:
     give(page, ("clip.mp4", video))
-    expect(page.get_by_role("button", name="Download CSV")).to_be_hidden()
     with page.expect_download() as saved:
         page.get_by_role("button", name="Save CSV").click()
     assert saved.value.suggested_filename == "clip-mien.csv"
@@ -88,6 +103,28 @@ def test_the_csv_of_a_video(page: Page, video: bytes) -> None:
     assert sum(float(last[name]) for name in rows[0] if name.startswith("score_")) == pytest.approx(
         1, abs=1e-3
     )
+
+
+def test_the_csv_of_all_files_has_the_videos(
+    page: Page, address: str, video: bytes, face_photo: bytes
+) -> None:
+    give(page, ("clip.mp4", video))
+    fail_after_three_samples(page, address)
+    give(page, ("partial.mp4", video), ("a.jpg", face_photo), ("broken.mp4", b"no video"))
+    with page.expect_download() as saved:
+        page.get_by_role("button", name="Download CSV").click()
+    rows = list(csv.DictReader(StringIO(Path(saved.value.path()).read_text("utf-8-sig"))))
+    path, *columns = table_columns()
+    assert list(rows[0]) == [path, "time_s", "frame", "person", *columns]
+    seen = Counter(row["path"] for row in rows)
+    assert seen == {"clip.mp4": 30 + 15, "partial.mp4": 3 + 1, "a.jpg": 1, "broken.mp4": 1}
+    last = [row for row in rows if row["path"] == "clip.mp4"][-1]
+    assert (last["time_s"], last["person"], last["emotion"]) == ("2.9", "2", "happy")
+    assert [row["error_code"] for row in rows if row["path"] == "partial.mp4"] == [
+        *[""] * 3,
+        "video_too_large",
+    ]
+    assert [row["time_s"] for row in rows if row["path"] == "a.jpg"] == [""]
 
 
 def test_dropped_videos_go_to_the_video_endpoint(page: Page, video: bytes) -> None:
@@ -119,6 +156,16 @@ def test_a_file_that_is_no_video(page: Page) -> None:
 
 
 def test_what_arrived_before_an_error_stays(page: Page, address: str, video: bytes) -> None:
+    fail_after_three_samples(page, address)
+    give(page, ("clip.mp4", video))
+    expect(page.locator("article")).to_have_attribute("data-code", "video_too_large")
+    expect(page.locator("article")).to_contain_text("(longer than 300 seconds)")
+    expect(page.locator(".person")).to_contain_text("sad all the time")
+    expect(page.get_by_role("button", name="Retry")).to_be_hidden()
+
+
+def fail_after_three_samples(page: Page, address: str) -> None:
+    """Answer the next request with a video that is too long."""
     face = {"bounding_box": [1, 2, 30, 40], "emotion": "sad", "confidence": 0.8, "person": 1}
     lines = [
         {"time_s": 0.1 * step, "frame": step, "size": [512, 256], "faces": [{**face, "scores": {}}]}
@@ -126,12 +173,7 @@ def test_what_arrived_before_an_error_stays(page: Page, address: str, video: byt
     ]
     error = {"error": {"code": "video_too_large", "message": "longer than 300 seconds"}}
     body = "".join(json.dumps(line) + "\n" for line in [*lines, error])
-    page.route(f"{address}/video?*", lambda route: route.fulfill(status=200, body=body))
-    give(page, ("clip.mp4", video))
-    expect(page.locator("article")).to_have_attribute("data-code", "video_too_large")
-    expect(page.locator("article")).to_contain_text("(longer than 300 seconds)")
-    expect(page.locator(".person")).to_contain_text("sad all the time")
-    expect(page.get_by_role("button", name="Retry")).to_be_hidden()
+    page.route(f"{address}/video?*", lambda route: route.fulfill(status=200, body=body), times=1)
 
 
 def test_a_video_that_the_browser_cannot_play(page: Page, astronaut: NDArray[np.uint8]) -> None:

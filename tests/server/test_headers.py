@@ -86,6 +86,7 @@ def test_the_documentation_can_be_disabled() -> None:
     with TestClient(fake_app(docs=False)[0]) as client:
         for path in ("/docs", "/openapi.json"):
             assert client.get(path).json()["code"] == "not_found"
+        assert "docs-link" not in client.get("/").text
         assert client.get("/livez").status_code == 200
 
 

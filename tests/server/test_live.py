@@ -167,12 +167,13 @@ def test_only_allowed_origins_may_connect() -> None:
 
 
 def test_the_key_is_a_header_or_a_subprotocol() -> None:
-    app, _ = fake_app(api_keys=digest_of("mien_good"))
+    app, _ = fake_app(api_keys=f"{digest_of('mien_good')},{digest_of('a/(b)=')}")
     with TestClient(app) as client:
         for options in (
             {"headers": {"X-API-Key": "mien_good"}},
             {"headers": {"Authorization": "Bearer mien_good"}},
             {"subprotocols": ["mien", "key.mien_good"]},
+            {"subprotocols": ["mien", "key.a%2F%28b%29%3D"]},
         ):
             with client.websocket_connect("/live", **options) as view:
                 # The key itself is never said back.

@@ -6,6 +6,7 @@ import re
 import secrets
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import unquote
 
 from starlette.requests import HTTPConnection
 
@@ -81,7 +82,8 @@ class ApiKeys:
         """Return the digest of the request's key; None if no key is required.
 
         Clients send the key as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``. For a WebSocket
-        it may also be the subprotocol ``key.KEY``, because browsers cannot set headers there.
+        it may also be the subprotocol ``key.KEY``, percent-encoded, because browsers cannot set
+        headers there.
         Raises RequestError if the key is missing or not accepted.
         """
         if not self._names:
@@ -112,5 +114,5 @@ def _key_of(request: HTTPConnection) -> str:
     if authorization[: len(_BEARER)].lower() == _BEARER:
         return authorization[len(_BEARER) :].strip()
     offered = request.scope.get("subprotocols", [])
-    keys = [name.removeprefix(_PROTOCOL) for name in offered if name.startswith(_PROTOCOL)]
+    keys = [unquote(name.removeprefix(_PROTOCOL)) for name in offered if name.startswith(_PROTOCOL)]
     return request.headers.get("x-api-key") or (keys[0] if keys else "")

@@ -21,7 +21,7 @@ _TYPES = {
     ".js": "text/javascript; charset=utf-8",
     ".svg": "image/svg+xml",
 }
-_DOCS_LINK = b'<a id="docs-link" href="docs">API</a>'
+_DOCS_LINK = b'<a id="docs-link" href="docs" target="_blank" rel="noopener">API</a>'
 _HEADERS = {
     # No other hosts, nothing inline, no framing by other sites. The page creates blob: URLs
     # of the user's files, to show photos and to play videos.

@@ -11,6 +11,10 @@ const ATTEMPTS = 4;
 // What a header can carry.
 const KEY = /^[\x21-\x7e]+$/;
 
+function checkKey({ key }) {
+  if (key && !KEY.test(key)) throw new Problem("invalid_key");
+}
+
 /** The query string of the chosen options. */
 export function queryOf({ labels, minFaceSize, upright }) {
   const query = new URLSearchParams({ include: "scores,quality" });
@@ -48,6 +52,16 @@ export async function analyzeVideo(file, options, signal, on) {
   if (!ended) throw new Problem("unreachable");
 }
 
+/** Opens the WebSocket of a live view. */
+export function liveSocket({ labels, key }) {
+  checkKey({ key });
+  const address = new URL(`live?${new URLSearchParams({ smooth: "true", labels })}`, document.baseURI);
+  address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
+  // Scripts can't set headers of a WebSocket, so the key is sent as a subprotocol, which allows fewer characters.
+  const encoded = encodeURIComponent(key).replaceAll("(", "%28").replaceAll(")", "%29");
+  return new WebSocket(address, key ? ["mien", `key.${encoded}`] : ["mien"]);
+}
+
 /** Repeats a request for as long as the service asks for it with Retry-After. */
 async function retried(attempt, signal, on) {
   for (let count = 1; ; count++) {
@@ -76,7 +90,7 @@ function post(path, field, file, options, signal, on) {
   const body = new FormData();
   body.append(field, file, field); // the file's name is not sent
   const request = new XMLHttpRequest();
-  if (options.key && !KEY.test(options.key)) throw new Problem("invalid_key");
+  checkKey(options);
   return new Promise((done, fail) => {
     const receive = () => {
       try {

@@ -9,8 +9,8 @@ const MARKS = { waiting: "Waiting", uploading: "Uploading", analyzing: "Analyzin
 export class Card {
   /**
    * hooks: changed(), retry(card), removed(card).
-   * Attributes: result: {name, labels, width, height, faces} or {name, labels, problem}, once there
-   * is one; options: those of its analysis; overrides: options that a retry adds to the chosen ones.
+   * Attributes: result: {name, labels, width, height, faces} of a photo, {name, labels, samples}
+   * of a video or {name, labels, problem}, once there is one; options: those of its analysis; overrides: options that a retry adds to the chosen ones.
    */
   constructor(file, hooks) {
     this.file = file;
@@ -75,10 +75,11 @@ export class Card {
   }
 
   fail(problem, labels) {
-    this.result = { name: this.name, labels, problem: { code: problem.code, detail: problem.detail || messageOf(problem) } };
-    this.element.dataset.code = problem.code;
+    const { code, samples } = problem;
+    this.result = { name: this.name, labels, samples, problem: { code, detail: problem.detail || messageOf(problem) } };
+    this.element.dataset.code = code;
     // Of a video, what arrived before the problem stays.
-    if (!problem.partial) this.find(".body").replaceChildren();
+    if (!samples) this.find(".body").replaceChildren();
     this.show("failed", messageOf(problem));
   }
 

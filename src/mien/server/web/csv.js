@@ -2,29 +2,31 @@
 
 import { COLORS } from "./emotions.js";
 
-const IMAGE = ["path", "width", "height", "turn"];
+const MOMENT = ["time_s", "frame", "person"];
+const IMAGE = ["width", "height", "turn"];
 const FACE = ["face", "x", "y", "box_width", "box_height", "emotion", "confidence"];
 const ERROR = ["error_code", "error_message"];
 const SIZES = { six: 6, seven: 7, eight: 8 };
 
-/** The table of photos: a row for each face, or one for a photo without a face or with an error. */
-export function photoTable(results) {
-  const rows = results.flatMap(({ name, problem, ...result }) =>
-    problem
-      ? [{ path: name, error_code: problem.code, error_message: problem.detail }]
-      : faceRows(result).map((row) => ({ path: name, ...row })));
-  return csvOf([...IMAGE, ...FACE, ...scoreColumns(results), ...ERROR], rows);
+/**
+ * The table of files: a row for each face, or one for a photo, or a moment of a video, without a face.
+ * A failure has a row with its error. Only tables with videos have the columns of MOMENT.
+ */
+export function tableOf(results) {
+  const rows = results.flatMap(({ name, problem, samples, ...image }) => {
+    const found = samples ? momentRows(samples) : problem ? [] : faceRows(image);
+    const failure = problem ? [{ error_code: problem.code, error_message: problem.detail }] : [];
+    return [...found, ...failure].map((row) => ({ path: name, ...row }));
+  });
+  const moment = results.some(({ samples }) => samples) ? MOMENT : [];
+  return csvOf(["path", ...moment, ...IMAGE, ...FACE, ...scoreColumns(results), ...ERROR], rows);
 }
 
-/** The table of a video, as of `mien video`: a row for each face and sample. */
-export function videoTable(samples, labels) {
-  const rows = samples.flatMap(({ time_s, frame, size: [width, height], faces }) =>
-    faceRows({ width, height, faces }).map((row, index) => ({
-      time_s, frame, person: faces[index]?.person, ...row,
-    })));
-  const columns = ["time_s", "frame", "person", ...IMAGE.slice(1), ...FACE, ...scoreColumns([{ labels }])];
-  return csvOf(columns, rows);
-}
+/** The table of a video, as of `mien video`. */
+export const videoTable = (result) => csvOf([...MOMENT, ...IMAGE, ...FACE, ...scoreColumns([result])], momentRows(result.samples));
+
+const momentRows = (samples) => samples.flatMap(({ time_s, frame, size: [width, height], faces }) =>
+  faceRows({ width, height, faces }).map((row, index) => ({ time_s, frame, person: faces[index]?.person, ...row })));
 
 /** The columns of the largest label set in use. */
 function scoreColumns(results) {

@@ -14,6 +14,8 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(url), 10_000);
 }
 
+export const saveCsv = (text, name) => save(new Blob([text], { type: "text/csv" }), name);
+
 export const withoutSuffix = (name) => name.replace(/\.[^.]*$/, "");
 
 /** Returns a section that shows texts, each with a button to copy it. */

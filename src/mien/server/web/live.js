@@ -1,5 +1,6 @@
 // The camera: takes a photo, or sends its frames to WS /live.
 
+import { liveSocket } from "./api.js";
 import { COLORS, messageOf } from "./emotions.js";
 import { paintFaces } from "./paint.js";
 
@@ -13,48 +14,86 @@ const ANNOUNCE_EVERY_MS = 3000;
 // For browsers that do not say when the camera has a new frame.
 const FRAME_MS = 40;
 
-/** Opens and closes the camera. options: returns the chosen options. */
+/** Opens and closes the camera. options: returns the chosen options; changed: called if it was opened or closed. */
 export class Camera {
-  constructor({ options, status, onPhoto }) {
-    Object.assign(this, { options, status, onPhoto, stream: null, opening: false, live: null });
+  constructor({ options, status, changed, onPhoto }) {
+    Object.assign(this, { options, status, changed, onPhoto, stream: null, cameras: [], opening: false, live: null });
     this.section = document.getElementById("live");
     this.video = document.getElementById("camera-view");
     this.toggle = document.getElementById("live-toggle");
     this.toggle.addEventListener("click", () => (this.live ? this.stopLive() : this.goLive()));
     document.getElementById("shoot").addEventListener("click", () => this.shoot());
-    document.getElementById("camera-close").addEventListener("click", () => this.close());
+    this.switcher = document.getElementById("camera-switch");
+    this.switcher.addEventListener("click", () => this.#switch());
+    document.getElementById("camera-close").addEventListener("click", () => {
+      this.close();
+      this.status("The camera is off.");
+    });
   }
 
   async open() {
-    // A second click while the camera opens would open it twice, and close it once.
-    if (this.stream || this.opening) return;
+    if (this.stream) return;
     if (!navigator.mediaDevices) {
       this.status("Browsers allow the camera only on HTTPS and on localhost.", { bad: true });
       return;
     }
+    if (!(await this.#start({ facingMode: "user" }))) return;
+    this.changed();
+    this.section.scrollIntoView({ block: "nearest" });
+    this.status("The camera is on. Nothing is sent until you take a photo or go live.");
+  }
+
+  /** Continues with the camera on the other side, or else with the next one. */
+  async #switch() {
+    if (this.opening) return;
+    const { facingMode, deviceId } = this.#settings;
+    const next = this.cameras[(this.cameras.findIndex((camera) => camera.deviceId === deviceId) + 1) % this.cameras.length];
+    const wanted = facingMode ? { facingMode: facingMode === "user" ? "environment" : "user" } : { deviceId: { exact: next.deviceId } };
+    this.#end(); // phones open only one camera at a time
+    if (!(await this.#start(wanted))) this.close();
+  }
+
+  /** Opens a camera and shows it. Returns true if it could. */
+  async #start(wanted) {
+    // A second click while the camera opens would open it twice, and close it once.
+    if (this.opening) return false;
     this.opening = true;
     try {
-      this.stream = await navigator.mediaDevices.getUserMedia({ video: { facingMode: "user", width: { ideal: 1280 } } });
+      this.stream = await navigator.mediaDevices.getUserMedia({ video: { ...wanted, width: { ideal: 1280 } } });
+      if (!this.opening) return this.#end(); // closed meanwhile
+      this.cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
     } catch (error) {
       const words = { NotAllowedError: "The camera is blocked. Allow it in the browser's settings of this site.", NotFoundError: "No camera was found." };
       this.status(words[error.name] ?? "The camera can't be opened. Another program may be using it.", { bad: true });
-      return;
+      return false;
     } finally {
       this.opening = false;
     }
     this.section.hidden = false;
+    this.switcher.hidden = this.cameras.length < 2;
+    // As in a mirror, unless the camera looks away from the person.
+    this.video.classList.toggle("mirrored", this.#settings.facingMode !== "environment");
     this.video.srcObject = this.stream;
     await this.video.play();
-    this.status("The camera is on. Nothing is sent until you take a photo or go live.");
+    return true;
+  }
+
+  get #settings() {
+    return this.stream.getVideoTracks()[0].getSettings();
+  }
+
+  #end() {
+    this.stream?.getTracks().forEach((track) => track.stop());
+    this.stream = null;
   }
 
   close() {
     this.stopLive();
-    this.stream?.getTracks().forEach((track) => track.stop());
-    this.stream = null;
+    this.#end();
+    this.opening = false;
     this.video.srcObject = null;
     this.section.hidden = true;
-    this.status("The camera is off.");
+    this.changed();
   }
 
   shoot() {
@@ -65,9 +104,8 @@ export class Camera {
   goLive() {
     try {
       this.live = new Live(this.video, this.options(), this.status, () => this.stopLive());
-    } catch {
-      // WebSocket accepts only a subprotocol without special characters.
-      this.status(messageOf({ code: "invalid_key" }), { bad: true });
+    } catch (problem) {
+      this.status(messageOf(problem), { bad: true });
       return;
     }
     this.#show(true);
@@ -92,12 +130,7 @@ class Live {
     Object.assign(this, { video, status, ended, inFlight: 0, times: [], history: [], announced: "", announcedAt: 0, stopped: false });
     this.overlay = document.getElementById("overlay");
     this.timeline = document.getElementById("timeline");
-    const query = new URLSearchParams({ smooth: "true", labels: options.labels });
-    const address = new URL("live", document.baseURI);
-    address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
-    // Scripts can't set headers of a WebSocket, so the key is sent as a subprotocol.
-    const protocols = options.key ? ["mien", `key.${options.key}`] : ["mien"];
-    this.socket = new WebSocket(`${address}?${query}`, protocols);
+    this.socket = liveSocket(options);
     this.socket.onopen = () => this.#onFrame();
     this.socket.onmessage = ({ data }) => this.#receive(JSON.parse(data));
     this.socket.onclose = ({ code }) => this.#closed(code);
@@ -157,7 +190,9 @@ class Live {
 
   #draw({ size, faces }) {
     [this.overlay.width, this.overlay.height] = size;
-    paintFaces(this.overlay.getContext("2d"), faces, ({ person }) => `${person} · `);
+    const mirrored = ({ bounding_box: [x, ...others], ...face }) => ({ ...face, bounding_box: [size[0] - x - others[1], ...others] });
+    const shown = this.video.matches(".mirrored") ? faces.map(mirrored) : faces;
+    paintFaces(this.overlay.getContext("2d"), shown, ({ person }) => `${person} · `);
   }
 
   #closed(code) {

@@ -2,8 +2,8 @@
 
 import { Problem } from "./api.js";
 import { Card } from "./card.js";
-import { photoTable } from "./csv.js";
-import { save } from "./dom.js";
+import { tableOf } from "./csv.js";
+import { saveCsv } from "./dom.js";
 import { filesOfDrop } from "./drop.js";
 import { count, messageOf } from "./emotions.js";
 import { Camera } from "./live.js";
@@ -97,7 +97,7 @@ async function outcomeOf(card) {
     return await (isVideo(card.file) ? runVideo : runPhoto)(card, card.options);
   } catch (error) {
     // Without this, a card whose request or drawing fails unexpectedly would stay busy.
-    const problem = error instanceof Problem ? error : Object.assign(new Problem("unexpected", String(error)), { partial: error.partial });
+    const problem = error instanceof Problem ? error : Object.assign(new Problem("unexpected", String(error)), { samples: error.samples });
     if (problem.code === "cancelled") return null;
     if (KEY_PROBLEMS.includes(problem.code)) byId("options").open = true;
     card.fail(problem, card.options.labels);
@@ -131,18 +131,17 @@ function countsOf(cards) {
 
 function showCounts() {
   byId("counts").textContent = countsOf(cards);
-  document.body.classList.toggle("filled", cards.length > 0);
+  document.body.classList.toggle("filled", cards.length > 0 || !byId("live").hidden);
   document.body.classList.toggle("many", cards.length > 1);
   byId("toolbar").hidden = cards.length === 0;
   const failed = cards.filter(({ retryable }) => retryable);
   byId("retry-failed").hidden = failed.length === 0 || cards.length === 1;
   byId("retry-failed").textContent = `Retry failed (${failed.length})`;
   byId("again").hidden = outdated().length === 0;
-  byId("download").hidden = !cards.some(({ file }) => !isVideo(file));
-  byId("download").disabled = photoResults().length === 0;
+  byId("download").disabled = results().length === 0;
 }
 
-const photoResults = () => cards.filter(({ file, result }) => result && !isVideo(file)).map(({ result }) => result);
+const results = () => cards.map(({ result }) => result).filter(Boolean);
 
 /** Files that were analyzed with other options than those chosen now. */
 function outdated() {
@@ -192,9 +191,7 @@ byId("sample").addEventListener("click", async () => {
 byId("retry-failed").addEventListener("click", () => retryAll(cards.filter(({ retryable }) => retryable)));
 byId("again").addEventListener("click", () => retryAll(outdated()));
 byId("clear").addEventListener("click", clearAll);
-byId("download").addEventListener("click", () => {
-  save(new Blob([photoTable(photoResults())], { type: "text/csv" }), "mien.csv");
-});
+byId("download").addEventListener("click", () => saveCsv(tableOf(results()), "mien.csv"));
 
 addEventListener("dragover", (event) => {
   event.preventDefault();
@@ -214,5 +211,5 @@ addEventListener("paste", ({ clipboardData }) => {
   if (clipboardData?.files.length) add([...clipboardData.files]);
 });
 
-const camera = new Camera({ options: chosen, status, onPhoto: (file) => add([file]) });
+const camera = new Camera({ options: chosen, status, changed: showCounts, onPhoto: (file) => add([file]) });
 byId("camera").addEventListener("click", () => camera.open());

@@ -168,7 +168,7 @@ function addBoxes(view, sheet, { width, height }) {
       left: `${(100 * x) / width}%`, top: `${(100 * y) / height}%`,
       width: `${(100 * w) / width}%`, height: `${(100 * h) / height}%`,
     });
-    const tag = element("div", { className: "tag" }, `${face.emotion} ${percent(face.confidence)}`);
+    const tag = element("div", { className: "tag" }, face.emotion, element("span", {}, ` ${percent(face.confidence)}`));
     for (const part of [box, tag]) {
       paint(part, face.emotion);
       part.classList.toggle("doubtful", doubtOf(face) !== "");

@@ -2,7 +2,7 @@
 
 import { analyzeVideo, curlOf } from "./api.js";
 import { videoTable } from "./csv.js";
-import { element, save, snippets, withoutSuffix } from "./dom.js";
+import { element, saveCsv, snippets, withoutSuffix } from "./dom.js";
 import { count, paint, percent } from "./emotions.js";
 import { paintFaces } from "./paint.js";
 import { Timeline, clock, spansOf } from "./timeline.js";
@@ -30,7 +30,7 @@ export async function runVideo(card, options) {
     // What arrived before stays on the page.
     if (!view.samples.length || !card.element.isConnected) throw problem;
     view.end(options);
-    problem.partial = true;
+    problem.samples = view.samples;
     throw problem;
   }
   view.end(options, summary);
@@ -70,6 +70,12 @@ class View {
       if (!this.video.paused && this.video.isConnected) requestAnimationFrame(follow);
     };
     for (const event of ["play", "seeked", "pause"]) this.video.addEventListener(event, follow);
+    // Only the top layer is above a video in full screen: the overlay follows it there.
+    this.video.addEventListener("fullscreenchange", () => {
+      const full = document.fullscreenElement === this.video;
+      this.overlay.popover = full ? "manual" : null;
+      if (full) this.overlay.showPopover?.();
+    });
     this.video.addEventListener("loadedmetadata", () => (this.timeline.duration = this.video.duration));
     this.video.addEventListener("error", () => {
       const text = "This browser can't play this video. The timeline works without it.";
@@ -112,11 +118,9 @@ class View {
   end(options, summary) {
     const spans = spansOf(this.samples);
     this.persons.replaceChildren(...[...spans].map(([person, own]) => this.#tile(person, own, summary)));
-    const name = withoutSuffix(this.card.name);
+    this.card.result = { name: this.card.name, labels: options.labels, samples: this.samples };
     const button = element("button", { type: "button", className: "small" }, "Save CSV");
-    button.addEventListener("click", () => {
-      save(new Blob([videoTable(this.samples, options.labels)], { type: "text/csv" }), `${name}-mien.csv`);
-    });
+    button.addEventListener("click", () => saveCsv(videoTable(this.card.result), `${withoutSuffix(this.card.name)}-mien.csv`));
     this.card.find(".tools").replaceChildren(button);
     this.ending.replaceChildren(snippets("JSON and curl", {
       JSON: JSON.stringify(summary ?? this.samples, null, 2),
