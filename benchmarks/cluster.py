@@ -32,7 +32,7 @@ from mien.batch.shards import Plan, RunFolder
 from mien.batch.source import images_of
 from mien.batch.storage import open_folder
 from mien.batch.table import read_rows
-from mien.batch.task import ImageFile, ImageOutcome
+from mien.batch.task import Content, Outcome, Progress
 
 NODES = ROOT / "tests" / "cluster" / "nodes.py"
 BILLION = 1_000_000_000
@@ -48,14 +48,14 @@ WAYS = (
 
 @dataclass(frozen=True)
 class EmptyTask:
-    def __call__(self) -> Callable[[ImageFile], ImageOutcome]:
+    def __call__(self) -> Callable[[str, Content], Outcome]:
         return self.analyzed
 
-    def analyzed(self, file: ImageFile) -> ImageOutcome:
-        return ImageOutcome([{"path": file.path}])
+    def analyzed(self, path: str, content: Content) -> Outcome:
+        return [{"path": path}], Progress(1)
 
-    def crashed(self, path: str) -> ImageOutcome:
-        return ImageOutcome([{"path": path}], failure=path)
+    def crashed(self, path: str) -> Outcome:
+        return [{"path": path}], Progress(1, 1, failures=[path])
 
 
 def main() -> None:

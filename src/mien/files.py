@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from mien.errors import UnreadableFileError
 
-__all__ = ["complete_file", "open_no_wait"]
+__all__ = ["complete_file", "open_no_wait", "write_new"]
 
 
 def open_no_wait(path: Path) -> BinaryIO:
@@ -41,13 +41,18 @@ def _opener(path: str, flags: int) -> int:
 
 
 @contextmanager
-def complete_file(path: Path) -> Iterator[Path]:
+def complete_file(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
     """Yield the path to write to; rename that file to ``path`` at the end, or delete it on errors.
+
+    Args:
+        path: The file; an existing one is replaced.
+        unfinished: The path to write to, in the same folder. None: ``path`` with ``.unfinished``,
+            for files that only one process writes.
 
     Raises:
         OSError: The file can't be saved or renamed.
     """
-    unfinished = path.with_name(path.name + ".unfinished")
+    unfinished = unfinished or path.with_name(path.name + ".unfinished")
     try:
         yield unfinished
         # Flushed to disk before it replaces a file, so that a power failure cannot leave it empty.
@@ -56,3 +61,19 @@ def complete_file(path: Path) -> Iterator[Path]:
         unfinished.replace(path)
     finally:
         unfinished.unlink(missing_ok=True)
+
+
+def write_new(path: Path, data: bytes) -> None:
+    """Write a new file, whole or not at all.
+
+    Raises:
+        OSError: It exists, or cannot be written.
+    """
+    file = path.open("xb")
+    try:
+        with file:
+            file.write(data)
+    except OSError:
+        # After it is closed: Windows deletes no open file.
+        path.unlink()
+        raise

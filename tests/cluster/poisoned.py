@@ -18,8 +18,8 @@ if __name__ == "__main__":
     engine = RayEngine(address, 1, 60, print)
     with engine.started():
         shards = [
-            [result.shard, result.progress.images, result.progress.failed]
-            for result in engine.finish_shards(DeadlyTask(), folder, plan, [0, 1])
+            [shard, progress.images, progress.failed]
+            for shard, progress in engine.finish_shards(DeadlyTask(), folder, plan, [0, 1])
         ]
     # Ray has printed that a process died.
     print(json.dumps({"shards": sorted(shards), "records": list(folder.records([0, 1]))}))

@@ -4,6 +4,7 @@ import json
 import os
 import pickle
 import signal
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,10 @@ import pytest
 
 from mien.batch import lock
 from mien.batch.lock import locked
-from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker, StoppedError
+from mien.batch.shards import Plan, RunFolder, ShardWorker, StoppedError
 from mien.batch.storage import open_folder
 from mien.batch.table import read_rows
-from mien.batch.task import ImageFile, ImageOutcome, Progress
+from mien.batch.task import Content, Outcome, Progress
 from mien.errors import InvalidParameterError
 from programs import posix
 
@@ -27,16 +28,17 @@ EMPTY = Plan({"source": "x"}, COLUMNS)
 class DeadlyTask:
     """Kills its process for an image with such a name."""
 
-    def __call__(self) -> Callable[[ImageFile], ImageOutcome]:
+    def __call__(self) -> Callable[[str, Content], Outcome]:
         return self.analyzed
 
-    def analyzed(self, file: ImageFile) -> ImageOutcome:
-        if "deadly" in file.path:
+    def analyzed(self, path: str, content: Content) -> Outcome:
+        if "deadly" in path:
             os.kill(os.getpid(), signal.SIGKILL)
-        return ImageOutcome([{"path": file.path, "error_code": None}], ("happy",), seconds=0.5)
+        return [{"path": path, "error_code": None}], Progress(1, 0, 0.5, Counter(["happy"]))
 
-    def crashed(self, path: str) -> ImageOutcome:
-        return ImageOutcome([{"path": path, "error_code": "internal_error"}], failure=path)
+    def crashed(self, path: str) -> Outcome:
+        progress = Progress(1, 1, failures=[path])
+        return [{"path": path, "error_code": "internal_error"}], progress
 
 
 def run_folder(place: object, suffix: str = ".jsonl") -> RunFolder:
@@ -54,11 +56,10 @@ def test_a_run(tmp_path: Path, scheme: str) -> None:
     assert (plan.shard_sizes(), plan.images) == ([2, 1], 3)
     assert folder.finished() == frozenset()
     finish = ShardWorker(DeadlyTask(), folder, COLUMNS)
-    result = finish(1)
-    assert result == ShardResult(1, Progress(1, 0, 0.5, result.progress.emotions))
+    assert finish(1) == (1, Progress(1, 0, 0.5, Counter(happy=1)))
     assert folder.finished() == {1}
-    assert finish(1).progress is None
-    assert finish(0).progress.images == 2
+    assert finish(1) == (1, Progress())
+    assert finish(0)[1].images == 2
     plan = folder.extend(plan, ["d.jpg"], 5)
     assert (plan.shard_sizes(), folder.images(2)) == ([2, 1, 1], ["d.jpg"])
     finish(2)
@@ -96,7 +97,7 @@ def test_unfinished_files_are_ignored(tmp_path: Path) -> None:
     left = tmp_path / "_unfinished-0123-0000000.parquet"
     left.write_bytes(b"PAR1")
     assert folder.finished() == frozenset()
-    assert ShardWorker(DeadlyTask(), folder, COLUMNS)(0).progress.images == plan.images
+    assert ShardWorker(DeadlyTask(), folder, COLUMNS)(0)[1].images == plan.images
     folder.sweep()
     assert not left.exists()
     assert list(read_rows(tmp_path)) == [{"path": "a.jpg", "error_code": None}]
@@ -120,9 +121,9 @@ def test_a_crashing_image_is_found_at_the_second_attempt(tmp_path: Path) -> None
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert not folder.finished()
-    result = ShardWorker(DeadlyTask(), folder, COLUMNS)(0)
-    assert (result.progress.images, result.progress.failed) == (3, 1)
-    assert result.progress.failures == ["deadly.jpg"]
+    _, progress = ShardWorker(DeadlyTask(), folder, COLUMNS)(0)
+    assert (progress.images, progress.failed) == (3, 1)
+    assert progress.failures == ["deadly.jpg"]
     codes = [record["error_code"] for record in folder.records([0])]
     assert codes == [None, "internal_error", None]
 

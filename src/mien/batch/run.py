@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from mien.batch.finished import images_in, import_table, plan_of_table, write_record
 from mien.batch.local import in_processes
-from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker
+from mien.batch.shards import Plan, RunFolder, ShardWorker
 from mien.batch.source import OnSkip, images_of
 from mien.batch.storage import is_uri, open_folder
 from mien.batch.table import FOLDER_SUFFIX, is_failure, write_table
@@ -47,8 +47,8 @@ class Engine(Protocol):
 
     def finish_shards(
         self, task: ImageTask, folder: RunFolder, plan: Plan, shards: Sequence[int]
-    ) -> Iterator[ShardResult]:
-        """Finish shards in any order, and yield each as soon as it is finished."""
+    ) -> Iterator[tuple[int, Progress]]:
+        """Yield number and totals of each shard as soon as it is finished, in any order."""
         ...
 
 
@@ -66,7 +66,7 @@ class LocalEngine:
 
     def finish_shards(
         self, task: ImageTask, folder: RunFolder, plan: Plan, shards: Sequence[int]
-    ) -> Iterator[ShardResult]:
+    ) -> Iterator[tuple[int, Progress]]:
         worker = ShardWorker(task, folder, plan.columns)
         return in_processes(worker, shards, min(self.processes, len(shards)))
 
@@ -272,10 +272,10 @@ class Run:
         )
         # Closed here, before the engine ends.
         with closing(results), bar:  # type: ignore[type-var]
-            for result in results:
-                self.progress.merge(result.progress or Progress())
+            for shard, progress in results:
+                self.progress.merge(progress)
                 bar.set_postfix(failed=self.progress.failed, refresh=False)
-                bar.update(sizes[result.shard])
+                bar.update(sizes[shard])
 
     def _join(self, folder: RunFolder, plan: Plan, table: Path) -> None:
         """Write the table, completely or not at all, and delete the shards."""

@@ -16,11 +16,11 @@ from mien.batch.local import isolated
 from mien.batch.lock import locked
 from mien.batch.storage import Folder, is_uri
 from mien.batch.table import TABLE_FORMATS
-from mien.batch.task import ImageFile, ImageOutcome, ImageTask, Progress, open_image
+from mien.batch.task import Content, ImageTask, Outcome, Progress, open_image
 from mien.errors import InvalidParameterError
 from mien.in_order import in_order
 
-__all__ = ["Plan", "RunFolder", "ShardResult", "ShardWorker", "StoppedError"]
+__all__ = ["Plan", "RunFolder", "ShardWorker", "StoppedError"]
 
 _PLAN_FOLDER = "_plan"
 _PLAN = f"{_PLAN_FOLDER}/plan.json"
@@ -62,14 +62,6 @@ class Plan:
             for images, size in self.parts
             for start in range(0, images, size)
         ]
-
-
-@dataclass(frozen=True, slots=True)
-class ShardResult:
-    """A finished shard; ``progress`` is None if an earlier attempt had finished it."""
-
-    shard: int
-    progress: Progress | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,10 +202,12 @@ class ShardWorker:
 
     def __init__(self, task: ImageTask, folder: RunFolder, columns: Sequence[str]) -> None:
         self._task, self._folder, self._columns = task, folder, columns
-        self._analyze: Callable[[ImageFile], ImageOutcome] | None = None
+        self._analyze: Callable[[str, Content], Outcome] | None = None
 
-    def __call__(self, shard: int, stopped: Callable[[], bool] = lambda: False) -> ShardResult:
-        """Finish a shard.
+    def __call__(
+        self, shard: int, stopped: Callable[[], bool] = lambda: False
+    ) -> tuple[int, Progress]:
+        """Finish a shard; return its number and totals, empty ones if it was finished before.
 
         Args:
             shard: Its number.
@@ -224,39 +218,39 @@ class ShardWorker:
             OSError: The results cannot be written.
         """
         if self._folder.is_finished(shard):
-            return ShardResult(shard, None)
+            return shard, Progress()
         images, progress = self._folder.images(shard), Progress()
         started_before = self._folder.mark_started(shard)
         outcomes = self._isolated(images) if started_before else self._here(images)
         records: list[Mapping[str, Any]] = []
         with closing(outcomes):  # type: ignore[type-var]
-            for outcome in outcomes:
-                progress.add(outcome)
-                records += outcome.records
+            for rows, counted in outcomes:
+                progress.merge(counted)
+                records += rows
                 if stopped():
                     raise StoppedError
         self._folder.write_shard(shard, self._columns, records)
-        return ShardResult(shard, progress)
+        return shard, progress
 
-    def _here(self, images: list[str]) -> Iterator[ImageOutcome]:
+    def _here(self, images: list[str]) -> Iterator[Outcome]:
         if self._analyze is None:
             self._analyze = self._task()
         if not any(map(is_uri, images)):
-            yield from map(self._analyze, map(open_image, images))
+            yield from map(self._analyze, images, map(open_image, images))
             return
-        with closing(in_order(open_image, images, threads=_READING_THREADS)) as files:
-            yield from map(self._analyze, files)
+        with closing(in_order(open_image, images, threads=_READING_THREADS)) as contents:
+            yield from map(self._analyze, images, contents)
 
-    def _isolated(self, images: list[str]) -> Iterator[ImageOutcome]:
+    def _isolated(self, images: list[str]) -> Iterator[Outcome]:
         with closing(isolated(partial(_opening, self._task), images)) as outcomes:  # type: ignore[type-var]
             for path, outcome in zip(images, outcomes, strict=True):
                 yield outcome or self._task.crashed(path)
 
 
-def _opening(task: ImageTask) -> Callable[[str], ImageOutcome]:
+def _opening(task: ImageTask) -> Callable[[str], Outcome]:
     """Start a task whose worker opens the image itself."""
     analyze = task()
-    return lambda path: analyze(open_image(path))
+    return lambda path: analyze(path, open_image(path))
 
 
 def _list_of(shard: int) -> str:

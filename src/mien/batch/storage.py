@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from uuid import uuid4
 
 from mien.errors import InvalidParameterError
+from mien.files import complete_file
 
 __all__ = [
     "Folder",
@@ -133,14 +134,8 @@ class Folder:
         target = self._path / name
         target.parent.mkdir(parents=True, exist_ok=True)
         unfinished = target.with_name(f"{_UNFINISHED}{uuid4().hex}-{target.name}")
-        try:
-            with unfinished.open("xb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
+        with complete_file(target, unfinished):
+            unfinished.write_bytes(data)
 
     def has(self, name: str) -> bool:
         """Return whether a file exists."""

@@ -11,24 +11,27 @@ from pathlib import Path
 
 from mien.batch.paths import path_to_text
 from mien.batch.storage import is_uri, is_web_address
+from mien.batch.task import analyze_photo
 from mien.classify.labels import LabelSet
-from mien.cli.annotations import AnnotationFolder
 from mien.cli.console import say
 from mien.cli.formats import PRINTERS, print_text
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.parser import Parser
-from mien.cli.photos import AnalyzedPhoto, analyze_photo
 from mien.detect import MIN_FACE_SIZE_PX
 from mien.detect.levels import SEARCHED_PIXELS
-from mien.errors import NotAnImageError, UnreadableFileError
+from mien.errors import InvalidParameterError, NotAnImageError, UnreadableFileError
+from mien.files import write_new
+from mien.image.encode import ENCODED_FORMATS
 from mien.in_order import in_order
 from mien.recognizer import Recognizer, failed
 from mien.render.numbers import format_count
 from mien.results import ImageResult
 
-__all__ = ["run"]
+__all__ = ["AnnotationFolder", "run"]
 
 _STDIN = "-"
+# As ``analyze_photo`` returns it.
+_Outcome = tuple[ImageResult, str | None]
 
 
 def run(arguments: Sequence[str]) -> int:
@@ -40,11 +43,11 @@ def run(arguments: Sequence[str]) -> int:
     folder = AnnotationFolder(options.annotate) if options.annotate else None
     recognizer = Recognizer(**recognizer_arguments(options))
 
-    def analyze(photo: tuple[str, Path | bytes, Path | None]) -> AnalyzedPhoto:
+    def analyze(photo: tuple[str, Path | bytes, Path | None]) -> _Outcome:
         path = photo[0]
         if unusable := _why_not_a_photo(path):
-            return AnalyzedPhoto(failed(path_to_text(path), unusable), unusable.message)
-        return analyze_photo(recognizer, *photo, save=AnnotationFolder.save)
+            return failed(path_to_text(path), unusable), unusable.message
+        return analyze_photo(recognizer, *photo, write=write_new)
 
     counts: Counter[str] = Counter()
     photos = _photos(options.photos, folder)
@@ -57,6 +60,39 @@ def run(arguments: Sequence[str]) -> int:
             f"--min-face-size {MIN_FACE_SIZE_PX} may find small ones"
         )
     return 1 if counts["failed"] else 0
+
+
+class AnnotationFolder:
+    """The folder of ``--annotate``, which is created if it does not exist; its files are kept.
+
+    Raises:
+        InvalidParameterError: It cannot be created or written to.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise InvalidParameterError(f"--annotate: cannot make the folder {folder}") from error
+        if not os.access(folder, os.W_OK):
+            raise InvalidParameterError(f"--annotate: no permission to write to {folder}")
+        self._folder = folder
+        self._reserved: set[str] = set()
+
+    def reserve(self, photo: str) -> Path:
+        """Return the file for a photo's copy: its name, or ``name-2``, ``name-3`` if that exists.
+
+        This keeps copies of photos with the same name, of earlier runs, and the photos themselves.
+        """
+        source = Path("stdin.jpg" if photo == "-" else photo)
+        suffix = source.suffix if source.suffix.lower() in ENCODED_FORMATS else ".jpg"
+        number, name = 1, source.stem + suffix
+        # Some file systems ignore case: Party.jpg and party.jpg would be the same file.
+        while name.casefold() in self._reserved or os.path.lexists(self._folder / name):
+            number += 1
+            name = f"{source.stem}-{number}{suffix}"
+        self._reserved.add(name.casefold())
+        return self._folder / name
 
 
 def _photos(
@@ -88,16 +124,15 @@ def _why_not_a_photo(path: str) -> UnreadableFileError | None:
     return None
 
 
-def _reported(outcomes: Iterator[AnalyzedPhoto], counts: Counter[str]) -> Iterator[ImageResult]:
+def _reported(outcomes: Iterator[_Outcome], counts: Counter[str]) -> Iterator[ImageResult]:
     """Pass the results on; report and count failures, and count large photos without a face."""
-    for outcome in outcomes:
-        result = outcome.result
+    for result, complaint in outcomes:
         counts["faceless"] += not result.faces and result.width * result.height > SEARCHED_PIXELS
-        if outcome.complaint is not None:
+        if complaint is not None:
             counts["failed"] += 1
             not_an_image = result.error and result.error.code == NotAnImageError.code
             hint = "; mien video analyzes videos" if not_an_image else ""
-            say(f"{result.path}: {outcome.complaint}{hint}")
+            say(f"{result.path}: {complaint}{hint}")
         yield result
 
 

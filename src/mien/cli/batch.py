@@ -13,13 +13,14 @@ from time import perf_counter
 from typing import Any
 
 from mien.artifacts import Card
+from mien.batch.copies import AnnotatedCopies
 from mien.batch.paths import path_to_text
 from mien.batch.run import Engine, LocalEngine, Run, table_file
 from mien.batch.source import IMAGE_SUFFIXES
 from mien.batch.storage import is_uri
 from mien.batch.table import SUFFIXES, format_of
+from mien.batch.task import ImageTask
 from mien.classify.onnx import DEFAULT_MODEL
-from mien.cli.batch_task import AnnotatedCopies, BatchTask
 from mien.cli.console import say
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.parser import Parser, positive
@@ -104,7 +105,7 @@ def _run_of(options: argparse.Namespace, arguments: dict[str, Any], skipped: Cou
         source=options.source,
         out=options.out,
         resume=options.resume,
-        task=BatchTask(arguments, options.include, copies, as_objects=table_format.has_objects),
+        task=ImageTask(arguments, options.include, copies, as_objects=table_format.has_objects),
         columns=table_columns(options.labels, options.include),
         options=_same_options(options, arguments, recognizer),
         defaults={name: str(value) for name, value in _DEFAULTS.items()},

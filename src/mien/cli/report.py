@@ -9,11 +9,12 @@ from PIL import Image
 from mien.batch.paths import path_to_text
 from mien.batch.statistics import BINS, TableStatistics, statistics_of
 from mien.batch.table import SUFFIXES, read_rows
-from mien.cli.annotations import COPY_FORMATS, encoded, write_new
 from mien.cli.console import printable, say
 from mien.cli.parser import Parser, new_file
 from mien.errors import ImageError, InvalidParameterError
+from mien.files import write_new
 from mien.image import load_image
+from mien.image.encode import ENCODED_FORMATS, encoded
 from mien.recognizer import MAX_PIXELS
 from mien.render.report import report_page
 from mien.render.sheet import contact_sheet, thumbnail
@@ -101,8 +102,8 @@ def _parser() -> Parser:
     )
     parser.add_argument(
         "--sheet",
-        type=partial(new_file, suffixes=COPY_FORMATS),
+        type=partial(new_file, suffixes=ENCODED_FORMATS),
         metavar="FILE",
-        help=f"also write the examples as one image: {', '.join(COPY_FORMATS)}",
+        help=f"also write the examples as one image: {', '.join(ENCODED_FORMATS)}",
     )
     return parser

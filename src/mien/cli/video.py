@@ -17,13 +17,13 @@ from mien.batch.source import IMAGE_SUFFIXES
 from mien.batch.storage import is_uri
 from mien.batch.table import SUFFIXES, format_of, write_table
 from mien.classify.labels import LabelSet
-from mien.cli.annotations import encoded, write_new
 from mien.cli.console import say
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.parser import Parser, decimal, new_file
 from mien.cli.termination import cleaning_up
 from mien.errors import ImageError, InvalidParameterError, UnreadableFileError, VideoError
-from mien.files import complete_file
+from mien.files import complete_file, write_new
+from mien.image.encode import encoded
 from mien.in_order import in_order
 from mien.options import Include
 from mien.parent import interrupt_held

@@ -17,8 +17,8 @@ import ray
 import ray.data
 from ray.exceptions import RayError
 
-from mien.batch.shards import Plan, RunFolder, ShardResult, ShardWorker
-from mien.batch.task import ImageTask
+from mien.batch.shards import Plan, RunFolder, ShardWorker
+from mien.batch.task import ImageTask, Progress
 from mien.cluster.watchdog import stalls_reported
 from mien.cores import available_cores
 from mien.errors import InvalidParameterError, MienError
@@ -89,8 +89,8 @@ class RayEngine:
 
     def finish_shards(
         self, task: ImageTask, folder: RunFolder, plan: Plan, shards: Sequence[int]
-    ) -> Iterator[ShardResult]:
-        """Finish shards in any order, and yield each as soon as it is finished.
+    ) -> Iterator[tuple[int, Progress]]:
+        """Yield number and totals of each shard as soon as it is finished, in any order.
 
         If an actor, a worker process or a node dies, Ray gives the shards in progress to others.
 
@@ -116,7 +116,7 @@ class RayEngine:
                     if isinstance(result, OSError):
                         raise result
                     finished()
-                    remaining.discard(result.shard)
+                    remaining.discard(result[0])
                     yield result
             except RayError as error:
                 raise MienError(
@@ -160,7 +160,7 @@ class _Actor:
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
         (shard,) = batch["shard"]
-        result: ShardResult | OSError
+        result: tuple[int, Progress] | OSError
         try:
             result = self._finish(int(shard))
         except (OSError, MienError) as error:

@@ -11,11 +11,13 @@ from PIL import Image
 
 from mien.batch.paths import path_from_text
 from mien.classify.labels import LabelSet
-from mien.cli import annotations, main
-from mien.cli.annotations import AnnotationFolder
+from mien.cli import analyze, main
+from mien.cli.analyze import AnnotationFolder
 from mien.cli.formats import PRINTERS, print_text
 from mien.cli.options import add_analysis_options, recognizer_arguments
 from mien.cli.parser import Parser
+from mien.files import write_new
+from mien.image.encode import encoded
 from mien.recognizer import Recognizer
 from mien.results import ImageResult
 from mien.settings import Settings, recognizer_builder
@@ -323,11 +325,9 @@ def test_annotating_never_overwrites(mien, photo: Path) -> None:
     ],
 )
 def test_names_of_copies(tmp_path: Path, photo: str, name: str, kind: str) -> None:
-    folder = AnnotationFolder(tmp_path)
-    target = folder.reserve(photo)
+    target = AnnotationFolder(tmp_path).reserve(photo)
     assert target == tmp_path / name
-    folder.save(Image.new("RGB", (4, 4)), target)
-    with Image.open(target) as written:
+    with Image.open(io.BytesIO(encoded(Image.new("RGB", (4, 4)), target.suffix))) as written:
         assert written.format == kind
 
 
@@ -337,7 +337,7 @@ def test_unusable_annotation_folder(
     done = mien("analyze", photo, "--annotate", photo)
     assert (done.status, done.out) == (2, "")
     assert str(photo) in done.err
-    monkeypatch.setattr(annotations.os, "access", lambda *_: False)
+    monkeypatch.setattr(analyze.os, "access", lambda *_: False)
     done = mien("analyze", photo, "--annotate", tmp_path)
     assert (done.status, done.out) == (2, "")
     assert str(tmp_path) in done.err
@@ -349,7 +349,7 @@ def test_a_copy_that_can_not_be_written_fails_the_photo_but_keeps_its_result(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(AnnotationFolder, "save", full)
+    monkeypatch.setattr(analyze, "write_new", full)
     done = mien("analyze", "--jsonl", photo, "--annotate", tmp_path / "out")
     assert done.status == 1
     assert len(json.loads(done.out)["faces"]) == 2
@@ -376,7 +376,7 @@ def test_partial_copies_are_deleted(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(Path, "open", open_full)
     monkeypatch.setattr(Path, "unlink", delete)
     with pytest.raises(OSError, match="No space"):
-        AnnotationFolder.save(Image.new("RGB", (4, 4)), target)
+        write_new(target, b"image")
     assert deleted == [target]
 
 

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
+from mien.batch.copies import AnnotatedCopies
 from mien.batch.source import fixed_part
-from mien.cli.batch_task import AnnotatedCopies
 
 
 @pytest.mark.parametrize(
