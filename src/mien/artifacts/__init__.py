@@ -113,9 +113,7 @@ def card_beside(model_file: Path) -> Card:
         )
     card = _parse(model_file.parent / CARD_NAME)
     if model_file.name not in card.files:
-        raise ArtifactError(
-            f"{card.name}: {model_file.name} is not on the card; add it to [files]"
-        )
+        raise ArtifactError(f"{card.name}: {model_file.name} is not on the card; add it to [files]")
     if card.task != "emotion":
         raise ArtifactError(f'{card.name}/{CARD_NAME}: task must be "emotion", found {card.task!r}')
     return card

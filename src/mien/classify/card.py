@@ -1,4 +1,4 @@
-"""An emotion model's card, checked: what its crops are, and what its outputs mean."""
+"""Validate an emotion model's card: the format of its crops and the meaning of its outputs."""
 
 import math
 from collections.abc import Mapping, Sequence

@@ -49,7 +49,7 @@ OVERSAMPLING = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Square:
-    """A square in image pixels that may be turned and may reach over the edge.
+    """A square in image pixels that may be rotated and may extend beyond the image.
 
     Attributes:
         center_x: Pixels from the left edge.
@@ -66,11 +66,11 @@ class Square:
 
 @dataclass(frozen=True, slots=True)
 class Template:
-    """Where a face lies in its crop, as in the training data.
+    """The position of a face in its crop, as in the training data.
 
     Attributes:
-        points: Eyes, nose and corners of the mouth (5, 2) in shares of the side, from the top left
-            corner; None where crops are squares around the box.
+        points: Eyes, nose and corners of the mouth (5, 2) as shares of the side, from the top left
+            corner; None if crops are squares around the box.
         side_of_height: Side of the crop as a share of the height of the face's box.
     """
 
@@ -160,8 +160,8 @@ def crop_square(
     """Sample a square.
 
     Args:
-        image: Where the square lies; its edge pixels are repeated outside of it.
-        square: What to sample.
+        image: The image; its edge pixels are repeated outside of it.
+        square: The square to sample.
         size_px: Side of the crop.
         mode: ``L`` for grey, ``RGB`` for colors.
 
@@ -191,7 +191,7 @@ def crop_square(
 
 
 def stretched(crop: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Stretch a crop with values in [0, 1] to the whole range where its contrast is very low.
+    """Stretch a crop with values in [0, 1] to the whole range if its contrast is very low.
 
     Percentiles decide, so that a few black or white pixels do not hide a dark face.
     """

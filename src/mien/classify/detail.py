@@ -9,7 +9,7 @@ __all__ = ["fine_detail", "laplacian"]
 
 Floats = NDArray[np.float32]
 
-# For a crop in one shade, which has none.
+# For a crop of a single shade, which has no detail.
 _LEAST = np.float32(1e-4)
 # Prevents the division by zero there.
 _TINY = np.float32(1e-12)
@@ -24,7 +24,7 @@ def fine_detail(crops: Floats, layout: Layout) -> Floats:
 
     Args:
         crops: (N, C, H, W) or (N, H, W, C).
-        layout: Which of both.
+        layout: Which of the two.
     """
     shades = crops.mean(axis=1 if layout is Layout.NCHW else 3)
     fine: Floats = laplacian(shades).var(axis=(1, 2)) / (shades.var(axis=(1, 2)) + _TINY)

@@ -21,7 +21,7 @@ class LabelSet(StrEnum):
     """The emotions among which results choose.
 
     ``six`` has happy, sad, angry, fear, surprise and neutral. ``seven`` adds disgust, ``eight``
-    contempt too.
+    disgust and contempt.
     """
 
     SIX = "six"
@@ -86,7 +86,7 @@ def narrow(
         InvalidParameterError: None of the wanted emotions is among ``labels``.
     """
     check_labels(labels, wanted)
-    # Probabilities are kept above 0, so that their sum is, too.
+    # Probabilities are kept above 0, so that their sum is also above 0.
     least = np.finfo(np.float32).tiny
     columns = np.zeros((len(probabilities), len(wanted)), dtype=np.float32)
     for target, emotion in enumerate(wanted):

@@ -1,4 +1,4 @@
-"""The classifier for any ONNX graph that its card describes."""
+"""The classifier for any ONNX graph with a card."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -25,7 +25,7 @@ Floats = NDArray[np.float32]
 
 
 class OnnxClassifier:
-    """Calibrated probabilities from a graph with one input; its card says the rest.
+    """Calibrated probabilities from a graph with one input, as described by its card.
 
     Attributes:
         card: The model's card.
@@ -38,7 +38,7 @@ class OnnxClassifier:
 
         Raises:
             ArtifactError: A value of the card is missing or wrong.
-            ModelContractError: The graph's input or outputs are not what the card says.
+            ModelContractError: The graph's input or outputs do not match the card.
         """
         self._session = session
         self._spec = ModelSpec.from_card(card)
@@ -97,8 +97,8 @@ class OnnxClassifier:
         """Return all outputs of the graph for one batch.
 
         Raises:
-            ModelContractError: An output that is used has another width than the card
-                says, is missing or contains NaN.
+            ModelContractError: An output that is used does not have the width on the card, is
+                missing or contains NaN.
         """
         outputs = self._session.run({self._session.inputs[0].name: crops})
         expected = [(len(crops), len(output.emotions)) for output in self._spec.outputs]

@@ -39,12 +39,12 @@ class CropSpec:
 
     Attributes:
         size_px: Side of the square crops.
-        template: How faces lie in them.
+        template: Position of the faces in them.
         channels: Grey or colors.
         layout: Order of the dimensions.
         white: Value of a white pixel before normalization: 1 or 255.
         mean: Subtracted; one value, or one for each channel, in the order of ``channels``.
-        std: Divided by afterwards; likewise.
+        std: Divides the difference; one value, or one for each channel.
     """
 
     size_px: int

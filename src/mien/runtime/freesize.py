@@ -46,7 +46,7 @@ def with_free_size(model: bytes) -> bytes:
 
 
 def _changed(message: bytes, path: tuple[int, ...], change: Callable[[bytes], bytes]) -> bytes:
-    """Return a message with a change to those inside it that a path of field numbers leads to."""
+    """Return a message in which the submessages at a path of field numbers are changed."""
     if not path:
         return change(message)
     return b"".join(

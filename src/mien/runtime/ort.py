@@ -150,10 +150,10 @@ def _onnxruntime() -> ModuleType:
 def _share_arena() -> None:
     """Register one memory arena for all sessions of this process.
 
-    By default each session has an arena of its own, which never shrinks. If the arena begins small,
-    it grows by a region for each input that is larger than those before, and the earlier regions
-    are too small to be used again. It therefore begins with a region for most images, and the next
-    are larger; the system provides only the parts that are used.
+    By default, each session has its own arena, which never shrinks. An arena that begins small
+    grows by a region for each input that is larger than all before, and its earlier regions are too
+    small to be reused. This arena therefore begins with a region for most images, and the next are
+    larger; the system provides only the parts that are used.
     """
     onnxruntime = _onnxruntime()
     location = onnxruntime.OrtMemoryInfo(

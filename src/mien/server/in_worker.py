@@ -1,6 +1,6 @@
-"""What the service's worker processes run besides ``Recognizer.analyze``.
+"""Functions that the service's worker processes run besides ``Recognizer.analyze``.
 
-They import this module, so it imports nothing of the HTTP service, which would take 17 MB in each.
+This module imports nothing of the HTTP service, which would take 17 MB in each worker process.
 """
 
 from collections.abc import Callable

@@ -55,7 +55,7 @@ class Metrics:
             registry=registry,
         )
         for code in PROBLEMS:
-            # A rate needs a count to start from.
+            # So that rates can be computed from the first error on.
             self._rejections.labels(code)
         self._stages = Histogram(
             "mien_stage_duration_seconds",

@@ -23,8 +23,8 @@ _SHOWN_CHARS = 40
 _LONGEST_NAME = 1000
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
 
-# The parser logs bytes that it cannot parse, and the content of an image belongs in no log. Not
-# from getLogger: any configuration of logging could enable that one again.
+# The parser logs bytes that it cannot parse, but image data must not be logged. Not from getLogger:
+# any configuration of logging could enable that logger again.
 _SILENT = logging.Logger("silent", level=logging.CRITICAL + 1)
 
 
@@ -82,7 +82,7 @@ class FileForm:
         Args:
             boundary: Of the content type.
             field: The field.
-            at_most: Number of files. One more is refused as soon as its headers are there.
+            at_most: Most files. One more is refused as soon as its headers arrive.
 
         Raises:
             RequestError: The boundary is longer than allowed.
@@ -208,7 +208,7 @@ def from_base64(text: bytes | bytearray) -> bytes:
 
 
 def _encoded_file(file: bytearray) -> bytes:
-    """Return a part that is said to be Base64; as it is if that is not true."""
+    """Return a part declared as Base64, decoded; unchanged if it is not Base64."""
     try:
         return from_base64(file)
     except binascii.Error:
