@@ -51,8 +51,8 @@ OWN_REASONS = {
         "analyzes other photos on the rest"
     ),
     ("recall", "face-api"): (
-        "its boxes of large faces are slightly more accurate, but at overlap 0.3 both find the same "
-        "number; it finds fewer small faces"
+        "its boxes of large faces are slightly more accurate, but at overlap 0.3 both find the "
+        "same number; it finds fewer small faces"
     ),
     ("recall", "reference"): (
         "it searches all scales from 20 pixels up in finer steps, which takes longer; with "

@@ -29,7 +29,7 @@ class Progress:
 
     Attributes:
         images: Number of images.
-        failed: Number of those that could not be analyzed, or whose annotated copy could not be written.
+        failed: Number of those that could not be analyzed, or whose copy could not be written.
         seconds: Time in decoding, detection and classification.
         emotions: Emotions of their faces.
         failures: Path and reason of the first failures.
