@@ -35,11 +35,11 @@ def classify(crops: list[bytes]) -> list[dict[str, float]]:
 def classify_as_fer2013(crops: list[bytes]) -> list[dict[str, float]]:
     # Imported here, so that memory and start-up time are those of serving.
     from mien_train.data.fer2013 import FER2013_LABELS  # noqa: PLC0415
-    from mien_train.evaluate import crops_of_faces, shares  # noqa: PLC0415
+    from mien_train.evaluate import crops_of_faces, uncalibrated  # noqa: PLC0415
 
     classifier = recognizer.classifier
     outputs = classifier.outputs(crops_of_faces(faces_of(crops), classifier.crop))
-    rows = shares(classifier, outputs[1]).tolist()
+    rows = uncalibrated(classifier, outputs[1]).tolist()
     return [dict(zip(FER2013_LABELS, row, strict=True)) for row in rows]
 
 

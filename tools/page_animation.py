@@ -17,7 +17,7 @@ import av
 import numpy as np
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
-from tools.examples import served
+from tools.code_blocks import served
 
 PHOTO = Path(__file__).parents[1] / "examples" / "astronaut.jpg"
 VIEWPORT = {"width": 1000, "height": 920}

@@ -22,7 +22,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from tools import examples
+from tools import code_blocks
 from tools.package_contents import (
     ReleaseError,
     check_licences,
@@ -51,7 +51,7 @@ def main() -> int:
         for line in checked(options.tag, options.osv_url):
             print(f"  {line}", flush=True)
             unchecked += line.startswith(NOT_CHECKED)
-    except (ReleaseError, examples.ExampleError) as error:
+    except (ReleaseError, code_blocks.BlockError) as error:
         print(f"release-check: failed: {error}", file=sys.stderr)
         return 1
     left = f"but {unchecked} not checked" if unchecked else "and all was checked"
@@ -82,7 +82,7 @@ def checked(tag: str | None, osv_url: str | None) -> Iterator[str]:
 
     Raises:
         ReleaseError: A check failed.
-        ExampleError: A code block of the README failed.
+        BlockError: A code block of the README failed.
     """
     version = version_of((ROOT / "src/mien/_version.py").read_text())
     if tag is not None:
@@ -228,7 +228,7 @@ def check_installed(wheel: Path, version: str, folder: Path, *, release: bool) -
         # For the last Python, and before the README's blocks install extras.
         if name == list(pythons)[-1]:
             yield write_sbom(python, version, DIST / f"mien-{version}.cdx.json")
-        ran = run_readme(python, wheel, folder / f"examples-{name}")
+        ran = run_readme(python, wheel, folder / f"blocks-{name}")
         yield f"Python {name}: the wheel installs, and {ran} blocks of README.md run as shown"
     missing = [name for name in promised_pythons() if name not in pythons]
     if missing and release:
@@ -277,15 +277,15 @@ def check_origin(python: str, version: str, folder: Path) -> None:
 def run_readme(python: str, wheel: Path, folder: Path) -> int:
     """Run the README's blocks outside of the checkout; return how many."""
     folder.mkdir()
-    with examples.served(python, ENVIRONMENT) as address:
-        runner = examples.Runner(
+    with code_blocks.served(python, ENVIRONMENT) as address:
+        runner = code_blocks.Runner(
             python=python,
             address=address,
-            folder=examples.folder_for(folder),
+            folder=code_blocks.folder_for(folder),
             install=lambda extras: install(python, f"{wheel}[{','.join(extras)}]"),
             environment=ENVIRONMENT,
         )
-        return runner.run(examples.blocks_of(ROOT / "README.md"))
+        return runner.run(code_blocks.blocks_of(ROOT / "README.md"))
 
 
 def write_sbom(python: str, version: str, path: Path) -> str:

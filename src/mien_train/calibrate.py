@@ -68,7 +68,9 @@ class _Faces:
 
     def probabilities(self, classifier: OnnxClassifier) -> NDArray[np.float32]:
         """Return the probabilities (N, 6) with the classifier's calibration."""
-        return narrow(self.outputs.product(classifier), classifier.labels, LabelSet.SIX.emotions)
+        return narrow(
+            self.outputs.probabilities(classifier), classifier.labels, LabelSet.SIX.emotions
+        )
 
     def metrics(self, classifier: OnnxClassifier, rows: NDArray[np.bool_]) -> Metrics:
         probabilities = self.probabilities(classifier)[rows].astype(np.float64)

@@ -47,7 +47,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         say("stopped")
         return 130
-    except (TrainingError, MienError) as error:
+    except (TrainingError, MienError, OSError) as error:
         say(str(error))
         return 1
     return 0

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mien.classify.onnx import load_classifier
 from mien_train.data.fer2013 import FERPLUS_LABELS, FerDataset
 from mien_train.errors import TrainingError
-from mien_train.evaluate import run_model, shares
+from mien_train.evaluate import run_model, uncalibrated
 
 __all__ = ["teach"]
 
@@ -36,4 +36,4 @@ def _predict(path: Path, data: FerDataset) -> tuple[Floats, Floats]:
     outputs = run_model(model, data, flip=True)
     if tuple(label.value for label in model.labels) != FERPLUS_LABELS or outputs.fer2013 is None:
         raise TrainingError(f"{path}: a teacher needs an output for FER+ and one for FER2013")
-    return shares(model, outputs.ferplus), shares(model, outputs.fer2013)
+    return uncalibrated(model, outputs.ferplus), uncalibrated(model, outputs.fer2013)

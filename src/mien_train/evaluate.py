@@ -33,7 +33,7 @@ class Outputs:
     fer2013: NDArray[np.float32] | None
     detail: NDArray[np.float32]
 
-    def product(self, classifier: OnnxClassifier) -> NDArray[np.float32]:
+    def probabilities(self, classifier: OnnxClassifier) -> NDArray[np.float32]:
         """Return the calibrated probabilities (N, K), as ``mien`` returns them."""
         second = [] if self.fer2013 is None else [self.fer2013]
         return classifier.probabilities([self.ferplus, *second], self.detail)
@@ -149,43 +149,39 @@ def score(
     Raises TrainingError if no face has one of the six labels.
     """
     outputs = run_model(classifier, data, flip=flip)
-    predictions = {
-        LabelSet.SIX: outputs.product(classifier),
-        LabelSet.EIGHT: shares(classifier, outputs.ferplus),
-    }
-    (six, six_truth, in_six), (ferplus, ferplus_truth, in_ferplus) = (
-        _product(probabilities, classifier, wanted, data)
-        for wanted, probabilities in predictions.items()
+    six, six_truth, in_six = _measured(
+        outputs.probabilities(classifier), classifier, LabelSet.SIX, data
     )
+    # The metrics by name, and which faces they count.
+    measured = {"six": (six, in_six)}
+    ferplus, ferplus_truth, in_ferplus = _measured(
+        uncalibrated(classifier, outputs.ferplus), classifier, LabelSet.EIGHT, data
+    )
+    if ferplus_truth == FERPLUS_TRUTH:
+        measured["ferplus"] = ferplus, in_ferplus
     # The only output of a model may have the FER2013 labels.
     fer2013 = outputs.ferplus if _labels(classifier) == FER2013_LABELS else outputs.fer2013
-    tables = {
-        "six": (six, in_six),
-        "ferplus": (ferplus, in_ferplus) if ferplus_truth == FERPLUS_TRUTH else None,
-        "fer2013": None
-        if fer2013 is None
-        else (
-            measure(shares(classifier, fer2013).astype(np.float64), data.fer2013, FER2013_LABELS),
-            np.ones(len(data), dtype=np.bool_),
-        ),
-    }
-    there = {name: table for name, table in tables.items() if table is not None}
+    if fer2013 is not None:
+        probabilities = uncalibrated(classifier, fer2013).astype(np.float64)
+        every = np.ones(len(data), dtype=np.bool_)
+        measured["fer2013"] = measure(probabilities, data.fer2013, FER2013_LABELS), every
+    metrics = {name: table for name, (table, _) in measured.items()}
     return Scores(
         usage=usage,
         view="flip-averaged" if flip else "single",
         six_truth=six_truth,
         six=six,
-        ferplus=there["ferplus"][0] if "ferplus" in there else None,
-        fer2013=there["fer2013"][0] if "fer2013" in there else None,
+        ferplus=metrics.get("ferplus"),
+        fer2013=metrics.get("fer2013"),
         twins={
-            name: Twins.from_predictions(metrics.right, twin[counted])
-            for name, (metrics, counted) in there.items()
+            name: Twins.from_predictions(table.right, twin[counted])
+            for name, (table, counted) in measured.items()
             if twin is not None
         },
     )
 
 
-def _product(
+def _measured(
     probabilities: NDArray[np.float32],
     classifier: OnnxClassifier,
     wanted: LabelSet,
@@ -216,6 +212,6 @@ def crops_of_faces(faces: NDArray[np.uint8], crop: CropSpec) -> NDArray[np.float
     )
 
 
-def shares(classifier: OnnxClassifier, output: NDArray[np.float32]) -> NDArray[np.float32]:
+def uncalibrated(classifier: OnnxClassifier, output: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the probabilities (N, K) of one output of the model, without calibration."""
     return np.exp(classifier.log_probabilities(output))

@@ -83,7 +83,7 @@ class Trainer:
         self.check, self.check_targets = check, Targets.from_dataset(check, 0.0).to(self.device)
         self.about_data = _about(train, teachers)
         # Output whose accuracy is shown: the first one with labels.
-        self.shown_head = 0 if recipe.ferplus_weight and bool(targets.ferplus.any()) else 1
+        self.shown_output = 0 if recipe.ferplus_weight and bool(targets.ferplus.any()) else 1
         self.model = build_classifier(
             recipe.backbone, recipe.dropout, recipe.drop_path, recipe.weights
         )
@@ -148,10 +148,9 @@ class Trainer:
 
     def _advance(self) -> None:
         started = time.monotonic()
-        rate = self.schedule()[1]
         faces, targets = self.next_batch()
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = self._rate()
         self.model.train()
         for layer in self.frozen:
             layer.eval()
@@ -165,15 +164,17 @@ class Trainer:
         self.optimizer.step()
         self.step += 1
         self._update_average()
-        self._update_shown(float(loss.detach()), logits[self.shown_head], targets[self.shown_head])
+        self._update_shown(
+            float(loss.detach()), logits[self.shown_output], targets[self.shown_output]
+        )
         self.seconds += time.monotonic() - started
 
     def next_batch(self) -> tuple[Tensor, list[Tensor]]:
-        """Return this step's augmented faces (N, 1, S, S) and the targets of both heads.
+        """Return this step's augmented faces (N, 1, S, S) and the targets of both outputs.
 
         The whole batch is augmented at once on the training device, without worker processes.
         """
-        phase = self.schedule()[0]
+        phase, _ = self._phase_at(self.step)
         place = self.step % self.steps_per_epoch * self.recipe.batch
         rows = self.order[place : place + self.recipe.batch].to(self.device)
         faces = self.targets.faces[rows].unsqueeze(1).float() / 255
@@ -196,26 +197,30 @@ class Trainer:
         self.accuracy += (share - self.accuracy) * weight
 
     def _loss(self, logits: tuple[Tensor, Tensor], targets: list[Tensor]) -> Tensor:
-        """Cross-entropy of both heads; a face without emotion votes adds nothing to FER+'s."""
+        """Cross-entropy of both outputs; a face without emotion votes adds nothing to FER+'s."""
         ferplus, fer2013 = (
             -(target * out.log_softmax(dim=1)).sum(dim=1).mean()
             for out, target in zip(logits, targets, strict=True)
         )
         return self.recipe.ferplus_weight * ferplus + self.recipe.fer2013_weight * fer2013
 
-    def schedule(self) -> tuple[Phase, float]:
-        """Return the phase of this step and its learning rate: linear rise, cosine fall."""
-        step = self.step
+    def _phase_at(self, step: int) -> tuple[Phase, int]:
+        """Return the phase of a step, and how many steps of the phase are before it."""
         for phase in self.recipe.phases:
             length = phase.epochs * self.steps_per_epoch
             if step < length:
                 break
             step -= length
+        return phase, step
+
+    def _rate(self) -> float:
+        """Return the learning rate of this step: linear rise, cosine fall."""
+        phase, step = self._phase_at(self.step)
         rise = phase.warmup_epochs * self.steps_per_epoch
         if step < rise:
-            return phase, phase.rate * (step + 1) / rise
-        done = (step - rise) / max(1.0, length - rise)
-        return phase, phase.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
+            return phase.rate * (step + 1) / rise
+        done = (step - rise) / max(1.0, phase.epochs * self.steps_per_epoch - rise)
+        return phase.rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * done)))
 
     @torch.no_grad()
     def _update_average(self) -> None:
@@ -240,7 +245,7 @@ class Trainer:
             self.save(BEST_CHECKPOINT)
 
     def _validated(self) -> EpochReport:
-        phase = self._phase_of(self.step - 1)
+        phase, _ = self._phase_at(self.step - 1)
         loss, ferplus, fer2013 = validate(
             self.average, self.check, self.check_targets, phase.size_px, self._loss
         )
@@ -267,19 +272,12 @@ class Trainer:
             rate=float(self.optimizer.param_groups[0]["lr"]),
         )
 
-    def _phase_of(self, step: int) -> Phase:
-        for phase in self.recipe.phases:
-            step -= phase.epochs * self.steps_per_epoch
-            if step < 0:
-                return phase
-        return self.recipe.phases[-1]
-
     def save(self, name: str = CHECKPOINT) -> None:
         """Write a checkpoint into the folder. Raises TrainingError if that fails."""
         state = {
             "recipe": asdict(self.recipe),
             "data": self.about_data,
-            "size_px": self._phase_of(max(0, self.step - 1)).size_px,
+            "size_px": self._phase_at(max(0, self.step - 1))[0].size_px,
             "model": self.model.state_dict(),
             "average": self.average.state_dict(),
             "optimizer": self.optimizer.state_dict(),

@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 
 import pytest
-from PIL import Image
 
 from programs import posix
 
@@ -72,15 +71,6 @@ def test_the_settings_in_force_are_an_environment_file() -> None:
     assert b"MIEN_MAX_QUEUE" in mistaken.stderr
 
 
-def test_large_photos_without_a_face_get_a_hint(tmp_path: Path) -> None:
-    small, large = tmp_path / "small.png", tmp_path / "large.png"
-    Image.new("RGB", (640, 480)).save(small)
-    Image.new("RGB", (1400, 1300)).save(large)
-    assert b"--min-face-size" in run("analyze", small, large).stderr
-    for arguments in ([small], [large, "--min-face-size", 20]):
-        assert run("analyze", *arguments).stderr == b""
-
-
 @pytest.mark.skipif(os.name == "nt", reason="a shell closes the output")
 def test_a_closed_output() -> None:
     command = f"{' '.join(MIEN)} models list >&-"
@@ -139,33 +129,21 @@ def test_an_empty_path_is_not_a_folder() -> None:
     assert b"the path is empty" in done.stderr
 
 
-def test_missing_model_is_wrong_usage(tmp_path: Path) -> None:
-    done = run("analyze", EXAMPLE, "--model", tmp_path / "none.onnx")
-    assert (done.returncode, done.stdout) == (2, b"")
-    assert done.stderr.startswith(b"mien: ")
-    assert b"Traceback" not in done.stderr
-
-
 @pytest.mark.parametrize(
     ("options", "named"),
     [
         (["--detector", "eyes"], b"eyes"),
         (["--detector-model", "none.onnx"], b"none.onnx"),
         (["--detector-model", EXAMPLE], b"ONNX"),
+        (["--model", "none.onnx"], b"none.onnx"),
     ],
 )
-def test_a_detector_that_does_not_exist_is_wrong_usage(options: list[object], named: bytes) -> None:
+def test_a_model_that_does_not_exist_is_wrong_usage(options: list[object], named: bytes) -> None:
     done = run("analyze", EXAMPLE, *options)
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr.startswith(b"mien: ")
     assert named in done.stderr
     assert done.stderr.count(b"\n") == 1
-
-
-def test_models_are_intact() -> None:
-    done = run("models", "verify")
-    assert done.returncode == 0
-    assert b"mtcnn: " in done.stdout
 
 
 @pytest.mark.skipif(os.name == "nt", reason="needs a shell with pipes")

@@ -10,9 +10,7 @@ from PIL import Image
 
 from mien.detect import FaceDetector
 from mien.detect.registry import DETECTORS, build_detector
-from mien.image import decode_image
 from mien.types import Face, RgbImage
-from samples import encode
 
 # The face of the portrait, by eye: left, top, right, bottom.
 FACE = (170, 60, 275, 200)
@@ -167,29 +165,6 @@ def test_eight_threads_give_the_same_faces(
     with ThreadPoolExecutor(8) as pool:
         together = list(pool.map(lambda p, s: detector.detect(p, min_face_size=s), pictures, sizes))
     assert together == alone
-
-
-# What each orientation does to a picture that is stored so.
-STORED: dict[int, Image.Transpose] = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_90,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_270,
-}
-
-
-@pytest.mark.parametrize("orientation", STORED)
-def test_exif_orientation_is_applied(
-    detector: FaceDetector, astronaut: NDArray[np.uint8], orientation: int
-) -> None:
-    exif = Image.Exif()
-    exif[0x0112] = orientation
-    stored = Image.fromarray(astronaut).transpose(STORED[orientation])
-    turned = decode_image(encode(stored, "PNG", exif=exif), max_pixels=1_000_000)
-    assert detector.detect(turned) == detector.detect(image(astronaut))
 
 
 def test_results_are_deterministic_and_ordered(

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import yaml
 from PIL import Image
-from tools import examples, pictures, reference
-from tools.examples import ROOT, Block, ExampleError, Runner, blocks_of, differences
+from tools import code_blocks, generated_docs, pipeline_images
+from tools.code_blocks import ROOT, Block, BlockError, Runner, blocks_of, differences
 
 from mien.options import option_fields
 from mien_train.parser import COMMANDS
@@ -24,7 +24,7 @@ FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
 
 @pytest.fixture(scope="module")
 def address() -> Iterator[str]:
-    with examples.served(sys.executable) as address:
+    with code_blocks.served(sys.executable) as address:
         yield address
 
 
@@ -38,7 +38,7 @@ def test_documentation_blocks_produce_their_output(
 ) -> None:
     blocks = blocks_of(page)
     wanted = sum(block.runs for block in blocks)
-    assert runner(examples.folder_for(tmp_path), address).run(blocks) == wanted
+    assert runner(code_blocks.folder_for(tmp_path), address).run(blocks) == wanted
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
@@ -91,20 +91,20 @@ def test_wrong_references_are_detected(
     text: str, language: str, named: str, tmp_path: Path
 ) -> None:
     (tmp_path / "photo.jpg").write_bytes((ROOT / "examples" / "astronaut.jpg").read_bytes())
-    with pytest.raises(ExampleError, match=rf"(?s)README.md:1: .*{named}"):
+    with pytest.raises(BlockError, match=rf"(?s)README.md:1: .*{named}"):
         runner(tmp_path).run([block(text, language)])
 
 
 def test_printed_output_is_compared(tmp_path: Path) -> None:
     blocks = [block("print(1)", "python"), block("2", "output")]
-    with pytest.raises(ExampleError):
+    with pytest.raises(BlockError):
         runner(tmp_path).run(blocks)
 
 
 def test_a_variable_before_a_command_sets_its_environment(tmp_path: Path) -> None:
     good = "$ MIEN_MAX_QUEUE=32 mien serve    # a comment\n"
     assert runner(tmp_path).run([block(good), block("never", reason="needs a moon")]) == 1
-    with pytest.raises(ExampleError, match="MIEN_MAX_QUEUE"):
+    with pytest.raises(BlockError, match="MIEN_MAX_QUEUE"):
         runner(tmp_path).run([block(good.replace("MAX_QUEUE", "QUEUE_MAX"))])
 
 
@@ -122,10 +122,10 @@ def test_a_variable_before_a_command_sets_its_environment(tmp_path: Path) -> Non
 def test_blocks_without_a_known_language_are_refused(
     text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(examples, "ROOT", tmp_path)
+    monkeypatch.setattr(code_blocks, "ROOT", tmp_path)
     (tmp_path / "shown.py").write_text("print(1)\n")
     (tmp_path / "page.md").write_text(f"# Page\n\n{text}")
-    with pytest.raises(ExampleError, match=r"page\.md:\d: "):
+    with pytest.raises(BlockError, match=r"page\.md:\d: "):
         blocks_of(tmp_path / "page.md")
 
 
@@ -149,12 +149,12 @@ def test_differences(shown: str, printed: str, same: bool) -> None:
 
 
 def test_a_service_that_fails_to_start_is_reported() -> None:
-    with pytest.raises(ExampleError), examples.served("false"):
+    with pytest.raises(BlockError), code_blocks.served("false"):
         pass
 
 
 def test_images_match_the_output_of_the_command(tmp_path: Path) -> None:
-    drawn = pictures.draw(ROOT / "examples" / "astronaut.jpg", tmp_path)
+    drawn = pipeline_images.draw(ROOT / "examples" / "astronaut.jpg", tmp_path)
     kept = sorted((DOCS / "images" / "pipeline").iterdir())
     assert [path.name for path in kept] == [path.name for path in drawn]
     for ours, theirs in zip(kept, drawn, strict=True):
@@ -166,8 +166,8 @@ def test_images_match_the_output_of_the_command(tmp_path: Path) -> None:
 
 
 def test_references_are_complete() -> None:
-    page = reference.on_page_markdown(
-        "".join(f"<!-- made: {name} -->\n\n" for name in reference.REFERENCES)
+    page = generated_docs.on_page_markdown(
+        "".join(f"<!-- made: {name} -->\n\n" for name in generated_docs.REFERENCES)
     )
     for expected in ("## POST /emotion", "<code>min_face_size</code>", 'href="#queue_full"'):
         assert expected in page
@@ -181,7 +181,7 @@ def test_references_are_complete() -> None:
     links = set(re.findall('href="#([^"]+)"', page))
     assert links <= {*re.findall('id="([^"]+)"', page), *re.findall(r"\{ #(\S+) \}", page)}
     with pytest.raises(KeyError):
-        reference.on_page_markdown("<!-- made: nothing -->")
+        generated_docs.on_page_markdown("<!-- made: nothing -->")
 
 
 @pytest.mark.parametrize(
@@ -189,5 +189,5 @@ def test_references_are_complete() -> None:
 )
 def test_a_wide_page_has_no_table_of_contents(text: str, meta: object) -> None:
     page = SimpleNamespace(meta={})
-    assert reference.on_page_markdown(text, page=page) == text
+    assert generated_docs.on_page_markdown(text, page=page) == text
     assert page.meta == meta

@@ -21,7 +21,7 @@ import yaml
 from PIL import Image
 from playwright.sync_api import expect, sync_playwright
 from starlette.testclient import TestClient
-from tools.examples import ROOT
+from tools.code_blocks import ROOT
 
 import mien
 from http_process import service

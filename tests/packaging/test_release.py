@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tools import package_contents, release_check
-from tools.examples import ROOT
+from tools.code_blocks import ROOT
 from tools.package_contents import ReleaseError
 
 from mien import __version__

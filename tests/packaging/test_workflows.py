@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import yaml
-from tools.examples import ROOT
+from tools.code_blocks import ROOT
 from tools.release_check import promised_pythons
 
 GITHUB = ROOT / ".github"

@@ -82,6 +82,20 @@ def test_the_missing_package_is_named(tmp_path: Path, arguments: list[str], pack
     assert "Traceback" not in done.stderr
 
 
+def test_an_output_that_cannot_be_written_is_reported(
+    fer_folder: Path, recipe_file: Path, model: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    file = tmp_path / "file"
+    file.touch()
+    for arguments in (
+        ["train", str(recipe_file), "--data", str(fer_folder), "--out", str(file)],
+        ["card", model, "--out", str(file / "card.md")],
+        ["evaluate", model, "--data", str(fer_folder), "--report", str(file)],
+    ):
+        assert cli.main(arguments) == 1
+        assert str(file) in capsys.readouterr().err
+
+
 def test_a_missing_own_module_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "mien_train.cli_training")
     monkeypatch.setitem(sys.modules, "mien_train.quantize", None)

@@ -225,8 +225,10 @@ def test_the_hint_for_large_photos_does_not_depend_on_the_detector(
     mien, tmp_path: Path, detector: StubDetector, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(detector, "detect", lambda *_, **__: ())
-    large = tmp_path / "large.png"
+    small, large = tmp_path / "small.png", tmp_path / "large.png"
+    Image.new("RGB", (640, 480)).save(small)
     Image.new("RGB", (1400, 1300)).save(large)
+    assert mien("analyze", small).err == ""
     assert "--min-face-size" in mien("analyze", large).err
     assert mien("analyze", large, "--min-face-size", "20").err == ""
     monkeypatch.setenv("MIEN_MIN_FACE_SIZE", "20")

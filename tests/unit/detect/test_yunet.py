@@ -26,6 +26,15 @@ POINTS = [(-1, -1), (1, -1), (0, 0), (-1, 1), (1, 1)]
 SECOND_TILE = TILE_PX - TILE_OVERLAP_PX
 
 
+def no_faces(height: int, width: int) -> dict[str, NDArray[np.float32]]:
+    """Return YuNet's outputs by name for an input without faces."""
+    return {
+        f"{kind}_{stride}": np.zeros((1, height * width // stride**2, columns), np.float32)
+        for kind, columns in COLUMNS.items()
+        for stride in STRIDES
+    }
+
+
 class Session:
     """Answers with one face of 40 x 60 pixels around (100, 72), in cells of 16 pixels."""
 
@@ -39,11 +48,7 @@ class Session:
         (planes,) = feeds.values()
         self.seen.append(planes)
         height, width = planes.shape[2:]
-        named = {
-            f"{kind}_{stride}": np.zeros((1, height * width // stride**2, columns), np.float32)
-            for kind, columns in COLUMNS.items()
-            for stride in STRIDES
-        }
+        named = no_faces(height, width)
         if planes.any():
             row, column = 4, 6
             cell = row * (width // 16) + column
@@ -61,9 +66,8 @@ class Session:
 class Verifier:
     """Takes every box for a face, or for none."""
 
-    logit = 9.0
-
-    def __init__(self, **_: object) -> None:
+    def __init__(self) -> None:
+        self.logit = 9.0
         self.received: list[int] = []
 
     def logits(self, image: RgbImage, boxes: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -72,11 +76,16 @@ class Verifier:
 
 
 @pytest.fixture
-def session(monkeypatch: pytest.MonkeyPatch) -> Session:
+def verifier(monkeypatch: pytest.MonkeyPatch) -> Verifier:
+    made = Verifier()
+    monkeypatch.setattr(yunet, "FaceVerifier", lambda **_: made)
+    return made
+
+
+@pytest.fixture
+def session(monkeypatch: pytest.MonkeyPatch, verifier: Verifier) -> Session:
     made = Session()
     monkeypatch.setattr(yunet, "OrtSession", lambda *_, **__: made)
-    monkeypatch.setattr(yunet, "with_free_size", lambda model: model)
-    monkeypatch.setattr(yunet, "FaceVerifier", Verifier)
     return made
 
 
@@ -84,9 +93,8 @@ def white(width: int, height: int) -> RgbImage:
     return RgbImage(np.full((height, width, 3), (255, 100, 0), dtype=np.uint8))
 
 
-def test_cells_become_faces(session: Session, tmp_path: Path) -> None:
-    (file := tmp_path / "y.onnx").write_bytes(b"")
-    (face,) = YunetDetector(file).detect(white(200, 150))
+def test_cells_become_faces(session: Session) -> None:
+    (face,) = YunetDetector().detect(white(200, 150))
     box = face.box
     # Its neighbor, 0.8 pixels to the right, has a say by the square of its score.
     shift = 0.8 * 0.8**2 / (0.8**2 + 0.9**2)
@@ -98,9 +106,8 @@ def test_cells_become_faces(session: Session, tmp_path: Path) -> None:
     np.testing.assert_allclose(face.landmarks.to_array(), expected, atol=1e-3)
 
 
-def test_input_is_bgr_and_padded(session: Session, tmp_path: Path) -> None:
-    (file := tmp_path / "y.onnx").write_bytes(b"")
-    YunetDetector(file).detect(white(200, 150))
+def test_input_is_bgr_and_padded(session: Session) -> None:
+    YunetDetector().detect(white(200, 150))
     planes = session.seen[-1]
     assert planes.shape == (1, 3, 160, 224)
     assert planes[0, :, 149, 199].tolist() == [0, 100, 255]
@@ -108,20 +115,16 @@ def test_input_is_bgr_and_padded(session: Session, tmp_path: Path) -> None:
     assert not planes[:, :, :, 200:].any()
 
 
-def test_faces_of_a_reduced_image_are_in_source_pixels(session: Session, tmp_path: Path) -> None:
-    (file := tmp_path / "y.onnx").write_bytes(b"")
-    (face,) = YunetDetector(file).detect(white(600, 450), min_face_size=96)
+def test_faces_of_a_reduced_image_are_in_source_pixels(session: Session) -> None:
+    (face,) = YunetDetector().detect(white(600, 450), min_face_size=96)
     assert session.seen[-1].shape == (1, 3, 160, 224)
     assert (face.box.left, face.box.bottom) == pytest.approx((241, 306), abs=0.1)
 
 
-def test_smaller_faces_are_dropped(session: Session, tmp_path: Path) -> None:
-    (file := tmp_path / "y.onnx").write_bytes(b"")
-    found = [YunetDetector(file).detect(white(200, 150), min_face_size=n) for n in (30, 39)]
-    assert [len(faces) for faces in found] == [1, 1]
-    (face,) = found[0]
-    assert faces_of(YunetDetector(file).detections(white(200, 150)), white(200, 150), 61) == ()
-    assert face.box.height == pytest.approx(60)
+@pytest.mark.parametrize(("min_face_size", "faces"), [(30, 1), (59, 1), (61, 0)])
+def test_smaller_faces_are_dropped(session: Session, min_face_size: int, faces: int) -> None:
+    rows = YunetDetector().detections(white(200, 150))
+    assert len(faces_of(rows, white(200, 150), min_face_size)) == faces
 
 
 @pytest.mark.parametrize("min_face_size", [83, 80, 70, 60, 40])
@@ -134,25 +137,21 @@ def test_faces_of_the_smallest_size_are_found(min_face_size: int) -> None:
 @pytest.mark.parametrize(("logit", "faces"), [(9.0, 1), (-9.0, 0)])
 def test_onet_verifies_uncertain_faces(
     session: Session,
-    tmp_path: Path,
+    verifier: Verifier,
     monkeypatch: pytest.MonkeyPatch,
     logit: float,
     faces: int,
 ) -> None:
     monkeypatch.setattr(yunet, "SURE", 0.95)
     monkeypatch.setattr(yunet, "YUNET", 0.5)
-    monkeypatch.setattr(Verifier, "logit", logit)
-    (file := tmp_path / "y.onnx").write_bytes(b"")
-    detector = YunetDetector(file)
-    assert len(detector.detect(white(200, 150))) == faces
-    assert detector._verifier.received == [1]
+    verifier.logit = logit
+    assert len(YunetDetector().detect(white(200, 150))) == faces
+    assert verifier.received == [1]
 
 
-def test_onet_skips_sure_faces(session: Session, tmp_path: Path) -> None:
-    (file := tmp_path / "y.onnx").write_bytes(b"")
-    detector = YunetDetector(file)
-    assert len(detector.detect(white(200, 150))) == 1
-    assert detector._verifier.received == [0]
+def test_onet_skips_sure_faces(session: Session, verifier: Verifier) -> None:
+    assert len(YunetDetector().detect(white(200, 150))) == 1
+    assert verifier.received == [0]
 
 
 class SquareSession(Session):
@@ -162,11 +161,7 @@ class SquareSession(Session):
         (planes,) = feeds.values()
         self.seen.append(planes)
         height, width = planes.shape[2:]
-        named = {
-            f"{kind}_{stride}": np.zeros((1, height * width // stride**2, columns), np.float32)
-            for kind, columns in COLUMNS.items()
-            for stride in STRIDES
-        }
+        named = no_faces(height, width)
         ys, xs = (np.flatnonzero(planes[0, 0].max(axis=axis) > 127) for axis in (1, 0))
         if len(xs) and max(len(xs), len(ys)) <= 600:
             center = np.array([xs[0] + xs[-1] + 1, ys[0] + ys[-1] + 1]) / 2 / 8
@@ -187,13 +182,12 @@ def with_square(width: int, height: int, left: int, top: int, side: int) -> RgbI
 
 
 @pytest.fixture
-def squares(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> tuple[YunetDetector, SquareSession]:
+def squares(
+    monkeypatch: pytest.MonkeyPatch, verifier: Verifier
+) -> tuple[YunetDetector, SquareSession]:
     made = SquareSession()
     monkeypatch.setattr(yunet, "OrtSession", lambda *_, **__: made)
-    monkeypatch.setattr(yunet, "with_free_size", lambda model: model)
-    monkeypatch.setattr(yunet, "FaceVerifier", Verifier)
-    (file := tmp_path / "y.onnx").write_bytes(b"")
-    return YunetDetector(file), made
+    return YunetDetector(), made
 
 
 @pytest.mark.parametrize(

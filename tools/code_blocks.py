@@ -38,7 +38,7 @@ __all__ = [
     "ADDRESS",
     "ROOT",
     "Block",
-    "ExampleError",
+    "BlockError",
     "Runner",
     "blocks_of",
     "differences",
@@ -69,7 +69,7 @@ _NUMBER = re.compile(r"\d+\.\d+(?:e-?\d+)?")
 _EXTRAS = re.compile(r"(?:mien|\.)\[([\w,]+)\]")
 
 
-class ExampleError(Exception):
+class BlockError(Exception):
     """A block does not do what the page shows."""
 
 
@@ -107,7 +107,7 @@ def blocks_of(page: Path) -> list[Block]:
     """Return the blocks of a page, in order.
 
     Raises:
-        ExampleError: A block has no known language, or its data is not valid.
+        BlockError: A block has no known language, or its data is not valid.
     """
     text = page.read_text(encoding="utf-8")
     blocks = [
@@ -129,17 +129,17 @@ def blocks_of(page: Path) -> list[Block]:
 def _check_kind(block: Block) -> None:
     if block.language not in (*RUN, *DATA):
         known = ", ".join((*RUN, *DATA))
-        raise ExampleError(f"{block.place}: name the block's language, one of {known}")
+        raise BlockError(f"{block.place}: name the block's language, one of {known}")
     if block.language in DATA and block.reason:
-        raise ExampleError(f"{block.place}: blocks of data are never run; leave the comment out")
+        raise BlockError(f"{block.place}: blocks of data are never run; leave the comment out")
     if block.language == "text" and COMMAND.search(block.text):
-        raise ExampleError(f"{block.place}: commands belong in a console block")
+        raise BlockError(f"{block.place}: commands belong in a console block")
     if block.file and (ROOT / block.file).read_text(encoding="utf-8") != block.text:
-        raise ExampleError(f"{block.place}: the block differs from {block.file}")
+        raise BlockError(f"{block.place}: the block differs from {block.file}")
     try:
         {"json": json.loads, "toml": tomllib.loads}.get(block.language, str)(block.text)
     except ValueError as error:
-        raise ExampleError(f"{block.place}: not valid {block.language}: {error}") from error
+        raise BlockError(f"{block.place}: not valid {block.language}: {error}") from error
 
 
 @dataclass(slots=True, kw_only=True)
@@ -167,7 +167,7 @@ class Runner:
             How many were run.
 
         Raises:
-            ExampleError: A block failed, or its output differs.
+            BlockError: A block failed, or its output differs.
         """
         ran = 0
         for at, block in enumerate(blocks):
@@ -179,8 +179,8 @@ class Runner:
                     self._python(block, following)
                 else:
                     self._console(block)
-            except (ExampleError, subprocess.TimeoutExpired) as error:
-                raise ExampleError(f"{block.place}: {error}") from error
+            except (BlockError, subprocess.TimeoutExpired) as error:
+                raise BlockError(f"{block.place}: {error}") from error
             ran += 1
         return ran
 
@@ -217,7 +217,7 @@ class Runner:
                 if extras := _EXTRAS.search(requirement):
                     self.install(extras[1].split(","))
                 return ""
-        raise ExampleError(f"cannot run this command: {command}")
+        raise BlockError(f"cannot run this command: {command}")
 
     @property
     def _mien(self) -> list[str]:
@@ -238,7 +238,7 @@ class Runner:
             env={**self.environment, **(variables or {})},
         )
         if done.returncode != 0:
-            raise ExampleError(
+            raise BlockError(
                 f"{shlex.join(command)} ended with status {done.returncode}: {done.stderr}"
             )
         return done.stdout
@@ -255,18 +255,18 @@ def declared_extras(extras: Sequence[str]) -> None:
     """Check that the project declares these extras.
 
     Raises:
-        ExampleError: It does not.
+        BlockError: It does not.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     unknown = set(extras) - set(project["optional-dependencies"])
     if unknown:
-        raise ExampleError(f"there is no extra {', '.join(sorted(unknown))}")
+        raise BlockError(f"there is no extra {', '.join(sorted(unknown))}")
 
 
 def _compare(shown: str, printed: str) -> None:
     difference = differences(shown, printed)
     if difference is not None:
-        raise ExampleError(f"{difference}\n--- shown\n{shown}\n--- printed\n{printed}")
+        raise BlockError(f"{difference}\n--- shown\n{shown}\n--- printed\n{printed}")
 
 
 def differences(shown: str, printed: str) -> str | None:
@@ -335,7 +335,7 @@ def _wait_until_ready(service: subprocess.Popen[bytes], address: str) -> None:
                 return
         except OSError:  # refused, reset or too slow on a busy machine
             time.sleep(0.05)
-    raise ExampleError("the service does not start")
+    raise BlockError("the service does not start")
 
 
 def main() -> int:

@@ -1,13 +1,12 @@
 """Draw the images of docs/how-it-works.md: one photo at each stage of the pipeline.
 
-    python tools/pictures.py [--photo examples/astronaut.jpg] [--out docs/images/pipeline]
+    python tools/pipeline_images.py [--photo examples/astronaut.jpg] [--out docs/images/pipeline]
 
 Runs the stages one by one with the models and defaults of the package, for the largest face.
 """
 
 import argparse
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -36,31 +35,6 @@ CROP_ZOOM = 6
 PALETTE = 160
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stages:
-    """The outputs of all stages for one photo.
-
-    Attributes:
-        image: The photo.
-        levels: The image at each size, (h, w, 3) uint8.
-        boxes: (N, 4) proposals, what suppression leaves of them, and the faces.
-        face: The largest face.
-        square: Its aligned square.
-        crop: (48, 48) float32 in [0, 1].
-        scores: Probabilities of the emotions.
-        annotated: The photo with box and label.
-    """
-
-    image: RgbImage
-    levels: Sequence[NDArray[np.uint8]]
-    boxes: Sequence[NDArray[np.float32]]
-    face: Face
-    square: Square
-    crop: NDArray[np.float32]
-    scores: dict[Emotion, float]
-    annotated: Image.Image
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -78,15 +52,19 @@ def draw(photo: Path, folder: Path) -> list[Path]:
     Returns:
         The files.
     """
-    stages = run_stages(load_image(photo, max_pixels=MAX_PIXELS))
+    image = load_image(photo, max_pixels=MAX_PIXELS)
+    detector, classifier = YunetDetector(), load_classifier()
+    face = detector.detect(image)[0]
+    square = square_of_face(face)
+    result = Recognizer(detector=detector, model=classifier).analyze(image)
     folder.mkdir(parents=True, exist_ok=True)
     pictures = {
-        "1-pyramid": draw_pyramid(stages),
-        "2-candidates": draw_candidates(stages),
-        "3-landmarks": draw_landmarks(stages),
-        "4-crop": draw_crop(stages),
-        "5-probabilities": draw_probabilities(stages.scores),
-        "6-answer": stages.annotated,
+        "1-pyramid": draw_pyramid(image),
+        "2-candidates": draw_candidates(image, boxes_of(detector, image)),
+        "3-landmarks": draw_landmarks(image, face, square),
+        "4-crop": draw_crop(crop_square(image, square, classifier.crop.size_px)),
+        "5-probabilities": draw_probabilities(result.faces[0].scores),
+        "6-answer": result.annotate(image),
     }
     paths = []
     for name, picture in pictures.items():
@@ -94,22 +72,6 @@ def draw(photo: Path, folder: Path) -> list[Path]:
         picture.quantize(PALETTE, dither=Image.Dither.NONE).save(path, optimize=True)
         paths.append(path)
     return paths
-
-
-def run_stages(image: RgbImage) -> Stages:
-    """Run the stages of the package one by one."""
-    detector, classifier = YunetDetector(), load_classifier()
-    face = detector.detect(image)[0]
-    square = square_of_face(face)
-    return Stages(
-        image=image,
-        levels=[np.asarray(level) for level, _ in levels_of(image)],
-        boxes=boxes_of(detector, image),
-        face=face,
-        square=square,
-        crop=crop_square(image, square, classifier.crop.size_px),
-        **result_of(Recognizer(detector=detector, model=classifier), image),
-    )
 
 
 def levels_of(image: RgbImage) -> list[tuple[Image.Image, int]]:
@@ -129,60 +91,54 @@ def boxes_of(detector: YunetDetector, image: RgbImage) -> list[NDArray[np.float3
     return [rows[:, 1:5], kept[:, 1:5], detector.detections(image)[:, 1:5]]
 
 
-def result_of(recognizer: Recognizer, image: RgbImage) -> dict[str, object]:
-    result = recognizer.analyze(image)
-    return {"scores": dict(result.faces[0].scores), "annotated": result.annotate(image)}
-
-
-def draw_pyramid(stages: Stages) -> Image.Image:
+def draw_pyramid(image: RgbImage) -> Image.Image:
     """Draw the levels side by side, each with its size."""
-    pictures = [Image.fromarray(level) for level in stages.levels]
-    names = [f"{level.shape[1]} x {level.shape[0]}" for level in stages.levels]
-    return in_a_row(pictures, names)
+    levels = [level for level, _ in levels_of(image)]
+    return in_a_row(levels, [f"{level.width} x {level.height}" for level in levels])
 
 
-def draw_candidates(stages: Stages) -> Image.Image:
-    """Draw the boxes after each step on a copy of the photo."""
+def draw_candidates(image: RgbImage, boxes: Sequence[NDArray[np.float32]]) -> Image.Image:
+    """Draw the boxes (N, 4) after each step on a copy of the photo."""
     panels = []
-    for boxes in stages.boxes:
-        panel = stages.image.picture.copy()
+    for found in boxes:
+        panel = image.picture.copy()
         pen = ImageDraw.Draw(panel)
-        for left, top, right, bottom in boxes.tolist():
+        for left, top, right, bottom in found.tolist():
             pen.rectangle((left, top, right - 1, bottom - 1), outline=FOUND, width=3)
         panels.append(panel.resize((320, round(320 * panel.height / panel.width))))
     names = [
-        f"{step}: {len(boxes)}"
-        for step, boxes in zip(("proposed", "best", "verified"), stages.boxes, strict=True)
+        f"{step}: {len(found)}"
+        for step, found in zip(("proposed", "best", "verified"), boxes, strict=True)
     ]
     return in_a_row(panels, names)
 
 
-def draw_landmarks(stages: Stages) -> Image.Image:
+def draw_landmarks(image: RgbImage, face: Face, square: Square) -> Image.Image:
     """Draw the box, the five landmarks and the rotated square of the crop."""
-    around = surroundings(stages)
+    around = surroundings(square)
     zoom = round(480 / (around[2] - around[0]))
-    panel = enlarged(stages.image.picture.crop(around), zoom, smooth=True)
+    panel = enlarged(image.picture.crop(around), zoom, smooth=True)
     pen = ImageDraw.Draw(panel)
 
     def here(x: float, y: float) -> tuple[float, float]:
         return (x - around[0]) * zoom, (y - around[1]) * zoom
 
-    box = stages.face.box
+    box = face.box
     pen.rectangle((*here(box.left, box.top), *here(box.right, box.bottom)), outline=FOUND, width=3)
-    corners = [here(*corner) for corner in corners_of(stages.square)]
+    corners = [here(*corner) for corner in corners_of(square)]
     pen.line([*corners, corners[0]], fill=TURNED, width=3)
-    for point in stages.face.landmarks.to_array().tolist() if stages.face.landmarks else ():
+    for point in face.landmarks.to_array().tolist() if face.landmarks else ():
         x, y = here(*point)
         pen.ellipse((x - 6, y - 6, x + 6, y + 6), fill=POINTS, outline=DARK, width=2)
     return panel
 
 
-def draw_crop(stages: Stages) -> Image.Image:
-    """Draw the 48 x 48 grey pixels of the classifier's input, enlarged."""
-    return enlarged(Image.fromarray(to_bytes(stages.crop * 255)), CROP_ZOOM).convert("RGB")
+def draw_crop(crop: NDArray[np.float32]) -> Image.Image:
+    """Draw the 48 x 48 grey pixels of the classifier's input, from 0 to 1, enlarged."""
+    return enlarged(Image.fromarray(np.rint(crop * 255).astype(np.uint8)), CROP_ZOOM).convert("RGB")
 
 
-def draw_probabilities(scores: dict[Emotion, float]) -> Image.Image:
+def draw_probabilities(scores: Mapping[Emotion, float]) -> Image.Image:
     """Draw a bar for each emotion, in the emotion's color."""
     row_px, name_px, bar_px, number_px = 34, 100, 320, 80
     picture = Image.new("RGB", (name_px + bar_px + number_px, row_px * len(scores) + GAP_PX), LIGHT)
@@ -216,10 +172,10 @@ def in_a_row(pictures: Sequence[Image.Image], names: Sequence[str]) -> Image.Ima
     return canvas
 
 
-def surroundings(stages: Stages) -> tuple[int, int, int, int]:
+def surroundings(square: Square) -> tuple[int, int, int, int]:
     """Return a larger square around that of the crop, in whole pixels."""
-    half = stages.square.side * 0.8
-    left, top = stages.square.center_x - half, stages.square.center_y - half
+    half = square.side * 0.8
+    left, top = square.center_x - half, square.center_y - half
     return round(left), round(top), round(left + 2 * half), round(top + 2 * half)
 
 
@@ -233,10 +189,6 @@ def corners_of(square: Square) -> list[tuple[float, float]]:
 def enlarged(picture: Image.Image, factor: int, *, smooth: bool = False) -> Image.Image:
     how = Image.Resampling.LANCZOS if smooth else Image.Resampling.NEAREST
     return picture.resize((picture.width * factor, picture.height * factor), how)
-
-
-def to_bytes(values: NDArray[np.float32]) -> NDArray[np.uint8]:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)
 
 
 if __name__ == "__main__":
