@@ -55,6 +55,7 @@ function showResult(card, options, faces, timings, bitmap) {
   if (turn) ending.unshift(element("p", { className: "note turned" }, `The photo was turned by ${turn} degrees to read its faces.`));
   if (faces.length) showFaces(card, faces, bitmap, ending);
   else card.fill(bitmap ? [pictureOf(sheetOf(bitmap, card.name))] : [], [suggestions(card, options), ...ending]);
+  card.summarize(faces.map(({ emotion }) => emotion), bitmap, bitmap?.width, bitmap?.height);
   card.show("done", found);
   return found;
 }

@@ -116,8 +116,14 @@ class View {
 
   /** Shows the persons, and offers the results for programs. */
   end(options, summary) {
-    const spans = spansOf(this.samples);
-    this.persons.replaceChildren(...[...spans].map(([person, own]) => this.#tile(person, own, summary)));
+    const persons = [...spansOf(this.samples)].map(([person, spans]) => {
+      const shares = summary?.persons.find((other) => other.person === person)?.emotions ?? sharesOf(spans);
+      return { person, spans, shares: Object.entries(shares) };
+    });
+    this.persons.replaceChildren(...persons.map((person) => this.#tile(person)));
+    const { readyState, videoWidth, videoHeight } = this.video;
+    const playable = readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
+    this.card.summarize(persons.map(({ shares: [[emotion]] }) => emotion), playable && this.video, videoWidth, videoHeight);
     this.card.result = { name: this.card.name, labels: options.labels, samples: this.samples };
     const button = element("button", { type: "button", className: "small" }, "Save CSV");
     button.addEventListener("click", () => saveCsv(videoTable(this.card.result), `${withoutSuffix(this.card.name)}-mien.csv`));
@@ -129,10 +135,9 @@ class View {
     this.show(this.video.currentTime);
   }
 
-  #tile(person, spans, summary) {
-    const shares = summary?.persons.find((other) => other.person === person)?.emotions ?? sharesOf(spans);
-    const [emotion, share] = Object.entries(shares)[0];
-    const bar = element("span", { className: "stack" }, ...Object.entries(shares).map(([name, part]) => {
+  #tile({ person, spans, shares }) {
+    const [[emotion, share]] = shares;
+    const bar = element("span", { className: "stack" }, ...shares.map(([name, part]) => {
       const piece = element("span", { title: name });
       piece.style.width = `${100 * part}%`;
       paint(piece, name);
