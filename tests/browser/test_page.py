@@ -601,6 +601,9 @@ def test_accessibility(
         for snippet in page.get_by_text("JSON and curl").all():
             snippet.click()
         take_shot(page, f"result-{device}-{scheme}")
+        page.get_by_role("button", name="Close all").click()
+        check_accessibility(page)
+        page.get_by_role("button", name="Open all").click()
         page.locator("#camera").click()
         expect(page.locator("#live")).to_be_visible()
         check_accessibility(page)

@@ -18,7 +18,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from mien.results import table_columns
-from pages import DONE, card, choose, give, hold, take_shot
+from pages import DEVICES, DONE, card, choose, give, hold, opened, take_shot
 from samples import encode
 
 
@@ -263,6 +263,7 @@ def test_each_file_has_a_state(page: Page, address: str, face_photo: bytes) -> N
     release = hold(page, f"{address}/emotion?*")
     choose(page, *((f"{number}.jpg", face_photo) for number in range(4)))
     expect(page.locator("#counts")).to_have_text("4 files: 2 in progress, 2 waiting")
+    expect(page.get_by_role("button", name="Download CSV")).to_be_hidden()
     expect(page.locator("article[aria-busy=true]")).to_have_count(4)
     expect(page.locator("progress:visible")).to_have_count(2)
     expect(card(page, "3.jpg").locator(".mark")).to_have_text("Waiting")
@@ -291,6 +292,13 @@ def test_no_face_offers_smaller_faces_and_quarter_turns(page: Page, grey: bytes)
     expect(page.locator(".suggestions button")).to_have_count(0)
     searches = [(query.get("min_face_size"), query.get("upright")) for query in seen]
     assert searches == [(None, None), (["20"], None), (["20"], ["auto"]), (["12"], ["auto"])]
+
+
+def test_suggestions_fit_on_a_phone(browser: Browser, address: str, grey: bytes) -> None:
+    with opened(browser, address, **DEVICES["phone"]) as page:
+        give(page, ("grey.jpg", grey))
+        inner, outer = (page.locator(part).bounding_box() for part in (".suggestions", ".picture"))
+    assert (inner["x"], inner["width"]) == (outer["x"], outer["width"])
 
 
 def test_a_retry_with_quarter_turns_finds_the_face(page: Page, sideways: bytes) -> None:

@@ -77,7 +77,7 @@ export class Card {
   }
 
   /** Sets the summary: a small image, and the emotions. emotions: one of each face or person; image: if there is one. */
-  summarize(emotions, image, width, height) {
+  summarize(emotions, image, width = image?.width, height = image?.height) {
     const counts = {};
     for (const emotion of emotions) counts[emotion] = (counts[emotion] ?? 0) + 1;
     const sorted = Object.entries(counts).sort(([, a], [, b]) => b - a);

@@ -141,7 +141,7 @@ function showCounts() {
   byId("fold").hidden = cards.length < 2;
   byId("fold").textContent = cards.some(({ folded }) => folded) ? "Open all" : "Close all";
   byId("again").hidden = outdated().length === 0;
-  byId("download").disabled = results().length === 0;
+  byId("download").hidden = results().length === 0;
 }
 
 const results = () => cards.map(({ result }) => result).filter(Boolean);
