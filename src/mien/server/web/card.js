@@ -76,13 +76,16 @@ export class Card {
     this.find(".fold").setAttribute("aria-expanded", !on);
   }
 
-  /** Sets the summary: a small image, and the emotions. emotions: one of each face or person; image: if there is one. */
-  summarize(emotions, image, width = image?.width, height = image?.height) {
+  /** Sets the emotions that a folded card shows. emotions: one of each face or person. */
+  summarize(emotions) {
     const counts = {};
     for (const emotion of emotions) counts[emotion] = (counts[emotion] ?? 0) + 1;
     const sorted = Object.entries(counts).sort(([, a], [, b]) => b - a);
     this.find(".chips").replaceChildren(...sorted.map(([emotion, number]) => chip(emotion, number > 1 ? `${number} ${emotion}` : emotion)));
-    if (!image) return;
+  }
+
+  /** Sets the small image that a folded card shows. */
+  picture(image, width = image.width, height = image.height) {
     const thumb = this.find(".thumb");
     const scale = THUMB_PX / Math.min(width, height);
     [thumb.width, thumb.height] = [width * scale, height * scale];

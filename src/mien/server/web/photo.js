@@ -32,7 +32,7 @@ export async function runPhoto(card, options) {
   decoding.then((bitmap) => {
     if (!bitmap || !card.busy) return;
     card.fill([pictureOf(sheetOf(bitmap, card.name))]);
-    card.summarize([], bitmap);
+    card.picture(bitmap);
   });
   try {
     const { faces, timings } = await analyzePhoto(card.file, options, card.signal, card.progress);
@@ -59,7 +59,7 @@ function showResult(card, options, faces, timings, bitmap) {
   if (turn) ending.unshift(element("p", { className: "note turned" }, `The photo was turned by ${turn} degrees to read its faces.`));
   if (faces.length) showFaces(card, faces, bitmap, ending);
   else card.fill(bitmap ? [pictureOf(sheetOf(bitmap, card.name))] : [], [suggestions(card, options), ...ending]);
-  card.summarize(faces.map(({ emotion }) => emotion), bitmap);
+  card.summarize(faces.map(({ emotion }) => emotion));
   card.show("done", found);
   return found;
 }

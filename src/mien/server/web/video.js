@@ -45,7 +45,7 @@ class View {
     Object.assign(this, { card, samples: [] });
     const url = URL.createObjectURL(card.file);
     card.release = () => URL.revokeObjectURL(url);
-    this.video = element("video", { src: url, controls: true, muted: true, playsInline: true, preload: "metadata" });
+    this.video = element("video", { src: url, controls: true, muted: true, playsInline: true, preload: "auto" });
     this.video.setAttribute("aria-label", card.name);
     this.overlay = element("canvas");
     this.overlay.setAttribute("aria-hidden", "true");
@@ -77,6 +77,7 @@ class View {
       if (full) this.overlay.showPopover?.();
     });
     this.video.addEventListener("loadedmetadata", () => (this.timeline.duration = this.video.duration));
+    this.video.addEventListener("loadeddata", () => this.card.picture(this.video, this.video.videoWidth, this.video.videoHeight));
     this.video.addEventListener("error", () => {
       const text = "This browser can't play this video. The timeline works without it.";
       this.sheet.replaceWith(element("p", { className: "note" }, text));
@@ -121,9 +122,7 @@ class View {
       return { person, spans, shares: Object.entries(shares) };
     });
     this.persons.replaceChildren(...persons.map((person) => this.#tile(person)));
-    const { readyState, videoWidth, videoHeight } = this.video;
-    const playable = readyState >= HTMLMediaElement.HAVE_CURRENT_DATA;
-    this.card.summarize(persons.map(({ shares: [[emotion]] }) => emotion), playable && this.video, videoWidth, videoHeight);
+    this.card.summarize(persons.map(({ shares: [[emotion]] }) => emotion));
     this.card.result = { name: this.card.name, labels: options.labels, samples: this.samples };
     const button = element("button", { type: "button", className: "small" }, "Save CSV");
     button.addEventListener("click", () => saveCsv(videoTable(this.card.result), `${withoutSuffix(this.card.name)}-mien.csv`));
