@@ -87,9 +87,9 @@ def test_many_files_take_a_line_each(
     give(page, ("alone.jpg", face_photo))
     expect(page.locator(".body:visible")).to_have_count(1)
     expect(card(page, "alone.jpg").locator(".faces")).to_be_visible()
-    page.get_by_role("button", name="Open all").click()
+    page.get_by_role("button", name="Expand all").click()
     expect(page.locator(".body:visible")).to_have_count(8)
-    page.get_by_role("button", name="Close all").click()
+    page.get_by_role("button", name="Collapse all").click()
     expect(page.locator(".body:visible")).to_have_count(0)
     # The whole line can be clicked.
     card(page, "grey.jpg").locator("header").click(position={"x": 30, "y": 30})

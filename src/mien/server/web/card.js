@@ -11,8 +11,9 @@ const THUMB_PX = 96;
 export class Card {
   /**
    * hooks: changed(), retry(card), removed(card).
-   * Attributes: result: {name, labels, width, height, faces} of a photo, {name, labels, samples}
-   * of a video or {name, labels, problem}, once there is one; options: those of its analysis; overrides: options that a retry adds to the chosen ones.
+   * Attributes: result: {name, labels, width, height, faces} of a photo, {name, labels, samples} of a
+   * video or {name, labels, problem}, once there is one; options: those of its analysis; overrides:
+   * options that a retry adds to the chosen ones.
    */
   constructor(file, hooks) {
     this.file = file;
@@ -86,10 +87,10 @@ export class Card {
 
   /** Sets the small image that a folded card shows. */
   picture(image, width = image.width, height = image.height) {
-    const thumb = this.find(".thumb");
-    const scale = THUMB_PX / Math.min(width, height);
-    [thumb.width, thumb.height] = [width * scale, height * scale];
-    thumb.getContext("2d").drawImage(image, 0, 0, thumb.width, thumb.height);
+    const side = Math.min(width, height);
+    const thumb = Object.assign(this.find(".thumb"), { width: THUMB_PX, height: THUMB_PX });
+    // A little above the middle, where faces are.
+    thumb.getContext("2d").drawImage(image, (width - side) / 2, (height - side) / 4, side, side, 0, 0, THUMB_PX, THUMB_PX);
   }
 
   /** Callbacks for the progress of a request. */

@@ -139,7 +139,7 @@ function showCounts() {
   byId("retry-failed").hidden = failed.length === 0 || cards.length === 1;
   byId("retry-failed").textContent = `Retry failed (${failed.length})`;
   byId("fold").hidden = cards.length < 2;
-  byId("fold").textContent = cards.some(({ folded }) => folded) ? "Open all" : "Close all";
+  byId("fold").textContent = cards.some(({ folded }) => folded) ? "Expand all" : "Collapse all";
   byId("again").hidden = outdated().length === 0;
   byId("download").hidden = results().length === 0;
 }
