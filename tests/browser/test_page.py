@@ -420,6 +420,25 @@ def test_the_camera_is_switched(browser: Browser, address: str) -> None:
     two.close()
 
 
+def test_a_camera_that_is_closed_while_it_is_switched_stays_off(page: Page) -> None:
+    page.get_by_role("button", name="Camera").click()
+    expect(page.locator("#live")).to_be_visible()
+    page.evaluate(
+        """() => {
+            const devices = navigator.mediaDevices;
+            const open = devices.getUserMedia.bind(devices);
+            devices.getUserMedia = async () => {
+                window.stream = await open({ video: true });
+                document.getElementById("camera-close").click();
+                return window.stream;
+            };
+            document.getElementById("camera-switch").click();
+        }"""
+    )
+    page.wait_for_function("() => window.stream?.getTracks()[0].readyState === 'ended'")
+    expect(page.locator("#live")).to_be_hidden()
+
+
 def test_live_view_waits_for_the_first_frame(page: Page) -> None:
     # As of a video that has no size yet.
     page.evaluate(
@@ -601,6 +620,9 @@ def test_accessibility(
         for snippet in page.get_by_text("JSON and curl").all():
             snippet.click()
         take_shot(page, f"result-{device}-{scheme}")
+        page.get_by_role("button", name="Collapse all").click()
+        check_accessibility(page)
+        page.get_by_role("button", name="Expand all").click()
         page.locator("#camera").click()
         expect(page.locator("#live")).to_be_visible()
         check_accessibility(page)

@@ -18,7 +18,7 @@ from PIL import Image
 from playwright.sync_api import Browser, Page, expect
 
 from mien.results import table_columns
-from pages import DONE, card, choose, give, hold, take_shot
+from pages import DEVICES, DONE, card, choose, give, hold, opened, take_shot
 from samples import encode
 
 
@@ -54,6 +54,61 @@ def test_a_failed_file_does_not_affect_the_others(page: Page, face_photo: bytes)
     expect(card(page, "a.jpg").get_by_role("button", name="Retry")).to_be_hidden()
     page.get_by_role("button", name="Remove c.jpg").click()
     expect(page.locator("#counts")).to_have_text("2 files: 1 done, 1 failed")
+
+
+def test_many_files_take_a_line_each(
+    page: Page, face_photo: bytes, group: bytes, grey: bytes
+) -> None:
+    give(page, ("first.jpg", face_photo))
+    expect(page.locator(".faces")).to_be_visible()
+    others = [(f"{number}.jpg", face_photo) for number in range(4)]
+    give(page, ("three.jpg", group), ("grey.jpg", grey), ("broken.jpg", b"no image"), *others)
+    expect(page.locator(".body:visible")).to_have_count(0)
+    expect(card(page, "three.jpg").locator(".chips")).to_have_text("3 happy")
+    expect(card(page, "first.jpg").locator(".chips")).to_have_text("happy")
+    colors = card(page, "three.jpg").locator(".thumb").evaluate(COLORS_OF)
+    assert colors > 100
+    expect(card(page, "grey.jpg").locator(".state")).to_have_text("No face found")
+    expect(card(page, "broken.jpg").locator(".state")).to_contain_text("not an image")
+    expect(card(page, "broken.jpg").get_by_role("button", name="broken.jpg").first).to_be_disabled()
+    take_shot(page, "many-files")
+    height = page.evaluate("document.documentElement.scrollHeight")
+    assert height < 1200
+    # By keyboard.
+    fold = page.get_by_role("button", name="three.jpg", exact=True)
+    expect(fold).to_have_attribute("aria-expanded", "false")
+    fold.focus()
+    page.keyboard.press("Enter")
+    expect(fold).to_have_attribute("aria-expanded", "true")
+    expect(fold).to_be_focused()
+    expect(card(page, "three.jpg").locator(".tag:not(.covered)")).to_have_count(3)
+    expect(page.locator(".body:visible")).to_have_count(1)
+    # A file that is added alone is open, and the only one.
+    give(page, ("alone.jpg", face_photo))
+    expect(page.locator(".body:visible")).to_have_count(1)
+    expect(card(page, "alone.jpg").locator(".faces")).to_be_visible()
+    page.get_by_role("button", name="Expand all").click()
+    expect(page.locator(".body:visible")).to_have_count(8)
+    page.get_by_role("button", name="Collapse all").click()
+    expect(page.locator(".body:visible")).to_have_count(0)
+    # The whole line can be clicked.
+    card(page, "grey.jpg").locator("header").click(position={"x": 30, "y": 30})
+    expect(page.get_by_role("button", name="Try quarter turns")).to_be_visible()
+
+
+COLORS_OF = """canvas => {
+    const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height);
+    return new Set(new Uint32Array(data.buffer)).size;
+}"""
+
+
+def test_the_keyboard_goes_on_after_a_file_is_removed(page: Page, grey: bytes) -> None:
+    give(page, *((f"{number}.jpg", grey) for number in range(3)))
+    for name, following in (("1.jpg", "2.jpg"), ("2.jpg", "0.jpg")):
+        page.get_by_role("button", name=f"Remove {name}").press("Enter")
+        expect(page.get_by_role("button", name=f"Remove {following}")).to_be_focused()
+    page.get_by_role("button", name="Remove 0.jpg").press("Enter")
+    expect(page.get_by_role("button", name="Choose files")).to_be_focused()
 
 
 def test_a_failed_file_is_retried(page: Page, address: str, face_photo: bytes) -> None:
@@ -208,6 +263,7 @@ def test_each_file_has_a_state(page: Page, address: str, face_photo: bytes) -> N
     release = hold(page, f"{address}/emotion?*")
     choose(page, *((f"{number}.jpg", face_photo) for number in range(4)))
     expect(page.locator("#counts")).to_have_text("4 files: 2 in progress, 2 waiting")
+    expect(page.get_by_role("button", name="Download CSV")).to_be_hidden()
     expect(page.locator("article[aria-busy=true]")).to_have_count(4)
     expect(page.locator("progress:visible")).to_have_count(2)
     expect(card(page, "3.jpg").locator(".mark")).to_have_text("Waiting")
@@ -236,6 +292,13 @@ def test_no_face_offers_smaller_faces_and_quarter_turns(page: Page, grey: bytes)
     expect(page.locator(".suggestions button")).to_have_count(0)
     searches = [(query.get("min_face_size"), query.get("upright")) for query in seen]
     assert searches == [(None, None), (["20"], None), (["20"], ["auto"]), (["12"], ["auto"])]
+
+
+def test_suggestions_fit_on_a_phone(browser: Browser, address: str, grey: bytes) -> None:
+    with opened(browser, address, **DEVICES["phone"]) as page:
+        give(page, ("grey.jpg", grey))
+        inner, outer = (page.locator(part).bounding_box() for part in (".suggestions", ".picture"))
+    assert (inner["x"], inner["width"]) == (outer["x"], outer["width"])
 
 
 def test_a_retry_with_quarter_turns_finds_the_face(page: Page, sideways: bytes) -> None:

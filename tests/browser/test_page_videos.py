@@ -84,6 +84,21 @@ def test_a_video_in_full_screen_keeps_its_boxes(page: Page, video: bytes) -> Non
     assert inner == pytest.approx(outer, abs=1)
 
 
+def test_a_folded_video_shows_a_frame_and_the_emotions(page: Page, video: bytes) -> None:
+    give(page, *((f"{number}.mp4", b"no video") for number in range(6)), ("clip.mp4", video))
+    clip = card(page, "clip.mp4")
+    expect(clip.locator("video")).to_be_hidden()
+    expect(clip.locator(".chips")).to_have_text("2 happy")
+    page.wait_for_function(
+        """() => {
+            const canvas = document.querySelector("article:has(video) .thumb");
+            const context = canvas.getContext("2d");
+            const { data } = context.getImageData(0, 0, canvas.width, canvas.height);
+            return new Set(data).size > 100;
+        }"""
+    )
+
+
 def time_of(page: Page) -> float:
     return page.locator("article video").evaluate("video => video.currentTime")
 

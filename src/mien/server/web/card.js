@@ -1,16 +1,19 @@
 // A file on the page: its name, its state and its place in the queue.
 
-import { element } from "./dom.js";
+import { chip, element } from "./dom.js";
 import { LASTING, messageOf } from "./emotions.js";
 
 const BUSY = ["waiting", "uploading", "analyzing"];
 const MARKS = { waiting: "Waiting", uploading: "Uploading", analyzing: "Analyzing", done: "Done", failed: "Failed" };
 
+const THUMB_PX = 96;
+
 export class Card {
   /**
    * hooks: changed(), retry(card), removed(card).
-   * Attributes: result: {name, labels, width, height, faces} of a photo, {name, labels, samples}
-   * of a video or {name, labels, problem}, once there is one; options: those of its analysis; overrides: options that a retry adds to the chosen ones.
+   * Attributes: result: {name, labels, width, height, faces} of a photo, {name, labels, samples} of a
+   * video or {name, labels, problem}, once there is one; options: those of its analysis; overrides:
+   * options that a retry adds to the chosen ones.
    */
   constructor(file, hooks) {
     this.file = file;
@@ -19,7 +22,11 @@ export class Card {
     this.overrides = {};
     this.controller = new AbortController();
     this.element = document.getElementById("card").content.firstElementChild.cloneNode(true);
-    this.find("h2").textContent = this.name;
+    this.find(".fold").textContent = this.name;
+    this.find(".fold").addEventListener("click", () => {
+      this.fold(!this.folded);
+      this.hooks.changed();
+    });
     this.find(".remove").setAttribute("aria-label", `Remove ${this.name}`);
     this.find(".remove").addEventListener("click", () => this.remove());
     this.find(".retry").addEventListener("click", () => this.retry());
@@ -51,11 +58,39 @@ export class Card {
     this.find(".mark").textContent = MARKS[state];
     this.find(".state").textContent = text;
     this.find(".retry").hidden = !this.retryable;
+    this.find(".fold").disabled = !this.find(".body").hasChildNodes();
     const bar = this.find("progress");
     bar.hidden = state !== "uploading" && state !== "analyzing";
     if (fraction === null) bar.removeAttribute("value");
     else bar.value = fraction;
     this.hooks.changed();
+  }
+
+  get folded() {
+    return this.element.classList.contains("folded");
+  }
+
+  /** Hides or shows everything but the name and a summary. */
+  fold(on) {
+    if (on && this.find(".body").contains(document.activeElement)) this.find(".fold").focus({ preventScroll: true });
+    this.element.classList.toggle("folded", on);
+    this.find(".fold").setAttribute("aria-expanded", !on);
+  }
+
+  /** Sets the emotions that a folded card shows. emotions: one of each face or person. */
+  summarize(emotions) {
+    const counts = {};
+    for (const emotion of emotions) counts[emotion] = (counts[emotion] ?? 0) + 1;
+    const sorted = Object.entries(counts).sort(([, a], [, b]) => b - a);
+    this.find(".chips").replaceChildren(...sorted.map(([emotion, number]) => chip(emotion, number > 1 ? `${number} ${emotion}` : emotion)));
+  }
+
+  /** Sets the small image that a folded card shows. */
+  picture(image, width = image.width, height = image.height) {
+    const side = Math.min(width, height);
+    const thumb = Object.assign(this.find(".thumb"), { width: THUMB_PX, height: THUMB_PX });
+    // A little above the middle, where faces are.
+    thumb.getContext("2d").drawImage(image, (width - side) / 2, (height - side) / 4, side, side, 0, 0, THUMB_PX, THUMB_PX);
   }
 
   /** Callbacks for the progress of a request. */
@@ -90,7 +125,7 @@ export class Card {
     this.release();
     this.result = null;
     delete this.element.dataset.code;
-    this.find(".tools").replaceChildren();
+    for (const part of [".chips", ".tools"]) this.find(part).replaceChildren();
     this.find(".body").replaceChildren();
     this.show("waiting");
     if (focused) this.focus(); // the button that had the focus is gone

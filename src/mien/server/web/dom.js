@@ -1,9 +1,18 @@
 // Helpers to build elements and to hand over texts and files.
 
+import { paint } from "./emotions.js";
+
 /** Returns a new element with properties and children. */
 export function element(tag, properties = {}, ...children) {
   const made = Object.assign(document.createElement(tag), properties);
   made.append(...children);
+  return made;
+}
+
+/** A label in the color of an emotion. */
+export function chip(emotion, text = emotion) {
+  const made = element("span", { className: "chip" }, text);
+  paint(made, emotion);
   return made;
 }
 

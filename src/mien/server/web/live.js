@@ -60,8 +60,8 @@ export class Camera {
     this.opening = true;
     try {
       this.stream = await navigator.mediaDevices.getUserMedia({ video: { ...wanted, width: { ideal: 1280 } } });
-      if (!this.opening) return this.#end(); // closed meanwhile
       this.cameras = (await navigator.mediaDevices.enumerateDevices()).filter(({ kind }) => kind === "videoinput");
+      if (!this.opening) return this.#end(); // closed meanwhile
     } catch (error) {
       const words = { NotAllowedError: "The camera is blocked. Allow it in the browser's settings of this site.", NotFoundError: "No camera was found." };
       this.status(words[error.name] ?? "The camera can't be opened. Another program may be using it.", { bad: true });

@@ -12,6 +12,8 @@ import { isVideo, runVideo } from "./video.js";
 
 // Many files must not fill the service's queue.
 const AT_ONCE = 2;
+// With more files than this, each takes a line until it is opened.
+const OPEN_AT_MOST = 6;
 // The options that change a result.
 const QUERIED = ["labels", "minFaceSize", "upright"];
 const KEY_PROBLEMS = ["unauthorized", "invalid_key"];
@@ -41,11 +43,13 @@ const hooks = {
   changed: showCounts,
   retry: (card) => enqueue([card]),
   removed: (card) => {
+    const next = cards[cards.indexOf(card) + 1] ?? cards.at(-2);
     drop(cards, card);
     drop(queue, card);
     drop(finished, card);
     showCounts();
-    focusAfterRemoval();
+    // The button that was pressed is gone.
+    if (document.activeElement === document.body) (next?.find(".remove") ?? byId("choose")).focus();
   },
 };
 
@@ -54,14 +58,11 @@ function drop(list, item) {
   if (at >= 0) list.splice(at, 1);
 }
 
-/** The button that was pressed is gone; the keyboard continues at the next one. */
-function focusAfterRemoval() {
-  if (document.activeElement === document.body) (cards[0]?.find(".remove") ?? byId("choose")).focus();
-}
-
 function add(files) {
   const added = files.map((file) => new Card(file, hooks));
   cards.unshift(...added);
+  // A file that is added alone is the one to look at.
+  if (cards.length > OPEN_AT_MOST) for (const card of cards) card.fold(added.length > 1 || card !== added[0]);
   byId("results").prepend(...added.map((card) => card.element));
   enqueue(added);
 }
@@ -137,8 +138,10 @@ function showCounts() {
   const failed = cards.filter(({ retryable }) => retryable);
   byId("retry-failed").hidden = failed.length === 0 || cards.length === 1;
   byId("retry-failed").textContent = `Retry failed (${failed.length})`;
+  byId("fold").hidden = cards.length < 2;
+  byId("fold").textContent = cards.some(({ folded }) => folded) ? "Expand all" : "Collapse all";
   byId("again").hidden = outdated().length === 0;
-  byId("download").disabled = results().length === 0;
+  byId("download").hidden = results().length === 0;
 }
 
 const results = () => cards.map(({ result }) => result).filter(Boolean);
@@ -190,6 +193,11 @@ byId("sample").addEventListener("click", async () => {
 });
 byId("retry-failed").addEventListener("click", () => retryAll(cards.filter(({ retryable }) => retryable)));
 byId("again").addEventListener("click", () => retryAll(outdated()));
+byId("fold").addEventListener("click", () => {
+  const fold = !cards.some(({ folded }) => folded);
+  for (const card of cards) card.fold(fold);
+  showCounts();
+});
 byId("clear").addEventListener("click", clearAll);
 byId("download").addEventListener("click", () => saveCsv(tableOf(results()), "mien.csv"));
 

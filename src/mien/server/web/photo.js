@@ -29,7 +29,11 @@ const ROUNDING = 20 / 12;
 export async function runPhoto(card, options) {
   card.show("uploading", "", 0);
   const decoding = decode(card.file).catch(() => null);
-  decoding.then((bitmap) => bitmap && card.busy && card.fill([pictureOf(sheetOf(bitmap, card.name))]));
+  decoding.then((bitmap) => {
+    if (!bitmap || !card.busy) return;
+    card.fill([pictureOf(sheetOf(bitmap, card.name))]);
+    card.picture(bitmap);
+  });
   try {
     const { faces, timings } = await analyzePhoto(card.file, options, card.signal, card.progress);
     return showResult(card, options, faces, timings, await decoding);
@@ -55,6 +59,7 @@ function showResult(card, options, faces, timings, bitmap) {
   if (turn) ending.unshift(element("p", { className: "note turned" }, `The photo was turned by ${turn} degrees to read its faces.`));
   if (faces.length) showFaces(card, faces, bitmap, ending);
   else card.fill(bitmap ? [pictureOf(sheetOf(bitmap, card.name))] : [], [suggestions(card, options), ...ending]);
+  card.summarize(faces.map(({ emotion }) => emotion));
   card.show("done", found);
   return found;
 }

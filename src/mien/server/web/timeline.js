@@ -1,6 +1,6 @@
 // A timeline of a video: a row for each person, the emotions from left to right.
 
-import { element } from "./dom.js";
+import { chip, element } from "./dom.js";
 import { paint } from "./emotions.js";
 
 // A face that is missing in a single sample counts as present, as in the service's summary.
@@ -114,11 +114,7 @@ export class Timeline {
         return span;
       }))));
     const emotions = new Set([...spans.values()].flat().map(({ emotion }) => emotion));
-    this.legend.replaceChildren(...[...emotions].map((emotion) => {
-      const chip = element("span", { className: "chip" }, emotion);
-      paint(chip, emotion);
-      return chip;
-    }));
+    this.legend.replaceChildren(...[...emotions].map((emotion) => chip(emotion)));
     this.axis.replaceChildren(...ticksOf(this.seconds).map((seconds) => {
       const tick = element("span", {}, clock(seconds));
       tick.style.left = part(seconds);

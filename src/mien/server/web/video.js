@@ -45,7 +45,7 @@ class View {
     Object.assign(this, { card, samples: [] });
     const url = URL.createObjectURL(card.file);
     card.release = () => URL.revokeObjectURL(url);
-    this.video = element("video", { src: url, controls: true, muted: true, playsInline: true, preload: "metadata" });
+    this.video = element("video", { src: url, controls: true, muted: true, playsInline: true, preload: "auto" });
     this.video.setAttribute("aria-label", card.name);
     this.overlay = element("canvas");
     this.overlay.setAttribute("aria-hidden", "true");
@@ -77,6 +77,7 @@ class View {
       if (full) this.overlay.showPopover?.();
     });
     this.video.addEventListener("loadedmetadata", () => (this.timeline.duration = this.video.duration));
+    this.video.addEventListener("loadeddata", () => this.card.picture(this.video, this.video.videoWidth, this.video.videoHeight));
     this.video.addEventListener("error", () => {
       const text = "This browser can't play this video. The timeline works without it.";
       this.sheet.replaceWith(element("p", { className: "note" }, text));
@@ -116,8 +117,12 @@ class View {
 
   /** Shows the persons, and offers the results for programs. */
   end(options, summary) {
-    const spans = spansOf(this.samples);
-    this.persons.replaceChildren(...[...spans].map(([person, own]) => this.#tile(person, own, summary)));
+    const persons = [...spansOf(this.samples)].map(([person, spans]) => {
+      const shares = summary?.persons.find((other) => other.person === person)?.emotions ?? sharesOf(spans);
+      return { person, spans, shares: Object.entries(shares) };
+    });
+    this.persons.replaceChildren(...persons.map((person) => this.#tile(person)));
+    this.card.summarize(persons.map(({ shares: [[emotion]] }) => emotion));
     this.card.result = { name: this.card.name, labels: options.labels, samples: this.samples };
     const button = element("button", { type: "button", className: "small" }, "Save CSV");
     button.addEventListener("click", () => saveCsv(videoTable(this.card.result), `${withoutSuffix(this.card.name)}-mien.csv`));
@@ -129,10 +134,9 @@ class View {
     this.show(this.video.currentTime);
   }
 
-  #tile(person, spans, summary) {
-    const shares = summary?.persons.find((other) => other.person === person)?.emotions ?? sharesOf(spans);
-    const [emotion, share] = Object.entries(shares)[0];
-    const bar = element("span", { className: "stack" }, ...Object.entries(shares).map(([name, part]) => {
+  #tile({ person, spans, shares }) {
+    const [[emotion, share]] = shares;
+    const bar = element("span", { className: "stack" }, ...shares.map(([name, part]) => {
       const piece = element("span", { title: name });
       piece.style.width = `${100 * part}%`;
       paint(piece, name);
