@@ -19,9 +19,8 @@ from PIL import Image
 from benchmarks.synthetic import PORTRAIT
 from mien import Recognizer
 from mien.in_order import in_order
-from mien.video.analysis import PER_SECOND, followed
 from mien.video.reader import VideoLimits, open_video
-from mien.video.tracks import Tracker
+from mien.video.tracks import PER_SECOND, Tracker, followed
 
 SIZE = (1280, 720)
 RATE = 30

@@ -73,7 +73,7 @@ def write_new(path: Path, data: bytes) -> None:
     try:
         with file:
             file.write(data)
-    except OSError:
+    except BaseException:
         # After it is closed: Windows deletes no open file.
         path.unlink()
         raise

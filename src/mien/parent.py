@@ -4,29 +4,29 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from multiprocessing import resource_tracker
-from multiprocessing.connection import wait
 
-__all__ = ["HANGUPS", "STOP_SIGNALS", "end_with_parent", "interrupt_held", "signals_held"]
+__all__ = ["HANGUPS", "STOP_SIGNALS", "interrupt_held", "signals_held", "when_parent_ends"]
 
 # A closing terminal sends SIGHUP to all processes started in it; Windows has no such signal.
 HANGUPS = (signal.SIGHUP,) if hasattr(signal, "SIGHUP") else ()
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, *HANGUPS)
 
 
-def end_with_parent() -> None:
-    """End this process, whatever it is doing, as soon as its parent process has ended."""
-    threading.Thread(target=_watch_parent, daemon=True).start()
-
-
-def _watch_parent() -> None:
+def when_parent_ends(act: Callable[[], object]) -> None:
+    """Call ``act`` in a thread as soon as the parent process, if there is one, has ended."""
     parent = multiprocessing.parent_process()
-    if parent is not None:
+    if parent is None:
+        return
+
+    def watch(join: Callable[[], None]) -> None:
         with suppress(OSError):
-            wait([parent.sentinel])
-        os._exit(1)
+            join()
+        act()
+
+    threading.Thread(target=watch, args=(parent.join,), daemon=True).start()
 
 
 @contextmanager

@@ -227,7 +227,7 @@ def test_names_as_text() -> None:
 
 @pytest.mark.parametrize("address", ["https://example.org/a%20b.jpg", "HTTP://example.org/x"])
 def test_web_addresses_are_shown_unchanged(address: str) -> None:
-    content = open_image(address).content
+    content = open_image(address)
     assert isinstance(content, ImageError)
     assert (content.code, address in content.message) == ("unreadable_file", True)
     with pytest.raises(InvalidParameterError) as error:
@@ -237,13 +237,13 @@ def test_web_addresses_are_shown_unchanged(address: str) -> None:
 
 @pytest.mark.parametrize("place", ["memory://gone/x.jpg", "file:///", "odd://x/y.jpg"])
 def test_unreachable_images(place: str) -> None:
-    content = open_image(place).content
+    content = open_image(place)
     assert isinstance(content, ImageError)
     assert content.code == "unreadable_file"
 
 
 def test_an_image_on_disk_is_read_later() -> None:
-    assert open_image("gone.jpg").content == Path("gone.jpg")
+    assert open_image("gone.jpg") == Path("gone.jpg")
 
 
 def test_names_with_special_characters(tmp_path: Path) -> None:

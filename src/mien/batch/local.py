@@ -1,6 +1,7 @@
 """Worker processes on this machine: one for each core."""
 
 import multiprocessing
+import os
 import signal
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -10,7 +11,7 @@ from functools import partial
 from typing import Any, TypeVar
 
 from mien.errors import MienError
-from mien.parent import HANGUPS, end_with_parent, interrupt_held, signals_held
+from mien.parent import HANGUPS, interrupt_held, signals_held, when_parent_ends
 
 __all__ = ["ProcessesDiedError", "in_processes", "isolated"]
 
@@ -144,7 +145,8 @@ def _prepare(build: Callable[[], Callable[[Any], Any]]) -> None:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    end_with_parent()
+    # Whatever this one is doing.
+    when_parent_ends(lambda: os._exit(1))
     _state["call"] = build()
 
 

@@ -31,11 +31,10 @@ from mien.recognizer import Recognizer
 from mien.render.numbers import format_count, format_percent
 from mien.render.timeline import draw_timeline
 from mien.results import VIDEO_COLUMNS, Cell, ImageResult, table_columns
-from mien.video.analysis import PER_SECOND, Sample, followed
 from mien.video.annotated import AnnotatedVideo, annotated_video
 from mien.video.reader import Frame, VideoLimits, VideoReader, library, open_camera, open_video
 from mien.video.summary import Summary
-from mien.video.tracks import SMOOTHING_S, Tracker
+from mien.video.tracks import PER_SECOND, SMOOTHING_S, Sample, Tracker, followed
 
 __all__ = ["run"]
 

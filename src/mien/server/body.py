@@ -4,7 +4,7 @@ import asyncio
 import json
 import re
 from collections.abc import Callable, Coroutine
-from dataclasses import dataclass
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import ClientDisconnect, Request
@@ -13,7 +13,7 @@ from mien.errors import InvalidParameterError
 from mien.server.errors import RequestError
 from mien.server.multipart import FileField, FileForm, boundary_of, from_base64, quoted
 
-__all__ = ["BodyLimits", "read_files", "unless_disconnected"]
+__all__ = ["read_files", "unless_disconnected"]
 
 _Result = TypeVar("_Result")
 
@@ -31,27 +31,14 @@ _ESCAPED = {"%2B": "+", "%2F": "/", "%3D": "=", "%20": " ", "%0A": "\n", "%0D": 
 _DATA_URI = re.compile(r"data:[^,]*?;\s*base64\s*,", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class BodyLimits:
-    """Limits of a body.
-
-    Attributes:
-        files: Most files of a form.
-        size: Largest body in bytes; of a JSON body, largest decoded file.
-        timeout_s: For the whole body to arrive.
-    """
-
-    files: int
-    size: int
-    timeout_s: float
-
-
 async def read_files(
     request: Request,
     field: FileField,
-    limits: BodyLimits,
     hold: Callable[[int], None],
     *,
+    size: int,
+    timeout_s: float,
+    at_most: int = 1,
     form_only: bool = False,
 ) -> list[bytes]:
     """Return the files of a form, of JSON, or the one that is the body itself.
@@ -62,8 +49,10 @@ async def read_files(
     Args:
         request: The request.
         field: The field of a form, or the key of JSON, that holds the file.
-        limits: Limits of the body.
         hold: Called with the number of bytes of each piece before it is kept.
+        size: Largest body in bytes; of a JSON body, largest decoded file.
+        timeout_s: For the whole body to arrive.
+        at_most: Number of files of a form.
         form_only: Refuse everything but a form.
 
     Raises:
@@ -77,12 +66,13 @@ async def read_files(
         raise RequestError(
             "unsupported_media_type", f"send the body without Content-Encoding, not {codings!r}"
         )
+    receive = partial(_receive, request, hold=hold, size=size, timeout_s=timeout_s)
     header = request.headers.get("content-type", "")
     media_type = header.partition(";")[0].strip().lower()
     # Other kinds of multipart body have the same parts.
     if media_type.startswith("multipart/"):
-        form = FileForm(boundary_of(header), field, at_most=limits.files)
-        await _receive(request, limits.size, limits, hold, form.feed)
+        form = FileForm(boundary_of(header), field, at_most=at_most)
+        await receive(form.feed)
         return form.finish()
     if form_only:
         raise RequestError(
@@ -91,12 +81,11 @@ async def read_files(
     body = bytearray()
     is_json = media_type == _JSON or media_type.endswith("+json")
     # Base64 makes four bytes of three.
-    longest = limits.size * 4 // 3 + _JSON_BYTES if is_json else limits.size
-    await _receive(request, longest, limits, hold, body.extend)
+    await receive(body.extend, longest=size * 4 // 3 + _JSON_BYTES if is_json else size)
     declared = is_json and bytes(body.lstrip()[:1]) in (b"{", b"[", b'"')
     file = _decoded(bytes(body), field) if declared or _JSON_START.match(body) else bytes(body)
-    if len(file) > limits.size:
-        raise _too_large(limits.size)
+    if len(file) > size:
+        raise _too_large(size)
     return [file]
 
 
@@ -159,26 +148,30 @@ def _unescaped(text: str) -> str:
 
 async def _receive(
     request: Request,
-    longest: int,
-    limits: BodyLimits,
-    hold: Callable[[int], None],
     sink: Callable[[bytes], object],
+    *,
+    hold: Callable[[int], None],
+    size: int,
+    timeout_s: float,
+    longest: int | None = None,
 ) -> None:
+    """Pass a body on piece by piece. ``longest``: if it may be longer than the limit, ``size``."""
+    longest = longest or size
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and _exceeds(declared, longest):
-        raise _too_large(limits.size)
+        raise _too_large(size)
     received = 0
     try:
-        async with asyncio.timeout(limits.timeout_s):
+        async with asyncio.timeout(timeout_s):
             async for chunk in request.stream():
                 received += len(chunk)
                 if received > longest:
-                    raise _too_large(limits.size)
+                    raise _too_large(size)
                 hold(len(chunk))
                 sink(chunk)
     except TimeoutError as error:
         raise RequestError(
-            "upload_timeout", f"the body did not arrive within {limits.timeout_s:g} seconds"
+            "upload_timeout", f"the body did not arrive within {timeout_s:g} seconds"
         ) from error
 
 

@@ -20,7 +20,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mien.results import Failure, ImageResult
 from mien.server.errors import INTERNAL, RequestError, code_of, detail_of, problem_response
-from mien.server.hardening.linger import discard_body
 from mien.server.metrics import Metrics
 from mien.workers import Outcome
 
@@ -37,6 +36,10 @@ _MAX_LOGGED_PATH = 200
 _CLIENT_GONE = 499
 _NO_ROUTE = "other"
 _PROBES = frozenset({"/livez", "/readyz", "/metrics"})
+# How much of a body is read on after an early response. Closing at once would reset the connection,
+# and many clients would never see the response.
+_LINGER_S = 2.0
+_LINGER_BYTES = 64_000_000
 
 # Defaults for responses that do not set them. Source: OWASP REST Security Cheat Sheet.
 _SECURITY = {
@@ -92,7 +95,8 @@ class RequestContext:
         traced = trace[1] if trace else uuid.uuid4().hex
         return cls(
             given if _ID.fullmatch(given) else traced,
-            scope["method"],
+            # A WebSocket's handshake is a GET.
+            scope.get("method", "GET"),
             _path(scope),
             scope.get("root_path", ""),
             trace[0] if trace else None,
@@ -238,10 +242,10 @@ class ContextMiddleware:
             return
         scope = {**scope, "root_path": self._root_path or scope.get("root_path", "")}
         scope["path"] = _without_slash(scope)
-        if scope["type"] == "websocket":
-            await self._live(scope, receive, send)
-            return
         context = RequestContext.from_scope(scope)
+        if scope["type"] == "websocket":
+            await self._live(scope, context, receive, send)
+            return
         response = _Response(context, scope, receive, send, self._draining)
         # HEAD is handled as a GET without sending the body, so routes need no code for it.
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
@@ -253,8 +257,9 @@ class ContextMiddleware:
             context.route = getattr(inner.get("route"), "path", _NO_ROUTE)
             self._record(context, response.status)
 
-    async def _live(self, scope: Scope, receive: Receive, send: Send) -> None:
-        context = RequestContext.from_scope({**scope, "method": "GET"})
+    async def _live(
+        self, scope: Scope, context: RequestContext, receive: Receive, send: Send
+    ) -> None:
         status = _CLIENT_GONE  # until anything is sent
 
         async def recording(message: Message) -> None:
@@ -340,7 +345,7 @@ class _Response:
             message = {**message, "body": b""}
         elif self._closing and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
-            await discard_body(self._receive)
+            await _discard_body(self._receive)
             message = {**message, "body": b""}
         await self._send(message)
 
@@ -353,6 +358,20 @@ class _Response:
             headers["Connection"] = "close"
         for name, value in self._context.headers().items():
             headers.setdefault(name, value)
+
+
+async def _discard_body(receive: Receive) -> None:
+    """Read and drop the rest of a body: until it ends, for 2 seconds, or for 64 MB."""
+    discarded = 0
+    try:
+        async with asyncio.timeout(_LINGER_S):
+            while discarded < _LINGER_BYTES:
+                message = await receive()
+                discarded += len(message.get("body", b""))
+                if not message.get("more_body", False):
+                    return
+    except TimeoutError:
+        return
 
 
 def _has_body(scope: Scope) -> bool:

@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import Depends, Query, Request
 from fastapi.security import APIKeyHeader, HTTPBearer
 from starlette.requests import HTTPConnection
 
 from mien.errors import InvalidParameterError
-from mien.server.body import BodyLimits, read_files
+from mien.server.body import read_files
 from mien.server.context import RequestContext, context_of
 from mien.server.errors import RequestError
 from mien.server.multipart import IMAGE, VIDEO, quoted
@@ -78,20 +78,23 @@ async def _no_query(_: Annotated[NoQuery, Query()]) -> None:
     """Refuse query parameters."""
 
 
-async def _image_upload(request: Request, service: TheService) -> AsyncIterator[Upload]:
+def _image_files(
+    request: Request, service: Service, hold: Callable[[int], None], **limits: Any
+) -> Upload:
     settings = service.settings
-    limits = BodyLimits(1, settings.max_upload_bytes, settings.upload_timeout_s)
+    size, timeout_s = settings.max_upload_bytes, settings.upload_timeout_s
+    return partial(read_files, request, IMAGE, hold, size=size, timeout_s=timeout_s, **limits)
+
+
+async def _image_upload(request: Request, service: TheService) -> AsyncIterator[Upload]:
     with service.holding_bytes() as hold:
-        yield partial(read_files, request, IMAGE, limits, hold)
+        yield _image_files(request, service, hold)
 
 
 async def _images_upload(request: Request, service: TheService) -> AsyncIterator[Upload]:
-    settings = service.settings
-    limits = BodyLimits(
-        settings.max_batch_images, settings.max_upload_bytes, settings.upload_timeout_s
-    )
+    most = service.settings.max_batch_images
     with service.holding_bytes() as hold:
-        yield partial(read_files, request, IMAGE, limits, hold, form_only=True)
+        yield _image_files(request, service, hold, at_most=most, form_only=True)
 
 
 async def _video_upload(request: Request, service: TheService) -> AsyncIterator[Upload]:
@@ -102,7 +105,7 @@ async def _video_upload(request: Request, service: TheService) -> AsyncIterator[
     service.check_videos()
     # Both are held until the last line has been sent.
     with service.videos.one(), service.holding_bytes() as hold:
-        yield partial(read_files, request, VIDEO, BodyLimits(1, size, timeout_s), hold)
+        yield partial(read_files, request, VIDEO, hold, size=size, timeout_s=timeout_s)
 
 
 # Bytes are held until the handler returns; those of a video, until its response has been sent.

@@ -33,22 +33,20 @@ class FileField:
     """A field of a form that holds files.
 
     Attributes:
-        name: Of the field.
-        noun: What each file is.
+        name: Of the field, and what each file is.
         example: A file name.
         missing: The code of the error without a file.
         too_many: The code of the error with more files than allowed.
     """
 
     name: str
-    noun: str
     example: str
     missing: str
     too_many: str
 
 
-IMAGE = FileField("image", "image", "photo.jpg", "missing_image", "too_many_images")
-VIDEO = FileField("video", "video", "video.mp4", "missing_video", "invalid_parameter")
+IMAGE = FileField("image", "photo.jpg", "missing_image", "too_many_images")
+VIDEO = FileField("video", "video.mp4", "missing_video", "invalid_parameter")
 
 
 def quoted(text: str) -> str:
@@ -175,7 +173,7 @@ class FileForm:
                 "query string"
             )
         if len(self.files) == self._at_most:
-            count = f"one {field.noun}" if self._at_most == 1 else f"{self._at_most} {field.noun}s"
+            count = f"one {name}" if self._at_most == 1 else f"{self._at_most} {name}s"
             raise RequestError(field.too_many, f"send at most {count} in the field {name}")
         self.files.append(bytearray())
         # Some clients send filename*, which the parser leaves out, or only a type.

@@ -8,7 +8,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, create_model
 from pydantic_core import PydanticCustomError
 
 from mien.options import Include, Options, option_fields
-from mien.video.analysis import PER_SECOND
+from mien.video.tracks import PER_SECOND
 
 __all__ = ["EmotionQuery", "LiveQuery", "NoQuery", "VideoQuery"]
 

@@ -18,10 +18,11 @@ import uvicorn
 from fastapi import FastAPI
 from uvicorn.config import STARTUP_FAILURE
 
+from mien.parent import HANGUPS, when_parent_ends
 from mien.server.app import create_app, traces_class
 from mien.server.hardening.connection import HttpConnection, LiveConnection
 from mien.server.hardening.signals import hangup_as_stop
-from mien.server.hardening.supervisor import SILENCE_S, Supervisor, stop_with_parent
+from mien.server.hardening.supervisor import SILENCE_S, Supervisor
 from mien.server.keys import ApiKeys
 from mien.server.logs import logging_config
 from mien.server.metrics import FOLDER_VARIABLE
@@ -174,7 +175,11 @@ def _run_many(settings: Settings, listener: socket.socket) -> int:
 
 
 def _process_app(settings: Settings, metrics_folder: Path, address: str) -> FastAPI:
-    stop_with_parent()
+    # The parent also gets the signal and decides when to stop.
+    for number in HANGUPS:
+        signal.signal(number, signal.SIG_IGN)
+    # Otherwise this process would keep the port.
+    when_parent_ends(partial(os.kill, os.getpid(), signal.SIGTERM))
     return create_app(settings, metrics_folder=metrics_folder, address=address)
 
 

@@ -11,8 +11,8 @@ from PIL import Image, ImageOps
 
 from mien.files import complete_file
 from mien.render.annotate import annotate
-from mien.video.analysis import Sample
 from mien.video.reader import library
+from mien.video.tracks import Sample
 
 __all__ = ["AnnotatedVideo", "annotated_video"]
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mien.types import Emotion
-from mien.video.analysis import Sample
+from mien.video.tracks import Sample
 
 __all__ = ["Person", "Span", "Summary"]
 

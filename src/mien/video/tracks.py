@@ -6,7 +6,7 @@ fast head still overlap. Source: Yang et al. 2022, arXiv 2211.14317 (buffered ov
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,10 +15,22 @@ from numpy.typing import NDArray
 
 from mien.geometry import intersection_over_union
 from mien.options import Include
-from mien.results import face_record
+from mien.results import ImageResult, face_record
 from mien.types import Emotion, FaceEmotion
+from mien.video.reader import Frame
 
-__all__ = ["SMOOTHING_S", "Tracked", "Tracker", "tracked_record"]
+__all__ = [
+    "PER_SECOND",
+    "SMOOTHING_S",
+    "Sample",
+    "Tracked",
+    "Tracker",
+    "followed",
+    "tracked_record",
+]
+
+# Samples of a video, unless another rate is given.
+PER_SECOND = 10.0
 
 # An expression lasts from half a second to four seconds. Source: Ekman 2003, Emotions Revealed.
 SMOOTHING_S = 0.4
@@ -59,6 +71,24 @@ def tracked_record(
         for item in tracked
     ]
     return {"size": [width, height], "faces": faces}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A frame of a video, the tracked faces in it, and its turn, see ``ImageResult``."""
+
+    frame: Frame
+    faces: tuple[Tracked, ...]
+    turn: int = 0
+
+    def record(self, include: frozenset[Include] = frozenset()) -> dict[str, Any]:
+        """Return it for JSON: ``time_s``, ``frame``, ``size`` and ``faces``."""
+        image = self.frame.image
+        return {
+            "time_s": round(self.frame.time_s, 3),
+            "frame": self.frame.index,
+            **tracked_record(self.faces, image.width, image.height, include, turn=self.turn),
+        }
 
 
 @dataclass(slots=True)
@@ -141,6 +171,14 @@ class Tracker:
         emotion = max(scores, key=scores.__getitem__)
         smoothed = replace(face, emotion=emotion, confidence=scores[emotion], scores=scores)
         return Tracked(person, smoothed)
+
+
+def followed(results: Iterable[tuple[Frame, ImageResult]], tracker: Tracker) -> Iterator[Sample]:
+    """Yield each frame with its faces assigned to persons, smoothed; a cut ends all tracks."""
+    for frame, result in results:
+        if frame.cut:
+            tracker.end_tracks()
+        yield Sample(frame, tracker.update(result.faces, frame.time_s), result.turn)
 
 
 def _buffered(boxes: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -8,6 +8,7 @@ import statistics
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from multiprocessing.util import Finalize
 from typing import Any, Generic, TypeVar
@@ -16,7 +17,7 @@ from mien.deadline import Deadline, too_late
 from mien.errors import QueueFullError
 from mien.workers.process import ProcessWorker, close_all
 from mien.workers.task import Outcome, Task, WorkerDiedError
-from mien.workers.thread import Threads, ThreadWorker
+from mien.workers.thread import ThreadWorker
 
 __all__ = ["WorkerPool"]
 
@@ -102,8 +103,9 @@ class WorkerPool(Generic[_State]):
         if self._processes:
             self._workers = [ProcessWorker(self._build, self._sockets) for _ in range(self.count)]
         else:
-            threads = Threads(self._build, self.count)
-            self._workers = [ThreadWorker(threads) for _ in range(self.count)]
+            threads = ThreadPoolExecutor(self.count, thread_name_prefix="mien-worker")
+            state = threads.submit(self._build)
+            self._workers = [ThreadWorker(threads, state) for _ in range(self.count)]
         starting = [asyncio.ensure_future(worker.start()) for worker in self._workers]
         try:
             await asyncio.gather(*starting)

@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from mien.types import Emotion, RgbImage
-from mien.video.analysis import Sample
 from mien.video.reader import Frame
 from mien.video.summary import Summary
-from mien.video.tracks import Tracked
+from mien.video.tracks import Sample, Tracked
 from samples import make_face
 
 IMAGE = RgbImage(np.zeros((1, 1, 3), np.uint8))

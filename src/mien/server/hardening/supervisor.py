@@ -1,11 +1,8 @@
 """Server processes that share a socket; one that dies is replaced."""
 
 import logging
-import multiprocessing
-import os
 import signal
 import socket
-import threading
 import time
 from pathlib import Path
 
@@ -16,7 +13,7 @@ from uvicorn.supervisors.multiprocess import Multiprocess, Process
 
 from mien.parent import HANGUPS
 
-__all__ = ["SILENCE_S", "Supervisor", "stop_with_parent"]
+__all__ = ["SILENCE_S", "Supervisor"]
 
 # A server process that does not respond for this many seconds is replaced. Imports on a busy
 # machine may take longer than uvicorn's 5 seconds.
@@ -99,19 +96,3 @@ class Supervisor(Multiprocess):
                 _log.error("server process %s does not stop and is killed", worker.pid)
                 worker.process.kill()
             worker.join()
-
-
-def stop_with_parent() -> None:
-    """Stop this server process once its parent has died."""
-    parent = multiprocessing.parent_process()
-    if parent is not None:
-        # The parent also gets the signal and decides when to stop.
-        for number in HANGUPS:
-            signal.signal(number, signal.SIG_IGN)
-        threading.Thread(target=_follow, args=(parent,), daemon=True).start()
-
-
-def _follow(parent: multiprocessing.process.BaseProcess) -> None:
-    parent.join()
-    # Otherwise it would keep the port.
-    os.kill(os.getpid(), signal.SIGTERM)

@@ -26,10 +26,9 @@ from mien.server.openapi import LINES_TYPE, VIDEO_BODY
 from mien.server.parameters import VideoQuery
 from mien.server.responses import problems
 from mien.server.service import Service
-from mien.video.analysis import followed
 from mien.video.reader import Frame, VideoLimits, VideoReader, open_video
 from mien.video.summary import Summary
-from mien.video.tracks import SMOOTHING_S, Tracker
+from mien.video.tracks import SMOOTHING_S, Tracker, followed
 
 __all__ = ["router"]
 
