@@ -28,6 +28,7 @@ from mien_train import cli, export, quantize
 from mien_train.data.fer2013 import FER2013_LABELS, load_fer2013
 from mien_train.distill import teach
 from mien_train.errors import TrainingError
+from mien_train.monitor import ProgressLog, StepReport
 from mien_train.quantize import Gain
 from mien_train.recipe import load_recipe
 from mien_train.targets import Targets
@@ -44,14 +45,12 @@ def run_folder(
     folder = tmp_path_factory.mktemp("run")
     train = ["train", str(recipe_file), "--data", str(fer_folder), "--out", str(folder)]
     with pytest.MonkeyPatch.context() as patch:
-        advance = Trainer._advance
 
-        def stop_in_the_fourth_epoch(self: Trainer) -> None:
-            advance(self)
-            if self.step == 20:
+        def stop_in_the_fourth_epoch(_: ProgressLog, report: StepReport) -> None:
+            if report.step == 20:
                 signal.raise_signal(signal.SIGINT)
 
-        patch.setattr(Trainer, "_advance", stop_in_the_fourth_epoch)
+        patch.setattr(ProgressLog, "step", stop_in_the_fourth_epoch)
         assert cli.main(train) == 130
     assert cli.main([*train, "--resume"]) == 0
     return folder

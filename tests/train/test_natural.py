@@ -101,15 +101,11 @@ def test_they_add_nothing_to_the_fer2013_output(
 ) -> None:
     data = load_fer2013(fer_folder)
     natural = load_natural(write(tmp_path, ROWS))
-    recipe = replace(load_recipe(str(recipe_file)), ferplus_weight=0.0, batch=4)
-    train = natural.joined(natural, repeat=1)
-    run = Trainer(recipe, train, data.split("PublicTest"), tmp_path)
-    assert run.targets.fer2013.sum() == 0
+    recipe = load_recipe(str(recipe_file))
+    recipe = replace(recipe, ferplus_weight=0.0, weight_decay=0.0, batch=4)
+    run = Trainer(recipe, natural.joined(natural), data.split("PublicTest"), tmp_path)
     before = run.model.fer2013.weight.clone()
-    logits = run.model(torch.rand(4, 1, 48, 48))
-    run._loss(logits, [run.targets.ferplus, run.targets.fer2013]).backward()
-    assert run.model.fer2013.weight.grad is not None
-    assert not run.model.fer2013.weight.grad.any()
+    run.run()
     assert torch.equal(run.model.fer2013.weight, before)
 
 

@@ -2,6 +2,7 @@
 
 import shlex
 import signal
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from mien_train.data.fer2013 import FerDataset, load_fer2013
 from mien_train.early_stopping import Patience
 from mien_train.errors import InterruptedRunError, TrainingError
 from mien_train.models import Classifier
-from mien_train.monitor import CsvLog, EpochReport
+from mien_train.monitor import CsvLog, EpochReport, Monitor, ProgressLog, StepReport
 from mien_train.recipe import EarlyStopping, Phase, Recipe
 from mien_train.train import Trainer
 
@@ -38,15 +39,19 @@ def trainer(faces: FerDataset, folder: Path, recipe: Recipe = RECIPE, **options:
     return Trainer(recipe, train, faces.split("PublicTest"), folder, **options)
 
 
-def interrupt_at(run: Trainer, step: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    advance = run._advance
+class After(Monitor):
+    """Calls a function after a step."""
 
-    def stop() -> None:
-        advance()
-        if run.step == step:
-            signal.raise_signal(signal.SIGINT)
+    def __init__(self, step: int, call: Callable[[], object]) -> None:
+        self._step, self._call = step, call
 
-    monkeypatch.setattr(run, "_advance", stop)
+    def step(self, report: StepReport) -> None:
+        if report.step == self._step:
+            self._call()
+
+
+def ctrl_c() -> None:
+    signal.raise_signal(signal.SIGINT)
 
 
 @pytest.fixture(scope="module")
@@ -60,14 +65,9 @@ def straight(faces: FerDataset, tmp_path_factory: pytest.TempPathFactory) -> Tra
 
 @pytest.mark.parametrize("stop_after", [1, 2, 5])
 def test_a_resumed_run_is_bit_identical(
-    straight: Trainer,
-    faces: FerDataset,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    stop_after: int,
+    straight: Trainer, faces: FerDataset, tmp_path: Path, stop_after: int
 ) -> None:
-    first = trainer(faces, tmp_path, monitors=[CsvLog(tmp_path)])
-    interrupt_at(first, stop_after, monkeypatch)
+    first = trainer(faces, tmp_path, monitors=[CsvLog(tmp_path), After(stop_after, ctrl_c)])
     with pytest.raises(InterruptedRunError, match=f"after step {stop_after}"):
         first.run()
     second = trainer(faces, tmp_path, monitors=[CsvLog(tmp_path)])
@@ -86,29 +86,18 @@ def test_a_resumed_run_is_bit_identical(
     assert logs[0] == logs[1], "all columns but the seconds"
 
 
-def test_an_interrupt_in_the_last_step_finishes_the_run(
-    faces: FerDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    run = trainer(faces, tmp_path)
-    interrupt_at(run, 6, monkeypatch)
+def test_an_interrupt_in_the_last_step_finishes_the_run(faces: FerDataset, tmp_path: Path) -> None:
+    run = trainer(faces, tmp_path, monitors=[After(6, ctrl_c)])
     run.run()
     assert run.is_done
 
 
-def test_a_killed_run_resumes_from_its_last_checkpoint(
-    faces: FerDataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    killed = trainer(faces, tmp_path, monitors=[CsvLog(tmp_path)])
-    advance = killed._advance
+def test_a_killed_run_resumes_from_its_last_checkpoint(faces: FerDataset, tmp_path: Path) -> None:
+    def die() -> None:
+        raise KeyboardInterrupt
 
-    def die_later() -> None:
-        if killed.step == 3:
-            killed.save()
-        if killed.step == 5:
-            raise KeyboardInterrupt
-        advance()
-
-    monkeypatch.setattr(killed, "_advance", die_later)
+    killed = trainer(faces, tmp_path)
+    killed.monitors = [CsvLog(tmp_path), After(3, killed.save), After(5, die)]
     with pytest.raises(KeyboardInterrupt):
         killed.run()
     assert len((tmp_path / "log.csv").read_text().splitlines()) == 3, "header and two epochs"
@@ -135,13 +124,7 @@ def test_ctrl_c_prints_how_to_resume(
 ) -> None:
     arguments = ["train", str(recipe_file), "--data", str(fer_folder), "--out", str(tmp_path)]
     with pytest.MonkeyPatch.context() as patch:
-        advance = Trainer._advance
-
-        def stop(self: Trainer) -> None:
-            advance(self)
-            signal.raise_signal(signal.SIGINT)
-
-        patch.setattr(Trainer, "_advance", stop)
+        patch.setattr(ProgressLog, "step", lambda *_: ctrl_c())
         assert cli.main(arguments) == 130
         message = capsys.readouterr().err
         command = shlex.split(message.splitlines()[-1])
@@ -152,13 +135,7 @@ def test_ctrl_c_prints_how_to_resume(
 
 
 def test_a_second_ctrl_c_does_not_wait(faces: FerDataset, tmp_path: Path) -> None:
-    run = trainer(faces, tmp_path)
-
-    def impatient() -> None:
-        signal.raise_signal(signal.SIGINT)
-        signal.raise_signal(signal.SIGINT)
-
-    run._advance = impatient  # type: ignore[method-assign]
+    run = trainer(faces, tmp_path, monitors=[After(1, ctrl_c), After(1, ctrl_c)])
     with pytest.raises(KeyboardInterrupt):
         run.run()
     assert not run.checkpoint_path.exists()
