@@ -131,7 +131,7 @@ def _parse(path: Path) -> Card:
     except OSError as error:
         raise ArtifactError(f"no {CARD_NAME} in the model's folder, {folder.name}/") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise ArtifactError(f"{folder.name}/{CARD_NAME} is not valid TOML") from error
+        raise ArtifactError(f"{folder.name}/{CARD_NAME} is not valid TOML: {error}") from error
     table = {"model": {}, "measured": {}, **table}
     known: dict[str, Any] = {key: table.get(key) for key in (*_TEXTS, *_TABLES)}
     if missing := [key for key, value in known.items() if value is None]:

@@ -160,7 +160,7 @@ class _Reader:
         for name in names:
             meant = renamed.get(str(name), SYNONYMS.get(str(name).lower(), str(name).lower()))
             if meant not in list(Emotion):
-                self._refuse(key, f"must be emotions ({known}) or named in emotions", name)
+                self._refuse(key, f"must be among {known}, or keys of the table emotions", name)
             emotions.append(Emotion(meant))
         if len(set(emotions)) < len(emotions):
             self._refuse(key, "must name each emotion once", names)

@@ -105,8 +105,8 @@ class OnnxClassifier:
         found = [output.shape for output in outputs[: len(expected)]]
         if found != expected:
             raise ModelContractError(
-                f"{self.card.name}: the card's labels mean outputs of shape {_listed(expected)}, "
-                f"the graph gave {_listed(found)}"
+                f"{self.card.name}: by the labels of the card, outputs have the shape "
+                f"{_listed(expected)}; those of the graph have {_listed(found)}"
             )
         if any(np.isnan(output).any() for output in outputs[: len(expected)]):
             raise ModelContractError(f"{self.card.name}: the outputs of the graph contain NaN")
@@ -134,8 +134,8 @@ class OnnxClassifier:
             for size, wanted in zip(declared[1:], self.crop.shape, strict=True)
         ):
             raise ModelContractError(
-                f"{self.card.name}: the card means one input of shape (N, "
-                f"{', '.join(map(str, self.crop.shape))}), "
+                f"{self.card.name}: by the card, the only input has the shape (N, "
+                f"{', '.join(map(str, self.crop.shape))}); "
                 f"the graph has {_listed([spec.shape for spec in inputs])}"
             )
         self.outputs(np.zeros((1, *self.crop.shape), dtype=np.float32))

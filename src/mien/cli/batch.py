@@ -171,7 +171,7 @@ def _summary(batch: Run, seconds: float) -> Iterator[str]:
         f"{format_count(progress.images, 'image')}, {format_count(faces, 'face')}, "
         f"{progress.failed:,} failed{_earlier(batch)}; "
         f"{progress.images / max(seconds, 1e-9):.1f} images per second; "
-        f"inference took {format_percent(busy)} of {format_count(batch.cores, 'core')}"
+        f"{format_count(batch.cores, 'core')} {format_percent(busy)} busy with analysis"
     )
     for emotion, count in progress.emotions.most_common():
         yield f"  {emotion:<8} {count:>7}  {format_percent(count / faces, 1):>8}"

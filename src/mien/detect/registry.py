@@ -48,7 +48,9 @@ def build_detector(
     if model_file is not None:
         if not _takes_a_file(factory):
             takers = ", ".join(each for each in DETECTORS if _takes_a_file(DETECTORS[each]))
-            raise InvalidParameterError(f"the detector {name} takes no model file; {takers} does")
+            raise InvalidParameterError(
+                f"the detector {name} takes no model file (detectors that do: {takers})"
+            )
         arguments["model_file"] = model_file
     return factory(**arguments)
 

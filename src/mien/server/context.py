@@ -137,7 +137,7 @@ class RequestContext:
         return asdict(Failure(code, detail_of(error)))
 
     def problem(self, error: BaseException, headers: Mapping[str, str] | None = None) -> Response:
-        """Return the error as the response, with further headers."""
+        """Return a response that describes the error, with these extra headers."""
         self.codes.append(code_of(error))
         return problem_response(error, self.request_id, headers, self.root_path)
 

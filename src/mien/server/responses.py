@@ -44,7 +44,7 @@ class Quality(_Closed):
     )
     yaw: _Right | None = Field(
         description="Degrees, positive to the right edge of the image. Yaw, pitch and roll are "
-        "null if detection was skipped."
+        "null without landmarks."
     )
     pitch: _Right | None = Field(description="Degrees, positive upwards.")
     roll: Annotated[float, Field(ge=-180, le=180)] | None = Field(

@@ -189,4 +189,4 @@ def _address(listener: socket.socket) -> str:
 
 
 def _ignore(_number: int, _frame: FrameType | None) -> None:
-    """Handle the signal that uvicorn raises again."""
+    """Ignore the signal when uvicorn raises it again."""
