@@ -511,10 +511,10 @@ def test_copies_replace_no_other_files(face_photo: bytes, tmp_path: Path) -> Non
 def test_the_environment_sets_the_number_of_processes(mixed: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "MIEN_THREADS": "1"}
     done = run("batch", mixed, "--out", tmp_path / "r.csv", env=environment)
-    assert "of 1 core" in done.stderr
-    assert "of 1 cores" not in done.stderr
+    assert "1 core " in done.stderr
+    assert "1 cores" not in done.stderr
     done = run("batch", mixed, "--out", tmp_path / "s.csv", "--threads", 2, env=environment)
-    assert "of 2 cores" in done.stderr
+    assert "2 cores " in done.stderr
 
 
 def test_copies_have_a_format_that_is_written(face_photo: bytes, tmp_path: Path) -> None:
