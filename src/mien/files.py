@@ -64,7 +64,7 @@ def complete_file(path: Path, unfinished: Path | None = None) -> Iterator[Path]:
 
 
 def write_new(path: Path, data: bytes) -> None:
-    """Write a new file, whole or not at all.
+    """Write a new file, completely or not at all.
 
     Raises:
         OSError: It exists, or cannot be written.
@@ -74,6 +74,6 @@ def write_new(path: Path, data: bytes) -> None:
         with file:
             file.write(data)
     except BaseException:
-        # After it is closed: Windows deletes no open file.
+        # After it is closed: Windows cannot delete open files.
         path.unlink()
         raise

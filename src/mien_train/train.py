@@ -149,8 +149,9 @@ class Trainer:
     def _advance(self) -> None:
         started = time.monotonic()
         faces, targets = self.next_batch()
+        rate = self._rate()
         for group in self.optimizer.param_groups:
-            group["lr"] = self._rate()
+            group["lr"] = rate
         self.model.train()
         for layer in self.frozen:
             layer.eval()

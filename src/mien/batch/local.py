@@ -145,7 +145,7 @@ def _prepare(build: Callable[[], Callable[[Any], Any]]) -> None:
         signal.signal(number, signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGTERM])
-    # Whatever this one is doing.
+    # Immediately, even during an analysis.
     when_parent_ends(lambda: os._exit(1))
     _state["call"] = build()
 

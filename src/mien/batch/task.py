@@ -137,7 +137,7 @@ def analyze_photo(
 
     Returns:
         The result, with the path as text (see ``path_to_text``), and why the photo could not be
-        analyzed or its copy not written; None if all is well.
+        analyzed or its copy not be written; None on success.
     """
     try:
         if target is not None and isinstance(source, Path):

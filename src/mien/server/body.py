@@ -155,7 +155,7 @@ async def _receive(
     timeout_s: float,
     longest: int | None = None,
 ) -> None:
-    """Pass a body on piece by piece. ``longest``: if it may be longer than the limit, ``size``."""
+    """Pass a body on piece by piece. ``longest``: bytes to accept if more than ``size``."""
     longest = longest or size
     declared = request.headers.get("content-length", "")
     if declared.isascii() and declared.isdigit() and _exceeds(declared, longest):
