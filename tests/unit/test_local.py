@@ -2,17 +2,21 @@
 
 import os
 import signal
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from mien.batch.local import ProcessesDiedError, Stopped, in_processes, isolated
+from mien.batch.local import ProcessesDiedError, in_processes, isolated
+from mien.deadline import check_deadline
+from mien.workers.task import TaskError
 from programs import posix
 
 
 class Upper:
-    def __call__(self, text: str, stopped: Stopped) -> str:
+    def __call__(self, text: str) -> str:
         return text.upper()
 
 
@@ -29,16 +33,21 @@ def as_ctrl_c_arrives() -> Upper:
 
 
 class UpperUntilStopped:
-    """Waits for the stop at the item ``wait``, and writes that it came."""
+    """Writes that ``wait`` begins and is stopped; the other items wait for its beginning."""
 
-    def __init__(self, seen: Path) -> None:
-        self.seen = seen
+    def __init__(self, folder: Path) -> None:
+        self.begun, self.stopped = folder / "begun", folder / "stopped"
 
-    def __call__(self, text: str, stopped: Stopped) -> str:
-        while text == "wait" and not stopped():
-            pass
-        if stopped():
-            self.seen.write_text(text)
+    def __call__(self, text: str) -> str:
+        if text == "wait":
+            self.begun.touch()
+            try:
+                while True:
+                    check_deadline()
+            finally:
+                self.stopped.touch()
+        while not self.begun.exists():
+            time.sleep(0.01)
         return text.upper()
 
 
@@ -48,7 +57,7 @@ class DiesOnce:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def __call__(self, text: str, stopped: Stopped) -> str:
+    def __call__(self, text: str) -> str:
         try:
             (self.folder / text).touch(exist_ok=False)
         except FileExistsError:
@@ -57,53 +66,76 @@ class DiesOnce:
         return ""
 
 
-class Dies(Upper):
-    def __call__(self, text: str, stopped: Stopped) -> str:
-        os.kill(os.getpid(), signal.SIGKILL)
-        return ""
-
-
-@posix
-def test_only_the_parent_handles_ctrl_c() -> None:
-    assert sorted(in_processes(InterruptedUpper(), ["a", "b", "c"], 2)) == ["A", "B", "C"]
-
-
-@posix
-def test_items_of_a_dead_process_are_retried(tmp_path: Path) -> None:
-    assert sorted(in_processes(DiesOnce(tmp_path), ["a", "b", "c"], 2)) == ["A", "B", "C"]
-
-
-@posix
-def test_processes_that_always_die_end_the_run() -> None:
-    with pytest.raises(ProcessesDiedError):
-        list(in_processes(Dies(), ["a"], 1))
-
-
-def test_an_error_of_an_item_is_raised() -> None:
-    with pytest.raises(AttributeError):
-        list(in_processes(Upper(), [3], 1))
-
-
-def test_closing_stops_what_is_in_progress(tmp_path: Path) -> None:
-    results = in_processes(UpperUntilStopped(tmp_path / "seen"), ["a", "wait", "b"], 1)
-    assert next(results) == "A"
-    results.close()
-    assert (tmp_path / "seen").exists()
-
-
-class DeadlyFor:
+class DiesAt:
     def __init__(self, deadly: str) -> None:
         self.deadly = deadly
 
-    def __call__(self) -> Callable[[str], str]:
-        return self.work
-
-    def work(self, text: str) -> str:
+    def __call__(self, text: str) -> str:
         if text == self.deadly:
             os.kill(os.getpid(), signal.SIGKILL)
         return text.upper()
 
 
+@dataclass(frozen=True)
+class Built:
+    """Builds the state of a process."""
+
+    state: Callable[[str], str]
+
+    def __call__(self) -> Callable[[str], str]:
+        return self.state
+
+
+def call(state: Callable[[str], str], item: str) -> str:
+    return state(item)
+
+
+def process_of(dies_once: DiesOnce, item: str) -> int:
+    time.sleep(0.1)
+    if item == "deadly":
+        dies_once(item)
+    return os.getpid()
+
+
+def upper(state: Callable[[str], str], items: list[str], processes: int) -> Iterator[str]:
+    return in_processes(Built(state), call, items, processes)
+
+
+@posix
+def test_only_the_parent_handles_ctrl_c() -> None:
+    assert sorted(upper(InterruptedUpper(), ["a", "b", "c"], 2)) == ["A", "B", "C"]
+
+
+@posix
+def test_items_of_a_dead_process_are_retried(tmp_path: Path) -> None:
+    assert sorted(upper(DiesOnce(tmp_path), ["a", "b", "c"], 2)) == ["A", "B", "C"]
+
+
+@posix
+def test_only_a_dead_process_is_replaced(tmp_path: Path) -> None:
+    dies_once = DiesOnce(tmp_path)
+    items = ["1", "2", "3", "deadly", *map(str, range(4, 30))]
+    assert len(set(in_processes(Built(dies_once), process_of, items, 2))) == 3
+
+
+@posix
+def test_processes_that_always_die_end_the_run() -> None:
+    with pytest.raises(ProcessesDiedError):
+        list(upper(DiesAt("a"), ["a"], 1))
+
+
+def test_an_error_of_an_item_is_raised() -> None:
+    with pytest.raises(TaskError, match="AttributeError"):
+        list(upper(Upper(), [3], 1))  # type: ignore[list-item]
+
+
+def test_closing_stops_what_is_in_progress(tmp_path: Path) -> None:
+    results = upper(UpperUntilStopped(tmp_path), ["a", "wait"], 2)
+    assert next(results) == "A"
+    results.close()  # type: ignore[attr-defined]
+    assert (tmp_path / "stopped").exists()
+
+
 @posix
 def test_an_isolated_item_that_crashes_affects_only_itself() -> None:
-    assert list(isolated(DeadlyFor("b"), ["a", "b", "c"])) == ["A", None, "C"]
+    assert list(isolated(Built(DiesAt("b")), call, ["a", "b", "c"])) == ["A", None, "C"]

@@ -13,11 +13,12 @@ import pytest
 
 from mien.batch import lock
 from mien.batch.lock import locked
-from mien.batch.shards import Plan, RunFolder, ShardWorker, StoppedError
+from mien.batch.shards import Plan, RunFolder, ShardWorker
 from mien.batch.storage import open_folder
 from mien.batch.table import read_rows
 from mien.batch.task import Content, Outcome, Progress
-from mien.errors import InvalidParameterError
+from mien.deadline import Deadline
+from mien.errors import DeadlineExceededError, InvalidParameterError
 from programs import posix
 
 COLUMNS = ["path", "error_code"]
@@ -55,7 +56,7 @@ def test_a_run(tmp_path: Path, scheme: str) -> None:
     assert plan == folder.plan() == Plan({"source": "x"}, COLUMNS, ((3, 2),))
     assert (plan.shard_sizes(), plan.images) == ([2, 1], 3)
     assert folder.finished() == frozenset()
-    finish = ShardWorker(DeadlyTask(), folder, COLUMNS)
+    finish = ShardWorker(DeadlyTask(), folder, COLUMNS).finish
     assert finish(1) == (1, Progress(1, 0, 0.5, Counter(happy=1)))
     assert folder.finished() == {1}
     assert finish(1) == (1, Progress())
@@ -97,7 +98,7 @@ def test_unfinished_files_are_ignored(tmp_path: Path) -> None:
     left = tmp_path / "_unfinished-0123-0000000.parquet"
     left.write_bytes(b"PAR1")
     assert folder.finished() == frozenset()
-    assert ShardWorker(DeadlyTask(), folder, COLUMNS)(0)[1].images == plan.images
+    assert ShardWorker(DeadlyTask(), folder, COLUMNS).finish(0)[1].images == plan.images
     folder.sweep()
     assert not left.exists()
     assert list(read_rows(tmp_path)) == [{"path": "a.jpg", "error_code": None}]
@@ -106,8 +107,8 @@ def test_unfinished_files_are_ignored(tmp_path: Path) -> None:
 def test_a_stopped_shard_is_not_finished(tmp_path: Path) -> None:
     folder = run_folder(tmp_path)
     folder.extend(EMPTY, ["a.jpg", "b.jpg"], 2)
-    with pytest.raises(StoppedError):
-        ShardWorker(DeadlyTask(), folder, COLUMNS)(0, lambda: True)
+    with Deadline(0).observed(), pytest.raises(DeadlineExceededError):
+        ShardWorker(DeadlyTask(), folder, COLUMNS).finish(0)
     assert not folder.finished()
 
 
@@ -117,11 +118,11 @@ def test_a_crashing_image_is_found_at_the_second_attempt(tmp_path: Path) -> None
     folder.extend(EMPTY, ["a.jpg", "deadly.jpg", "b.jpg"], 5)
     child = os.fork()
     if not child:
-        ShardWorker(DeadlyTask(), folder, COLUMNS)(0)
+        ShardWorker(DeadlyTask(), folder, COLUMNS).finish(0)
         os._exit(0)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
     assert not folder.finished()
-    _, progress = ShardWorker(DeadlyTask(), folder, COLUMNS)(0)
+    _, progress = ShardWorker(DeadlyTask(), folder, COLUMNS).finish(0)
     assert (progress.images, progress.failed) == (3, 1)
     assert progress.failures == ["deadly.jpg"]
     codes = [record["error_code"] for record in folder.records([0])]

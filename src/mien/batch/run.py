@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import Protocol
@@ -67,8 +68,13 @@ class LocalEngine:
     def finish_shards(
         self, task: ImageTask, folder: RunFolder, plan: Plan, shards: Sequence[int]
     ) -> Iterator[tuple[int, Progress]]:
-        worker = ShardWorker(task, folder, plan.columns)
-        return in_processes(worker, shards, min(self.processes, len(shards)))
+        build = partial(ShardWorker, task, folder, plan.columns)
+        processes = min(self.processes, len(shards))
+        with closing(in_processes(build, _finished, shards, processes)) as results:  # type: ignore[type-var]
+            for result in results:
+                if isinstance(result, OSError):
+                    raise result
+                yield result
 
 
 @dataclass(slots=True, kw_only=True)
@@ -289,6 +295,13 @@ class Run:
             )
             write_record(table, plan)
         folder.delete()
+
+
+def _finished(worker: ShardWorker, shard: int) -> tuple[int, Progress] | OSError:
+    try:
+        return worker.finish(shard)
+    except OSError as error:
+        return error
 
 
 def table_file(out: str) -> Path | None:

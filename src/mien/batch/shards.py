@@ -6,7 +6,6 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, nullcontext, suppress
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from io import BytesIO
 from itertools import islice
 from pathlib import Path
@@ -17,10 +16,11 @@ from mien.batch.lock import locked
 from mien.batch.storage import Folder, is_uri
 from mien.batch.table import TABLE_FORMATS
 from mien.batch.task import Content, ImageTask, Outcome, Progress, open_image
+from mien.deadline import check_deadline
 from mien.errors import InvalidParameterError
 from mien.in_order import in_order
 
-__all__ = ["Plan", "RunFolder", "ShardWorker", "StoppedError"]
+__all__ = ["Plan", "RunFolder", "ShardWorker"]
 
 _PLAN_FOLDER = "_plan"
 _PLAN = f"{_PLAN_FOLDER}/plan.json"
@@ -29,10 +29,6 @@ _LOCK = f"{_PLAN_FOLDER}/lock"
 
 # Images of a store that are read at once, ahead of the analysis.
 _READING_THREADS = 8
-
-
-class StoppedError(Exception):
-    """The run was stopped before the shard was finished."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,17 +200,11 @@ class ShardWorker:
         self._task, self._folder, self._columns = task, folder, columns
         self._analyze: Callable[[str, Content], Outcome] | None = None
 
-    def __call__(
-        self, shard: int, stopped: Callable[[], bool] = lambda: False
-    ) -> tuple[int, Progress]:
+    def finish(self, shard: int) -> tuple[int, Progress]:
         """Finish a shard; return its number and totals, empty ones if it was finished before.
 
-        Args:
-            shard: Its number.
-            stopped: Called after each image.
-
         Raises:
-            StoppedError: ``stopped`` returned True.
+            DeadlineExceededError: The current deadline has passed; the shard is not finished.
             OSError: The results cannot be written.
         """
         if self._folder.is_finished(shard):
@@ -227,8 +217,7 @@ class ShardWorker:
             for rows, counted in outcomes:
                 progress.merge(counted)
                 records += rows
-                if stopped():
-                    raise StoppedError
+                check_deadline()
         self._folder.write_shard(shard, self._columns, records)
         return shard, progress
 
@@ -242,15 +231,13 @@ class ShardWorker:
             yield from map(self._analyze, images, contents)
 
     def _isolated(self, images: list[str]) -> Iterator[Outcome]:
-        with closing(isolated(partial(_opening, self._task), images)) as outcomes:  # type: ignore[type-var]
+        with closing(isolated(self._task, _opened, images)) as outcomes:  # type: ignore[type-var]
             for path, outcome in zip(images, outcomes, strict=True):
                 yield outcome or self._task.crashed(path)
 
 
-def _opening(task: ImageTask) -> Callable[[str], Outcome]:
-    """Start a task whose worker opens the image itself."""
-    analyze = task()
-    return lambda path: analyze(path, open_image(path))
+def _opened(analyze: Callable[[str, Content], Outcome], path: str) -> Outcome:
+    return analyze(path, open_image(path))
 
 
 def _list_of(shard: int) -> str:

@@ -156,13 +156,13 @@ class _Actor:
         # Relative paths refer to the working directory of the command.
         with suppress(OSError):
             os.chdir(directory)
-        self._finish = ShardWorker(task, folder, columns)
+        self._worker = ShardWorker(task, folder, columns)
 
     def __call__(self, batch: Mapping[str, Any]) -> dict[str, list[bytes]]:
         (shard,) = batch["shard"]
         result: tuple[int, Progress] | OSError
         try:
-            result = self._finish(int(shard))
+            result = self._worker.finish(int(shard))
         except (OSError, MienError) as error:
             # Returned, not raised: Ray would add a long traceback.
             result = OSError(None, _one_line(error))

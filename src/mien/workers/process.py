@@ -14,6 +14,7 @@ import queue
 import signal
 import socket
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -25,10 +26,12 @@ from mien.workers.task import Task, WorkerDiedError, picklable, result_of
 __all__ = ["ProcessWorker", "close_all"]
 
 _LENGTH_BYTES = 8
+# A task that runs when the parent process ends may take this long to stop.
+_GRACE_S = 2.0
 
 _log = logging.getLogger("mien.workers")
 
-_Tasks = queue.SimpleQueue[tuple[Deadline, Any, tuple[Any, ...]]]
+_Tasks = queue.SimpleQueue[tuple[Deadline, Any, tuple[Any, ...]] | None]
 
 
 class ProcessWorker:
@@ -59,7 +62,7 @@ class ProcessWorker:
         self._sockets.add(local)
         self._socket = local
         with remote, signals_held(STOP_SIGNALS):
-            process = context.Process(target=_work, args=(remote, self._build), daemon=True)
+            process = context.Process(target=_work, args=(remote, self._build))
             process.start()
         self.process = process
         self._reader, self._writer = await asyncio.open_connection(sock=local)
@@ -129,8 +132,8 @@ def _work(end: socket.socket, build: Callable[[], Any]) -> None:
         _send(end, picklable(error))
         return
     _send(end, None)
-    while True:
-        deadline, function, arguments = tasks.get()
+    while (task := tasks.get()) is not None:
+        deadline, function, arguments = task
         _send(end, None)
         result = result_of(deadline, function, state, *arguments)
         try:
@@ -140,9 +143,10 @@ def _work(end: socket.socket, build: Callable[[], Any]) -> None:
 
 
 def _receive_tasks(end: socket.socket, tasks: _Tasks) -> None:
-    """Queue tasks as they arrive; on None, end the deadline of the last task.
+    """Queue tasks as they arrive; on None, let the deadline of the last one pass.
 
-    The socket is closed when the parent process ends or stops this one.
+    The socket is closed when the parent process ends or stops this one. Then the last task must
+    stop, too, and the process ends.
     """
     deadline = Deadline(math.inf)
     try:
@@ -156,6 +160,9 @@ def _receive_tasks(end: socket.socket, tasks: _Tasks) -> None:
                 deadline = Deadline(at_s)
                 tasks.put((deadline, function, arguments))
     finally:
+        deadline.expire()
+        tasks.put(None)
+        time.sleep(_GRACE_S)
         os._exit(1)
 
 
