@@ -382,7 +382,7 @@ def _check_known(variable: str) -> None:
 
 
 def _described(error: Any, flags: Set[str]) -> str:
-    """Return a sentence on one thing that is wrong; settings in ``flags`` are named as flags."""
+    """Return what is wrong with a setting, which is named as a flag if it is in ``flags``."""
     text = str(error["msg"]).removeprefix("Value error, ")
     if not error["loc"]:
         return text

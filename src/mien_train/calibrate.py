@@ -84,8 +84,8 @@ def fit(classifier: OnnxClassifier, data: FerDataset, photos: Path | None = None
     votes. Macro-F1 weights rare emotions like common ones, because their frequency in users' photos
     is unknown. With a folder of labeled photos, the share maximizes the sum of macro-F1, the
     accuracy on the random sample and the balanced accuracy on all faces. The temperature maximizes
-    the likelihood, with ``DATA_WEIGHT`` for ``data`` and 1 for the photos. How it rises for
-    blurred faces maximizes the likelihood of ``data`` and its blurred copies.
+    the likelihood, with ``DATA_WEIGHT`` for ``data`` and 1 for the photos. Its increase for blurred
+    faces maximizes the likelihood of ``data`` and its blurred copies.
     Raises TrainingError if no face has one of the six labels.
     Source: Guo et al. 2017, arXiv 1706.04599.
     """

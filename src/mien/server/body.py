@@ -41,10 +41,10 @@ async def read_files(
     at_most: int = 1,
     form_only: bool = False,
 ) -> list[bytes]:
-    """Return the files of a form, of JSON, or the one that is the body itself.
+    """Return the files in a body.
 
-    A form is recognized by its content type, JSON also by its first bytes. Anything else is a file,
-    whose bytes decide its format; the content type is ignored.
+    A form is recognized by its content type, JSON also by its first bytes. Any other body is one
+    file, whose bytes decide its format; the content type is ignored.
 
     Args:
         request: The request.
