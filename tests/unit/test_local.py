@@ -1,10 +1,12 @@
 """Worker processes of a run on this machine."""
 
+import operator
 import os
 import signal
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,12 @@ def test_only_a_dead_process_is_replaced(tmp_path: Path) -> None:
     dies_once = DiesOnce(tmp_path)
     items = ["1", "2", "3", "deadly", *map(str, range(4, 30))]
     assert len(set(in_processes(Built(dies_once), process_of, items, 2))) == 3
+
+
+@posix
+def test_a_process_that_dies_as_it_starts_is_started_again(tmp_path: Path) -> None:
+    build = partial(DiesOnce(tmp_path), "start")
+    assert list(in_processes(build, operator.add, ["a"], 1)) == ["STARTa"]
 
 
 @posix

@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, TypeAlias, TypeVar
 
 from mien.errors import MienError
@@ -103,15 +103,31 @@ def isolated(
 def _started(
     build: Callable[[], _State], processes: int
 ) -> Iterator[tuple[WorkerPool[_State], _Run]]:
-    pool = WorkerPool(build, processes)
+    pool: WorkerPool[_State] | None = None
     with asyncio.Runner() as runner:
         try:
-            try:
-                runner.run(pool.start())
-            except WorkerDiedError as error:
-                raise ProcessesDiedError from error
+            pool = runner.run(_start(build, processes))
             yield pool, runner.run
         finally:
             # A second Ctrl-C would leave processes for which the interpreter waits when it exits.
             with interrupt_held():
-                runner.run(pool.close())
+                runner.run(_end(pool))
+
+
+async def _start(build: Callable[[], _State], processes: int) -> WorkerPool[_State]:
+    for _ in range(_MAX_DEATHS):
+        pool = WorkerPool(build, processes)
+        with suppress(WorkerDiedError):
+            await pool.start()
+            return pool
+    raise ProcessesDiedError
+
+
+async def _end(pool: WorkerPool[Any] | None) -> None:
+    """Cancel what a signal has interrupted, and end the processes."""
+    interrupted = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in interrupted:
+        task.cancel()
+    await asyncio.gather(*interrupted, return_exceptions=True)
+    if pool is not None:
+        await pool.close()

@@ -171,8 +171,7 @@ class WorkerPool(Generic[_State]):
         self._closed = True
         for task in [*self._slots, *(waiting.future for waiting in self._waiting)]:
             task.cancel()
-        if self._slots:
-            await asyncio.wait(self._slots)
+        await asyncio.gather(*self._slots, return_exceptions=True)
         if self._workers:
             await asyncio.gather(*(worker.end(_EXIT_S) for worker in self._workers))
         self._disconnect()
@@ -274,9 +273,10 @@ class WorkerPool(Generic[_State]):
             await worker.end(0)
             try:
                 await worker.start()
-            except Exception:  # noqa: BLE001 - whatever it is, the next attempt may succeed
+            except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may succeed
                 # Such as too little memory for another process.
-                _log.exception("a worker process could not be started")
+                expected = isinstance(error, WorkerDiedError)
+                _log.error("a worker process could not start: %s", error, exc_info=not expected)
                 await asyncio.sleep(_RESTART_S)
             else:
                 return
