@@ -126,6 +126,39 @@ def test_a_process_that_dies_as_it_starts_is_started_again(tmp_path: Path) -> No
     assert list(in_processes(build, operator.add, ["a"], 1)) == ["STARTa"]
 
 
+class BuildsOnce:
+    """Builds a state that ends its process; later processes end as they start."""
+
+    def __init__(self, folder: Path) -> None:
+        self.built = folder / "built"
+
+    def __call__(self) -> Callable[[str], str]:
+        if self.built.exists():
+            os.kill(os.getpid(), signal.SIGKILL)
+        self.built.touch()
+        return DiesAt("a")
+
+
+@posix
+def test_processes_that_cannot_be_replaced_end_the_run(tmp_path: Path) -> None:
+    with pytest.raises(ProcessesDiedError):
+        list(in_processes(BuildsOnce(tmp_path), call, ["a"], 1))
+
+
+@posix
+def test_the_error_of_a_nested_process_keeps_its_type() -> None:
+    with pytest.raises(ProcessesDiedError):
+        list(in_processes(Built(nested), call, ["a"], 1))
+
+
+def nested(item: str) -> str:
+    return str(list(isolated(dies, call, [item])))
+
+
+def dies() -> Callable[[str], str]:
+    return DiesAt("a")("a")  # type: ignore[return-value]
+
+
 @posix
 def test_processes_that_always_die_end_the_run() -> None:
     with pytest.raises(ProcessesDiedError):

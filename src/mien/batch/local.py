@@ -19,18 +19,16 @@ _Result = TypeVar("_Result")
 # Runs a coroutine in the event loop of a pool, and returns its result.
 _Run: TypeAlias = Callable[[Coroutine[Any, Any, Any]], Any]
 
-# Deaths per process in a row without a single result.
+# Deaths per process in a row without a single result, and attempts to start.
 _MAX_DEATHS = 5
+_DIED = (
+    "the worker processes die before they finish anything, perhaps for lack of memory: try fewer "
+    "at once with --threads"
+)
 
 
 class ProcessesDiedError(MienError):
     """The worker processes die before they finish anything."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "the worker processes die before they finish anything, perhaps for lack of memory: "
-            "try fewer at once with --threads"
-        )
 
 
 def in_processes(
@@ -72,7 +70,7 @@ def in_processes(
                     waiting.appendleft(item)
                     deaths += 1
                     if deaths > _MAX_DEATHS * processes:
-                        raise ProcessesDiedError from error
+                        raise ProcessesDiedError(_DIED) from error
                 else:
                     deaths = 0
                     yield result
@@ -86,6 +84,9 @@ def isolated(
     """Yield ``call(build(), item)`` in order, from one process that is replaced when it dies.
 
     The result of an item that ends the process twice is None. Arguments as for ``in_processes``.
+
+    Raises:
+        ProcessesDiedError: The process cannot be started.
     """
     with _started(build, 1) as (pool, run):
         for item in items:
@@ -116,18 +117,18 @@ def _started(
 
 async def _start(build: Callable[[], _State], processes: int) -> WorkerPool[_State]:
     for _ in range(_MAX_DEATHS):
-        pool = WorkerPool(build, processes)
+        pool = WorkerPool(build, processes, fail_waiting=True)
         with suppress(WorkerDiedError):
             await pool.start()
             return pool
-    raise ProcessesDiedError
+    raise ProcessesDiedError(_DIED)
 
 
 async def _end(pool: WorkerPool[Any] | None) -> None:
-    """Cancel what a signal has interrupted, and end the processes."""
-    interrupted = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in interrupted:
+    """Cancel all tasks, also one that a signal has interrupted, and end the processes."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
         task.cancel()
-    await asyncio.gather(*interrupted, return_exceptions=True)
+    await asyncio.gather(*tasks, return_exceptions=True)
     if pool is not None:
         await pool.close()

@@ -48,6 +48,7 @@ class WorkerPool(Generic[_State]):
         *,
         max_waiting: int | None = None,
         processes: bool = True,
+        fail_waiting: bool = False,
         report_waiting: Callable[[int], object] = int,
     ) -> None:
         """Prepare the pool; ``start`` starts the workers.
@@ -59,11 +60,13 @@ class WorkerPool(Generic[_State]):
             max_waiting: Tasks that may wait for a worker. None: any number.
             processes: False: the workers are threads of this process that share one state. They
                 cannot be killed.
+            fail_waiting: If a worker cannot be replaced, fail the first waiting task. False: tasks
+                wait until their deadline.
             report_waiting: Called with the number of waiting tasks whenever it may have changed.
         """
         self._build, self.count = build, count
         self._max_waiting, self._report_waiting = max_waiting, report_waiting
-        self._processes = processes
+        self._processes, self._fail_waiting = processes, fail_waiting
         self._workers: Sequence[ProcessWorker | ThreadWorker] = []
         self._slots: list[asyncio.Task[None]] = []
         self._waiting: deque[Task] = deque()
@@ -270,13 +273,15 @@ class WorkerPool(Generic[_State]):
 
     async def _restart(self, worker: ProcessWorker | ThreadWorker) -> None:
         while True:
-            await worker.end(0)
             try:
+                await worker.end(0)
                 await worker.start()
             except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt may succeed
                 # Such as too little memory for another process.
                 expected = isinstance(error, WorkerDiedError)
                 _log.error("a worker process could not start: %s", error, exc_info=not expected)
+                if self._fail_waiting and self._waiting:
+                    self._waiting[0].finish(error)
                 await asyncio.sleep(_RESTART_S)
             else:
                 return

@@ -26,7 +26,7 @@ from mien.workers.task import Task, WorkerDiedError, picklable, result_of
 __all__ = ["ProcessWorker", "close_all"]
 
 _LENGTH_BYTES = 8
-# A task that runs when the parent process ends may take this long to stop.
+# What runs when the parent process ends may take this long to stop.
 _GRACE_S = 2.0
 
 _log = logging.getLogger("mien.workers")
@@ -168,6 +168,6 @@ def _receive_tasks(end: socket.socket, tasks: _Tasks) -> None:
 
 def _send(end: socket.socket, message: Any) -> None:
     data = pickle.dumps(message, pickle.HIGHEST_PROTOCOL)
-    # If the other end is closed, the receiving thread ends this process.
+    # If the other end is closed, this process ends anyway.
     with suppress(OSError):
         end.sendall(len(data).to_bytes(_LENGTH_BYTES, "big") + data)
