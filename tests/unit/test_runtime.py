@@ -56,16 +56,19 @@ def test_data_in_other_files_is_refused(weights: TensorProto, constant: bool) ->
     OrtSession(graph_of(weights, constant=constant))
 
 
-def test_ctrl_c_during_the_import_is_an_interruption(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("signalled", [KeyboardInterrupt, SystemExit])
+def test_a_signal_during_the_import_is_an_interruption(
+    monkeypatch: pytest.MonkeyPatch, signalled: type[BaseException]
+) -> None:
     def interrupted(*_: object, **__: object) -> None:
-        raise ImportError("initialization failed") from KeyboardInterrupt()
+        raise ImportError("initialization failed") from signalled()
 
     def missing(*_: object, **__: object) -> None:
         raise ImportError("no such library")
 
     with monkeypatch.context() as patched:
         patched.setattr(builtins, "__import__", interrupted)
-        with pytest.raises(KeyboardInterrupt):
+        with pytest.raises(signalled):
             ort._onnxruntime.__wrapped__()
     with monkeypatch.context() as patched:
         patched.setattr(builtins, "__import__", missing)

@@ -137,8 +137,8 @@ def _onnxruntime() -> ModuleType:
     try:
         import onnxruntime  # noqa: PLC0415
     except ImportError as error:
-        # Ctrl-C while its C++ part is initialized.
-        if isinstance(error.__cause__, KeyboardInterrupt):
+        # Ctrl-C or SIGTERM while its C++ part is initialized.
+        if isinstance(error.__cause__, (KeyboardInterrupt, SystemExit)):
             raise error.__cause__ from None
         raise
     # For programs that imported it before this module.
