@@ -35,20 +35,20 @@ def as_ctrl_c_arrives() -> Upper:
 
 
 class UpperUntilStopped:
-    """Writes that ``wait`` begins and is stopped; the other items wait for its beginning."""
+    """Creates a file when ``wait`` starts and one when it is stopped; others wait for its start."""
 
     def __init__(self, folder: Path) -> None:
-        self.begun, self.stopped = folder / "begun", folder / "stopped"
+        self.started, self.stopped = folder / "started", folder / "stopped"
 
     def __call__(self, text: str) -> str:
         if text == "wait":
-            self.begun.touch()
+            self.started.touch()
             try:
                 while True:
                     check_deadline()
             finally:
                 self.stopped.touch()
-        while not self.begun.exists():
+        while not self.started.exists():
             time.sleep(0.01)
         return text.upper()
 

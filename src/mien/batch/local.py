@@ -92,11 +92,9 @@ def isolated(
         for item in items:
             result: _Result | None = None
             for _ in range(2):
-                try:
+                with suppress(WorkerDiedError):
                     result = run(pool.run(call, item))
                     break
-                except WorkerDiedError:
-                    continue
             yield result
 
 
