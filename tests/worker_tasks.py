@@ -38,6 +38,13 @@ def build_without_model() -> str:
     raise ArtifactError("can't read the model file x.onnx")
 
 
+class Unprintable:
+    """An argument whose representation must not be used."""
+
+    def __repr__(self) -> str:
+        raise AssertionError("formatted")
+
+
 def echo(state: str, value: object = None) -> tuple[int, str, object]:
     """Return the process, its state and the value."""
     return os.getpid(), state, value

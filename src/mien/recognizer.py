@@ -24,6 +24,7 @@ from mien.detect.registry import DEFAULT_DETECTOR, build_detector
 from mien.errors import ImageTooLargeError, InvalidParameterError, MienError
 from mien.image import BinaryReader, ImageInput, check_channels, detached, load_image
 from mien.in_order import in_order
+from mien.memory import keep_freed_memory
 from mien.options import OptionKeywords, Options, Upright, whole_number
 from mien.quality import measure_quality
 from mien.results import Failure, ImageResult
@@ -128,6 +129,7 @@ class Recognizer:
             )
         check_labels(model.labels, self.options.labels.emotions)
         self.classifier: EmotionClassifier = model
+        keep_freed_memory()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return functools.partial(Recognizer, **self._arguments), ()

@@ -1,11 +1,11 @@
 """Choice of the training device; determinism and memory settings."""
 
-import ctypes
 import os
 
 import torch
 from torch import Tensor
 
+from mien.memory import MMAP_MAX, TOP_PAD, TRIM_THRESHOLD, mallopt
 from mien_train.errors import TrainingError
 
 __all__ = [
@@ -16,8 +16,6 @@ __all__ = [
     "set_random_state",
 ]
 
-# Parameters of glibc's mallopt and their values. Source: mallopt(3).
-TRIM_THRESHOLD, TOP_PAD, MMAP_MAX = -1, -2, -4
 MOST, SPARE = 2**31 - 1, 256 * 2**20
 
 
@@ -53,15 +51,12 @@ def repeat_exactly(device: torch.device) -> None:
 
 
 def keep_freed_memory() -> None:
-    """Let glibc keep freed memory for reuse; does nothing with other C libraries.
+    """Let this process keep all freed memory for reuse.
 
     By default, memory of large tensors is returned to the system and later mapped and zeroed again,
     page by page. That takes up to a third of a training step on the CPU.
     """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None) if os.name == "posix" else None
-    if mallopt is not None:
-        for parameter, value in ((MMAP_MAX, 0), (TRIM_THRESHOLD, MOST), (TOP_PAD, SPARE)):
-            mallopt(parameter, value)
+    mallopt({MMAP_MAX: 0, TRIM_THRESHOLD: MOST, TOP_PAD: SPARE})
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:

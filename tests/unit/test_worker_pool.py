@@ -109,6 +109,15 @@ def test_every_worker_is_used() -> None:
 
 
 @BOTH
+def test_arguments_are_not_formatted(processes: bool) -> None:
+    # Formatting an image of some megabytes takes milliseconds.
+    (_, _, value) = with_pool(
+        lambda pool: pool.run(tasks.echo, tasks.Unprintable()), processes=processes
+    )
+    assert isinstance(value, tasks.Unprintable)
+
+
+@BOTH
 @pytest.mark.parametrize(
     ("task", "kind", "text"),
     [

@@ -9,7 +9,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from multiprocessing.util import Finalize
 from typing import Any, Generic, TypeVar
 
@@ -205,7 +204,7 @@ class WorkerPool(Generic[_State]):
         except Exception as error:  # noqa: BLE001 - the task's own
             return task.outcome(error)
         finally:
-            with suppress(ValueError):
+            if task in self._waiting:
                 self._waiting.remove(task)
                 self._count(-1)
 
