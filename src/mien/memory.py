@@ -4,7 +4,14 @@ import ctypes
 import os
 from collections.abc import Mapping
 
-__all__ = ["MMAP_MAX", "MMAP_THRESHOLD", "TOP_PAD", "TRIM_THRESHOLD", "keep_freed_memory", "mallopt"]
+__all__ = [
+    "MMAP_MAX",
+    "MMAP_THRESHOLD",
+    "TOP_PAD",
+    "TRIM_THRESHOLD",
+    "keep_freed_memory",
+    "mallopt",
+]
 
 # Parameters of mallopt. Source: mallopt(3).
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4

@@ -43,6 +43,9 @@ LAST_LEVEL_PX = 384
 # From the second level on, smaller faces (longer side) are dropped: the first one has located them
 # more accurately.
 LARGE_FACE_PX = 64
+# A level without a proposal of this longer side is the last. As many faces are found as with all
+# levels, by benchmarks/curves.py and closeups.py.
+LARGE_PROPOSAL_PX = 96
 # Levels with a shorter side are left out: nothing is found in them.
 LEAST_PX = 8
 # The best box of a face becomes the mean of those with an intersection over union of at least this.
@@ -113,7 +116,9 @@ def search(
     network: Network,
     min_face_size: int | None,
     min_score: float,
+    *,
     last_level_px: int = LAST_LEVEL_PX,
+    noticed_px: int = TILE_PX,
 ) -> Floats:
     """Return rows (N, 15) of the image's faces, best score first, in its pixels.
 
@@ -124,6 +129,8 @@ def search(
             the default size.
         min_score: Rows with a lower score are dropped.
         last_level_px: Longer side of an image in which the network finds a face that fills it.
+        noticed_px: Longer side of an image in which the network makes a large proposal, even if
+            with a low score, for a face that fills it.
     """
     factor = full_size_factor(min_face_size)
     full = _reduced_size(image, factor)
@@ -133,9 +140,10 @@ def search(
     first = first_level_factor(image, min_face_size)
     for level, reduced_by in smaller_levels(image, first, last_level_px):
         rows = _tiled(np.asarray(level), network)
-        if found:
-            rows = rows[(rows[:, 3:5] - rows[:, 1:3]).max(axis=1) >= LARGE_FACE_PX]
-        found.append(_scaled(rows, reduced_by))
+        sides = (rows[:, 3:5] - rows[:, 1:3]).max(axis=1)
+        found.append(_scaled(rows[sides >= LARGE_FACE_PX] if found else rows, reduced_by))
+        if max(level.size) <= noticed_px and not (sides >= LARGE_PROPOSAL_PX).any():
+            break
     rectangles: Iterable[Rectangle] = [(0, 0, *full)]
     if found:
         boxes = unclear(_scaled(found[0], 1 / first)) * np.float32(first / factor)

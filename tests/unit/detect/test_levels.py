@@ -53,6 +53,24 @@ def test_boxes_with_little_overlap_or_no_area_are_excluded() -> None:
     ],
 )
 def test_small_levels_keep_only_large_faces(side: int, factors: list[int]) -> None:
+    found, seen = searched_levels(side, noticed_px=0)
+    assert seen == [2, 4, 8]
+    assert found == factors
+
+
+@pytest.mark.parametrize(
+    ("side", "factors"), [(190, [2]), (194, [2, 4]), (380, [2, 4]), (390, [2, 4, 8])]
+)
+def test_a_level_without_large_proposals_is_the_last(side: int, factors: list[int]) -> None:
+    assert searched_levels(side, noticed_px=800)[1] == factors
+
+
+def test_levels_of_more_than_noticed_px_are_never_the_last() -> None:
+    assert searched_levels(20, noticed_px=799)[1] == [2, 4]
+
+
+def searched_levels(side: int, *, noticed_px: int) -> tuple[list[int], list[int]]:
+    """Return the levels whose proposal of a face was kept, and all that were searched."""
     seen: list[int] = []
 
     def network(pixels: NDArray[np.uint8]) -> Floats:
@@ -65,9 +83,8 @@ def test_small_levels_keep_only_large_faces(side: int, factors: list[int]) -> No
         return rows_of((0.5 + factor / 100, left, 0, left + side / factor, side / factor))
 
     image = RgbImage(Image.new("RGB", (1600, 900)))
-    found = search(image, network, None, min_score=0.4)
-    assert seen == [2, 4, 8]
-    assert sorted(np.round((found[:, 0] - 0.5) * 100).astype(int).tolist()) == factors
+    found = search(image, network, None, min_score=0.4, noticed_px=noticed_px)
+    return sorted(np.round((found[:, 0] - 0.5) * 100).astype(int).tolist()), seen
 
 
 def test_full_size_is_searched_around_proposals_of_the_half_size() -> None:
@@ -86,8 +103,8 @@ def test_full_size_is_searched_around_proposals_of_the_half_size() -> None:
 
     found = search(RgbImage(Image.fromarray(image)), network, None, min_score=0.4)
     assert found[:, :5].tolist() == [pytest.approx([0.9, 300, 200, 340, 240])]
-    *levels, (height, width) = searched
-    assert levels == [(450, 800), (225, 400), (113, 200)]
+    first, (height, width) = searched
+    assert first == (450, 800)
     assert 40 < height < 200
     assert 40 < width < 200
 

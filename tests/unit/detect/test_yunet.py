@@ -155,7 +155,7 @@ def test_onet_skips_sure_faces(session: Session, verifier: Verifier) -> None:
 
 
 class SquareSession(Session):
-    """Sees one white square whose side it can take in, wherever it is, and what is left of it."""
+    """Sees one white square, wherever it is, and what is left of it; large ones score low."""
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> list[NDArray[Any]]:
         (planes,) = feeds.values()
@@ -163,13 +163,14 @@ class SquareSession(Session):
         height, width = planes.shape[2:]
         named = no_faces(height, width)
         ys, xs = (np.flatnonzero(planes[0, 0].max(axis=axis) > 127) for axis in (1, 0))
-        if len(xs) and max(len(xs), len(ys)) <= 600:
+        if len(xs):
             center = np.array([xs[0] + xs[-1] + 1, ys[0] + ys[-1] + 1]) / 2 / 8
             cell = center.astype(int)
             at = cell[1] * (width // 8) + cell[0]
             # What a tile cuts off is less like a face.
             cut = max(xs[-1] - planes.shape[3], ys[-1] - planes.shape[2]) == -1
-            named["cls_8"][0, at] = named["obj_8"][0, at] = 0.85 if cut else 0.9
+            score = 0.3 if max(len(xs), len(ys)) > 600 else 0.85 if cut else 0.9
+            named["cls_8"][0, at] = named["obj_8"][0, at] = score
             named["bbox_8"][0, at] = [*(center - cell), np.log(len(xs) / 8), np.log(len(ys) / 8)]
             named["kps_8"][0, at] = np.tile(center - cell, 5)
         return [named[name] for name in OUTPUTS]
