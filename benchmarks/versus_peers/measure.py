@@ -88,7 +88,8 @@ def start(run: Run) -> Result:
 def speed(run: Run, threads: int | None) -> Result:
     """Measure the time of each photo, the faces found and the peak memory.
 
-    In each round each system analyzes each photo, in turn. A warm-up round is not counted.
+    In each round each system in turn analyzes each photo three times, and the median counts, so
+    that a single time with cold caches does not. A warm-up round is not counted.
 
     Args:
         run: Parameters.
@@ -99,7 +100,7 @@ def speed(run: Run, threads: int | None) -> Result:
         result["photos"] = {name: count_of(name) for name in paths}
         for number in range(run.rounds + 1):
             for name, path in paths.items():
-                outputs = each(running, result["failed"], lambda w, path=path: w.ask_again(path, 1))
+                outputs = each(running, result["failed"], lambda w, path=path: w.ask_again(path))
                 for system, output in outputs.items():
                     result["found"].setdefault(system, {})[name] = len(output["faces"])
                     if number:
