@@ -27,10 +27,10 @@ BODIES = {
     "lacking": GOOD.replace("for crop in crops]))", 'for crop in crops], lacks="its weights"))'),
     "stillborn": "raise SystemExit(3)",
     "mortal": GOOD.replace('print("while it works")', "import os; os._exit(9)"),
-    # On its sixth photo, after those that are not counted.
+    # In the first round that counts: a round has three photos, each analyzed three times.
     "weary": GOOD.replace(
         'print("while it works")',
-        "import os; globals()['left'] = globals().get('left', 5) - 1; left < 0 and os._exit(9)",
+        "import os; globals()['left'] = globals().get('left', 12) - 1; left < 0 and os._exit(9)",
     ),
     "rubbish": f'{STARTED}\nfor line in open(0):\n    print("Segmentation", flush=True)',
     "number": f"{STARTED}\nfor line in open(0):\n    print(7, flush=True)",
