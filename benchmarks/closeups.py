@@ -1,13 +1,17 @@
-"""Close-ups without a face: photos that one face fills, at several sizes and cut to the face's box.
+"""Close-ups without a face: photos that one face fills, at several sizes, cut, and with grain.
 
     python -m benchmarks.closeups FOLDER
 
 FOLDER holds JPEG files that each show one face. For each detector the number of photos in which it
-finds none: as they are, brought to four longer sides, and cut to the box of its own best face.
+finds none: as they are, cut to the box of its own best face, brought to four longer sides, and
+brought to ``NOISY_PX`` with grain.
 """
 
 import argparse
 from pathlib import Path
+
+import numpy as np
+from PIL import Image
 
 from benchmarks.synthetic import resized
 from mien.detect import FaceDetector
@@ -17,6 +21,8 @@ from mien.recognizer import MAX_PIXELS
 from mien.types import RgbImage
 
 LONGER_SIDES_PX = (100, 350, 1000, 3000)
+# Grain of 2 x 2 pixels; its standard deviation, of 255.
+NOISY_PX, GRAIN_PX, GRAIN = 1280, 2, 30
 
 
 def main() -> None:
@@ -29,7 +35,7 @@ def main() -> None:
     arguments = parser.parse_args()
     paths = sorted(arguments.folder.glob("*.jpg"))[:: arguments.every]
     print(f"{len(paths)} photos, of which without a face")
-    print(f"{'':12}   as is  cut", *(f"{side:>6} px" for side in LONGER_SIDES_PX))
+    print(f"{'':12}   as is  cut", *(f"{side:>6} px" for side in LONGER_SIDES_PX), "  grain")
     for name in arguments.detectors:
         detector = build_detector(name)
         missed = [missed_in(detector, path) for path in paths]
@@ -37,9 +43,10 @@ def main() -> None:
 
 
 def missed_in(detector: FaceDetector, path: Path) -> list[bool]:
-    """Return whether no face is found as it is, cut to the face's box, and at each size."""
+    """Return whether no face is found in each view of a photo, in the order of the columns."""
     image = load_image(path, max_pixels=MAX_PIXELS)
     views = [resized(image.picture, side) for side in LONGER_SIDES_PX]
+    views.append(with_grain(resized(image.picture, NOISY_PX)))
     faces = detector.detect(image)
     if faces:
         best = max(faces, key=lambda face: face.score)
@@ -49,6 +56,15 @@ def missed_in(detector: FaceDetector, path: Path) -> list[bool]:
     else:
         missed = [True, *(not detector.detect(RgbImage(view)) for view in views)]
     return [not faces, *missed]
+
+
+def with_grain(picture: Image.Image) -> Image.Image:
+    """Return a picture with the same grain at each call."""
+    shape = [-(-side // GRAIN_PX) for side in picture.size[::-1]]
+    grain = np.random.default_rng(0).normal(0, GRAIN, shape)
+    grain = grain.repeat(GRAIN_PX, axis=0).repeat(GRAIN_PX, axis=1)[..., np.newaxis]
+    noisy = np.asarray(picture) + grain[: picture.height, : picture.width]
+    return Image.fromarray(np.clip(noisy, 0, 255).astype(np.uint8))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from benchmarks.recall import HEIGHTS_PX, outcome, photos_of, precision, recall
 from mien.detect.levels import search
-from mien.detect.yunet import PROPOSED, YunetDetector
+from mien.detect.yunet import POSSIBLE, PROPOSED, YunetDetector
 
 FOLDS = 5
 THRESHOLDS = (0.6, 0.65, 0.7, 0.75)
@@ -35,7 +35,7 @@ def main() -> None:
     boxes, features, right = [], [], []
     for photo in photos:
         image = photo.image
-        rows = search(image, detector.propose, None, PROPOSED)
+        rows = search(image, detector.propose, None, PROPOSED, possible=POSSIBLE)
         boxes.append(rows[:, 1:5])
         features.append(np.c_[detector.logits(image, rows), np.ones(len(rows))])
         right.append(outcome(photo, rows[:, 1:5]).verdicts)

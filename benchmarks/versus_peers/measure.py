@@ -88,8 +88,9 @@ def start(run: Run) -> Result:
 def speed(run: Run, threads: int | None) -> Result:
     """Measure the time of each photo, the faces found and the peak memory.
 
-    In each round each system in turn analyzes each photo three times, and the median counts, so
-    that a single time with cold caches does not. A warm-up round is not counted.
+    In each round, the systems take turns with each photo; each analyzes it three times in a row.
+    The median counts, because after a pause the first analysis has cold caches. A warm-up round is
+    not counted.
 
     Args:
         run: Parameters.

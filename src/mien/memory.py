@@ -16,20 +16,23 @@ __all__ = [
 # Parameters of mallopt. Source: mallopt(3).
 TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD, MMAP_MAX = -1, -2, -3, -4
 # What the user may have set instead.
-_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_", "GLIBC_TUNABLES")
-# The analysis of a photo of any size takes less, at the default resolution.
+_VARIABLES = ("MALLOC_TRIM_THRESHOLD_", "MALLOC_MMAP_THRESHOLD_")
+_TUNABLES = ("glibc.malloc.trim_threshold", "glibc.malloc.mmap_threshold")
+# Enough for a JPEG of 12 megapixels.
 _KEPT_BYTES = 64 * 2**20
-# Larger arrays are returned to the system at once. This is the highest value that glibc accepts.
+# Larger arrays are returned to the system at once. glibc accepts no higher value on 64-bit systems.
 _LARGE_BYTES = 32 * 2**20
 
 
 def keep_freed_memory() -> None:
-    """Let this process keep up to 64 MB of freed memory for reuse.
+    """Let each thread of this process keep up to 64 MB of freed memory for reuse.
 
     By default, the memory of large photos is returned to the system and later mapped and zeroed
     again, page by page. That takes a fifth of the time of a photo of 12 megapixels.
     """
-    if not any(name in os.environ for name in _VARIABLES):
+    tunables = os.environ.get("GLIBC_TUNABLES", "")
+    chosen = any(map(os.environ.get, _VARIABLES)) or any(name in tunables for name in _TUNABLES)
+    if not chosen:
         mallopt({MMAP_THRESHOLD: _LARGE_BYTES, TRIM_THRESHOLD: _KEPT_BYTES})
 
 

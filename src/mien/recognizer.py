@@ -74,7 +74,7 @@ class Recognizer:
         threads: int | None = None,
         **options: Unpack[OptionKeywords],
     ) -> None:
-        """Load and verify the models.
+        """Load and verify the models; let the process keep freed memory (``mien.memory``).
 
         Args:
             detector: A name of ``mien.detect.registry.DETECTORS`` or of a plug-in, or an object

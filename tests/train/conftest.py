@@ -69,10 +69,10 @@ def fer_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def recipe_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A recipe that is through in half a minute.
+    """A recipe that trains in half a minute.
 
-    Fewer steps leave the result to the processor's rounding: BatchNorm's running statistics, with
-    a momentum of 0.01, follow weights from so few faces too slowly.
+    With fewer steps, the accuracy depends on the processor's rounding: BatchNorm's running
+    statistics, with a momentum of 0.01, follow the weights too slowly.
     """
     path = tmp_path_factory.mktemp("recipe") / "tiny.toml"
     path.write_text(

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.artifacts import load_card
-from mien.detect.levels import LevelsDetector, filled, search
+from mien.detect.levels import NOTICED, LevelsDetector, filled, search
 from mien.runtime.ort import OrtSession
 from mien.runtime.providers import CPU, Provider
 from mien.types import RgbImage
@@ -50,6 +50,7 @@ class CenterFaceDetector(LevelsDetector):
             self.propose,
             min_face_size,
             POSSIBLE,
+            possible=POSSIBLE,
             last_level_px=LAST_LEVEL_PX,
             noticed_px=NOTICED_PX,
         )
@@ -69,7 +70,7 @@ def decoded(heat: Floats, sizes: Floats, offsets: Floats, points: Floats) -> Flo
         offsets: (2, h, w) of the center from the middle of its cell, down and right, in cells.
         points: (10, h, w) five points, down and right from the box's corner, in its sides.
     """
-    y, x = np.nonzero(heat[0] >= np.float32(POSSIBLE))
+    y, x = np.nonzero(heat[0] >= np.float32(NOTICED))
     sides = np.exp(sizes[::-1, y, x]) * STRIDE
     center = (np.stack([x, y]) + offsets[::-1, y, x] + np.float32(0.5)) * STRIDE
     corner = center - sides / 2

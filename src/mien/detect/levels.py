@@ -19,6 +19,7 @@ from mien.geometry import PAIRS, intersection_over_union, suppress
 from mien.types import Face, RgbImage
 
 __all__ = [
+    "NOTICED",
     "SEARCHED_PIXELS",
     "LevelsDetector",
     "filled",
@@ -43,9 +44,10 @@ LAST_LEVEL_PX = 384
 # From the second level on, smaller faces (longer side) are dropped: the first one has located them
 # more accurately.
 LARGE_FACE_PX = 64
-# A level without a proposal of this longer side is the last. As many faces are found as with all
-# levels, by benchmarks/curves.py and closeups.py.
-LARGE_PROPOSAL_PX = 96
+# A level without a proposal of this score and longer side is the last. A face that fills a noisy
+# image gets very low scores at the first level: see the column "grain" of benchmarks/closeups.py,
+# with 0.22 instead of 0.1.
+NOTICED, LARGE_PROPOSAL_PX = 0.1, 96
 # Levels with a shorter side are left out: nothing is found in them.
 LEAST_PX = 8
 # The best box of a face becomes the mean of those with an intersection over union of at least this.
@@ -117,6 +119,7 @@ def search(
     min_face_size: int | None,
     min_score: float,
     *,
+    possible: float = 0.0,
     last_level_px: int = LAST_LEVEL_PX,
     noticed_px: int = TILE_PX,
 ) -> Floats:
@@ -124,10 +127,11 @@ def search(
 
     Args:
         image: The image.
-        network: Finds the faces of one level.
+        network: Returns the proposals of one level, from the score NOTICED on.
         min_face_size: Longer side of the smallest face in pixels; None: as small as is found at
             the default size.
         min_score: Rows with a lower score are dropped.
+        possible: Score from which a place of the first level is searched again at full size.
         last_level_px: Longer side of an image in which the network finds a face that fills it.
         noticed_px: Longer side of an image in which the network makes a large proposal, even if
             with a low score, for a face that fills it.
@@ -146,7 +150,8 @@ def search(
             break
     rectangles: Iterable[Rectangle] = [(0, 0, *full)]
     if found:
-        boxes = unclear(_scaled(found[0], 1 / first)) * np.float32(first / factor)
+        rows = found[0][found[0][:, 0] >= np.float32(possible)]
+        boxes = unclear(_scaled(rows, 1 / first)) * np.float32(first / factor)
         rectangles = rectangles_around(boxes, *full)
     for rectangle in rectangles:
         rows = _tiled(np.asarray(_part(image, factor, rectangle)), network)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mien.artifacts import load_card
-from mien.detect.levels import LevelsDetector, filled, search
+from mien.detect.levels import NOTICED, LevelsDetector, filled, search
 from mien.detect.verify import FaceVerifier
 from mien.errors import ArtifactError, ModelContractError
 from mien.runtime.freesize import with_free_size
@@ -78,7 +78,7 @@ class YunetDetector(LevelsDetector):
 
     def rows(self, image: RgbImage, min_face_size: int | None) -> Floats:
         """Return rows (N, 15) of the proposals, with the probability that each is a face."""
-        rows = search(image, self.propose, min_face_size, PROPOSED)
+        rows = search(image, self.propose, min_face_size, PROPOSED, possible=POSSIBLE)
         logits = self.logits(image, rows) @ np.array([YUNET, ONET], dtype=np.float32) + BIAS
         rows[:, 0] = 1 / (1 + np.exp(-logits))
         return rows
@@ -126,7 +126,7 @@ def _decoded(
         height: Of the input in pixels.
         width: Of the input in pixels.
     """
-    found = np.flatnonzero(classes[:, 0] * objects[:, 0] >= np.float32(POSSIBLE**2))
+    found = np.flatnonzero(classes[:, 0] * objects[:, 0] >= np.float32(NOTICED**2))
     scores = np.sqrt(np.clip(classes[found], 0, 1) * np.clip(objects[found], 0, 1))
     ends = np.cumsum([(height // stride) * (width // stride) for stride in STRIDES])
     level = np.searchsorted(ends, found, side="right")

@@ -7,6 +7,7 @@ from PIL import Image
 
 from mien.detect import levels
 from mien.detect.levels import averaged, first_level_factor, search
+from mien.detect.yunet import YunetDetector
 from mien.recognizer import Recognizer
 from mien.types import Face, RgbImage
 from samples import StubClassifier
@@ -107,6 +108,28 @@ def test_full_size_is_searched_around_proposals_of_the_half_size() -> None:
     assert first == (450, 800)
     assert 40 < height < 200
     assert 40 < width < 200
+
+
+def test_places_below_the_possible_score_are_not_searched_again() -> None:
+    seen = []
+
+    def network(pixels: NDArray[np.uint8]) -> Floats:
+        seen.append(pixels.shape[:2])
+        return rows_of((0.15, 300, 200, 320, 220))
+
+    image = RgbImage(Image.new("RGB", (1600, 900)))
+    assert len(search(image, network, None, min_score=0.1, possible=0.2)) == 1
+    assert seen == [(450, 800)]
+
+
+def test_a_face_that_fills_a_noisy_image_is_found(astronaut: NDArray[np.uint8]) -> None:
+    """At half size, the network gives it scores from 0.1 to 0.2; at a quarter, a high one."""
+    size = (1024, 1280)
+    face = Image.fromarray(astronaut[60:185, 175:275]).resize(size, Image.Resampling.BICUBIC)
+    grain = np.random.default_rng(0).normal(0, 80, (640, 512)).repeat(2, axis=0).repeat(2, axis=1)
+    noisy = np.clip(np.asarray(face) + grain[:, :, np.newaxis], 0, 255).astype(np.uint8)
+    (found,) = YunetDetector().detect(RgbImage(noisy))
+    assert found.box.width > 900
 
 
 def test_parts_of_the_full_size_are_cut_from_the_reduced_image() -> None:
